@@ -1,0 +1,132 @@
+use serde::{Deserialize, Serialize};
+
+/// Index into [`crate::SearchSpace::decisions`].
+pub type DecisionId = usize;
+
+/// One choice to be made, such as the operation of one edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Cell type and place, as in `normal/0-2` (edge from node 0 to node 2).
+    pub name: String,
+    /// Names of the choices in the paper's order, at most 32.
+    pub choices: Vec<String>,
+}
+
+impl Decision {
+    /// Position of the choice `none` (the edge is left out), where there is one.
+    pub fn none(&self) -> Option<usize> {
+        self.choices.iter().position(|c| c == "none")
+    }
+
+    /// The part of the name before the slash: the cell type.
+    pub fn cell_type(&self) -> &str {
+        self.name.split('/').next().unwrap_or(&self.name)
+    }
+}
+
+/// Decisions that compete for `keep` places, such as a node's in-edges in DARTS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The members.
+    pub decisions: Vec<DecisionId>,
+    /// How many of them a published architecture keeps.
+    pub keep: usize,
+}
+
+/// The choices taken at one decision. Nearly always one; some methods derive several operations on one edge, so the type allows
+/// it (EnTranNAS-DST).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChoiceSet(u32);
+
+impl ChoiceSet {
+    /// Exactly one choice.
+    pub fn one(choice: usize) -> Self {
+        assert!(choice < 32, "a decision has at most 32 choices");
+        Self(1 << choice)
+    }
+
+    /// These choices; duplicates count once.
+    pub fn of(choices: impl IntoIterator<Item = usize>) -> Self {
+        Self(choices.into_iter().map(Self::one).fold(0, |bits, c| bits | c.0))
+    }
+
+    /// Whether the choice is taken.
+    pub fn contains(self, choice: usize) -> bool {
+        choice < 32 && self.0 >> choice & 1 == 1
+    }
+
+    /// The choices in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..32).filter(move |&c| self.contains(c))
+    }
+
+    /// How many choices are taken.
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether none is taken (never so in a checked architecture).
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The choice, where there is exactly one.
+    pub fn only(self) -> Option<usize> {
+        (self.len() == 1).then(|| self.0.trailing_zeros() as usize)
+    }
+}
+
+/// A point of a search space: per decision the choices taken.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Architecture {
+    /// Id of the space.
+    pub space: String,
+    /// One set per decision, in the space's order.
+    pub choices: Box<[ChoiceSet]>,
+}
+
+impl Architecture {
+    /// One choice per decision.
+    pub fn new(space: &str, choices: impl IntoIterator<Item = usize>) -> Self {
+        Self {
+            space: space.to_owned(),
+            choices: choices.into_iter().map(ChoiceSet::one).collect(),
+        }
+    }
+
+    /// The 0/1 gate vector over all decisions and choices, `none` included: what a gate vector looks like once decided.
+    pub fn gates(&self, decisions: &[Decision]) -> Vec<f32> {
+        let mut gates = Vec::with_capacity(decisions.iter().map(|d| d.choices.len()).sum());
+        for (decision, set) in decisions.iter().zip(&self.choices) {
+            gates.extend((0..decision.choices.len()).map(|c| f32::from(u8::from(set.contains(c)))));
+        }
+        gates
+    }
+
+    /// How many decisions take `skip_connect`, per cell type in order of first appearance.
+    pub fn skip_counts(&self, decisions: &[Decision]) -> Vec<(String, usize)> {
+        let mut counts: Vec<(String, usize)> = Vec::new();
+        for (decision, set) in decisions.iter().zip(&self.choices) {
+            let skips = set.iter().any(|c| decision.choices[c] == "skip_connect");
+            match counts.iter_mut().find(|(cell, _)| cell == decision.cell_type()) {
+                Some((_, n)) => *n += usize::from(skips),
+                None => counts.push((decision.cell_type().to_owned(), usize::from(skips))),
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choice_sets_hold_what_was_put_in() {
+        let set = ChoiceSet::of([3, 1, 3]);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!((set.len(), set.only(), set.contains(2)), (2, None, false));
+        assert_eq!(ChoiceSet::one(5).only(), Some(5));
+    }
+}

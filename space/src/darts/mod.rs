@@ -1,0 +1,171 @@
+//! DARTS: Differentiable Architecture Search. Liu, Simonyan, Yang, ICLR 2019, arXiv 1806.09055.
+//! Reference: <https://github.com/quark0/darts>.
+//!
+//! Two cell types of 4 nodes and 14 edges, one of 8 operations per edge; a published cell keeps 2 in-edges per node.
+//! Deviations: architectures may keep other numbers of in-edges and several operations on an edge, since some methods derive
+//! that; the ImageNet stem follows the reference, and any resolution is allowed.
+
+mod genotype;
+mod network;
+
+use crate::{
+    Architecture, ChoiceSet, Decision, DecisionId, Graph, Group, SearchSpace, Skeleton,
+    SkeletonPreset, SpaceError, Stem,
+};
+
+/// Intermediate nodes of a cell.
+pub(crate) const NODES: usize = 4;
+/// In-edges of all nodes of a cell: 2 + 3 + 4 + 5.
+pub(crate) const EDGES: usize = 14;
+/// The operations in the reference's order.
+pub(crate) const PRIMITIVES: [&str; 8] = [
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+];
+/// In-edges that a published architecture keeps per node.
+const KEPT: usize = 2;
+/// Cell types in the order of their decisions.
+pub(crate) const CELL_TYPES: [&str; 2] = ["normal", "reduce"];
+
+const fn skeleton(channels: u32, layers: u16, resolution: u16, classes: u32) -> Skeleton {
+    let stem = if resolution > 64 { Stem::ImageNet } else { Stem::Cifar };
+    Skeleton { channels, layers, resolution, classes, stem }
+}
+
+const SKELETONS: &[SkeletonPreset] = &[
+    SkeletonPreset { name: "quick", skeleton: skeleton(8, 5, 8, 10) },
+    SkeletonPreset { name: "cifar", skeleton: skeleton(36, 20, 32, 10) },
+    SkeletonPreset { name: "imagenet", skeleton: skeleton(48, 14, 224, 1000) },
+    SkeletonPreset { name: "search", skeleton: skeleton(16, 8, 32, 10) },
+];
+
+/// The DARTS space.
+#[derive(Debug)]
+pub struct Darts {
+    decisions: Vec<Decision>,
+    groups: Vec<Group>,
+}
+
+/// Number of the edge from `predecessor` to intermediate node `node` (0..4) within its cell type.
+pub(crate) fn edge(node: usize, predecessor: usize) -> usize {
+    (0..node).map(|n| n + 2).sum::<usize>() + predecessor
+}
+
+/// Number of the decision of an edge.
+pub(crate) fn decision(cell_type: usize, node: usize, predecessor: usize) -> DecisionId {
+    cell_type * EDGES + edge(node, predecessor)
+}
+
+impl Darts {
+    /// The space.
+    #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
+    pub fn new() -> Self {
+        let mut decisions = Vec::new();
+        let mut groups = Vec::new();
+        for cell_type in CELL_TYPES {
+            for node in 0..NODES {
+                let first = decisions.len();
+                decisions.extend((0..node + 2).map(|predecessor| Decision {
+                    name: format!("{cell_type}/{predecessor}-{}", node + 2),
+                    choices: PRIMITIVES.iter().map(|&p| p.to_owned()).collect(),
+                }));
+                groups.push(Group { decisions: (first..decisions.len()).collect(), keep: KEPT });
+            }
+        }
+        Self { decisions, groups }
+    }
+}
+
+impl SearchSpace for Darts {
+    fn id(&self) -> &'static str {
+        "darts"
+    }
+
+    fn summary(&self) -> &'static str {
+        "normal and reduction cell, 14 edges of 8 operations each, 2 in-edges kept per node"
+    }
+
+    fn paper(&self) -> &'static str {
+        "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055"
+    }
+
+    fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    fn skeletons(&self) -> &'static [SkeletonPreset] {
+        SKELETONS
+    }
+
+    fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError> {
+        network::check(skeleton)
+    }
+
+    fn graph(&self, skeleton: &Skeleton) -> Graph {
+        network::graph(skeleton)
+    }
+
+    /// (1 * 3 * 6 * 10 * 7^8)^2.
+    fn size(&self) -> u128 {
+        cell_size().pow(2)
+    }
+
+    fn at(&self, index: u128) -> Architecture {
+        assert!(index < self.size(), "index beyond the space");
+        let mut rest = index;
+        let mut digit = |radix: u128| {
+            let digit = rest % radix;
+            rest /= radix;
+            digit as usize
+        };
+        let mut choices = vec![ChoiceSet::one(0); 2 * EDGES];
+        for cell_type in 0..CELL_TYPES.len() {
+            for node in 0..NODES {
+                let pairs = pairs(node);
+                let (a, b) = pairs[digit(pairs.len() as u128)];
+                for predecessor in [a, b] {
+                    let op = 1 + digit(PRIMITIVES.len() as u128 - 1);
+                    choices[decision(cell_type, node, predecessor)] = ChoiceSet::one(op);
+                }
+            }
+        }
+        Architecture { space: self.id().to_owned(), choices: choices.into() }
+    }
+
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
+        genotype::check(architecture, &self.groups)
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        genotype::format(architecture)
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let architecture = genotype::parse(text)?;
+        self.check(&architecture)?;
+        Ok(architecture)
+    }
+}
+
+/// The pairs of distinct predecessors of an intermediate node.
+fn pairs(node: usize) -> Vec<(usize, usize)> {
+    (0..node + 2).flat_map(|b| (0..b).map(move |a| (a, b))).collect()
+}
+
+/// Published cells of one type: 1.04e9.
+fn cell_size() -> u128 {
+    (0..NODES).map(|node| pairs(node).len() as u128 * 7u128.pow(KEPT as u32)).product()
+}
+
+#[cfg(test)]
+mod tests;

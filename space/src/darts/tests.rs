@@ -1,0 +1,103 @@
+use std::collections::HashSet;
+
+use super::*;
+use crate::{count, find_skeleton};
+
+const DARTS_V2: &str = "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), \
+     ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], \
+     reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), \
+     ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=[2, 3, 4, 5])";
+const PC_DARTS_CIFAR: &str = "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), \
+     ('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), \
+     reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), \
+     ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)], reduce_concat=range(2, 6))";
+
+fn cost(text: &str, preset: &str) -> crate::Cost {
+    let space = Darts::new();
+    let skeleton = find_skeleton(&space, preset).unwrap();
+    count(&space.graph(&skeleton).derive(&space.parse(text).unwrap()))
+}
+
+#[test]
+fn published_cells_have_the_published_parameters_and_multiply_adds() {
+    assert_eq!(cost(DARTS_V2, "cifar").params, 3_349_342);
+    assert_eq!(cost(PC_DARTS_CIFAR, "cifar").params, 3_634_678);
+    assert_eq!(cost(DARTS_V2, "imagenet").multiply_adds / 1_000_000, 574);
+    assert_eq!(cost(PC_DARTS_CIFAR, "imagenet").multiply_adds / 1_000_000, 586);
+}
+
+#[test]
+fn has_the_known_number_of_architectures() {
+    let cell = 3 * 6 * 10 * 7u128.pow(8);
+    assert_eq!(Darts::new().size(), cell * cell);
+}
+
+#[test]
+fn reductions_come_after_one_and_two_thirds() {
+    for (layers, expected) in [(8, [2, 5]), (20, [6, 13])] {
+        let graph = Darts::new().graph(&skeleton(16, layers, 32, 10));
+        let reductions: HashSet<u16> = graph
+            .sites()
+            .filter(|(_, _, crate::Site::Choice { decision, .. })| *decision >= EDGES)
+            .map(|(_, cell, _)| cell)
+            .collect();
+        assert_eq!(reductions, HashSet::from(expected));
+    }
+}
+
+#[test]
+fn cells_have_the_shapes_of_the_card() {
+    let graph = Darts::new().graph(&skeleton(16, 8, 32, 10));
+    let concats: Vec<(u32, u16)> = graph
+        .nodes
+        .iter()
+        .filter(|n| matches!(n.step, crate::Step::Concat(_)))
+        .map(|n| (n.shape.c, n.shape.hw))
+        .collect();
+    let (a, b, c) = ((64, 32), (128, 16), (256, 8));
+    assert_eq!(concats, [a, a, b, b, b, c, c, c]);
+}
+
+#[test]
+fn codes_are_196_wide_with_16_ones_and_two_rows_per_node() {
+    let space = Darts::new();
+    let encoding = space.encoding();
+    assert_eq!(encoding.len(), 196);
+    for i in 0..1000 {
+        let architecture = crate::architecture_at(&space, 3, i).unwrap();
+        let code = encoding.encode_architecture(&architecture, space.decisions());
+        assert!((code.iter().sum::<f32>() - 16.0).abs() < 1e-6);
+        let rows: Vec<f32> = code.chunks(7).map(|row| row.iter().sum()).collect();
+        assert!(rows.iter().all(|&r| r == 0.0 || r == 1.0));
+        for group in space.groups() {
+            assert_eq!(group.decisions.iter().filter(|&&d| rows[d] == 1.0).count(), 2);
+        }
+        assert_eq!(decode(&code), architecture);
+    }
+}
+
+fn decode(code: &[f32]) -> Architecture {
+    let op = |row: &[f32]| row.iter().position(|&x| x == 1.0).map_or(0, |o| o + 1);
+    Architecture::new("darts", code.chunks(7).map(op))
+}
+
+#[test]
+fn genotypes_with_other_numbers_of_inputs_are_read_and_written() {
+    let space = Darts::new();
+    let mut architecture = space.parse(DARTS_V2).unwrap();
+    architecture.choices[decision(0, 3, 1)] = ChoiceSet::of([3, 4]);
+    let text = space.format(&architecture);
+    assert!(text.contains("[('skip_connect', 0), ('skip_connect', 1), ('sep_conv_3x3', 1), ('dil_conv_3x3', 2)]"));
+    assert_eq!(space.parse(&text).unwrap(), architecture);
+}
+
+#[test]
+fn errors_quote_what_was_found() {
+    let space = Darts::new();
+    let message = |text: &str| space.parse(text).unwrap_err().to_string();
+    assert!(message("hello").contains("found 'hello'"));
+    assert!(message(&DARTS_V2.replace("dil_conv_3x3", "conv_9x9")).contains("found conv_9x9"));
+    assert!(message(&DARTS_V2.replace("('sep_conv_3x3', 1), ('sep_conv_3x3', 0)", "")).contains("pairs"));
+    assert!(message(&DARTS_V2.replace("[2, 3, 4, 5]", "[3, 4, 5]")).contains("range(2, 6)"));
+    assert!(message(&DARTS_V2.replacen("('sep_conv_3x3', 1)", "('sep_conv_3x3', 7)", 1)).contains("found 7"));
+}

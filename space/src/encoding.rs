@@ -1,0 +1,86 @@
+use crate::{Architecture, Decision};
+
+/// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture
+/// and for the soft gates of a relaxed one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encoding {
+    /// Name kept in predictor files: `one-hot`.
+    pub id: &'static str,
+    /// Number of gates: choices over all decisions, `none` included.
+    pub n_gates: usize,
+    /// Per feature its name and the gates it sums.
+    pub features: Vec<(String, Vec<usize>)>,
+}
+
+impl Encoding {
+    /// One column per decision and choice except `none`: a dropped edge is an all-zero row.
+    pub fn one_hot(decisions: &[Decision]) -> Self {
+        let features = columns(decisions)
+            .map(|(gate, decision, choice)| (format!("{}={choice}", decision.name), vec![gate]))
+            .collect();
+        Self { id: "one-hot", n_gates: n_gates(decisions), features }
+    }
+
+    /// One column per cell type and choice except `none`: how many decisions take it.
+    pub fn counts(decisions: &[Decision]) -> Self {
+        let mut features: Vec<(String, Vec<usize>)> = Vec::new();
+        for (gate, decision, choice) in columns(decisions) {
+            let name = format!("{}:{choice}", decision.cell_type());
+            match features.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, gates)) => gates.push(gate),
+                None => features.push((name, vec![gate])),
+            }
+        }
+        Self { id: "counts", n_gates: n_gates(decisions), features }
+    }
+
+    /// The code's length.
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether the code has no column.
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// The code of a gate vector `[n_gates]`.
+    pub fn encode(&self, gates: &[f32]) -> Vec<f32> {
+        assert_eq!(gates.len(), self.n_gates, "gates of another space");
+        self.features.iter().map(|(_, sum)| sum.iter().map(|&g| gates[g]).sum()).collect()
+    }
+
+    /// The code of an architecture.
+    pub fn encode_architecture(
+        &self,
+        architecture: &Architecture,
+        decisions: &[Decision],
+    ) -> Vec<f32> {
+        self.encode(&architecture.gates(decisions))
+    }
+
+    /// The map as a dense row-major matrix `[len, n_gates]`.
+    pub fn matrix(&self) -> Vec<f32> {
+        let mut matrix = vec![0.0; self.len() * self.n_gates];
+        for (row, (_, gates)) in self.features.iter().enumerate() {
+            for gate in gates {
+                matrix[row * self.n_gates + gate] = 1.0;
+            }
+        }
+        matrix
+    }
+}
+
+fn n_gates(decisions: &[Decision]) -> usize {
+    decisions.iter().map(|d| d.choices.len()).sum()
+}
+
+/// Gate number, decision and choice of every gate but those of `none`.
+fn columns(decisions: &[Decision]) -> impl Iterator<Item = (usize, &Decision, &str)> {
+    decisions
+        .iter()
+        .flat_map(|d| d.choices.iter().map(move |c| (d, c.as_str())))
+        .enumerate()
+        .map(|(gate, (d, c))| (gate, d, c))
+        .filter(|(_, _, c)| *c != "none")
+}

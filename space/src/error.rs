@@ -1,0 +1,49 @@
+/// What can be wrong with a space's name, an architecture or its text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpaceError {
+    /// A name that no table holds.
+    #[error("unknown {kind} '{name}'; expected one of: {known}")]
+    Unknown {
+        /// What was looked up.
+        kind: &'static str,
+        /// The name given.
+        name: String,
+        /// The names there are, comma separated.
+        known: String,
+    },
+    /// A text that is no architecture of the space.
+    #[error("not an architecture of {space}: expected {expected}, found {found}")]
+    Text {
+        /// The space's id.
+        space: &'static str,
+        /// The form expected.
+        expected: String,
+        /// The piece of text found.
+        found: String,
+    },
+    /// An architecture whose choices the space does not allow.
+    #[error("invalid architecture of {space}: {reason}")]
+    Invalid {
+        /// The space's id.
+        space: &'static str,
+        /// Which decision is wrong and how.
+        reason: String,
+    },
+    /// A skeleton that cannot be built.
+    #[error("invalid skeleton: {reason}")]
+    Skeleton {
+        /// Which value is wrong and what is allowed.
+        reason: String,
+    },
+    /// More distinct architectures asked for than there are.
+    #[error("expected at most {size} samples, since {space} has {size} architectures; found {asked}")]
+    TooMany {
+        /// The space's id.
+        space: &'static str,
+        /// How many there are.
+        size: u128,
+        /// How many were asked for.
+        asked: u64,
+    },
+}

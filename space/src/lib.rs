@@ -1,0 +1,122 @@
+//! Search spaces as data.
+//!
+//! A space is a list of [`Decision`]s, a [`Graph`] for any [`Skeleton`], and a text form. Nothing here computes with tensors:
+//! the crate describes networks, and readers elsewhere count, build, time and search them. That is the point of it: what is
+//! profiled and what is searched are two readings of one [`Graph`] and cannot drift apart.
+//!
+//! ```
+//! # use lat_space::find_space;
+//! let space = find_space("nasbench201")?;
+//! let text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|skip_connect~2|";
+//! let architecture = space.parse(text)?;
+//! assert_eq!(space.format(&architecture), text);
+//! # Ok::<(), lat_space::SpaceError>(())
+//! ```
+
+mod architecture;
+mod count;
+mod darts;
+mod draw;
+mod encoding;
+mod error;
+mod graph;
+mod nasbench201;
+mod op;
+mod skeleton;
+
+pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
+pub use count::{Cost, count, count_op};
+pub use darts::Darts;
+pub use draw::{architecture_at, sample};
+pub use encoding::Encoding;
+pub use error::SpaceError;
+pub use graph::{Graph, GraphBuilder, Node, Shape, Site, Step, ValueId};
+pub use nasbench201::NasBench201;
+pub use op::{Op, OpSpec};
+pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
+
+/// A search space: decisions, their graph, and the text form of a point.
+pub trait SearchSpace: Send + Sync {
+    /// The paper's name in lower case: `darts`.
+    fn id(&self) -> &'static str;
+
+    /// One line for `lat list spaces`.
+    fn summary(&self) -> &'static str;
+
+    /// Title, year and arXiv id of the paper that defines the space.
+    fn paper(&self) -> &'static str;
+
+    /// The decisions in their fixed order.
+    fn decisions(&self) -> &[Decision];
+
+    /// Decisions that compete: of each group's members only [`Group::keep`] take a choice other than `none` in a published
+    /// architecture. Empty where every decision stands alone.
+    fn groups(&self) -> &[Group] {
+        &[]
+    }
+
+    /// Skeletons worth naming, `quick`, `cifar`, `imagenet` and `search` among them.
+    fn skeletons(&self) -> &'static [SkeletonPreset];
+
+    /// Whether [`SearchSpace::graph`] can build this skeleton.
+    ///
+    /// # Errors
+    /// [`SpaceError::Skeleton`] says which value is out of range.
+    fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError>;
+
+    /// The network with all candidates in it, of a skeleton that [`SearchSpace::check_skeleton`] accepts.
+    fn graph(&self, skeleton: &Skeleton) -> Graph;
+
+    /// How many architectures of the published form there are.
+    fn size(&self) -> u128;
+
+    /// The architecture with this number, `0 <= index < size()`; every published architecture has exactly one.
+    fn at(&self, index: u128) -> Architecture;
+
+    /// Whether the architecture is one of this space.
+    ///
+    /// # Errors
+    /// [`SpaceError::Invalid`] says which decision is wrong and how.
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError>;
+
+    /// The paper's text form.
+    fn format(&self, architecture: &Architecture) -> String;
+
+    /// Reads the paper's text form.
+    ///
+    /// # Errors
+    /// [`SpaceError::Text`] quotes what was found and says what was expected.
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError>;
+
+    /// One 0/1 column per decision and choice, `none` left out: the code that predictors read.
+    fn encoding(&self) -> Encoding {
+        Encoding::one_hot(self.decisions())
+    }
+
+    /// How often each operation occurs per cell type: the few numbers that a linear model needs least samples for.
+    fn counts_encoding(&self) -> Encoding {
+        Encoding::counts(self.decisions())
+    }
+}
+
+impl std::fmt::Debug for dyn SearchSpace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SearchSpace({})", self.id())
+    }
+}
+
+/// All spaces, one row each.
+pub const SPACES: &[fn() -> Box<dyn SearchSpace>] =
+    &[|| Box::new(Darts::new()), || Box::new(NasBench201::new())];
+
+/// The space with this id.
+///
+/// # Errors
+/// [`SpaceError::Unknown`] lists the spaces there are.
+pub fn find_space(id: &str) -> Result<Box<dyn SearchSpace>, SpaceError> {
+    let all: Vec<_> = SPACES.iter().map(|build| build()).collect();
+    let known = all.iter().map(|s| s.id()).collect::<Vec<_>>().join(", ");
+    all.into_iter()
+        .find(|space| space.id() == id)
+        .ok_or_else(|| SpaceError::Unknown { kind: "search space", name: id.to_owned(), known })
+}

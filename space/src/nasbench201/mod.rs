@@ -1,0 +1,224 @@
+//! NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. Dong, Yang, ICLR 2020, arXiv 2001.00326.
+//! Reference: <https://github.com/D-X-Y/NAS-Bench-201>, class `TinyNetwork`.
+//!
+//! One cell of 4 nodes and 6 edges, one of 5 operations per edge, in 3 stages with residual blocks between them.
+//! Deviations: none in the network; for timing, operations that cannot reach the output are not built (the reference computes
+//! them), while parameters count them as the benchmark does.
+
+use crate::{
+    Architecture, Decision, Graph, GraphBuilder, Op, SearchSpace, Skeleton, SkeletonPreset,
+    SpaceError, Stem,
+};
+
+/// The operations in the benchmark's order.
+const OPERATIONS: [&str; 5] =
+    ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
+/// The edges in the order of the architecture string.
+const EDGES: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
+const STAGES: u16 = 3;
+const EXPECTED: &str = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
+
+const fn skeleton(channels: u32, layers: u16, resolution: u16, classes: u32) -> Skeleton {
+    Skeleton { channels, layers, resolution, classes, stem: Stem::Cifar }
+}
+
+const SKELETONS: &[SkeletonPreset] = &[
+    SkeletonPreset { name: "quick", skeleton: skeleton(8, 3, 8, 10) },
+    SkeletonPreset { name: "cifar", skeleton: skeleton(16, 15, 32, 10) },
+    // The benchmark's own ImageNet: 16x16 pixels, 120 classes.
+    SkeletonPreset { name: "imagenet", skeleton: skeleton(16, 15, 16, 120) },
+    SkeletonPreset { name: "search", skeleton: skeleton(16, 15, 32, 10) },
+];
+
+/// The NAS-Bench-201 space.
+#[derive(Debug)]
+pub struct NasBench201 {
+    decisions: Vec<Decision>,
+}
+
+impl NasBench201 {
+    /// The space.
+    #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
+    pub fn new() -> Self {
+        let decision = |(from, to): &(usize, usize)| Decision {
+            name: format!("cell/{from}-{to}"),
+            choices: OPERATIONS.iter().map(|&o| o.to_owned()).collect(),
+        };
+        Self { decisions: EDGES.iter().map(decision).collect() }
+    }
+}
+
+impl SearchSpace for NasBench201 {
+    fn id(&self) -> &'static str {
+        "nasbench201"
+    }
+
+    fn summary(&self) -> &'static str {
+        "one cell, 6 edges of 5 operations each, 15,625 architectures"
+    }
+
+    fn paper(&self) -> &'static str {
+        "NAS-Bench-201, 2020, arXiv 2001.00326"
+    }
+
+    fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    fn skeletons(&self) -> &'static [SkeletonPreset] {
+        SKELETONS
+    }
+
+    fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError> {
+        let wrong = |reason: String| Err(SpaceError::Skeleton { reason });
+        let Skeleton { channels, layers, resolution, classes, stem } = *skeleton;
+        if !(1..=4096).contains(&channels) {
+            return wrong(format!("channels must be from 1 to 4096, found {channels}"));
+        }
+        if layers == 0 || layers % STAGES != 0 || layers > 999 {
+            return wrong(format!("nasbench201 has 3 equal stages, so layers must be a multiple of 3; found {layers}"));
+        }
+        if !(4..=4096).contains(&resolution) {
+            return wrong(format!("resolution must be from 4 to 4096 pixels, found {resolution}"));
+        }
+        if classes == 0 || stem != Stem::Cifar {
+            return wrong("nasbench201 needs at least one class and the CIFAR stem".into());
+        }
+        Ok(())
+    }
+
+    fn graph(&self, skeleton: &Skeleton) -> Graph {
+        let mut b = GraphBuilder::new(false);
+        let image = b.input(skeleton.resolution);
+        let mut value = b.fixed(image, Op::ConvBn { k: 3 }, skeleton.channels, 1);
+        for cell in 0..skeleton.layers {
+            if cell > 0 && cell % (skeleton.layers / STAGES) == 0 {
+                let channels = 2 * b.shape(value).c;
+                value = b.fixed(value, Op::ResidualBlock, channels, 2);
+            }
+            value = add_cell(&mut b, value, cell);
+        }
+        let channels = b.shape(value).c;
+        let value = b.fixed(value, Op::BnRelu, channels, 1);
+        b.head(value, skeleton.classes);
+        b.finish()
+    }
+
+    fn size(&self) -> u128 {
+        (OPERATIONS.len() as u128).pow(EDGES.len() as u32)
+    }
+
+    fn at(&self, index: u128) -> Architecture {
+        assert!(index < self.size(), "index beyond the space");
+        let radix = OPERATIONS.len() as u128;
+        let digit = |edge| (index / radix.pow(edge) % radix) as usize;
+        Architecture::new(self.id(), (0..EDGES.len() as u32).map(digit))
+    }
+
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
+        let invalid = |reason: String| Err(SpaceError::Invalid { space: "nasbench201", reason });
+        if architecture.space != self.id() || architecture.choices.len() != EDGES.len() {
+            let (space, n) = (&architecture.space, architecture.choices.len());
+            return invalid(format!("expected 6 decisions, found {n} of space {space}"));
+        }
+        let single = |c: &crate::ChoiceSet| c.only().is_some_and(|op| op < OPERATIONS.len());
+        match architecture.choices.iter().position(|c| !single(c)) {
+            Some(i) => {
+                invalid(format!("{} needs exactly one operation of 5", self.decisions[i].name))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        let mut nodes = vec![String::from("|"); STAGES as usize];
+        for ((from, to), set) in EDGES.iter().zip(&architecture.choices) {
+            let op = OPERATIONS[set.only().expect("a checked architecture has one operation")];
+            nodes[to - 1] += &format!("{op}~{from}|");
+        }
+        nodes.join("+")
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let nodes: Vec<&str> = text.trim().split('+').collect();
+        if nodes.len() != 3 {
+            return Err(wrong(EXPECTED, text));
+        }
+        let mut choices = Vec::new();
+        for (n, node) in nodes.into_iter().enumerate() {
+            let inner = node.strip_prefix('|').and_then(|s| s.strip_suffix('|'));
+            let edges: Vec<&str> = inner.ok_or_else(|| wrong(EXPECTED, text))?.split('|').collect();
+            if edges.len() != n + 1 {
+                return Err(wrong(&format!("{} edges into node {}", n + 1, n + 1), node));
+            }
+            for (from, edge) in edges.into_iter().enumerate() {
+                choices.push(read_edge(edge, from)?);
+            }
+        }
+        Ok(Architecture::new(self.id(), choices))
+    }
+}
+
+fn add_cell(b: &mut GraphBuilder, input: usize, cell: u16) -> usize {
+    let channels = b.shape(input).c;
+    let ops = [
+        Op::None,
+        Op::Identity,
+        Op::ReluConvBn { k: 1 },
+        Op::ReluConvBn { k: 3 },
+        Op::AvgPool { k: 3 },
+    ];
+    let mut values = vec![input];
+    for to in 1..=3 {
+        let mut edges = Vec::new();
+        for (decision, &(from, _)) in EDGES.iter().enumerate().filter(|(_, e)| e.1 == to) {
+            let candidates = ops.iter().map(|&op| b.spec(values[from], op, channels, 1)).collect();
+            edges.push(b.choice(values[from], cell, decision, candidates));
+        }
+        values.push(b.sum(edges));
+    }
+    values[3]
+}
+
+fn read_edge(edge: &str, from: usize) -> Result<usize, SpaceError> {
+    let op = edge
+        .strip_suffix(&format!("~{from}"))
+        .ok_or_else(|| wrong(&format!("an edge that ends in ~{from}"), edge))?;
+    OPERATIONS
+        .iter()
+        .position(|&o| o == op)
+        .ok_or_else(|| wrong(&format!("an operation of: {}", OPERATIONS.join(", ")), op))
+}
+
+fn wrong(expected: &str, found: &str) -> SpaceError {
+    let found = found.chars().take(100).collect::<String>();
+    SpaceError::Text { space: "nasbench201", expected: expected.to_owned(), found: format!("'{found}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{count, find_skeleton};
+
+    #[test]
+    fn has_15625_architectures() {
+        assert_eq!(NasBench201::new().size(), 15_625);
+    }
+
+    #[test]
+    fn all_3x3_has_the_benchmarks_parameters() {
+        let space = NasBench201::new();
+        let text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
+        let graph = space.graph(&find_skeleton(&space, "cifar").unwrap());
+        assert_eq!(count(&graph.derive(&space.parse(text).unwrap())).params, 1_531_546);
+    }
+
+    #[test]
+    fn errors_quote_what_was_found() {
+        let space = NasBench201::new();
+        let message = |text: &str| space.parse(text).unwrap_err().to_string();
+        assert!(message("abc").contains("found 'abc'"));
+        assert!(message("|none~0|+|none~0|+|none~0|none~1|none~2|").contains("2 edges into node 2"));
+        assert!(message("|conv~0|+|none~0|none~1|+|none~0|none~1|none~2|").contains("found 'conv'"));
+    }
+}

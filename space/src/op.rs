@@ -1,0 +1,108 @@
+use serde::{Deserialize, Serialize};
+
+/// The kinds of operation that networks here are made of. Convolutions have no bias; the pieces of each are spelled out in
+/// `lat-nn`, and their costs in [`crate::count_op`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Op {
+    /// Zeros of the output's shape; never computed in a built network.
+    None,
+    /// The input itself; stride 1, same width.
+    Identity,
+    /// Max pooling, window `k`, padding `k/2`.
+    MaxPool {
+        /// Window.
+        k: u8,
+    },
+    /// Average pooling, window `k`, padding `k/2` not counted in the mean.
+    AvgPool {
+        /// Window.
+        k: u8,
+    },
+    /// Halves the map: `ReLU`, two 1x1 stride-2 convolutions (the second on the input shifted by one), concat, BN.
+    FactorizedReduce,
+    /// `ReLU`, depthwise `k`, 1x1, BN, and once more with stride 1.
+    SepConv {
+        /// Kernel.
+        k: u8,
+    },
+    /// `ReLU`, depthwise `k` with dilation 2, 1x1, BN.
+    DilConv {
+        /// Kernel.
+        k: u8,
+    },
+    /// `ReLU`, convolution, BN.
+    ReluConvBn {
+        /// Kernel.
+        k: u8,
+    },
+    /// Convolution, BN.
+    ConvBn {
+        /// Kernel.
+        k: u8,
+    },
+    /// `ReLU` alone.
+    Relu,
+    /// BN, `ReLU`.
+    BnRelu,
+    /// NAS-Bench-201's residual block between stages: two `ReLU`-conv3x3-BN, shortcut of 2x2 average pool and 1x1 convolution.
+    ResidualBlock,
+}
+
+impl Op {
+    /// The field's name: `sep_conv_3x3`.
+    pub fn name(self) -> String {
+        match self {
+            Self::None => "none".into(),
+            Self::Identity => "skip_connect".into(),
+            Self::MaxPool { k } => format!("max_pool_{k}x{k}"),
+            Self::AvgPool { k } => format!("avg_pool_{k}x{k}"),
+            Self::FactorizedReduce => "factorized_reduce".into(),
+            Self::SepConv { k } => format!("sep_conv_{k}x{k}"),
+            Self::DilConv { k } => format!("dil_conv_{k}x{k}"),
+            Self::ReluConvBn { k } => format!("nor_conv_{k}x{k}"),
+            Self::ConvBn { k } => format!("conv_bn_{k}x{k}"),
+            Self::Relu => "relu".into(),
+            Self::BnRelu => "bn_relu".into(),
+            Self::ResidualBlock => "residual_block".into(),
+        }
+    }
+
+    /// Whether the operation has no weights of its own that a search would have to train.
+    pub fn is_parameter_free(self) -> bool {
+        matches!(self, Self::None | Self::Identity | Self::MaxPool { .. } | Self::AvgPool { .. })
+    }
+}
+
+/// An operation at a place: all that its cost depends on, batch and precision aside. Also the key of a latency table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OpSpec {
+    /// Kind.
+    pub op: Op,
+    /// Input channels.
+    pub c_in: u32,
+    /// Output channels.
+    pub c_out: u32,
+    /// 1 or 2.
+    pub stride: u8,
+    /// Height (= width) of the input map.
+    pub hw_in: u16,
+}
+
+impl OpSpec {
+    /// Height (= width) of the output map.
+    pub fn hw_out(&self) -> u16 {
+        self.hw_in.div_ceil(u16::from(self.stride))
+    }
+
+    /// A key for tables and paths: `sep_conv_3x3-c16-c16-s1-32`.
+    pub fn key(&self) -> String {
+        let Self { op, c_in, c_out, stride, hw_in } = self;
+        format!("{}-c{c_in}-c{c_out}-s{stride}-{hw_in}", op.name())
+    }
+
+    /// The same operation `divisor` times narrower on both sides (PC-DARTS).
+    pub fn narrowed(&self, divisor: u32) -> Self {
+        Self { c_in: self.c_in / divisor, c_out: self.c_out / divisor, ..*self }
+    }
+}
