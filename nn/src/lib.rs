@@ -1,2 +1,24 @@
 //! Turns the operations of a search space into libtorch layers, and a derived graph into a network. Only this crate builds
 //! layers.
+//!
+//! A [`GraphNet`] is the one walk over a graph: the static network is a [`GraphNet`] without searched sites, the supernet one
+//! whose sites somebody else answers. So both compute every fixed piece by the same code.
+
+mod batch_norm;
+mod conv;
+mod error;
+mod graph_net;
+mod head;
+mod layer;
+mod pool;
+mod reduce;
+mod residual;
+mod separable;
+mod static_net;
+
+pub use batch_norm::BatchNorm;
+pub use conv::Conv;
+pub use error::{NnError, guard};
+pub use graph_net::{DropPath, GraphNet, Logits, SiteAnswer};
+pub use layer::{Layer, LayerBuilder, Phase, WeightInit};
+pub use static_net::StaticNet;

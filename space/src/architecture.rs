@@ -89,10 +89,7 @@ pub struct Architecture {
 impl Architecture {
     /// One choice per decision.
     pub fn new(space: &str, choices: impl IntoIterator<Item = usize>) -> Self {
-        Self {
-            space: space.to_owned(),
-            choices: choices.into_iter().map(ChoiceSet::one).collect(),
-        }
+        Self { space: space.to_owned(), choices: choices.into_iter().map(ChoiceSet::one).collect() }
     }
 
     /// The 0/1 gate vector over all decisions and choices, `none` included: what a gate vector looks like once decided.

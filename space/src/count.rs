@@ -42,18 +42,23 @@ impl std::iter::Sum for Cost {
 
 /// Cost of the network, the auxiliary head aside. Searched sites count all their candidates.
 pub fn count(graph: &Graph) -> Cost {
-    graph.nodes.iter().map(|node| match &node.step {
-        Step::Fixed { op, .. } => count_op(op),
-        Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-            candidates.iter().map(count_op).sum()
-        }
-        Step::Head { from, classes } => {
-            let (c, classes) = (u64::from(graph.nodes[*from].shape.c), u64::from(*classes));
-            Cost { params: c * classes + classes, multiply_adds: c * classes }
-        }
-        Step::Input | Step::Sum(_) | Step::Concat(_) | Step::Auxiliary { .. } => Cost::default(),
-    })
-    .sum()
+    graph
+        .nodes
+        .iter()
+        .map(|node| match &node.step {
+            Step::Fixed { op, .. } => count_op(op),
+            Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
+                candidates.iter().map(count_op).sum()
+            }
+            Step::Head { from, classes } => {
+                let (c, classes) = (u64::from(graph.nodes[*from].shape.c), u64::from(*classes));
+                Cost { params: c * classes + classes, multiply_adds: c * classes }
+            }
+            Step::Input | Step::Sum(_) | Step::Concat(_) | Step::Auxiliary { .. } => {
+                Cost::default()
+            }
+        })
+        .sum()
 }
 
 /// Cost of one operation.
@@ -66,7 +71,8 @@ pub fn count_op(spec: &OpSpec) -> Cost {
     };
     let bn = |c: u64| Cost { params: 2 * c, multiply_adds: 0 };
     // Depthwise k x k, then 1x1, then BN.
-    let separable = |c_in, c_out, k| conv(c_in, c_in, k, c_in) + conv(c_in, c_out, 1, 1) + bn(c_out);
+    let separable =
+        |c_in, c_out, k| conv(c_in, c_in, k, c_in) + conv(c_in, c_out, 1, 1) + bn(c_out);
     match spec.op {
         Op::None | Op::Identity | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Relu => {
             Cost::default()

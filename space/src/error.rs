@@ -37,7 +37,9 @@ pub enum SpaceError {
         reason: String,
     },
     /// More distinct architectures asked for than there are.
-    #[error("expected at most {size} samples, since {space} has {size} architectures; found {asked}")]
+    #[error(
+        "expected at most {size} samples, since {space} has {size} architectures; found {asked}"
+    )]
     TooMany {
         /// The space's id.
         space: &'static str,

@@ -25,6 +25,17 @@ pub enum Site {
     },
 }
 
+/// Where a fixed operation stands in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Stem, between stages, before the head: its BN has scale and shift in both phases.
+    Outside,
+    /// Inside a cell, such as the preprocessing of a cell's inputs.
+    Cell,
+    /// Derived from a searched site, where drop path applies.
+    Derived,
+}
+
 /// What one node computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,8 +48,8 @@ pub enum Step {
         from: ValueId,
         /// The operation.
         op: OpSpec,
-        /// Whether it came from a searched site, where drop path applies.
-        derived: bool,
+        /// Where it stands.
+        place: Place,
     },
     /// A searched site.
     Searched {
@@ -181,11 +192,19 @@ impl GraphBuilder {
         self.next(Step::Input, Shape { c: 3, hw })
     }
 
-    /// A fixed operation.
-    pub fn fixed(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
-        let op = self.spec(from, op, c_out, stride);
-        let shape = Shape { c: c_out, hw: op.hw_out() };
-        self.next(Step::Fixed { from, op, derived: false }, shape)
+    /// An operation outside the cells that is not searched.
+    pub fn outside(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
+        self.fixed(from, self.spec(from, op, c_out, stride), Place::Outside)
+    }
+
+    /// An operation inside a cell that is not searched.
+    pub fn in_cell(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
+        self.fixed(from, self.spec(from, op, c_out, stride), Place::Cell)
+    }
+
+    fn fixed(&mut self, from: ValueId, op: OpSpec, place: Place) -> ValueId {
+        let shape = Shape { c: op.c_out, hw: op.hw_out() };
+        self.next(Step::Fixed { from, op, place }, shape)
     }
 
     /// A choice among operations of one output shape.
@@ -257,7 +276,11 @@ impl GraphBuilder {
         let mut values = Vec::new();
         for &op in chosen.iter().filter(|o| o.op != Op::None) {
             let name = format!("{}/{}", site.name, op.op.name());
-            values.push(self.push(name, Step::Fixed { from, op, derived: true }, site.shape));
+            values.push(self.push(
+                name,
+                Step::Fixed { from, op, place: Place::Derived },
+                site.shape,
+            ));
         }
         match values.as_slice() {
             [] => None,
@@ -275,8 +298,8 @@ impl GraphBuilder {
         let mut at = |v: ValueId| self.or_zeros(moved[v], old.nodes[v].shape);
         match step {
             Step::Input => Step::Input,
-            Step::Fixed { from, op, derived } => {
-                Step::Fixed { from: at(*from), op: *op, derived: *derived }
+            Step::Fixed { from, op, place } => {
+                Step::Fixed { from: at(*from), op: *op, place: *place }
             }
             Step::Searched { from, cell, site } => {
                 Step::Searched { from: at(*from), cell: *cell, site: site.clone() }

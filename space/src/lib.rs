@@ -30,7 +30,7 @@ pub use darts::Darts;
 pub use draw::{architecture_at, sample};
 pub use encoding::Encoding;
 pub use error::SpaceError;
-pub use graph::{Graph, GraphBuilder, Node, Shape, Site, Step, ValueId};
+pub use graph::{Graph, GraphBuilder, Node, Place, Shape, Site, Step, ValueId};
 pub use nasbench201::NasBench201;
 pub use op::{Op, OpSpec};
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
@@ -116,7 +116,9 @@ pub const SPACES: &[fn() -> Box<dyn SearchSpace>] =
 pub fn find_space(id: &str) -> Result<Box<dyn SearchSpace>, SpaceError> {
     let all: Vec<_> = SPACES.iter().map(|build| build()).collect();
     let known = all.iter().map(|s| s.id()).collect::<Vec<_>>().join(", ");
-    all.into_iter()
-        .find(|space| space.id() == id)
-        .ok_or_else(|| SpaceError::Unknown { kind: "search space", name: id.to_owned(), known })
+    all.into_iter().find(|space| space.id() == id).ok_or_else(|| SpaceError::Unknown {
+        kind: "search space",
+        name: id.to_owned(),
+        known,
+    })
 }

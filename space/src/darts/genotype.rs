@@ -5,12 +5,12 @@
 use super::{CELL_TYPES, EDGES, NODES, PRIMITIVES, decision};
 use crate::{Architecture, ChoiceSet, Group, SpaceError};
 
-const EXPECTED: &str =
-    "Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))";
+const EXPECTED: &str = "Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))";
 
 pub(super) fn format(architecture: &Architecture) -> String {
     let cells = CELL_TYPES.iter().enumerate().map(|(cell_type, name)| {
-        let nodes: Vec<Vec<String>> = (0..NODES).map(|n| pairs(architecture, cell_type, n)).collect();
+        let nodes: Vec<Vec<String>> =
+            (0..NODES).map(|n| pairs(architecture, cell_type, n)).collect();
         let list = if nodes.iter().all(|pairs| pairs.len() == 2) {
             nodes.concat().join(", ")
         } else {
@@ -78,7 +78,8 @@ pub(super) fn parse(text: &str) -> Result<Architecture, SpaceError> {
             edge.push(op);
         }
     }
-    let set = |edge: Vec<usize>| if edge.is_empty() { ChoiceSet::one(0) } else { ChoiceSet::of(edge) };
+    let set =
+        |edge: Vec<usize>| if edge.is_empty() { ChoiceSet::one(0) } else { ChoiceSet::of(edge) };
     Ok(Architecture { space: "darts".into(), choices: choices.into_iter().map(set).collect() })
 }
 

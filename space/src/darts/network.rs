@@ -17,7 +17,9 @@ pub(super) fn check(skeleton: &Skeleton) -> Result<(), SpaceError> {
     }
     let least = if stem == Stem::ImageNet { 32 } else { 4 };
     if !(least..=4096).contains(&resolution) {
-        return wrong(format!("resolution must be from {least} to 4096 pixels, found {resolution}"));
+        return wrong(format!(
+            "resolution must be from {least} to 4096 pixels, found {resolution}"
+        ));
     }
     if classes == 0 {
         return wrong("expected at least one class, found 0".into());
@@ -53,13 +55,13 @@ fn stem(b: &mut GraphBuilder, image: ValueId, skeleton: &Skeleton) -> (ValueId, 
     let c = skeleton.channels;
     match skeleton.stem {
         Stem::Cifar => {
-            let s = b.fixed(image, Op::ConvBn { k: 3 }, STEM_MULTIPLIER * c, 1);
+            let s = b.outside(image, Op::ConvBn { k: 3 }, STEM_MULTIPLIER * c, 1);
             (s, s, false)
         }
         Stem::ImageNet => {
-            let half = b.fixed(image, Op::ConvBn { k: 3 }, c / 2, 2);
-            let s0 = b.fixed(half, Op::ReluConvBn { k: 3 }, c, 2);
-            let s1 = b.fixed(s0, Op::ReluConvBn { k: 3 }, c, 2);
+            let half = b.outside(image, Op::ConvBn { k: 3 }, c / 2, 2);
+            let s0 = b.outside(half, Op::ReluConvBn { k: 3 }, c, 2);
+            let s1 = b.outside(s0, Op::ReluConvBn { k: 3 }, c, 2);
             (s0, s1, true)
         }
     }
@@ -73,11 +75,11 @@ fn preprocess(
     was_reduction: bool,
 ) -> [ValueId; 2] {
     let s0 = if was_reduction {
-        b.fixed(s0, Op::FactorizedReduce, channels, 2)
+        b.in_cell(s0, Op::FactorizedReduce, channels, 2)
     } else {
-        b.fixed(s0, Op::ReluConvBn { k: 1 }, channels, 1)
+        b.in_cell(s0, Op::ReluConvBn { k: 1 }, channels, 1)
     };
-    [s0, b.fixed(s1, Op::ReluConvBn { k: 1 }, channels, 1)]
+    [s0, b.in_cell(s1, Op::ReluConvBn { k: 1 }, channels, 1)]
 }
 
 fn cell_body(b: &mut GraphBuilder, inputs: [ValueId; 2], cell: u16, cell_type: usize) -> ValueId {

@@ -87,7 +87,9 @@ fn genotypes_with_other_numbers_of_inputs_are_read_and_written() {
     let mut architecture = space.parse(DARTS_V2).unwrap();
     architecture.choices[decision(0, 3, 1)] = ChoiceSet::of([3, 4]);
     let text = space.format(&architecture);
-    assert!(text.contains("[('skip_connect', 0), ('skip_connect', 1), ('sep_conv_3x3', 1), ('dil_conv_3x3', 2)]"));
+    assert!(text.contains(
+        "[('skip_connect', 0), ('skip_connect', 1), ('sep_conv_3x3', 1), ('dil_conv_3x3', 2)]"
+    ));
     assert_eq!(space.parse(&text).unwrap(), architecture);
 }
 
@@ -97,7 +99,13 @@ fn errors_quote_what_was_found() {
     let message = |text: &str| space.parse(text).unwrap_err().to_string();
     assert!(message("hello").contains("found 'hello'"));
     assert!(message(&DARTS_V2.replace("dil_conv_3x3", "conv_9x9")).contains("found conv_9x9"));
-    assert!(message(&DARTS_V2.replace("('sep_conv_3x3', 1), ('sep_conv_3x3', 0)", "")).contains("pairs"));
+    assert!(
+        message(&DARTS_V2.replace("('sep_conv_3x3', 1), ('sep_conv_3x3', 0)", ""))
+            .contains("pairs")
+    );
     assert!(message(&DARTS_V2.replace("[2, 3, 4, 5]", "[3, 4, 5]")).contains("range(2, 6)"));
-    assert!(message(&DARTS_V2.replacen("('sep_conv_3x3', 1)", "('sep_conv_3x3', 7)", 1)).contains("found 7"));
+    assert!(
+        message(&DARTS_V2.replacen("('sep_conv_3x3', 1)", "('sep_conv_3x3', 7)", 1))
+            .contains("found 7")
+    );
 }

@@ -76,7 +76,9 @@ impl SearchSpace for NasBench201 {
             return wrong(format!("channels must be from 1 to 4096, found {channels}"));
         }
         if layers == 0 || layers % STAGES != 0 || layers > 999 {
-            return wrong(format!("nasbench201 has 3 equal stages, so layers must be a multiple of 3; found {layers}"));
+            return wrong(format!(
+                "nasbench201 has 3 equal stages, so layers must be a multiple of 3; found {layers}"
+            ));
         }
         if !(4..=4096).contains(&resolution) {
             return wrong(format!("resolution must be from 4 to 4096 pixels, found {resolution}"));
@@ -90,16 +92,16 @@ impl SearchSpace for NasBench201 {
     fn graph(&self, skeleton: &Skeleton) -> Graph {
         let mut b = GraphBuilder::new(false);
         let image = b.input(skeleton.resolution);
-        let mut value = b.fixed(image, Op::ConvBn { k: 3 }, skeleton.channels, 1);
+        let mut value = b.outside(image, Op::ConvBn { k: 3 }, skeleton.channels, 1);
         for cell in 0..skeleton.layers {
             if cell > 0 && cell % (skeleton.layers / STAGES) == 0 {
                 let channels = 2 * b.shape(value).c;
-                value = b.fixed(value, Op::ResidualBlock, channels, 2);
+                value = b.outside(value, Op::ResidualBlock, channels, 2);
             }
             value = add_cell(&mut b, value, cell);
         }
         let channels = b.shape(value).c;
-        let value = b.fixed(value, Op::BnRelu, channels, 1);
+        let value = b.outside(value, Op::BnRelu, channels, 1);
         b.head(value, skeleton.classes);
         b.finish()
     }
@@ -192,7 +194,11 @@ fn read_edge(edge: &str, from: usize) -> Result<usize, SpaceError> {
 
 fn wrong(expected: &str, found: &str) -> SpaceError {
     let found = found.chars().take(100).collect::<String>();
-    SpaceError::Text { space: "nasbench201", expected: expected.to_owned(), found: format!("'{found}'") }
+    SpaceError::Text {
+        space: "nasbench201",
+        expected: expected.to_owned(),
+        found: format!("'{found}'"),
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +224,11 @@ mod tests {
         let space = NasBench201::new();
         let message = |text: &str| space.parse(text).unwrap_err().to_string();
         assert!(message("abc").contains("found 'abc'"));
-        assert!(message("|none~0|+|none~0|+|none~0|none~1|none~2|").contains("2 edges into node 2"));
-        assert!(message("|conv~0|+|none~0|none~1|+|none~0|none~1|none~2|").contains("found 'conv'"));
+        assert!(
+            message("|none~0|+|none~0|+|none~0|none~1|none~2|").contains("2 edges into node 2")
+        );
+        assert!(
+            message("|conv~0|+|none~0|none~1|+|none~0|none~1|none~2|").contains("found 'conv'")
+        );
     }
 }

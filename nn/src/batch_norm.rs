@@ -1,0 +1,38 @@
+use tch::{Tensor, nn};
+
+/// Batch normalisation with `PyTorch`'s defaults: eps 1e-5, momentum 0.1.
+#[derive(Debug)]
+pub struct BatchNorm {
+    scale_shift: Option<(Tensor, Tensor)>,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+const EPS: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+impl BatchNorm {
+    /// BN over `c` channels; `affine` adds the learnable scale and shift.
+    pub fn new(path: &nn::Path, c: u32, affine: bool) -> Self {
+        let c = [i64::from(c)];
+        Self {
+            scale_shift: affine.then(|| (path.ones("weight", &c), path.zeros("bias", &c))),
+            running_mean: path.zeros_no_train("running_mean", &c),
+            running_var: path.ones_no_train("running_var", &c),
+        }
+    }
+
+    /// `[n, c, h, w]` to the same shape.
+    pub fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        xs.batch_norm(
+            self.scale_shift.as_ref().map(|s| &s.0),
+            self.scale_shift.as_ref().map(|s| &s.1),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            train,
+            MOMENTUM,
+            EPS,
+            true,
+        )
+    }
+}

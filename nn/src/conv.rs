@@ -1,0 +1,107 @@
+use lat_space::OpSpec;
+use tch::{Tensor, nn};
+
+use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
+
+/// A square convolution without bias.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor,
+    stride: i64,
+    padding: i64,
+    dilation: i64,
+    groups: i64,
+}
+
+impl Conv {
+    /// Full convolution `[c_in, c_out]`, stride 1, padding that keeps the size.
+    pub(crate) fn new(init: WeightInit, path: &nn::Path, channels: [u32; 2], k: u8) -> Self {
+        Self::grouped(init, path, channels, k, 1)
+    }
+
+    /// Depthwise convolution over `c` channels.
+    pub(crate) fn depthwise(init: WeightInit, path: &nn::Path, c: u32, k: u8) -> Self {
+        Self::grouped(init, path, [c, c], k, c)
+    }
+
+    fn grouped(
+        init: WeightInit,
+        path: &nn::Path,
+        [c_in, c_out]: [u32; 2],
+        k: u8,
+        groups: u32,
+    ) -> Self {
+        let k = i64::from(k);
+        let dims = [i64::from(c_out), i64::from(c_in / groups), k, k];
+        let fan_in = (dims[1] * k * k) as f64;
+        let bound = fan_in.sqrt().recip();
+        let init = match init {
+            WeightInit::Uniform => nn::Init::Uniform { lo: -bound, up: bound },
+            WeightInit::Timing => nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_in).sqrt() },
+        };
+        Self {
+            weight: path.var("weight", &dims, init),
+            stride: 1,
+            padding: (k - 1) / 2,
+            dilation: 1,
+            groups: i64::from(groups),
+        }
+    }
+
+    pub(crate) fn stride(self, stride: u8) -> Self {
+        Self { stride: i64::from(stride), ..self }
+    }
+
+    /// Dilation, with the padding that keeps the size.
+    pub(crate) fn dilated(self, dilation: i64) -> Self {
+        Self { dilation, padding: self.padding * dilation, ..self }
+    }
+
+    pub(crate) fn unpadded(self) -> Self {
+        Self { padding: 0, ..self }
+    }
+
+    /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.
+    pub fn forward(&self, xs: &Tensor) -> Tensor {
+        xs.conv2d(
+            &self.weight,
+            None::<Tensor>,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+        )
+    }
+}
+
+/// Convolution, BN.
+#[derive(Debug)]
+pub(crate) struct ConvBn {
+    conv: Conv,
+    bn: BatchNorm,
+}
+
+impl ConvBn {
+    pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, k: u8) -> Self {
+        Self {
+            conv: b.conv(&(path / "conv"), spec.c_in, spec.c_out, k).stride(spec.stride),
+            bn: b.bn(&(path / "bn"), spec.c_out),
+        }
+    }
+}
+
+impl Layer for ConvBn {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.bn.forward_t(&self.conv.forward(xs), train)
+    }
+}
+
+/// `ReLU`, convolution, BN.
+#[derive(Debug)]
+pub(crate) struct ReluConvBn(pub(crate) ConvBn);
+
+impl Layer for ReluConvBn {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.0.forward_t(&xs.relu(), train)
+    }
+}

@@ -1,0 +1,154 @@
+use lat_space::{Graph, Op, Place, Shape, Site, Step, ValueId};
+use tch::{Device, Kind, Tensor, nn};
+
+use crate::head::{Auxiliary, Head};
+use crate::{Layer, LayerBuilder};
+
+/// Outputs of a network.
+#[derive(Debug)]
+pub struct Logits {
+    /// `[n, classes]`.
+    pub main: Tensor,
+    /// `[n, classes]` of the auxiliary head, where it was built and asked for.
+    pub auxiliary: Option<Tensor>,
+}
+
+/// Drop path (Larsson 2016, as DARTS uses it): with this probability per sample a derived operation's output is zeroed, else
+/// divided by the keep probability. Identities are never dropped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DropPath(pub f64);
+
+/// Answers a searched site: node, site and input `[n, c, h, w]` to the site's output.
+pub type SiteAnswer<'a> = &'a mut dyn FnMut(ValueId, &Site, &Tensor) -> Tensor;
+
+/// All fixed pieces of a graph, and the walk over it.
+#[derive(Debug)]
+pub struct GraphNet {
+    graph: Graph,
+    pieces: Vec<Piece>,
+    /// Per value the last node that reads it, so that memory is given back as soon as the walk allows.
+    last_reader: Vec<ValueId>,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Layer(Box<dyn Layer>),
+    Head(Head),
+    Auxiliary(Auxiliary),
+    /// Nothing to hold: input, sums, concatenations, searched sites.
+    Wire,
+}
+
+impl GraphNet {
+    /// Builds the fixed pieces, each under its node's name.
+    pub fn new(root: &nn::Path, graph: Graph, builder: LayerBuilder) -> Self {
+        let pieces = graph.nodes.iter().map(|node| {
+            let path = node.name.split('/').fold(root.clone(), |path, part| path / part);
+            let input = |from: ValueId| graph.nodes[from].shape.c;
+            match &node.step {
+                Step::Fixed { op, place, .. } => Piece::Layer(match place {
+                    Place::Outside => builder.affine().layer(&path, op),
+                    Place::Cell | Place::Derived => builder.layer(&path, op),
+                }),
+                Step::Head { from, classes } => {
+                    Piece::Head(Head::new(&path, input(*from), *classes))
+                }
+                Step::Auxiliary { from, classes } => {
+                    Piece::Auxiliary(Auxiliary::new(&builder, &path, input(*from), *classes))
+                }
+                _ => Piece::Wire,
+            }
+        });
+        let pieces = pieces.collect();
+        Self { last_reader: last_readers(&graph), pieces, graph }
+    }
+
+    /// The graph that is walked.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// `[n, 3, h, w]` to logits. `site` answers each searched site; `drop_path` applies while training.
+    pub fn forward_t(
+        &self,
+        images: &Tensor,
+        train: bool,
+        drop_path: DropPath,
+        site: SiteAnswer<'_>,
+    ) -> Logits {
+        let mut values: Vec<Option<Tensor>> = vec![];
+        let mut logits = Logits { main: Tensor::new(), auxiliary: None };
+        for (id, (node, piece)) in self.graph.nodes.iter().zip(&self.pieces).enumerate() {
+            let at =
+                |v: &ValueId| values[*v].as_ref().expect("values live until their last reader");
+            let value = match (&node.step, piece) {
+                (Step::Input, _) => Some(images.shallow_clone()),
+                (Step::Fixed { from, op, place }, Piece::Layer(layer)) => {
+                    let ys = layer.forward_t(at(from), train);
+                    let droppable = *place == Place::Derived && train && op.op != Op::Identity;
+                    Some(if droppable { drop_path.apply(ys) } else { ys })
+                }
+                (Step::Searched { from, site: s, .. }, _) => Some(site(id, s, at(from))),
+                (Step::Sum(from), _) => Some(sum(from.iter().map(at), images, node.shape)),
+                (Step::Concat(from), _) => {
+                    Some(Tensor::cat(&from.iter().map(at).collect::<Vec<_>>(), 1))
+                }
+                (Step::Head { from, .. }, Piece::Head(head)) => {
+                    logits.main = head.forward(at(from));
+                    None
+                }
+                (Step::Auxiliary { from, .. }, Piece::Auxiliary(head)) => {
+                    logits.auxiliary = train.then(|| head.forward_t(at(from), train));
+                    None
+                }
+                (step, piece) => unreachable!("{step:?} was built as {piece:?}"),
+            };
+            values.push(value);
+            for from in node.step.inputs() {
+                if self.last_reader[from] == id {
+                    values[from] = None;
+                }
+            }
+        }
+        logits
+    }
+}
+
+/// Sum of the values; zeros of `shape` where there are none.
+fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>, images: &Tensor, shape: Shape) -> Tensor {
+    let Some(first) = values.next() else {
+        let (c, hw) = (i64::from(shape.c), i64::from(shape.hw));
+        return Tensor::zeros([images.size()[0], c, hw, hw], (Kind::Float, images.device()));
+    };
+    values.fold(first.shallow_clone(), |sum, value| sum + value)
+}
+
+fn last_readers(graph: &Graph) -> Vec<ValueId> {
+    let mut last = vec![0; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate() {
+        for from in node.step.inputs() {
+            last[from] = id;
+        }
+    }
+    last
+}
+
+impl DropPath {
+    /// No dropping.
+    pub const OFF: Self = Self(0.0);
+
+    /// Zeroes whole samples of `[n, c, h, w]`.
+    fn apply(self, ys: Tensor) -> Tensor {
+        if self.0 <= 0.0 {
+            return ys;
+        }
+        let keep = 1.0 - self.0;
+        ys.multiply(&Self::mask(ys.size()[0], keep, ys.device()))
+    }
+
+    /// `[n, 1, 1, 1]` of 0 and 1/keep.
+    fn mask(n: i64, keep: f64, device: Device) -> Tensor {
+        let ones = Tensor::full([n, 1, 1, 1], keep, (Kind::Float, device));
+        ones.bernoulli() / keep
+    }
+}

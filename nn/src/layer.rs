@@ -1,0 +1,120 @@
+use std::fmt::Debug;
+
+use lat_space::{Op, OpSpec};
+use tch::{Tensor, nn};
+
+use crate::conv::{ConvBn, ReluConvBn};
+use crate::pool::Pool;
+use crate::reduce::FactorizedReduce;
+use crate::residual::ResidualBlock;
+use crate::separable::{DilConv, SepConv};
+use crate::{BatchNorm, Conv};
+
+/// One operation as it computes.
+pub trait Layer: Debug + Send {
+    /// `[n, c_in, h, w]` to `[n, c_out, h', w']`. `train` makes BN use (and update from) the batch's own statistics.
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor;
+}
+
+/// What the layers are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Inside a supernet: BN without scale and shift, pools followed by BN where the graph asks for it.
+    Search,
+    /// Trained or timed alone: BN with scale and shift, pools bare.
+    Evaluation,
+}
+
+/// Where initial weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightInit {
+    /// `PyTorch`'s default for convolutions: uniform within 1/sqrt(fan-in).
+    Uniform,
+    /// Normal with variance 2/fan-in (He 2015): activations neither die out nor turn into slow denormal numbers in a network
+    /// that is timed without being trained.
+    Timing,
+}
+
+/// Builds layers of one kind of network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerBuilder {
+    /// What the layers are for.
+    pub phase: Phase,
+    /// The graph's [`lat_space::Graph::pools_normalised_in_search`].
+    pub pools_normalised: bool,
+    /// Where initial weights come from.
+    pub init: WeightInit,
+}
+
+impl LayerBuilder {
+    /// The layer of an operation, its weights under `path`.
+    pub fn layer(&self, path: &nn::Path, spec: &OpSpec) -> Box<dyn Layer> {
+        match spec.op {
+            Op::None => Box::new(Zeros(*spec)),
+            Op::Identity => Box::new(Identity),
+            Op::Relu => Box::new(Relu),
+            Op::MaxPool { .. } | Op::AvgPool { .. } => Box::new(Pool::new(self, path, spec)),
+            Op::FactorizedReduce => Box::new(FactorizedReduce::new(self, path, spec)),
+            Op::SepConv { k } => Box::new(SepConv::new(self, path, spec, k)),
+            Op::DilConv { k } => Box::new(DilConv::new(self, path, spec, k)),
+            Op::ReluConvBn { k } => Box::new(ReluConvBn(ConvBn::new(self, path, spec, k))),
+            Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
+            Op::BnRelu => Box::new(BnRelu(self.bn(&(path / "bn"), spec.c_in))),
+            Op::ResidualBlock => Box::new(ResidualBlock::new(self, path, spec)),
+            // `Op` is non-exhaustive so that spaces can grow; a new kind comes with its layer here.
+            op => unreachable!("no layer for {op:?}"),
+        }
+    }
+
+    /// A convolution without bias.
+    pub(crate) fn conv(&self, path: &nn::Path, c_in: u32, c_out: u32, k: u8) -> Conv {
+        Conv::new(self.init, path, [c_in, c_out], k)
+    }
+
+    /// BN as this phase has it.
+    pub(crate) fn bn(&self, path: &nn::Path, c: u32) -> BatchNorm {
+        BatchNorm::new(path, c, self.phase == Phase::Evaluation)
+    }
+
+    /// The same builder for pieces whose BN is affine in every phase (stem, heads).
+    pub(crate) fn affine(&self) -> Self {
+        Self { phase: Phase::Evaluation, ..*self }
+    }
+}
+
+#[derive(Debug)]
+struct Identity;
+
+impl Layer for Identity {
+    fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
+        xs.shallow_clone()
+    }
+}
+
+#[derive(Debug)]
+struct Relu;
+
+impl Layer for Relu {
+    fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
+        xs.relu()
+    }
+}
+
+#[derive(Debug)]
+struct BnRelu(BatchNorm);
+
+impl Layer for BnRelu {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.0.forward_t(xs, train).relu()
+    }
+}
+
+#[derive(Debug)]
+struct Zeros(OpSpec);
+
+impl Layer for Zeros {
+    fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
+        let hw = i64::from(self.0.hw_out());
+        Tensor::zeros([xs.size()[0], i64::from(self.0.c_out), hw, hw], (xs.kind(), xs.device()))
+    }
+}

@@ -1,0 +1,34 @@
+use lat_space::OpSpec;
+use tch::{Tensor, nn};
+
+use crate::{BatchNorm, Conv, Layer, LayerBuilder};
+
+/// Factorised reduction: `ReLU`, two stride-2 1x1 convolutions of which the second sees the input shifted by one pixel, concat, BN.
+#[derive(Debug)]
+pub(crate) struct FactorizedReduce {
+    convs: [Conv; 2],
+    bn: BatchNorm,
+}
+
+impl FactorizedReduce {
+    pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec) -> Self {
+        let half = spec.c_out / 2;
+        let conv = |name: &str, c_out| b.conv(&(path / name), spec.c_in, c_out, 1).stride(2);
+        Self {
+            convs: [conv("conv1", half), conv("conv2", spec.c_out - half)],
+            bn: b.bn(&(path / "bn"), spec.c_out),
+        }
+    }
+}
+
+impl Layer for FactorizedReduce {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        let xs = xs.relu();
+        let (_, _, h, w) = xs.size4().expect("images have four dimensions");
+        let shifted = xs.narrow(2, 1, h - 1).narrow(3, 1, w - 1);
+        // With an odd size the shifted map lacks the last row and column; zeros stand in for them.
+        let shifted = if h % 2 == 1 { shifted.constant_pad_nd([0, 1, 0, 1]) } else { shifted };
+        let ys = Tensor::cat(&[self.convs[0].forward(&xs), self.convs[1].forward(&shifted)], 1);
+        self.bn.forward_t(&ys, train)
+    }
+}

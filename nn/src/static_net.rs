@@ -1,0 +1,78 @@
+use lat_space::Graph;
+use tch::{Device, Tensor, nn};
+
+use crate::{DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightInit, guard};
+
+/// A network without searched sites: timed, or trained from scratch.
+#[derive(Debug)]
+pub struct StaticNet {
+    weights: nn::VarStore,
+    net: GraphNet,
+}
+
+impl StaticNet {
+    /// Builds a derived graph.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] where libtorch cannot make the weights (out of memory, no such device).
+    pub fn new(
+        graph: Graph,
+        device: Device,
+        phase: Phase,
+        init: WeightInit,
+    ) -> Result<Self, NnError> {
+        assert!(graph.sites().next().is_none(), "a static network is derived from its graph first");
+        guard(|| {
+            let weights = nn::VarStore::new(device);
+            let pools_normalised = graph.pools_normalised_in_search;
+            let builder = LayerBuilder { phase, pools_normalised, init };
+            let net = GraphNet::new(&weights.root(), graph, builder);
+            Self { weights, net }
+        })
+    }
+
+    /// The network as it is timed: evaluation phase, frozen, weights that keep activations in range.
+    ///
+    /// # Errors
+    /// As [`StaticNet::new`].
+    pub fn for_timing(graph: &Graph, device: Device) -> Result<Self, NnError> {
+        let graph = graph.pruned(false);
+        // Without this libtorch would record each initialisation for a gradient that nobody asks for.
+        tch::no_grad(|| Self::new(graph, device, Phase::Evaluation, WeightInit::Timing)).map(
+            |mut net| {
+                net.weights.freeze();
+                net
+            },
+        )
+    }
+
+    /// The weights, under the names of the graph's nodes.
+    pub fn weights(&self) -> &nn::VarStore {
+        &self.weights
+    }
+
+    /// The weights, to load or freeze.
+    pub fn weights_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.weights
+    }
+
+    /// The graph it was built from.
+    pub fn graph(&self) -> &Graph {
+        self.net.graph()
+    }
+
+    /// `[n, 3, h, w]` to logits; panics as tch does.
+    pub fn forward_t(&self, images: &Tensor, train: bool, drop_path: DropPath) -> Logits {
+        self.net.forward_t(images, train, drop_path, &mut |_, _, _| {
+            unreachable!("a static network has no searched sites")
+        })
+    }
+
+    /// `[n, 3, h, w]` to `[n, classes]` in eval mode.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] with libtorch's words.
+    pub fn forward(&self, images: &Tensor) -> Result<Tensor, NnError> {
+        guard(|| self.forward_t(images, false, DropPath::OFF).main)
+    }
+}
