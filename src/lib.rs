@@ -1,1 +1,18 @@
-//! stub
+//! `lat` measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures that
+//! are both accurate and fast.
+//!
+//! This crate holds the searches: supernet, methods, objective, evaluation. Spaces, layers, data, measuring and predicting are
+//! crates of their own; `ARCHITECTURE.md` says what lies where.
+
+#![forbid(unsafe_code)]
+
+pub mod batches;
+pub mod checkpoint;
+pub mod error;
+pub mod evaluate;
+pub mod methods;
+pub mod objective;
+pub mod optimizer;
+pub mod relaxed;
+pub mod search;
+pub mod supernet;

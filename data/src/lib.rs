@@ -1,5 +1,27 @@
 //! Everything on disk: measurements, latency tables, and image sets. Only this crate opens data files; it has no libtorch.
+//!
+//! A profile run is a folder that a [`Journal`] fills row by row, so that a crash costs one row at most. A [`LatencyTable`]
+//! is what a predictor learns from: one value per architecture, read from such a folder or from a table made elsewhere.
+//! A [`Dataset`] is what a search trains on: images for training and testing, as bytes, with what is known about them.
 
+#![forbid(unsafe_code)]
+
+mod columns;
+mod durable;
+mod error;
+mod frame;
+mod images;
+mod journal;
 mod measurement;
+mod rows;
+mod split;
+mod table;
 
+pub use error::DataError;
+pub use images::{
+    Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
+};
+pub use journal::{Journal, read_run};
 pub use measurement::{Measurement, Role, RunHeader, Status};
+pub use split::{split, split_sizes, split_stratified};
+pub use table::{LatencyTable, TableRow};

@@ -13,6 +13,17 @@ pub enum Role {
     Repeat,
 }
 
+impl Role {
+    /// Its name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Anchor => "anchor",
+            Self::Repeat => "repeat",
+        }
+    }
+}
+
 /// How a measurement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +38,19 @@ pub enum Status {
     Throttled,
     /// The network could not be built or run; `reason` says why.
     Failed,
+}
+
+impl Status {
+    /// Its name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::Capped => "capped",
+            Self::Noisy => "noisy",
+            Self::Throttled => "throttled",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// One architecture's measured latency, with what is needed to judge it.
@@ -121,7 +145,7 @@ impl RunHeader {
         let pairs = [
             ("format version", self.version.to_string(), other.version.to_string()),
             ("space", self.space.clone(), other.space.clone()),
-            ("skeleton", self.skeleton.to_string(), other.skeleton.to_string()),
+            ("skeleton", describe(&self.skeleton), describe(&other.skeleton)),
             ("seed", self.seed.to_string(), other.seed.to_string()),
             ("batch", self.batch.to_string(), other.batch.to_string()),
             ("device", self.device.clone(), other.device.clone()),
@@ -131,6 +155,11 @@ impl RunHeader {
         ];
         pairs.into_iter().find(|(_, a, b)| a != b)
     }
+}
+
+/// The skeleton with all that makes it differ from another.
+fn describe(skeleton: &Skeleton) -> String {
+    format!("{skeleton}, {:?} stem", skeleton.stem)
 }
 
 /// JSON has no NaN: it is written as null.
@@ -143,5 +172,89 @@ mod nullable {
 
     pub(super) fn deserialize<'d, D: Deserializer<'d>>(d: D) -> Result<f64, D::Error> {
         Ok(Option::deserialize(d)?.unwrap_or(f64::NAN))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use lat_space::Stem;
+
+    use super::*;
+
+    /// A row whose values all differ, so that a swapped field shows.
+    pub(crate) fn measurement(index: u64, role: Role, latency_ms: f64) -> Measurement {
+        Measurement {
+            index,
+            role,
+            architecture: format!("|nor_conv_3x3~{index}|"),
+            status: Status::Converged,
+            reason: String::new(),
+            latency_ms,
+            latency_mad_ms: 0.1,
+            latency_q1_ms: latency_ms * 0.9,
+            latency_q3_ms: latency_ms * 1.1,
+            latency_min_ms: latency_ms * 0.8,
+            latency_ci_low_ms: latency_ms * 0.99,
+            latency_ci_high_ms: latency_ms * 1.01,
+            n_runs: 20,
+            n_warmup: 3,
+            params: 1000 + index,
+            multiply_adds: 2_000_000 + index,
+            clock_mhz: Some(1410.0),
+            temperature_c: None,
+            power_w: Some(70.5),
+            throttle_reasons: Some("power \"cap\"".to_owned()),
+            timed_s: 0.06,
+            wall_s: 0.25,
+            unix_s: 1_750_000_000.25,
+        }
+    }
+
+    pub(crate) fn failed(index: u64) -> Measurement {
+        let mut row = measurement(index, Role::Sample, f64::NAN);
+        row.status = Status::Failed;
+        "out of memory".clone_into(&mut row.reason);
+        row
+    }
+
+    pub(crate) fn header() -> RunHeader {
+        let skeleton =
+            Skeleton { channels: 16, layers: 8, resolution: 32, classes: 10, stem: Stem::Cifar };
+        RunHeader {
+            version: RunHeader::VERSION,
+            space: "nasbench201".to_owned(),
+            skeleton,
+            seed: u64::MAX - 1,
+            batch: 32,
+            device: "cuda:0".to_owned(),
+            device_name: "Card A".to_owned(),
+            precision: "fp32".to_owned(),
+            threads: 2,
+            versions: vec!["lat 0.1.0".to_owned(), "libtorch 2.11.0".to_owned()],
+        }
+    }
+
+    #[test]
+    fn names_are_those_in_json() {
+        for role in [Role::Sample, Role::Anchor, Role::Repeat] {
+            assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.name()));
+        }
+        let all =
+            [Status::Converged, Status::Capped, Status::Noisy, Status::Throttled, Status::Failed];
+        for status in all {
+            assert_eq!(serde_json::to_string(&status).unwrap(), format!("\"{}\"", status.name()));
+        }
+    }
+
+    #[test]
+    fn a_difference_names_the_setting_and_versions_do_not_count() {
+        let (a, mut b) = (header(), header());
+        b.versions.clear();
+        assert_eq!(a.difference(&b), None);
+        b.skeleton.stem = Stem::ImageNet;
+        let (field, this, other) = a.difference(&b).unwrap();
+        assert_eq!(field, "skeleton");
+        assert_eq!(this, "C=16, 8 cells, 32x32, 10 classes, Cifar stem");
+        assert_eq!(other, "C=16, 8 cells, 32x32, 10 classes, ImageNet stem");
     }
 }

@@ -1,1 +1,46 @@
-//! stub
+//! Learns to predict a cost (latency, energy, memory) from an architecture's code, and puts it into a search's loss.
+//!
+//! [`train`] fits the [`REGRESSORS`] to measured costs and reports their errors. A differentiable one becomes a [`Predictor`],
+//! a file with a [`Label`] that says what it predicts. Searches see a [`CostModel`] only: a predictor, a latency table and
+//! counted operations look the same, and a [`Penalty`] joins the cost to the task's loss.
+//!
+//! Invariants: everything a seed decides, it decides alone (no global random state); no weight of a predictor ever requires a
+//! gradient; costs stay in the column's unit from the table to the search. The crate does not know how costs are measured.
+
+mod cost;
+mod count_cost;
+mod encoding;
+mod error;
+mod folds;
+mod forest;
+mod gates;
+mod label;
+mod linear;
+mod linear_counts;
+mod members;
+mod metrics;
+mod mlp;
+mod model;
+mod penalty;
+mod predictor;
+mod predictor_file;
+mod regressor;
+mod ridge;
+mod table_cost;
+mod train;
+#[cfg(test)]
+mod trial;
+
+pub use cost::{CostModel, PredictorCost};
+pub use count_cost::CountCost;
+pub use error::PredictError;
+pub use label::{Label, unit};
+pub use metrics::{Metrics, noise_floor};
+pub use penalty::Penalty;
+pub use predictor::Predictor;
+pub use predictor_file::FORMAT;
+pub use regressor::{
+    Differentiable, LEAST_SAMPLES, REGRESSORS, Regressor, RegressorEntry, Setup, find_regressor,
+};
+pub use table_cost::TableCost;
+pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};

@@ -1,20 +1,23 @@
 //! Parameters and multiply-adds, counted from the graph.
 //!
-//! The convention is the papers': multiply-adds of convolutions and linear layers only; parameters include BN's scale and shift
-//! as the evaluation network has them (a search network's BN has none).
+//! The convention is that of the counter behind most published figures of DARTS-like networks (ptflops): convolutions and linear
+//! layers by their multiplications, BN two per element, `ReLU` one per output, pools one per input element. With it PC-DARTS has
+//! its published 586 M and P-DARTS its 557 M. Of the published 574 M of DARTS-V2 nobody found the convention: others got 544.59 M
+//! with ptflops, as we do (<https://github.com/quark0/darts/issues/46>).
+//! Parameters include BN's scale and shift as the evaluation network has them (a search network's BN has none).
 
 use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, Op, OpSpec, Site, Step};
+use crate::{Graph, Op, OpSpec, Shape, Site, Step};
 
 /// What a network or a piece of one costs, independent of hardware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Trainable numbers.
     pub params: u64,
-    /// Multiply-adds for one image.
+    /// Multiply-adds for one image, elementwise operations included (see the module's convention).
     pub multiply_adds: u64,
 }
 
@@ -42,51 +45,64 @@ impl std::iter::Sum for Cost {
 
 /// Cost of the network, the auxiliary head aside. Searched sites count all their candidates.
 pub fn count(graph: &Graph) -> Cost {
-    graph
-        .nodes
-        .iter()
-        .map(|node| match &node.step {
-            Step::Fixed { op, .. } => count_op(op),
-            Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-                candidates.iter().map(count_op).sum()
-            }
-            Step::Head { from, classes } => {
-                let (c, classes) = (u64::from(graph.nodes[*from].shape.c), u64::from(*classes));
-                Cost { params: c * classes + classes, multiply_adds: c * classes }
-            }
-            Step::Input | Step::Sum(_) | Step::Concat(_) | Step::Auxiliary { .. } => {
-                Cost::default()
-            }
-        })
-        .sum()
+    let cost = |step: &Step| match step {
+        Step::Fixed { op, .. } => count_op(op),
+        Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
+            candidates.iter().map(count_op).sum()
+        }
+        Step::Head { from, classes } => {
+            let Shape { c, hw } = graph.nodes[*from].shape;
+            let weights = u64::from(c) * u64::from(*classes);
+            elements(c, hw) + Cost { params: weights + u64::from(*classes), multiply_adds: weights }
+        }
+        Step::Input | Step::Sum(_) | Step::Concat(_) | Step::Auxiliary { .. } => Cost::default(),
+    };
+    graph.nodes.iter().map(|node| cost(&node.step)).sum()
 }
 
 /// Cost of one operation.
 pub fn count_op(spec: &OpSpec) -> Cost {
-    let (c_in, c_out) = (u64::from(spec.c_in), u64::from(spec.c_out));
-    let pixels = u64::from(spec.hw_out()).pow(2);
-    let conv = |c_in: u64, c_out: u64, k: u8, groups: u64| {
-        let params = c_in / groups * c_out * u64::from(k).pow(2);
-        Cost { params, multiply_adds: params * pixels }
-    };
-    let bn = |c: u64| Cost { params: 2 * c, multiply_adds: 0 };
-    // Depthwise k x k, then 1x1, then BN.
-    let separable =
-        |c_in, c_out, k| conv(c_in, c_in, k, c_in) + conv(c_in, c_out, 1, 1) + bn(c_out);
-    match spec.op {
-        Op::None | Op::Identity | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Relu => {
-            Cost::default()
-        }
-        Op::FactorizedReduce => {
-            conv(c_in, c_out / 2, 1, 1) + conv(c_in, c_out - c_out / 2, 1, 1) + bn(c_out)
-        }
-        Op::SepConv { k } => separable(c_in, c_in, k) + separable(c_in, c_out, k),
-        Op::DilConv { k } => separable(c_in, c_out, k),
-        Op::ReluConvBn { k } | Op::ConvBn { k } => conv(c_in, c_out, k, 1) + bn(c_out),
-        Op::BnRelu => bn(c_in),
+    let OpSpec { op, c_in, c_out, hw_in, .. } = *spec;
+    let hw = spec.hw_out();
+    let relu = elements(c_in, hw_in);
+    // Depthwise k x k, 1x1, BN, behind the `ReLU` before them.
+    let separable = |c_out, k| conv([c_in, c_in], k, c_in, hw) + conv_bn([c_in, c_out], 1, hw);
+    match op {
+        Op::None | Op::Identity => Cost::default(),
+        Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Relu => relu,
+        Op::FactorizedReduce => relu + conv_bn([c_in, c_out], 1, hw),
+        Op::SepConv { k } => relu + separable(c_in, k) + elements(c_in, hw) + separable(c_out, k),
+        Op::DilConv { k } => relu + separable(c_out, k),
+        Op::ReluConvBn { k } => relu + conv_bn([c_in, c_out], k, hw),
+        Op::ConvBn { k } => conv_bn([c_in, c_out], k, hw),
+        Op::BnRelu => bn(c_in, hw) + relu,
         Op::ResidualBlock => {
-            let body = conv(c_in, c_out, 3, 1) + bn(c_out) + conv(c_out, c_out, 3, 1) + bn(c_out);
-            body + conv(c_in, c_out, 1, 1)
+            let body = relu
+                + conv_bn([c_in, c_out], 3, hw)
+                + elements(c_out, hw)
+                + conv_bn([c_out, c_out], 3, hw);
+            // The shortcut pools and convolves.
+            body + relu + conv([c_in, c_out], 1, 1, hw)
         }
     }
+}
+
+/// One multiply-add per element of a map.
+fn elements(c: u32, hw: u16) -> Cost {
+    Cost { params: 0, multiply_adds: u64::from(c) * u64::from(hw).pow(2) }
+}
+
+fn bn(c: u32, hw: u16) -> Cost {
+    let Cost { multiply_adds, .. } = elements(c, hw);
+    Cost { params: 2 * u64::from(c), multiply_adds: 2 * multiply_adds }
+}
+
+/// A convolution without bias to a map of `hw` x `hw`.
+fn conv([c_in, c_out]: [u32; 2], k: u8, groups: u32, hw: u16) -> Cost {
+    let params = u64::from(c_in / groups) * u64::from(c_out) * u64::from(k).pow(2);
+    Cost { params, multiply_adds: params * u64::from(hw).pow(2) }
+}
+
+fn conv_bn([c_in, c_out]: [u32; 2], k: u8, hw: u16) -> Cost {
+    conv([c_in, c_out], k, 1, hw) + bn(c_out, hw)
 }

@@ -14,7 +14,6 @@ pub struct Shape {
 
 /// A place where something is searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Site {
     /// One of several operations.
     Choice {
@@ -38,7 +37,6 @@ pub enum Place {
 
 /// What one node computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Step {
     /// The image batch.
     Input,

@@ -11,6 +11,10 @@ const PC_DARTS_CIFAR: &str = "Genotype(normal=[('sep_conv_3x3', 1), ('skip_conne
      ('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), \
      reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), \
      ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)], reduce_concat=range(2, 6))";
+const P_DARTS: &str = "Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1), \
+     ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 0), ('dil_conv_5x5', 4)], normal_concat=range(2, 6), \
+     reduce=[('avg_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('dil_conv_5x5', 2), ('max_pool_3x3', 0), \
+     ('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)], reduce_concat=range(2, 6))";
 
 fn cost(text: &str, preset: &str) -> crate::Cost {
     let space = Darts::new();
@@ -22,8 +26,10 @@ fn cost(text: &str, preset: &str) -> crate::Cost {
 fn published_cells_have_the_published_parameters_and_multiply_adds() {
     assert_eq!(cost(DARTS_V2, "cifar").params, 3_349_342);
     assert_eq!(cost(PC_DARTS_CIFAR, "cifar").params, 3_634_678);
-    assert_eq!(cost(DARTS_V2, "imagenet").multiply_adds / 1_000_000, 574);
     assert_eq!(cost(PC_DARTS_CIFAR, "imagenet").multiply_adds / 1_000_000, 586);
+    assert_eq!(cost(P_DARTS, "imagenet").multiply_adds / 1_000_000, 557);
+    // The paper says 574 M; what others measured is 544.59 M (quark0/darts issue 46).
+    assert_eq!(cost(DARTS_V2, "imagenet").multiply_adds / 1_000_000, 544);
 }
 
 #[test]
@@ -99,10 +105,7 @@ fn errors_quote_what_was_found() {
     let message = |text: &str| space.parse(text).unwrap_err().to_string();
     assert!(message("hello").contains("found 'hello'"));
     assert!(message(&DARTS_V2.replace("dil_conv_3x3", "conv_9x9")).contains("found conv_9x9"));
-    assert!(
-        message(&DARTS_V2.replace("('sep_conv_3x3', 1), ('sep_conv_3x3', 0)", ""))
-            .contains("pairs")
-    );
+    assert!(message(&DARTS_V2.replacen("('sep_conv_3x3', 0), ", "", 1)).contains("7 pairs"));
     assert!(message(&DARTS_V2.replace("[2, 3, 4, 5]", "[3, 4, 5]")).contains("range(2, 6)"));
     assert!(
         message(&DARTS_V2.replacen("('sep_conv_3x3', 1)", "('sep_conv_3x3', 7)", 1))

@@ -1,0 +1,171 @@
+use std::path::{Path, PathBuf};
+
+/// What can be wrong with a data file, a run folder, or a request for data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system refused.
+    #[error("could not {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried: `read`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Nothing is there.
+    #[error("{} does not exist; expected {expected}", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+    },
+    /// A file or folder holds something else than it should.
+    #[error("{}: expected {expected}; found {found}", .path.display())]
+    Content {
+        /// The file or folder.
+        path: PathBuf,
+        /// What should be in it.
+        expected: String,
+        /// What is in it.
+        found: String,
+    },
+    /// Another process writes this run.
+    #[error(
+        "{} is in use: another process is writing this run; wait for it to end or choose another --out",
+        .dir.display()
+    )]
+    Locked {
+        /// The run folder.
+        dir: PathBuf,
+    },
+    /// A run folder that holds a run with other settings.
+    #[error(
+        "{} holds a run with {field} '{recorded}', but '{asked}' is asked for; \
+         choose another --out, or the same settings to resume it",
+        .dir.display()
+    )]
+    OtherRun {
+        /// The run folder.
+        dir: PathBuf,
+        /// The first setting that differs.
+        field: &'static str,
+        /// Its value in the folder.
+        recorded: String,
+        /// Its value now.
+        asked: String,
+    },
+    /// A row in the middle of a journal that cannot be what was written.
+    #[error(
+        "line {line} of {} is damaged: {reason}; the file was left as it is: \
+         restore it from a copy, or remove that line to measure its architecture again",
+        .path.display()
+    )]
+    Damaged {
+        /// The journal's file of rows.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A row could not be added to a journal.
+    #[error(
+        "could not add a row to {}: {source}; the {safe_rows} rows before it are safe: \
+         make room or repair the disk, then run the same command again to go on",
+        .path.display()
+    )]
+    Append {
+        /// The journal's file of rows.
+        path: PathBuf,
+        /// Rows that are on the disk.
+        safe_rows: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A table of several devices, batch sizes or the like.
+    #[error(
+        "{}: refuse mixed values of column '{column}': {values}; expected one value: filter the table first",
+        .path.display()
+    )]
+    Mixed {
+        /// The table's file.
+        path: PathBuf,
+        /// The column that should be constant.
+        column: String,
+        /// The values found, comma separated.
+        values: String,
+    },
+    /// Values that no measurement can have.
+    #[error(
+        "{}: {count} of {rows} values of column '{column}' are missing, zero, negative or not finite, \
+         the first in row {first_row} ({found}); expected positive numbers: remove or repair these rows",
+        .path.display()
+    )]
+    Values {
+        /// The table's file.
+        path: PathBuf,
+        /// The target column.
+        column: String,
+        /// How many values are bad.
+        count: usize,
+        /// Rows in the table, failed ones not counted.
+        rows: usize,
+        /// Number of the first bad row, from 1, without the line of names.
+        first_row: usize,
+        /// Its value.
+        found: f64,
+    },
+    /// Parts that do not fit the whole.
+    #[error("cannot split {n} rows: expected {expected}; found {found}")]
+    Split {
+        /// Rows there are.
+        n: usize,
+        /// What is possible.
+        expected: String,
+        /// What was asked for.
+        found: String,
+    },
+    /// A name that no table holds.
+    #[error("unknown data set '{name}'; expected one of: {known}")]
+    Unknown {
+        /// The name given.
+        name: String,
+        /// The names there are, comma separated.
+        known: String,
+    },
+    /// A data set that lies in a folder, and no folder was named.
+    #[error("data set '{name}' needs --data-dir: expected {expected}")]
+    NoFolder {
+        /// The data set.
+        name: &'static str,
+        /// What the folder should hold.
+        expected: &'static str,
+    },
+}
+
+impl DataError {
+    /// For `map_err`: the system's refusal with what was tried and where.
+    pub(crate) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(std::io::Error) -> Self + 'a {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// A file that holds something else than it should.
+    pub(crate) fn content(
+        path: &Path,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
+    }
+
+    /// Nothing is there.
+    pub(crate) fn missing(path: &Path, expected: impl Into<String>) -> Self {
+        Self::Missing { path: path.to_owned(), expected: expected.into() }
+    }
+}

@@ -1,0 +1,90 @@
+use crate::{DataError, ImageSet};
+
+/// How training images may be varied without changing what they show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Augment {
+    /// Zeros added on each side, in pixels, before a random crop of the old size; 0: no crop.
+    pub crop_padding: u32,
+    /// Mirror half of the images left to right.
+    pub flip: bool,
+    /// Side of a square blanked at a random place, in pixels; 0: none (Cutout, arXiv 1708.04552).
+    pub cutout: u32,
+}
+
+/// Images for training and testing, and what is known about them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// Images to train on.
+    pub train: ImageSet,
+    /// Images to test on, of the same size and classes.
+    pub test: ImageSet,
+    /// Mean of each channel of the training images, 0..=1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel of the training images, in units of 0..=1; 1 for a constant channel, so that one
+    /// can divide by it.
+    pub std: [f32; 3],
+    /// How the training images may be varied.
+    pub augment: Augment,
+}
+
+impl Dataset {
+    /// Joins the two parts and computes the mean and the deviation of the training images.
+    pub(crate) fn new(train: ImageSet, test: ImageSet, augment: Augment) -> Self {
+        let (mean, std) = statistics(&train);
+        Self { train, test, mean, std, augment }
+    }
+
+    /// The same images at another height and width; lengths of the augmentation grow or shrink with them.
+    ///
+    /// # Errors
+    /// [`DataError::Content`] where `hw` is 0 or the images would need more than 16 GiB.
+    pub fn resized(&self, hw: usize) -> Result<Self, DataError> {
+        let scale = |length: u32| (length as f64 * hw as f64 / self.train.hw as f64).round() as u32;
+        let Augment { crop_padding, flip, cutout } = self.augment;
+        let augment = Augment { crop_padding: scale(crop_padding), flip, cutout: scale(cutout) };
+        Ok(Self::new(self.train.resized(hw)?, self.test.resized(hw)?, augment))
+    }
+}
+
+/// Mean and standard deviation of each channel, in units of 0..=1.
+fn statistics(images: &ImageSet) -> ([f32; 3], [f32; 3]) {
+    let plane = images.hw * images.hw;
+    let (mut sums, mut squares) = ([0_u64; 3], [0_u64; 3]);
+    for (index, values) in images.pixels.chunks_exact(plane).enumerate() {
+        for &value in values {
+            let value = u64::from(value);
+            sums[index % 3] += value;
+            squares[index % 3] += value * value;
+        }
+    }
+    let count = (images.n * plane) as f64;
+    let mean = sums.map(|sum| sum as f64 / count);
+    let deviation = [0, 1, 2].map(|c| {
+        let variance = (squares[c] as f64 / count - mean[c] * mean[c]).max(0.0);
+        if variance > 0.0 { variance.sqrt() / 255.0 } else { 1.0 }
+    });
+    (mean.map(|m| (m / 255.0) as f32), deviation.map(|d| d as f32))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn statistics_are_per_channel_and_a_constant_one_is_safe_to_divide_by() {
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        // Two images of 1x1: red 0 and 255, green 51 twice, blue 0 and 102.
+        let pixels = vec![0, 51, 0, 255, 51, 102];
+        let set = ImageSet::new("s", Path::new("s"), pixels, vec![0, 1], 1, names).unwrap();
+        let augment = Augment { crop_padding: 4, flip: true, cutout: 16 };
+        let dataset = Dataset::new(set.clone(), set, augment);
+        assert_eq!(dataset.mean, [0.5, 0.2, 0.2]);
+        assert_eq!(dataset.std, [0.5, 1.0, 0.2]);
+        assert_eq!(
+            dataset.resized(2).unwrap().augment,
+            Augment { crop_padding: 8, flip: true, cutout: 32 }
+        );
+    }
+}

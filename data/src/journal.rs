@@ -1,0 +1,245 @@
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{DataError, Measurement, RunHeader, durable, frame, rows};
+
+const HEADER_FILE: &str = "run.json";
+const ROWS_FILE: &str = "rows.jsonl";
+const LOCK_FILE: &str = ".lock";
+/// The sealed table's name in a run folder.
+pub(crate) const TABLE_FILE: &str = "measurements.parquet";
+
+/// The append-only record of a profile run in a folder of its own.
+///
+/// The folder holds `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement with a checksum) and,
+/// when the run is finished, `measurements.parquet`. Each row is on the disk before [`Journal::append`] returns, so that a
+/// crash at any moment costs the row being written and nothing else.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    header: RunHeader,
+    rows: Vec<Measurement>,
+    recovered: Option<String>,
+    file: File,
+    /// Length of `file` up to the end of the last whole row.
+    good_bytes: u64,
+    /// Whether the sealed table is there.
+    sealed: bool,
+    /// Holds the lock for as long as the journal lives.
+    _lock: File,
+}
+
+impl Journal {
+    /// Begins a run in `dir`, or goes on with the one that is there.
+    ///
+    /// The versions of a resumed run stay those it began with.
+    ///
+    /// # Errors
+    /// [`DataError::OtherRun`] where the folder holds a run with other settings, [`DataError::Locked`] where another process
+    /// writes it, [`DataError::Damaged`] where a row other than the last is damaged, [`DataError::Io`] where the folder
+    /// cannot be written.
+    pub fn open(dir: &Path, header: &RunHeader) -> Result<Self, DataError> {
+        fs::create_dir_all(dir).map_err(DataError::io("create the run folder", dir))?;
+        let lock = lock(dir)?;
+        let path = dir.join(ROWS_FILE);
+        let header = match read_header(dir)? {
+            Some(recorded) => same_run(dir, recorded, header)?,
+            None => begin(dir, header)?,
+        };
+        let file = open_file(&path)?;
+        let scan = rows::scan(&path, &fs::read(&path).map_err(DataError::io("read", &path))?)?;
+        let mut recovered = None;
+        if scan.torn_bytes > 0 {
+            file.set_len(scan.good_bytes).map_err(DataError::io("shorten", &path))?;
+            recovered = Some(format!(
+                "{} ended in {} bytes of an unfinished row, which were removed; {} rows are kept",
+                path.display(),
+                scan.torn_bytes,
+                scan.rows.len()
+            ));
+        }
+        durable::sync_folder(&path)?;
+        let (rows, good_bytes) = (scan.rows, scan.good_bytes);
+        let sealed = dir.join(TABLE_FILE).exists();
+        let dir = dir.to_owned();
+        Ok(Self { dir, header, rows, recovered, file, good_bytes, sealed, _lock: lock })
+    }
+
+    /// The run's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The run's header, as recorded when it began.
+    pub fn header(&self) -> &RunHeader {
+        &self.header
+    }
+
+    /// The rows recorded so far, in the order measured.
+    pub fn rows(&self) -> &[Measurement] {
+        &self.rows
+    }
+
+    /// A sentence about what was removed, where an unfinished row was found at the end.
+    pub fn recovered(&self) -> Option<String> {
+        self.recovered.clone()
+    }
+
+    /// Whether the sealed table is there and holds all rows.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Adds a row; when this returns, it is on the disk. A sealed table lacks the row and is removed first.
+    ///
+    /// # Errors
+    /// [`DataError::Append`] says how many rows are safe. The row is then not in the journal, and the next call starts where
+    /// the last whole row ends.
+    pub fn append(&mut self, row: &Measurement) -> Result<(), DataError> {
+        self.unseal()?;
+        let added = rows::encode(row).map_err(Into::into).and_then(|line| self.write(&line));
+        if let Err(source) = added {
+            // Should this fail too, the next append or open removes what was left of the row.
+            let _ = self.file.set_len(self.good_bytes);
+            let (path, safe_rows) = (self.dir.join(ROWS_FILE), self.rows.len());
+            return Err(DataError::Append { path, safe_rows, source });
+        }
+        self.rows.push(row.clone());
+        Ok(())
+    }
+
+    /// Writes the rows as one Parquet table beside the journal and returns its path: the run is finished.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] where the file cannot be written; the journal is then as it was.
+    pub fn seal(&mut self) -> Result<PathBuf, DataError> {
+        let path = self.dir.join(TABLE_FILE);
+        let refused = |error: polars::error::PolarsError| DataError::Io {
+            action: "write",
+            path: path.clone(),
+            source: std::io::Error::other(error),
+        };
+        let mut frame = frame::from_measurements(&self.header, &self.rows).map_err(refused)?;
+        durable::replace(&path, |file| {
+            frame::write_parquet(file, &mut frame).map_err(refused)?;
+            Ok(())
+        })?;
+        self.sealed = true;
+        Ok(path)
+    }
+
+    /// Puts the line behind the last whole row and waits for the disk.
+    fn write(&mut self, line: &str) -> std::io::Result<()> {
+        if self.file.metadata()?.len() != self.good_bytes {
+            self.file.set_len(self.good_bytes)?;
+        }
+        self.file.seek(SeekFrom::Start(self.good_bytes))?;
+        self.file.write_all(line.as_bytes())?;
+        self.file.sync_data()?;
+        self.good_bytes += line.len() as u64;
+        Ok(())
+    }
+
+    fn unseal(&mut self) -> Result<(), DataError> {
+        if self.sealed {
+            let path = self.dir.join(TABLE_FILE);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(DataError::io("remove", &path)(error));
+                }
+                _ => durable::sync_folder(&path)?,
+            }
+            self.sealed = false;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a run's header and rows, also while another process writes it; changes nothing. What a crash left of a last row is
+/// passed over.
+///
+/// # Errors
+/// [`DataError::Missing`] where `dir` is no run folder, [`DataError::Damaged`] where a row other than the last is damaged.
+pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> {
+    let header = read_header(dir)?.ok_or_else(|| {
+        DataError::missing(&dir.join(HEADER_FILE), "the folder of a profile run, which holds it")
+    })?;
+    check_version(&dir.join(HEADER_FILE), &header)?;
+    let path = dir.join(ROWS_FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        // A crash between the header and the first row leaves a run without rows.
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(DataError::io("read", &path)(error)),
+    };
+    Ok((header, rows::scan(&path, &bytes)?.rows))
+}
+
+/// Refuses what a newer program wrote.
+pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataError> {
+    if header.version == RunHeader::VERSION {
+        return Ok(());
+    }
+    let expected = format!("format version {}", RunHeader::VERSION);
+    let found = format!("version {}, which another version of lat wrote", header.version);
+    Err(DataError::content(path, expected, found))
+}
+
+/// Opens for reading and writing, and creates what is not there; the content stays.
+fn open_file(path: &Path) -> Result<File, DataError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(DataError::io("open for writing", path))
+}
+
+fn lock(dir: &Path) -> Result<File, DataError> {
+    let path = dir.join(LOCK_FILE);
+    let file = open_file(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => {
+            Err(DataError::Io { action: "lock", path: path.clone(), source })
+        }
+    }
+}
+
+fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
+    let path = dir.join(HEADER_FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(DataError::io("read", &path)(error)),
+    };
+    let header = serde_json::from_slice(&bytes)
+        .map_err(|error| DataError::content(&path, "the header of a run", error.to_string()))?;
+    Ok(Some(header))
+}
+
+fn same_run(dir: &Path, recorded: RunHeader, asked: &RunHeader) -> Result<RunHeader, DataError> {
+    match recorded.difference(asked) {
+        None => Ok(recorded),
+        Some((field, recorded, asked)) => {
+            Err(DataError::OtherRun { dir: dir.to_owned(), field, recorded, asked })
+        }
+    }
+}
+
+fn begin(dir: &Path, header: &RunHeader) -> Result<RunHeader, DataError> {
+    let path = dir.join(HEADER_FILE);
+    for name in [ROWS_FILE, TABLE_FILE] {
+        if dir.join(name).exists() {
+            let found = format!("{name} without it; choose another --out");
+            return Err(DataError::content(dir, "run.json, or an empty folder", found));
+        }
+    }
+    let json = serde_json::to_vec_pretty(header)
+        .map_err(|error| DataError::io("write", &path)(error.into()))?;
+    durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))?;
+    Ok(header.clone())
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -1,0 +1,287 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::columns::Columns;
+use crate::frame::{self, HEADER_COLUMNS};
+use crate::journal::{TABLE_FILE, check_version, read_run};
+use crate::{DataError, RunHeader, Status};
+
+/// Names under which tables keep the architecture's text, the first that a table has being used.
+const ARCHITECTURE: [&str; 3] = ["architecture", "arch_str", "arch"];
+/// Columns that must hold one value, where a table has them: what else would be compared is no function of the architecture.
+const CONSTANT: [&str; 8] =
+    ["space", "device", "device_name", "batch", "unit", "skeleton", "precision", "threads"];
+/// Units that a column's name can end in.
+const UNITS: [&str; 10] = ["ms", "us", "ns", "s", "mj", "j", "w", "mib", "mhz", "c"];
+
+/// One architecture's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableRow {
+    /// The architecture in its space's text form, as the file has it.
+    pub architecture: String,
+    /// Its value, positive and finite, in the unit that the column's name says.
+    pub value: f64,
+}
+
+/// One value per architecture, of one device at one batch size: what a predictor learns from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatencyTable {
+    /// Id of the search space.
+    pub space: String,
+    /// The column that the values are from: `latency_ms`.
+    pub column: String,
+    /// One row per distinct architecture: its first measurement.
+    pub rows: Vec<TableRow>,
+    /// For each further measurement of an architecture the pair (its row's value, the further value): their spread is the
+    /// noise that no predictor can be better than.
+    pub repeats: Vec<(f64, f64)>,
+    /// What was measured and where, in tables that a profile run wrote.
+    pub header: Option<RunHeader>,
+    /// The file read.
+    pub source: PathBuf,
+    /// Rows left out since their measurement failed.
+    pub skipped: usize,
+}
+
+impl LatencyTable {
+    /// Reads a run folder (its sealed table, else its journal), a `.parquet` or a `.csv` file.
+    ///
+    /// A file made elsewhere needs a text column `architecture`, `arch_str` or `arch` and a column of positive numbers
+    /// named `column`. Columns `space`, `device`, `device_name`, `batch`, `unit`, `skeleton`, `precision` and `threads` are
+    /// optional and must hold one value each; in a column `status` the value `failed` leaves a row out.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`] where nothing is there, [`DataError::Content`] where it is no such table or of another space
+    /// or unit, [`DataError::Mixed`] for tables of several devices or the like, [`DataError::Values`] for values that are
+    /// missing, not finite or not above zero.
+    pub fn load(path: &Path, space: Option<&str>, column: &str) -> Result<Self, DataError> {
+        let wanted: Vec<&str> =
+            [&ARCHITECTURE[..], &CONSTANT, &HEADER_COLUMNS, &["status", column]].concat();
+        let (source, columns) = if path.is_dir() {
+            open_run(path, &wanted)?
+        } else {
+            let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+            let columns = match extension.to_str() {
+                Some("parquet") => Columns::of_parquet(path, &wanted)?,
+                Some("csv") => Columns::of_csv(path)?,
+                _ if !path.exists() => return Err(DataError::missing(path, EXPECTED)),
+                _ => return Err(DataError::content(path, EXPECTED, "a file of another name")),
+            };
+            (path.to_owned(), columns)
+        };
+        Reader { path: &source, columns: &columns, column }.table(space)
+    }
+}
+
+const EXPECTED: &str = "a run folder, or a table whose name ends in .parquet or .csv";
+
+fn open_run(dir: &Path, wanted: &[&str]) -> Result<(PathBuf, Columns), DataError> {
+    let sealed = dir.join(TABLE_FILE);
+    if sealed.exists() {
+        let columns = Columns::of_parquet(&sealed, wanted)?;
+        return Ok((sealed, columns));
+    }
+    let (header, rows) = read_run(dir)?;
+    let frame = frame::from_measurements(&header, &rows)
+        .map_err(|error| DataError::content(dir, "rows of measurements", error.to_string()))?;
+    Ok((dir.to_owned(), Columns::of_frame(dir, frame)))
+}
+
+/// The steps from a file's columns to a table.
+struct Reader<'a> {
+    path: &'a Path,
+    columns: &'a Columns,
+    column: &'a str,
+}
+
+impl Reader<'_> {
+    fn table(&self, space: Option<&str>) -> Result<LatencyTable, DataError> {
+        let architecture = self.check_columns()?;
+        let kept = self.kept_rows()?;
+        self.check_constants()?;
+        self.check_unit()?;
+        let space = self.space(space)?;
+        let architectures = self.columns.texts(architecture)?;
+        let values = self.columns.numbers(self.column)?;
+        self.check_values(&kept, &values)?;
+        let (rows, repeats) = self.group(&kept, architectures, &values)?;
+        Ok(LatencyTable {
+            space,
+            column: self.column.to_owned(),
+            rows,
+            repeats,
+            header: self.header()?,
+            source: self.path.to_owned(),
+            skipped: self.columns.height() - kept.len(),
+        })
+    }
+
+    /// The name of the architecture's column, where that and the target are there.
+    fn check_columns(&self) -> Result<&'static str, DataError> {
+        let Some(architecture) = ARCHITECTURE.into_iter().find(|name| self.columns.has(name))
+        else {
+            let expected = format!("a latency table with a column {}", ARCHITECTURE.join(" or "));
+            return Err(self.content(&expected, &format!("columns {}", self.columns.names())));
+        };
+        let numeric = self.columns.numeric();
+        if self.columns.has(self.column) && self.columns.height() == 0 {
+            return Err(self.content("rows of measurements", "none"));
+        }
+        if !self.columns.has(self.column) {
+            let numeric: Vec<&str> = numeric.into_iter().filter(|n| *n != architecture).collect();
+            let expected = format!("a column '{}' of numbers", self.column);
+            let found = match &numeric[..] {
+                [] => format!("no column of numbers among {}", self.columns.names()),
+                some => format!("columns of numbers {}", some.join(", ")),
+            };
+            return Err(self.content(&expected, &found));
+        }
+        Ok(architecture)
+    }
+
+    /// Rows whose measurement did not fail, by number from 0.
+    fn kept_rows(&self) -> Result<Vec<usize>, DataError> {
+        let n = self.columns.height();
+        if !self.columns.has("status") {
+            return Ok((0..n).collect());
+        }
+        let failed = Some(Status::Failed.name());
+        let status = self.columns.texts("status")?;
+        let kept: Vec<usize> = (0..n).filter(|&row| status[row].as_deref() != failed).collect();
+        if kept.is_empty() {
+            return Err(self.content("rows of measurements", &format!("{n} rows that all failed")));
+        }
+        Ok(kept)
+    }
+
+    fn check_constants(&self) -> Result<(), DataError> {
+        for column in CONSTANT.into_iter().filter(|name| self.columns.has(name)) {
+            let mut values = self.columns.distinct(column)?;
+            if values.len() > 1 {
+                let more = values.len().saturating_sub(8);
+                values.truncate(8);
+                let mut values: Vec<String> = values.iter().map(|v| format!("'{v}'")).collect();
+                if more > 0 {
+                    values.push(format!("and {more} more"));
+                }
+                let (path, values) = (self.path.to_owned(), values.join(", "));
+                return Err(DataError::Mixed { path, column: column.to_owned(), values });
+            }
+        }
+        Ok(())
+    }
+
+    /// A column `unit` must not contradict the target's name.
+    fn check_unit(&self) -> Result<(), DataError> {
+        let suffix = self.column.rsplit_once('_').map(|(_, suffix)| suffix);
+        let Some(suffix) = suffix.filter(|suffix| UNITS.contains(suffix)) else { return Ok(()) };
+        match self.constant("unit")? {
+            Some(unit) if !unit.eq_ignore_ascii_case(suffix) => {
+                let expected = format!("unit '{suffix}' as the name of '{}' says", self.column);
+                Err(self.content(&expected, &format!("unit '{unit}'")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn space(&self, asked: Option<&str>) -> Result<String, DataError> {
+        match (self.constant("space")?, asked) {
+            (Some(found), Some(asked)) if found != asked => Err(self.content(
+                &format!("architectures of space '{asked}'"),
+                &format!("those of '{found}'"),
+            )),
+            (Some(found), _) => Ok(found),
+            (None, Some(asked)) => Ok(asked.to_owned()),
+            (None, None) => Err(self.content(
+                "a column 'space', or the search space named by --space",
+                &format!("columns {}", self.columns.names()),
+            )),
+        }
+    }
+
+    fn check_values(&self, kept: &[usize], values: &[f64]) -> Result<(), DataError> {
+        let is_bad = |row: &&usize| !(values[**row].is_finite() && values[**row] > 0.0);
+        let mut bad = kept.iter().filter(is_bad);
+        let Some(&first) = bad.next() else { return Ok(()) };
+        Err(DataError::Values {
+            path: self.path.to_owned(),
+            column: self.column.to_owned(),
+            count: 1 + bad.count(),
+            rows: kept.len(),
+            first_row: first + 1,
+            found: values[first],
+        })
+    }
+
+    fn group(
+        &self,
+        kept: &[usize],
+        mut architectures: Vec<Option<String>>,
+        values: &[f64],
+    ) -> Result<(Vec<TableRow>, Vec<(f64, f64)>), DataError> {
+        let mut first_values: HashMap<String, f64> = HashMap::with_capacity(kept.len());
+        let (mut rows, mut repeats) = (Vec::with_capacity(kept.len()), Vec::new());
+        for &row in kept {
+            let text = architectures[row].take().filter(|text| !text.trim().is_empty());
+            let architecture = text.ok_or_else(|| {
+                self.content("an architecture in each row", &format!("none in row {}", row + 1))
+            })?;
+            let value = values[row];
+            if let Some(&first) = first_values.get(&architecture) {
+                repeats.push((first, value));
+            } else {
+                first_values.insert(architecture.clone(), value);
+                rows.push(TableRow { architecture, value });
+            }
+        }
+        Ok((rows, repeats))
+    }
+
+    /// The header, where the table has all its columns; None where they hold several values, as in joined tables.
+    fn header(&self) -> Result<Option<RunHeader>, DataError> {
+        let mut values = HashMap::new();
+        for column in HEADER_COLUMNS {
+            match self.constant(column)? {
+                Some(value) => values.insert(column, value),
+                None => return Ok(None),
+            };
+        }
+        let header = parse_header(&values).map_err(|error| {
+            self.content("the columns of a run's header", &format!("what cannot be read: {error}"))
+        })?;
+        check_version(self.path, &header)?;
+        Ok(Some(header))
+    }
+
+    /// The column's one value; None where the table lacks it or has several.
+    fn constant(&self, column: &str) -> Result<Option<String>, DataError> {
+        if !self.columns.has(column) {
+            return Ok(None);
+        }
+        let mut values = self.columns.distinct(column)?;
+        Ok(values.pop().filter(|value| values.is_empty() && !value.is_empty()))
+    }
+
+    fn content(&self, expected: &str, found: &str) -> DataError {
+        DataError::content(self.path, expected, found)
+    }
+}
+
+fn parse_header(values: &HashMap<&str, String>) -> Result<RunHeader, serde_json::Error> {
+    Ok(RunHeader {
+        version: serde_json::from_str(&values["format_version"])?,
+        space: values["space"].clone(),
+        skeleton: serde_json::from_str(&values["skeleton"])?,
+        seed: serde_json::from_str(&values["seed"])?,
+        batch: serde_json::from_str(&values["batch"])?,
+        device: values["device"].clone(),
+        device_name: values["device_name"].clone(),
+        precision: values["precision"].clone(),
+        threads: serde_json::from_str(&values["threads"])?,
+        versions: serde_json::from_str(&values["versions"])?,
+    })
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

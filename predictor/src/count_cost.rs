@@ -1,0 +1,102 @@
+use lat_space::{Architecture, Cost, SearchSpace, Skeleton, Step, count_op};
+use tch::Tensor;
+
+use crate::{CostModel, PredictError, TableCost};
+
+/// A cost counted from the network, independent of hardware: every operation counts whether or not its output is used, as in
+/// the papers' parameter counts.
+#[derive(Debug, Clone)]
+pub struct CountCost(TableCost);
+
+impl CountCost {
+    /// Columns that can be counted.
+    pub const COLUMNS: [&'static str; 2] = ["params", "multiply_adds"];
+
+    /// Counts `params` or `multiply_adds` of the space's network of this skeleton.
+    ///
+    /// # Errors
+    /// [`PredictError::Mismatch`] for another column; else those of [`TableCost::look_up`].
+    pub fn new(
+        space: &dyn SearchSpace,
+        skeleton: &Skeleton,
+        column: &str,
+    ) -> Result<Self, PredictError> {
+        let pick: fn(Cost) -> u64 = match column {
+            "params" => |cost| cost.params,
+            "multiply_adds" => |cost| cost.multiply_adds,
+            _ => {
+                return Err(PredictError::Mismatch {
+                    what: "a column that can be counted:",
+                    expected: Self::COLUMNS.join(" or "),
+                    found: column.to_owned(),
+                    advice: "train a predictor for any other column",
+                });
+            }
+        };
+        space.check_skeleton(skeleton)?;
+        // The classifier is no operation with a place. With all operations blanked, it is what is left to count.
+        let mut graph = space.graph(skeleton);
+        for node in &mut graph.nodes {
+            if let Step::Fixed { .. } | Step::Searched { .. } = node.step {
+                node.step = Step::Input;
+            }
+        }
+        let head = pick(lat_space::count(&graph)) as f64;
+        let look_up = |op: &lat_space::OpSpec| Some(pick(count_op(op)) as f64);
+        TableCost::look_up(space, skeleton, column, head, &look_up).map(Self)
+    }
+}
+
+impl CostModel for CountCost {
+    fn column(&self) -> &str {
+        self.0.column()
+    }
+
+    fn unit(&self) -> &str {
+        self.0.unit()
+    }
+
+    fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
+        self.0.cost(architecture)
+    }
+
+    fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
+        self.0.relaxed(gates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{SPACES, architecture_at, count, find_skeleton};
+
+    use super::*;
+
+    #[test]
+    fn counts_are_those_of_the_derived_network() {
+        for build in SPACES {
+            let space = build();
+            let skeleton = find_skeleton(&*space, "cifar").unwrap();
+            for column in CountCost::COLUMNS {
+                let cost = CountCost::new(&*space, &skeleton, column).unwrap();
+                for i in 0..10 {
+                    let architecture = architecture_at(&*space, 5, i).unwrap();
+                    let counted = count(&space.graph(&skeleton).derive(&architecture));
+                    let expected =
+                        if column == "params" { counted.params } else { counted.multiply_adds };
+                    assert_eq!(cost.cost(&architecture).unwrap(), expected as f64);
+                    let gates = Tensor::from_slice(&architecture.gates(space.decisions()));
+                    let relaxed = cost.relaxed(&gates).unwrap().double_value(&[]);
+                    assert!((relaxed / expected as f64 - 1.0).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        let space = lat_space::NasBench201::new();
+        let skeleton = find_skeleton(&space, "quick").unwrap();
+        let error = CountCost::new(&space, &skeleton, "latency_ms").unwrap_err().to_string();
+        assert!(error.contains("params or multiply_adds, found latency_ms"), "{error}");
+    }
+}

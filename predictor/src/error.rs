@@ -1,0 +1,148 @@
+use std::path::PathBuf;
+
+use lat_space::SpaceError;
+
+/// What can be wrong with samples, predictor files, costs and penalties.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// Fewer samples than a fit can be judged with.
+    #[error("expected at least {needed} {what}, found {found}; measure more architectures")]
+    TooFew {
+        /// Kind of samples: `training samples`.
+        what: &'static str,
+        /// The least number.
+        needed: usize,
+        /// The number given.
+        found: usize,
+    },
+    /// A name that no table holds.
+    #[error("unknown regressor '{name}'; expected auto or one of: {known}")]
+    Unknown {
+        /// The name given.
+        name: String,
+        /// The names there are, comma separated.
+        known: String,
+    },
+    /// A regressor that cannot steer a search.
+    #[error("{name} has no gradient, so no predictor can be made of it; train one of: {known}")]
+    NotDifferentiable {
+        /// The regressor's name.
+        name: String,
+        /// Regressors that can be saved, comma separated.
+        known: String,
+    },
+    /// A vector or matrix of another width or length.
+    #[error("expected {expected} {what}, found {found}; was it made for another search space?")]
+    Width {
+        /// What is counted: `features`.
+        what: &'static str,
+        /// The number expected.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// NaN or infinity.
+    #[error("expected finite {what}, found {found} in row {row}; leave out failed measurements")]
+    NotFinite {
+        /// `codes` or `targets`.
+        what: &'static str,
+        /// Row, from 0.
+        row: usize,
+        /// The value found.
+        found: f64,
+    },
+    /// A cost that is zero or below.
+    #[error(
+        "expected targets above zero, found {found} in row {row}; check the column and its unit"
+    )]
+    NotPositive {
+        /// Row, from 0.
+        row: usize,
+        /// The value found.
+        found: f64,
+    },
+    /// Prediction asked of a regressor that has seen no samples.
+    #[error("{name} has not been fitted; call fit before predict")]
+    NotFitted {
+        /// The regressor's name.
+        name: &'static str,
+    },
+    /// The library behind a regressor gave up.
+    #[error("{name} could not be fitted: {reason}")]
+    Fit {
+        /// The regressor's name.
+        name: &'static str,
+        /// The library's own words.
+        reason: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file that is no predictor.
+    #[error("{} is not a predictor that `lat train` wrote: {reason}; train again", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A predictor file of another version.
+    #[error(
+        "{} has predictor format {found}, but this program reads format {expected}; \
+         train again with this version of lat",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version this program reads.
+        expected: u32,
+        /// The version found.
+        found: String,
+    },
+    /// A predictor or architecture for something else than what is asked.
+    #[error("expected {what} {expected}, found {found}; {advice}")]
+    Mismatch {
+        /// What differs: `search space`.
+        what: &'static str,
+        /// What is asked for.
+        expected: String,
+        /// What the predictor or architecture has.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A penalty's number out of range.
+    #[error("{what} must be {allowed}, found {found}")]
+    Penalty {
+        /// Name of the number: `lambda`.
+        what: &'static str,
+        /// Its range in words.
+        allowed: &'static str,
+        /// The value found.
+        found: f64,
+    },
+    /// A latency table without an entry that the network needs.
+    #[error("the latency table has no entry for {key}; measure that operation too")]
+    NoEntry {
+        /// Key of the operation at its place, see `lat_space::OpSpec::key`.
+        key: String,
+    },
+    /// A site of a kind whose cost is no sum over gates.
+    #[error("the cost of site {name} is not a sum over its gates; train a predictor instead")]
+    NotAdditive {
+        /// The graph node's name.
+        name: String,
+    },
+    /// The space refused a skeleton or an architecture.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+}

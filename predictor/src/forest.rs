@@ -1,0 +1,86 @@
+use ndarray::{Array1, ArrayView1, ArrayView2};
+use smartcore::ensemble::random_forest_regressor::{
+    RandomForestRegressor, RandomForestRegressorParameters,
+};
+use smartcore::linalg::basic::matrix::DenseMatrix;
+
+use crate::folds::{select, subset};
+use crate::regressor::{check_codes, check_rows};
+use crate::{PredictError, Regressor, RegressorEntry, Setup};
+
+const NAME: &str = "forest";
+const TREES: usize = 60;
+/// Rows that a forest is grown from at most: its time grows faster than theirs, its error hardly falls.
+const MOST_ROWS: usize = 5000;
+
+/// The baseline that knows no formula; it has no gradient.
+pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
+    name: NAME,
+    summary: "random forest of 60 trees on the one-hot code (at most 5,000 rows); no gradient",
+    encoding: "one-hot",
+    differentiable: false,
+    build: |setup: &Setup| Box::new(Forest { seed: setup.seed, fitted: None }),
+};
+
+type Trees = RandomForestRegressor<f32, f64, DenseMatrix<f32>, Vec<f64>>;
+
+/// A random forest.
+#[derive(Debug)]
+struct Forest {
+    seed: u64,
+    /// The trees and the width of their codes.
+    fitted: Option<(Trees, usize)>,
+}
+
+impl Regressor for Forest {
+    fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
+        check_rows(x, y)?;
+        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.seed));
+        // A third of the columns per split is the usual choice for regression (Breiman 2001).
+        let parameters = RandomForestRegressorParameters::default()
+            .with_n_trees(TREES)
+            .with_m(x.ncols().div_ceil(3))
+            .with_seed(self.seed);
+        let trees = Trees::fit(&matrix(x.view())?, &y.to_vec(), parameters).map_err(failed)?;
+        self.fitted = Some((trees, x.ncols()));
+        Ok(())
+    }
+
+    fn predict(&self, x: ArrayView2<f32>) -> Result<Array1<f64>, PredictError> {
+        let (trees, width) = self.fitted.as_ref().ok_or(PredictError::NotFitted { name: NAME })?;
+        check_codes(x, *width)?;
+        Ok(trees.predict(&matrix(x)?).map_err(failed)?.into())
+    }
+}
+
+fn matrix(x: ArrayView2<f32>) -> Result<DenseMatrix<f32>, PredictError> {
+    let values = x.t().iter().copied().collect();
+    DenseMatrix::new(x.nrows(), x.ncols(), values, true).map_err(failed)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the form map_err calls")]
+fn failed(error: smartcore::error::Failed) -> PredictError {
+    PredictError::Fit { name: NAME, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    #[test]
+    fn learns_an_interaction_and_follows_its_seed() {
+        let x = Array2::from_shape_fn((256, 8), |(i, j)| (i >> j & 1) as f32);
+        let y: Array1<f64> =
+            x.rows().into_iter().map(|r| 1.0 + 4.0 * f64::from(r[0] * r[1])).collect();
+        let predict = |seed| {
+            let mut forest = (ENTRY.build)(&Setup { seed, ties: vec![] });
+            forest.fit(x.view(), y.view()).unwrap();
+            forest.predict(x.view()).unwrap()
+        };
+        let first = predict(1);
+        assert!(first.iter().zip(&y).all(|(p, y)| (p - y).abs() < 0.5));
+        assert_eq!(first, predict(1));
+    }
+}

@@ -1,0 +1,58 @@
+use lat_space::{Architecture, Decision, SearchSpace};
+use tch::Tensor;
+
+use crate::PredictError;
+
+/// Where each decision's choices lie in a gate vector.
+#[derive(Debug, Clone)]
+pub(crate) struct GateLayout {
+    space: String,
+    decisions: Vec<Decision>,
+}
+
+impl GateLayout {
+    pub(crate) fn of(space: &dyn SearchSpace) -> Self {
+        Self { space: space.id().to_owned(), decisions: space.decisions().to_vec() }
+    }
+
+    /// Choices over all decisions, `none` included.
+    pub(crate) fn n_gates(&self) -> usize {
+        self.decisions.iter().map(|d| d.choices.len()).sum()
+    }
+
+    /// Number of the first gate of each decision.
+    pub(crate) fn offsets(&self) -> Vec<usize> {
+        let widths = self.decisions.iter().map(|d| d.choices.len());
+        widths.scan(0, |next, width| Some(std::mem::replace(next, *next + width))).collect()
+    }
+
+    /// The 0/1 gates of an architecture of the layout's space.
+    pub(crate) fn gates(&self, architecture: &Architecture) -> Result<Vec<f32>, PredictError> {
+        if architecture.space != self.space {
+            return Err(PredictError::Mismatch {
+                what: "an architecture of space",
+                expected: self.space.clone(),
+                found: architecture.space.clone(),
+                advice: "name the architecture's space with --space",
+            });
+        }
+        let (expected, found) = (self.decisions.len(), architecture.choices.len());
+        if expected != found {
+            return Err(PredictError::Width { what: "decisions", expected, found });
+        }
+        Ok(architecture.gates(&self.decisions))
+    }
+
+    /// Gates as `[m, n_gates]`, and whether they were a single vector.
+    pub(crate) fn rows(&self, gates: &Tensor) -> Result<(Tensor, bool), PredictError> {
+        let expected = self.n_gates();
+        match *gates.size() {
+            [n] if n as usize == expected => Ok((gates.unsqueeze(0), true)),
+            [_, n] if n as usize == expected => Ok((gates.shallow_clone(), false)),
+            ref size => {
+                let found = size.last().map_or(0, |&n| n as usize);
+                Err(PredictError::Width { what: "gates", expected, found })
+            }
+        }
+    }
+}

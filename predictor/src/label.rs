@@ -1,0 +1,101 @@
+use lat_data::RunHeader;
+use lat_space::{SearchSpace, Skeleton};
+use serde::{Deserialize, Serialize};
+
+use crate::{Metrics, PredictError};
+
+/// What a predictor predicts and where it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// Id of the search space.
+    pub space: String,
+    /// Id of the encoding: `one-hot` or `counts`.
+    pub encoding: String,
+    /// The code's columns in their order.
+    pub features: Vec<String>,
+    /// What is predicted: `latency_ms`.
+    pub column: String,
+    /// Its unit: `ms`.
+    pub unit: String,
+    /// Model of the device measured, where the data say it.
+    pub device_name: Option<String>,
+    /// Images per batch, where the data say it.
+    pub batch: Option<u32>,
+    /// Number format of the measured computation, where the data say it.
+    pub precision: Option<String>,
+    /// Macro architecture of the measured networks, where the data say it.
+    pub skeleton: Option<Skeleton>,
+    /// Name of the regressor.
+    pub regressor: String,
+    /// Errors on rows it was not trained on, where there were such.
+    pub errors: Option<Metrics>,
+    /// MAPE in percent that a perfect predictor would show on these data, where they hold enough repeats.
+    pub noise_floor: Option<f64>,
+    /// Rows it was trained on.
+    pub n_train: usize,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Version of lat that trained it.
+    pub lat_version: String,
+}
+
+impl Label {
+    /// A label of a space, encoding and column; what the measurements' header knows comes from there.
+    ///
+    /// # Errors
+    /// [`PredictError::Mismatch`] where the header is of another space, [`PredictError::Unknown`] for an unknown encoding.
+    pub fn new(
+        space: &dyn SearchSpace,
+        encoding: &str,
+        column: &str,
+        header: Option<&RunHeader>,
+    ) -> Result<Self, PredictError> {
+        if let Some(header) = header.filter(|h| h.space != space.id()) {
+            return Err(PredictError::Mismatch {
+                what: "measurements of search space",
+                expected: space.id().to_owned(),
+                found: header.space.clone(),
+                advice: "name the space that was measured, with --space",
+            });
+        }
+        let encoding = crate::encoding::find(space, encoding)?;
+        Ok(Self {
+            space: space.id().to_owned(),
+            encoding: encoding.id.to_owned(),
+            features: encoding.features.into_iter().map(|(name, _)| name).collect(),
+            column: column.to_owned(),
+            unit: unit(column).to_owned(),
+            device_name: header.map(|h| h.device_name.clone()),
+            batch: header.map(|h| h.batch),
+            precision: header.map(|h| h.precision.clone()),
+            skeleton: header.map(|h| h.skeleton),
+            regressor: String::new(),
+            errors: None,
+            noise_floor: None,
+            n_train: 0,
+            seed: 0,
+            lat_version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+/// The unit that a column's name ends in: `ms` of `latency_ms`. Counts have the unit 1.
+pub fn unit(column: &str) -> &str {
+    match column.rsplit_once('_') {
+        Some((_, unit)) if column != "multiply_adds" => unit,
+        _ => "1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_suffixes() {
+        assert_eq!(unit("latency_ms"), "ms");
+        assert_eq!(unit("peak_memory_mib"), "mib");
+        assert_eq!(unit("params"), "1");
+        assert_eq!(unit("multiply_adds"), "1");
+    }
+}

@@ -1,0 +1,102 @@
+use ndarray::{Array1, ArrayView1, ArrayView2};
+use tch::Tensor;
+
+use crate::folds::Folds;
+use crate::metrics::mean;
+use crate::model::{Model, Scale, Standard};
+use crate::regressor::{check_rows, predict_with};
+use crate::ridge::{self, Prior, Ridge};
+use crate::{Differentiable, PredictError, Regressor, RegressorEntry};
+
+/// Parts that are held out in turn to choose the penalty.
+pub(crate) const FOLDS: usize = 5;
+
+/// Penalties per row to choose from.
+const PENALTIES: [f64; 6] = [1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
+
+/// One cost per decision and choice.
+pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
+    name: "linear",
+    summary: "ridge regression on the one-hot code: one cost per decision and choice",
+    encoding: "one-hot",
+    differentiable: true,
+    build: |setup| Box::new(Linear::new("linear", setup.seed)),
+};
+
+/// Ridge regression on a code as it is.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    name: &'static str,
+    seed: u64,
+    model: Option<Model>,
+}
+
+impl Linear {
+    pub(crate) fn new(name: &'static str, seed: u64) -> Self {
+        Self { name, seed, model: None }
+    }
+}
+
+impl Regressor for Linear {
+    fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
+        check_rows(x, y)?;
+        let grid: Vec<Prior> =
+            PENALTIES.iter().map(|&penalty| Prior { penalty, tie: 0.0 }).collect();
+        let folds = Folds::new(y.len(), FOLDS, self.seed);
+        let (model, _) =
+            fit(x, y, Scale::Plain, &Layout { ties: &[], grid: &grid, folds: &folds })?;
+        self.model = Some(model);
+        Ok(())
+    }
+
+    fn predict(&self, x: ArrayView2<f32>) -> Result<Array1<f64>, PredictError> {
+        predict_with(self.model.as_ref(), self.name, x)
+    }
+
+    fn differentiable(&self) -> Option<Differentiable<'_>> {
+        self.model.as_ref().map(Differentiable)
+    }
+}
+
+/// What a linear fit chooses from.
+pub(crate) struct Layout<'a> {
+    pub(crate) ties: &'a [Vec<usize>],
+    pub(crate) grid: &'a [Prior],
+    pub(crate) folds: &'a Folds,
+}
+
+/// A linear model of checked rows on this scale, and the standardised predictions of held-out rows.
+pub(crate) fn fit(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    scale: Scale,
+    layout: &Layout<'_>,
+) -> Result<(Model, Array1<f64>), PredictError> {
+    let standard = Standard::of(scale, y);
+    let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
+    let loss = |held_out: &Array1<f64>| mean(&relative_errors(y, held_out, &standard, floor));
+    let z = standard.apply(y);
+    let Ridge { weights, intercept, held_out } =
+        ridge::fit(x, z.view(), layout.ties, layout.grid, layout.folds, &loss)?;
+    let weights: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
+    let model = Model {
+        weights: Tensor::from_slice(&weights).unsqueeze(-1),
+        intercept,
+        members: None,
+        standard,
+        floor,
+        validation_mape: 100.0 * loss(&held_out),
+    };
+    Ok((model, held_out))
+}
+
+/// `|predicted - y| / y` of standardised predictions.
+pub(crate) fn relative_errors(
+    y: ArrayView1<f64>,
+    z: &Array1<f64>,
+    standard: &Standard,
+    floor: f64,
+) -> Vec<f64> {
+    let error = |(y, z): (&f64, &f64)| (standard.invert(*z).max(floor) - y).abs() / y;
+    y.iter().zip(z).map(error).collect()
+}

@@ -1,0 +1,86 @@
+use lat_space::{Darts, NasBench201, Skeleton, Stem};
+use ndarray::Array2;
+
+use super::*;
+use crate::train::{Choice, Samples, TrainOptions, train};
+
+/// A predictor of a made-up latency in which two decisions interact, with networks in it.
+pub(crate) fn trained(space: &NasBench201) -> Predictor {
+    let cost = |g: &[f32]| {
+        let sum: f64 = g.iter().enumerate().map(|(i, g)| f64::from(*g) * (i % 7) as f64).sum();
+        5.0 + sum + 20.0 * f64::from(g[3] * g[8] + g[13] * g[18])
+    };
+    let all: Vec<_> = (0..600).map(|i| lat_space::architecture_at(space, 1, i).unwrap()).collect();
+    let gates = all.iter().map(|a| a.gates(space.decisions()));
+    let rows = Samples::of(space, all.iter().zip(gates.map(|g| cost(&g)))).unwrap();
+    let choice = Choice::Named("mlp".into());
+    let options = TrainOptions { choice, compare: false, seed: 2 };
+    let report = train(space, &rows, &rows, &options).unwrap();
+    let predictor = report.predictor(space, "latency_ms", Some(&header()), Some(1.5)).unwrap();
+    assert!(predictor.model.members.is_some(), "the target needs networks: {report:?}");
+    predictor
+}
+
+fn header() -> lat_data::RunHeader {
+    let stem = Stem::Cifar;
+    lat_data::RunHeader {
+        version: 1,
+        space: "nasbench201".into(),
+        skeleton: Skeleton { channels: 16, layers: 15, resolution: 32, classes: 10, stem },
+        seed: 0,
+        batch: 8,
+        device: "cuda:0".into(),
+        device_name: "Some GPU".into(),
+        precision: "fp32".into(),
+        threads: 2,
+        versions: vec![],
+    }
+}
+
+#[test]
+fn label_says_what_and_where_from() {
+    let space = NasBench201::new();
+    let predictor = trained(&space);
+    let label = predictor.label();
+    assert_eq!((label.column.as_str(), label.unit.as_str()), ("latency_ms", "ms"));
+    assert_eq!((label.device_name.as_deref(), label.batch), (Some("Some GPU"), Some(8)));
+    assert_eq!((label.n_train, label.seed, label.noise_floor), (600, 2, Some(1.5)));
+    assert_eq!((label.regressor.as_str(), label.features.len()), ("mlp", 24));
+    assert!(label.errors.unwrap().n == 600);
+}
+
+#[test]
+fn mismatches_name_both_sides() {
+    let space = NasBench201::new();
+    let mut predictor = trained(&space);
+    assert!(predictor.check(&space, "latency_ms").is_ok());
+    let message = |p: &Predictor, space: &dyn SearchSpace, column| {
+        p.check(space, column).unwrap_err().to_string()
+    };
+    let error = message(&predictor, &Darts::new(), "latency_ms");
+    assert!(error.contains("search space darts, found nasbench201; name a predictor"), "{error}");
+    let error = message(&predictor, &space, "energy_mj");
+    assert!(error.contains("energy_mj (unit mj), found latency_ms (unit ms)"), "{error}");
+    predictor.label.features.swap(0, 1);
+    let error = message(&predictor, &space, "latency_ms");
+    assert!(
+        error.contains("feature cell/0-1=skip_connect, found cell/0-1=nor_conv_1x1"),
+        "{error}"
+    );
+    predictor.label.features.pop();
+    let error = message(&predictor, &space, "latency_ms");
+    assert!(error.contains("24 features for nasbench201, found 23 features"), "{error}");
+    predictor.label.encoding = "paths".into();
+    assert!(message(&predictor, &space, "latency_ms").contains("one-hot or counts, found paths"));
+    let other = lat_data::RunHeader { space: "darts".into(), ..header() };
+    assert!(Label::new(&space, "one-hot", "latency_ms", Some(&other)).is_err());
+}
+
+#[test]
+fn codes_of_another_width_are_refused() {
+    let predictor = trained(&NasBench201::new());
+    let error = predictor.predict_codes(Array2::zeros((2, 23)).view()).unwrap_err().to_string();
+    assert!(error.contains("expected 24 features, found 23"));
+    let error = predictor.forward(&Tensor::from_slice(&[1.0f32; 24])).map(|_| ()).unwrap_err();
+    assert!(matches!(error, PredictError::Width { expected: 24, .. }));
+}

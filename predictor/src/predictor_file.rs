@@ -1,0 +1,200 @@
+//! A predictor as a file: safetensors, with the label and the scale as JSON under the metadata key `lat`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::members::Members;
+use crate::model::{Model, Scale, Standard, to_vec};
+use crate::{Label, PredictError, Predictor};
+
+/// Version of the file's format that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// One key for all: the order of several would differ from run to run.
+const KEY: &str = "lat";
+
+/// Everything that is no tensor.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    label: Label,
+    scale: Scale,
+    mu: f64,
+    sd: f64,
+    intercept: f64,
+    floor: f64,
+    validation_mape: f64,
+    n_layers: usize,
+}
+
+impl Predictor {
+    /// Writes the file beside its place and moves it there, so that no reader ever sees half of one.
+    ///
+    /// # Errors
+    /// [`PredictError::Io`] where it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), PredictError> {
+        let bytes = self.to_bytes().map_err(|reason| file(path, reason))?;
+        write_then_rename(path, &bytes).map_err(|source| PredictError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Reads a file that [`Predictor::save`] wrote.
+    ///
+    /// # Errors
+    /// [`PredictError::Io`], [`PredictError::File`] for what is no complete predictor, [`PredictError::Version`].
+    pub fn load(path: &Path) -> Result<Self, PredictError> {
+        let bytes = fs::read(path).map_err(|source| PredictError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let text = metadata(&bytes).map_err(|reason| file(path, reason))?;
+        let json: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|e| file(path, format!("its metadata is no JSON ({e})")))?;
+        match json.get("format") {
+            Some(format) if *format == FORMAT => {}
+            Some(format) => {
+                let found = format.to_string();
+                return Err(PredictError::Version { path: path.into(), expected: FORMAT, found });
+            }
+            None => return Err(file(path, "its metadata lack `format`".to_owned())),
+        }
+        let header: Header = serde_json::from_value(json)
+            .map_err(|e| file(path, format!("its metadata are incomplete ({e})")))?;
+        Self::from_parts(header, &bytes).map_err(|reason| file(path, reason))
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let Model { weights, intercept, members, standard, floor, validation_mape } = &self.model;
+        let layers = members.as_ref().map_or(&[][..], |m| &m.layers);
+        let header = Header {
+            format: FORMAT,
+            label: self.label.clone(),
+            scale: standard.scale,
+            mu: standard.mu,
+            sd: standard.sd,
+            intercept: *intercept,
+            floor: *floor,
+            validation_mape: *validation_mape,
+            n_layers: layers.len(),
+        };
+        let mut tensors = vec![("linear".to_owned(), packed(weights))];
+        for (i, (weights, biases)) in layers.iter().enumerate() {
+            tensors.push((format!("layer{i}.weights"), packed(weights)));
+            tensors.push((format!("layer{i}.biases"), packed(biases)));
+        }
+        let views = tensors.iter().map(|(name, (shape, bytes))| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let json = serde_json::to_string(&header).map_err(|e| e.to_string())?;
+        let metadata = HashMap::from([(KEY.to_owned(), json)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
+    }
+
+    fn from_parts(header: Header, bytes: &[u8]) -> Result<Self, String> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| cut_short(&e))?;
+        let numbers = [header.mu, header.sd, header.intercept, header.floor];
+        if numbers.iter().any(|v| !v.is_finite()) || header.sd <= 0.0 {
+            return Err("its scale is not finite".to_owned());
+        }
+        let n_features = header.label.features.len();
+        let weights = unpacked(&file, "linear")?;
+        if weights.size() != [n_features as i64, 1] {
+            return Err(format!("`linear` does not have {n_features} rows, one per feature"));
+        }
+        let layers = (0..header.n_layers).map(|i| {
+            let read = |part| unpacked(&file, &format!("layer{i}.{part}"));
+            Ok((read("weights")?, read("biases")?))
+        });
+        let layers = layers.collect::<Result<Vec<_>, String>>()?;
+        check_layers(&layers, n_features)?;
+        let model = Model {
+            weights,
+            intercept: header.intercept,
+            members: (!layers.is_empty()).then_some(Members { layers }),
+            standard: Standard { scale: header.scale, mu: header.mu, sd: header.sd },
+            floor: header.floor,
+            validation_mape: header.validation_mape,
+        };
+        Ok(Self { label: header.label, model })
+    }
+}
+
+/// Whether each layer takes what the one before gives, and the last gives one number.
+fn check_layers(layers: &[(Tensor, Tensor)], n_features: usize) -> Result<(), String> {
+    let Some((first, _)) = layers.first() else { return Ok(()) };
+    let (k, mut n_in) = (first.size()[0], n_features as i64);
+    for (i, (weights, biases)) in layers.iter().enumerate() {
+        let n_out = match *weights.size() {
+            [members, n, n_out] if members == k && n == n_in && k > 0 => n_out,
+            ref found => return Err(format!("layer{i}.weights has shape {found:?}")),
+        };
+        if biases.size() != [k, 1, n_out] {
+            return Err(format!("layer{i}.biases has shape {:?}", biases.size()));
+        }
+        n_in = n_out;
+    }
+    if n_in == 1 { Ok(()) } else { Err(format!("its last layer has {n_in} outputs, not 1")) }
+}
+
+fn file(path: &Path, reason: String) -> PredictError {
+    PredictError::File { path: path.to_owned(), reason }
+}
+
+fn cut_short(error: &safetensors::SafeTensorError) -> String {
+    format!("it is no whole safetensors file ({error})")
+}
+
+fn metadata(bytes: &[u8]) -> Result<String, String> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| cut_short(&e))?;
+    let entry = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).cloned();
+    entry.ok_or_else(|| format!("its metadata lack the key `{KEY}`"))
+}
+
+/// Shape and little-endian bytes.
+fn packed(tensor: &Tensor) -> (Vec<usize>, Vec<u8>) {
+    let shape = tensor.size().iter().map(|&n| n as usize).collect();
+    (shape, to_vec(tensor).into_iter().flat_map(f32::to_le_bytes).collect())
+}
+
+fn unpacked(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
+    let view = file.tensor(name).map_err(|e| e.to_string())?;
+    let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+    if view.dtype() != Dtype::F32 || !(2..=3).contains(&shape.len()) {
+        return Err(format!("tensor {name} is {} of shape {shape:?}", view.dtype()));
+    }
+    let float = |bytes: &[u8]| bytes.try_into().map_or(f32::NAN, f32::from_le_bytes);
+    let values: Vec<f32> = view.data().chunks_exact(4).map(float).collect();
+    if values.iter().any(|v| !v.is_finite()) {
+        return Err(format!("tensor {name} holds values that are not finite"));
+    }
+    Ok(Tensor::from_slice(&values).view(shape.as_slice()))
+}
+
+fn write_then_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // The process in the name keeps two writers apart.
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary: PathBuf = path.with_file_name(name);
+    let written = fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // Nothing is lost where it never came to be.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use lat_space::{NasBench201, SearchSpace, architecture_at};
+use ndarray::Array2;
+
+use super::*;
+use crate::predictor::tests::trained;
+
+/// A folder of this test's own, empty.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("lat-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn what_is_loaded_predicts_what_was_saved() {
+    let folder = folder("predictor-round");
+    let path = folder.join("p.safetensors");
+    let space = NasBench201::new();
+    let predictor = trained(&space);
+    predictor.save(&path).unwrap();
+    predictor.save(&path).unwrap();
+    let loaded = Predictor::load(&path).unwrap();
+    assert_eq!(loaded.label(), predictor.label());
+    let codes: Vec<f32> = (0..50)
+        .flat_map(|i| architecture_at(&space, 8, i).unwrap().gates(space.decisions()))
+        .collect();
+    let codes = Array2::from_shape_vec((50, 30), codes).unwrap();
+    let codes = crate::encoding::encode(&space.encoding(), codes.view()).unwrap();
+    let predict = |p: &Predictor| p.predict_codes(codes.view()).unwrap();
+    assert_eq!(predict(&loaded), predict(&predictor));
+    assert_eq!(loaded.to_bytes().unwrap(), predictor.to_bytes().unwrap());
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(files.len(), 1, "no temporary file is left");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn files_that_are_no_predictor_are_refused_with_a_reason() {
+    let folder = folder("predictor-bad");
+    let path = folder.join("p.safetensors");
+    let message = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Predictor::load(&path).unwrap_err().to_string()
+    };
+    let good = trained(&NasBench201::new()).to_bytes().unwrap();
+    assert!(message(b"").contains("no whole safetensors file"));
+    assert!(message(b"hello world, hello world").contains("no whole safetensors file"));
+    // Every cut is noticed, wherever it falls.
+    for len in (0..good.len()).step_by(good.len() / 40) {
+        assert!(message(&good[..len]).contains("no whole safetensors file"), "cut at {len}");
+    }
+    let with = |json: Option<String>| {
+        let file = SafeTensors::deserialize(&good).unwrap();
+        let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), json)]));
+        safetensors::serialize(file.tensors(), metadata).unwrap()
+    };
+    assert!(message(&with(None)).contains("lack the key `lat`"));
+    assert!(message(&with(Some("{".into()))).contains("is no JSON"));
+    assert!(message(&with(Some("{}".into()))).contains("lack `format`"));
+    let json = metadata(&good).unwrap();
+    let newer = message(&with(Some(json.replace("\"format\":1", "\"format\":2"))));
+    assert!(newer.contains("has predictor format 2, but this program reads format 1"), "{newer}");
+    let without = message(&with(Some(json.replace("\"column\"", "\"colour\""))));
+    assert!(without.contains("missing field `column`"), "{without}");
+    let layers = message(&with(Some(json.replace("\"n_layers\":", "\"n_layers\":1"))));
+    assert!(layers.contains("layer3"), "{layers}");
+    let missing = Predictor::load(&folder.join("none")).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read "), "{missing}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_an_error() {
+    let predictor = trained(&NasBench201::new());
+    let error = predictor.save(Path::new("/nonexistent/folder/p.safetensors")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write /nonexistent/folder/p.safetensors"));
+}

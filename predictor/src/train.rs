@@ -1,0 +1,244 @@
+use std::time::Instant;
+
+use lat_data::RunHeader;
+use lat_space::{Architecture, SearchSpace};
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::metrics::check_finite;
+use crate::regressor::names;
+use crate::{
+    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, Setup,
+    encoding, find_regressor,
+};
+
+/// Architectures and what they cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Samples {
+    /// 0/1 gates `[n, n_gates]`, see [`Architecture::gates`].
+    pub gates: Array2<f32>,
+    /// Costs `[n]` above zero, in the column's unit.
+    pub values: Array1<f64>,
+}
+
+impl Samples {
+    /// Samples of these architectures, each with its cost.
+    ///
+    /// # Errors
+    /// [`PredictError::Space`] for an architecture that the space does not allow.
+    pub fn of<'a>(
+        space: &dyn SearchSpace,
+        rows: impl IntoIterator<Item = (&'a Architecture, f64)>,
+    ) -> Result<Self, PredictError> {
+        let n_gates = space.decisions().iter().map(|d| d.choices.len()).sum();
+        let (mut gates, mut values) = (Vec::new(), Vec::new());
+        for (architecture, value) in rows {
+            space.check(architecture)?;
+            gates.extend(architecture.gates(space.decisions()));
+            values.push(value);
+        }
+        let gates = Array2::from_shape_vec((values.len(), n_gates), gates)
+            .expect("each architecture has as many gates as the space");
+        Ok(Self { gates, values: values.into() })
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+/// Which regressor becomes the predictor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// The differentiable one with the least error on rows held out while fitting.
+    Auto,
+    /// The one of this name.
+    Named(String),
+}
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainOptions {
+    /// Which regressor becomes the predictor.
+    pub choice: Choice,
+    /// Whether to fit all regressors for their errors' sake, not only those that may be chosen.
+    pub compare: bool,
+    /// Seed of splits, first weights and batches.
+    pub seed: u64,
+}
+
+/// One regressor's result.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The table's row.
+    pub entry: &'static RegressorEntry,
+    /// Relative error of rows held out while fitting, percent; only of differentiable regressors.
+    pub validation_mape: Option<f64>,
+    /// Errors on the test rows, where there are any.
+    pub test: Option<Metrics>,
+    /// Costs predicted for the test rows, in their order and unit.
+    pub predicted: Array1<f64>,
+    /// Time to fit, seconds.
+    pub seconds: f64,
+}
+
+/// What training found.
+pub struct Report {
+    /// One row per regressor that was fitted, in the table's order.
+    pub fitted: Vec<Fitted>,
+    /// Index of the chosen one.
+    pub chosen: usize,
+    /// Why it was chosen: a sentence.
+    pub reason: String,
+    /// Rows trained on.
+    pub n_train: usize,
+    seed: u64,
+    regressor: Box<dyn Regressor>,
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { fitted, chosen, reason, .. } = self;
+        f.debug_struct("Report")
+            .field("fitted", fitted)
+            .field("chosen", chosen)
+            .field("reason", reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Report {
+    /// The chosen regressor's row.
+    pub fn best(&self) -> &Fitted {
+        &self.fitted[self.chosen]
+    }
+
+    /// The predictor to save. `header` and `noise_floor` (percent) are those of the measurements.
+    ///
+    /// # Errors
+    /// [`PredictError::Mismatch`] where the header is of another space.
+    pub fn predictor(
+        &self,
+        space: &dyn SearchSpace,
+        column: &str,
+        header: Option<&RunHeader>,
+        noise_floor: Option<f64>,
+    ) -> Result<Predictor, PredictError> {
+        let best = self.best();
+        let label = Label::new(space, best.entry.encoding, column, header)?;
+        let label = Label {
+            regressor: best.entry.name.to_owned(),
+            errors: best.test,
+            noise_floor,
+            n_train: self.n_train,
+            seed: self.seed,
+            ..label
+        };
+        let fitted = self.regressor.differentiable();
+        Predictor::new(label, fitted.ok_or_else(|| not_differentiable(best.entry.name))?)
+    }
+}
+
+/// Fits regressors to `train`, judges them on `test` (which may be empty) and chooses one.
+///
+/// # Errors
+/// [`PredictError::Unknown`] and [`PredictError::NotDifferentiable`] for a name that cannot be saved; for unfit rows those of
+/// [`Regressor::fit`].
+pub fn train(
+    space: &dyn SearchSpace,
+    train: &Samples,
+    test: &Samples,
+    options: &TrainOptions,
+) -> Result<Report, PredictError> {
+    check_finite("targets", test.values.iter().copied())?;
+    let wanted = wanted(&options.choice)?;
+    let entries: Vec<_> =
+        REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();
+    let ties = encoding::ties(&space.encoding(), &space.counts_encoding());
+    let setup = Setup { seed: options.seed, ties };
+    let mut fitted = Vec::new();
+    let mut regressors = Vec::new();
+    for entry in entries {
+        let encoding = encoding::find(space, entry.encoding)?;
+        let codes = encoding::encode(&encoding, train.gates.view())?;
+        let test_codes = encoding::encode(&encoding, test.gates.view())?;
+        let mut regressor = (entry.build)(&setup);
+        let started = Instant::now();
+        regressor.fit(codes.view(), train.values.view())?;
+        let seconds = started.elapsed().as_secs_f64();
+        fitted.push(judge(entry, &*regressor, test_codes.view(), &test.values, seconds)?);
+        regressors.push(regressor);
+    }
+    let (chosen, reason) = choose(&fitted, &wanted);
+    let regressor = regressors.swap_remove(chosen);
+    Ok(Report { fitted, chosen, reason, n_train: train.len(), seed: options.seed, regressor })
+}
+
+/// Names of the regressors that may be chosen.
+fn wanted(choice: &Choice) -> Result<Vec<&'static str>, PredictError> {
+    match choice {
+        Choice::Auto => {
+            Ok(REGRESSORS.iter().filter(|e| e.differentiable).map(|e| e.name).collect())
+        }
+        Choice::Named(name) => {
+            let entry = find_regressor(name)?;
+            if entry.differentiable { Ok(vec![entry.name]) } else { Err(not_differentiable(name)) }
+        }
+    }
+}
+
+fn not_differentiable(name: &str) -> PredictError {
+    PredictError::NotDifferentiable { name: name.to_owned(), known: names(|e| e.differentiable) }
+}
+
+fn judge(
+    entry: &'static RegressorEntry,
+    regressor: &dyn Regressor,
+    codes: ArrayView2<f32>,
+    truth: &Array1<f64>,
+    seconds: f64,
+) -> Result<Fitted, PredictError> {
+    let predicted = regressor.predict(codes)?;
+    let validation_mape = regressor.differentiable().map(|d| d.validation_mape());
+    let test = if truth.is_empty() {
+        None
+    } else {
+        Some(Metrics::of(&truth.to_vec(), &predicted.to_vec())?)
+    };
+    Ok(Fitted { entry, validation_mape, test, predicted, seconds })
+}
+
+/// The wanted regressor with the least validation error. Of those within two percent of it, that is, equal but for chance, the
+/// simplest.
+fn choose(fitted: &[Fitted], wanted: &[&str]) -> (usize, String) {
+    let error = |f: &Fitted| f.validation_mape.unwrap_or(f64::INFINITY);
+    let candidates: Vec<usize> =
+        (0..fitted.len()).filter(|&i| wanted.contains(&fitted[i].entry.name)).collect();
+    let least = candidates.iter().map(|&i| error(&fitted[i])).fold(f64::INFINITY, f64::min);
+    let is_near = |i: &&usize| error(&fitted[**i]) <= 1.02 * least;
+    let chosen = candidates.iter().find(is_near).copied().unwrap_or(0);
+    let name = fitted[chosen].entry.name;
+    if candidates.len() == 1 {
+        return (chosen, format!("{name} was asked for"));
+    }
+    let others = candidates
+        .iter()
+        .filter(|&&i| i != chosen)
+        .map(|&i| format!("{} {:.2} %", fitted[i].entry.name, error(&fitted[i])));
+    let others = others.collect::<Vec<_>>().join(", ");
+    let own = error(&fitted[chosen]);
+    let simplest =
+        if own > least { " and is simpler than what comes within 2 % of it" } else { "" };
+    (
+        chosen,
+        format!("{name} has {own:.2} % error on rows held out while fitting{simplest}; {others}"),
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,117 @@
+use lat_space::{Darts, NasBench201, architecture_at};
+
+use super::*;
+
+/// Architectures of the space with a cost that a function of their gates tells.
+pub(crate) fn synthetic(
+    space: &dyn SearchSpace,
+    range: std::ops::Range<u64>,
+    cost: impl Fn(&[f32]) -> f64,
+) -> Samples {
+    let all: Vec<Architecture> = range.map(|i| architecture_at(space, 11, i).unwrap()).collect();
+    let costs: Vec<f64> = all.iter().map(|a| cost(&a.gates(space.decisions()))).collect();
+    Samples::of(space, all.iter().zip(costs)).unwrap()
+}
+
+/// A made-up latency of the gate, 0.1 to 2.
+pub(crate) fn gate_ms(gate: usize) -> f64 {
+    0.1 + (gate * 7919 % 191) as f64 / 100.0
+}
+
+pub(crate) fn additive(gates: &[f32]) -> f64 {
+    3.0 + gates.iter().enumerate().map(|(i, g)| f64::from(*g) * gate_ms(i)).sum::<f64>()
+}
+
+/// Two branches side by side: the slower one counts.
+fn slower_branch(gates: &[f32]) -> f64 {
+    let (a, b) = gates.split_at(gates.len() / 2);
+    additive(a).max(additive(b))
+}
+
+fn options(choice: Choice) -> TrainOptions {
+    TrainOptions { choice, compare: false, seed: 4 }
+}
+
+fn mape(report: &Report, name: &str) -> f64 {
+    report.fitted.iter().find(|f| f.entry.name == name).unwrap().test.unwrap().mape
+}
+
+#[test]
+fn mlp_reaches_one_percent_on_an_additive_latency() {
+    let space = Darts::new();
+    let (rows, test) =
+        (synthetic(&space, 0..2000, additive), synthetic(&space, 2000..2500, additive));
+    let report = train(&space, &rows, &test, &options(Choice::Named("mlp".into()))).unwrap();
+    assert!(mape(&report, "mlp") < 1.0, "{report:?}");
+    assert_eq!(report.reason, "mlp was asked for");
+    assert_eq!(report.best().predicted.len(), 500);
+}
+
+#[test]
+fn mlp_beats_the_ridge_where_costs_do_not_add_up() {
+    let space = Darts::new();
+    let rows = synthetic(&space, 0..2000, slower_branch);
+    let test = synthetic(&space, 2000..2500, slower_branch);
+    let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
+    assert!(mape(&report, "mlp") < 0.8 * mape(&report, "linear"), "{report:?}");
+    assert_eq!(report.best().entry.name, "mlp");
+    assert!(report.reason.starts_with("mlp has"), "{}", report.reason);
+}
+
+#[test]
+fn mlp_is_no_worse_than_the_ridge_with_few_samples() {
+    let space = Darts::new();
+    for cost in [additive as fn(&[f32]) -> f64, slower_branch] {
+        let (rows, test) = (synthetic(&space, 0..50, cost), synthetic(&space, 2000..2500, cost));
+        let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
+        assert!(mape(&report, "mlp") <= 1.05 * mape(&report, "linear"), "{report:?}");
+    }
+}
+
+#[test]
+fn scaling_the_targets_scales_the_predictions() {
+    let space = NasBench201::new();
+    let (rows, test) =
+        (synthetic(&space, 0..120, slower_branch), synthetic(&space, 120..150, slower_branch));
+    let in_us = |s: &Samples| Samples { gates: s.gates.clone(), values: &s.values * 1000.0 };
+    let all = TrainOptions { choice: Choice::Auto, compare: true, seed: 4 };
+    let ms = train(&space, &rows, &test, &all).unwrap();
+    let us = train(&space, &in_us(&rows), &in_us(&test), &all).unwrap();
+    assert_eq!(ms.fitted.len(), REGRESSORS.len());
+    for (ms, us) in ms.fitted.iter().zip(&us.fitted) {
+        for (a, b) in ms.predicted.iter().zip(&us.predicted) {
+            assert!((b / a / 1000.0 - 1.0).abs() < 1e-3, "{}: {a} {b}", ms.entry.name);
+        }
+    }
+}
+
+#[test]
+fn counts_are_chosen_where_only_counts_matter() {
+    let space = NasBench201::new();
+    let per_choice = |g: &[f32]| {
+        1.0 + g.iter().enumerate().map(|(i, g)| f64::from(*g) * gate_ms(i % 5)).sum::<f64>()
+    };
+    let (rows, test) =
+        (synthetic(&space, 0..20, per_choice), synthetic(&space, 20..220, per_choice));
+    let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
+    assert_eq!(report.best().entry.name, "linear-counts");
+    assert!(report.best().test.unwrap().mape < 0.1, "{report:?}");
+}
+
+#[test]
+fn what_cannot_be_saved_or_trained_is_refused() {
+    let space = NasBench201::new();
+    let rows = synthetic(&space, 0..12, additive);
+    let empty = synthetic(&space, 0..0, additive);
+    let message = |rows: &Samples, name: &str| {
+        train(&space, rows, &empty, &options(Choice::Named(name.into()))).unwrap_err().to_string()
+    };
+    assert!(message(&rows, "forest").contains("forest has no gradient"));
+    assert!(message(&rows, "forest").contains("linear-counts, linear, mlp"));
+    assert!(message(&rows, "svm").contains("unknown regressor 'svm'"));
+    assert!(message(&synthetic(&space, 0..9, additive), "mlp").contains("found 9"));
+    let other = synthetic(&Darts::new(), 0..12, additive);
+    assert!(message(&other, "linear").contains("expected 30 gates, found 224"));
+    let report = train(&space, &rows, &empty, &options(Choice::Named("linear".into()))).unwrap();
+    assert_eq!(report.best().test, None);
+}

@@ -1,0 +1,59 @@
+use std::time::Instant;
+
+use crate::{ProfileError, Workload};
+
+/// Times one run of a workload.
+pub trait Stopwatch {
+    /// Runs the workload once, waits for it, and returns the time it took in milliseconds.
+    ///
+    /// # Errors
+    /// Whatever the workload or the device reports.
+    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError>;
+}
+
+/// The host's monotonic clock around a run and the wait for its end: right for the CPU, where the call computes. On a GPU it
+/// adds the way back of the signal; [`crate::CudaStopwatch`] does not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CpuStopwatch;
+
+impl Stopwatch for CpuStopwatch {
+    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+        let begin = Instant::now();
+        work.enqueue()?;
+        work.synchronize()?;
+        Ok(begin.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Enqueues at once and takes its time only when waited for, as a GPU does.
+    struct Asynchronous {
+        log: Vec<&'static str>,
+    }
+
+    impl Workload for Asynchronous {
+        fn enqueue(&mut self) -> Result<(), ProfileError> {
+            self.log.push("enqueue");
+            Ok(())
+        }
+
+        fn synchronize(&mut self) -> Result<(), ProfileError> {
+            self.log.push("synchronize");
+            std::thread::sleep(Duration::from_millis(5));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_wait_is_inside_the_time() {
+        let mut work = Asynchronous { log: vec![] };
+        let time_ms = CpuStopwatch.time_ms(&mut work).unwrap();
+        assert!(time_ms >= 5.0, "{time_ms} ms");
+        assert_eq!(work.log, ["enqueue", "synchronize"]);
+    }
+}

@@ -1,0 +1,167 @@
+//! The CUDA driver: which GPUs there are, and timing by events on their own clock.
+
+use std::sync::Arc;
+
+use cudarc::driver::result::device;
+use cudarc::driver::sys::{self, CUevent_flags};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
+
+use crate::{ProfileError, Stopwatch, Workload};
+
+/// Times runs by two events on the stream that libtorch works on: the GPU's clock, resolution about 0.5 us. The GPU is idle when
+/// the first event is recorded, so for networks whose kernels are shorter than their launches the launches count, as they do
+/// for whoever runs the network in the same way.
+#[derive(Debug)]
+pub struct CudaStopwatch {
+    stream: Arc<CudaStream>,
+    start: CudaEvent,
+    end: CudaEvent,
+}
+
+impl CudaStopwatch {
+    /// The stopwatch of GPU number `ordinal`, on the legacy default stream of the primary context: what libtorch uses unless told
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`ProfileError::Cuda`] where there is no driver or no such GPU.
+    pub fn new(ordinal: u32) -> Result<Self, ProfileError> {
+        if !is_driver_present() {
+            let reason = "no NVIDIA driver on this machine".to_owned();
+            return Err(ProfileError::Cuda { call: "open", reason });
+        }
+        let context = named("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal as usize))?;
+        // Without the flag, cudarc makes events that cannot tell a time.
+        let event =
+            || named("cuEventCreate", context.new_event(Some(CUevent_flags::CU_EVENT_DEFAULT)));
+        Ok(Self { start: event()?, end: event()?, stream: context.default_stream() })
+    }
+}
+
+impl Stopwatch for CudaStopwatch {
+    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+        named("cuEventRecord", self.start.record(&self.stream))?;
+        work.enqueue()?;
+        named("cuEventRecord", self.end.record(&self.stream))?;
+        named("cuEventSynchronize", self.end.synchronize())?;
+        named("cuEventElapsedTime", self.start.elapsed_ms(&self.end)).map(f64::from)
+    }
+}
+
+fn named<T>(call: &'static str, result: Result<T, DriverError>) -> Result<T, ProfileError> {
+    result.map_err(|error| ProfileError::Cuda { call, reason: format!("{error:?}") })
+}
+
+/// Whether the driver's library can be opened. cudarc panics where it cannot, so this comes before any call of it.
+#[expect(unsafe_code, reason = "opening a library runs its initialisers")]
+fn is_driver_present() -> bool {
+    // SAFETY: opens and closes libcuda.so.1, NVIDIA's own, whose initialisers may run at any time.
+    unsafe { sys::is_culib_present() }
+}
+
+/// Names of the GPUs that the driver lists, without making a context on any.
+pub(crate) fn gpu_names() -> Result<Vec<String>, String> {
+    if !is_driver_present() {
+        return Err("no NVIDIA driver: libcuda.so.1 cannot be opened".into());
+    }
+    let list = || {
+        let count = CudaContext::device_count()?;
+        (0..count).map(|i| device::get_name(device::get(i)?)).collect::<Result<Vec<_>, _>>()
+    };
+    match list() {
+        Ok(names) if names.is_empty() => Err("the NVIDIA driver lists no GPU".into()),
+        Ok(names) => Ok(names),
+        Err(error) => Err(format!("the NVIDIA driver does not start: {error:?}")),
+    }
+}
+
+/// UUID of a GPU as NVML writes it. CUDA's numbers follow `CUDA_VISIBLE_DEVICES`, NVML's don't.
+pub(crate) fn uuid(ordinal: u32) -> Option<String> {
+    if !is_driver_present() {
+        return None;
+    }
+    // Starts the driver where nothing did so far.
+    CudaContext::device_count().ok()?;
+    let uuid = device::get(ordinal as i32).and_then(device::get_uuid).ok()?;
+    let hex: String = uuid.bytes.iter().map(|&b| format!("{:02x}", b as u8)).collect();
+    let [a, b, c, d, e] = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    Some(format!("GPU-{a}-{b}-{c}-{d}-{e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+    use crate::{CpuStopwatch, enable_cuda};
+
+    /// Ten large products: milliseconds of work with ten launches.
+    struct Products(Tensor);
+
+    impl Workload for Products {
+        fn enqueue(&mut self) -> Result<(), ProfileError> {
+            (0..10).for_each(|_| drop(self.0.matmul(&self.0)));
+            Ok(())
+        }
+
+        fn synchronize(&mut self) -> Result<(), ProfileError> {
+            tch::Cuda::synchronize(0);
+            Ok(())
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "a test that tests nothing must say so")]
+    fn gpu() -> bool {
+        if let Some(reason) = enable_cuda().reason() {
+            eprintln!("skipped: no GPU ({reason})");
+        }
+        enable_cuda().count() > 0
+    }
+
+    #[test]
+    fn events_agree_with_the_host_clock_on_long_work() {
+        if !gpu() {
+            return;
+        }
+        let mut work = Products(Tensor::randn([4096, 4096], (Kind::Float, Device::Cuda(0))));
+        let mut events = CudaStopwatch::new(0).unwrap();
+        for _ in 0..5 {
+            events.time_ms(&mut work).unwrap();
+        }
+        let mut pairs: Vec<f64> = (0..11)
+            .map(|_| {
+                let host_ms = CpuStopwatch.time_ms(&mut work).unwrap();
+                events.time_ms(&mut work).unwrap() / host_ms
+            })
+            .collect();
+        pairs.sort_by(f64::total_cmp);
+        assert!((0.9..1.1).contains(&pairs[5]), "events / host = {pairs:?}");
+    }
+
+    #[test]
+    fn the_enqueue_alone_is_much_shorter_than_what_the_events_see() {
+        if !gpu() {
+            return;
+        }
+        let mut work = Products(Tensor::randn([4096, 4096], (Kind::Float, Device::Cuda(0))));
+        let mut events = CudaStopwatch::new(0).unwrap();
+        events.time_ms(&mut work).unwrap();
+        let event_ms = events.time_ms(&mut work).unwrap();
+        let begin = Instant::now();
+        work.enqueue().unwrap();
+        let enqueue_ms = begin.elapsed().as_secs_f64() * 1e3;
+        work.synchronize().unwrap();
+        assert!(enqueue_ms < 0.5 * event_ms, "enqueue {enqueue_ms} ms, events {event_ms} ms");
+    }
+
+    #[test]
+    fn without_a_driver_the_stopwatch_is_an_error_not_a_crash() {
+        if is_driver_present() {
+            assert!(CudaStopwatch::new(9_999).is_err());
+        } else {
+            let error = CudaStopwatch::new(0).unwrap_err().to_string();
+            assert!(error.contains("no NVIDIA driver"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A device whose truth is known: latency is a launch constant plus a cost per operation, times noise. Time is virtual, so a
+//! thousand rows take as long as writing them down. With it the way from profile to search runs on any machine and its answer
+//! can be checked.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use lat_data::Role;
+use lat_space::{Graph, Op, OpSpec, Step, count_op};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{ProfileError, Sensor, Stopwatch, Task, Telemetry, Testbed, Workload};
+
+const LAUNCH_MS: f64 = 0.1;
+const OP_MS: f64 = 0.01;
+/// 5 billion multiply-adds a second.
+const MULTIPLY_ADD_MS: f64 = 2e-7;
+/// A billion output numbers a second.
+const ELEMENT_MS: f64 = 1e-6;
+/// Standard deviation of the latency's logarithm.
+const NOISE: f64 = 0.01;
+const CLOCK_MHZ: f64 = 1000.0;
+const THROTTLED_MHZ: f64 = 600.0;
+
+/// The fake device's true latency of a derived graph in milliseconds per batch: 0.1 + the sum over its operations of
+/// 0.01 + batch * (multiply-adds * 2e-7 + output numbers * 1e-6). Skip connections cost nothing.
+pub fn fake_latency_ms(graph: &Graph, batch: u32) -> f64 {
+    let ops = graph.nodes.iter().filter_map(|node| match &node.step {
+        Step::Fixed { op, .. } => Some(op_ms(op, batch)),
+        _ => None,
+    });
+    LAUNCH_MS + ops.sum::<f64>()
+}
+
+fn op_ms(op: &OpSpec, batch: u32) -> f64 {
+    if matches!(op.op, Op::Identity | Op::None) {
+        return 0.0;
+    }
+    let elements = f64::from(op.c_out) * f64::from(op.hw_out()).powi(2);
+    let multiply_adds = count_op(op).multiply_adds as f64;
+    OP_MS + f64::from(batch) * (multiply_adds * MULTIPLY_ADD_MS + elements * ELEMENT_MS)
+}
+
+/// What goes wrong on the fake device, for tests of what then happens.
+#[derive(Debug, Clone, Default)]
+pub struct FakeFaults {
+    /// Samples whose network cannot be built.
+    pub failing: BTreeSet<u64>,
+    /// Samples during which the clock is low and everything takes 1000 / 600 as long.
+    pub throttled: BTreeSet<u64>,
+    /// Relative growth of all latencies per virtual hour.
+    pub drift_per_hour: f64,
+    /// Standard deviation of an error that all runs of one row share, relative: noise that more runs cannot remove.
+    pub row_noise: f64,
+}
+
+/// Virtual seconds since the testbed was made.
+type Clock = Rc<Cell<f64>>;
+
+/// The fake device.
+#[derive(Debug)]
+pub struct FakeTestbed {
+    /// What goes wrong.
+    pub faults: FakeFaults,
+    seed: u64,
+    batch: u32,
+    clock: Clock,
+    stopwatch: FakeStopwatch,
+    sensor: FakeSensor,
+}
+
+impl FakeTestbed {
+    /// A device without faults; the noise depends on the seed and the row alone.
+    pub fn new(seed: u64, batch: u32) -> Self {
+        let clock = Clock::default();
+        let stopwatch = FakeStopwatch { clock: Rc::clone(&clock) };
+        let sensor = FakeSensor { clock_mhz: CLOCK_MHZ };
+        Self { faults: FakeFaults::default(), seed, batch, clock, stopwatch, sensor }
+    }
+
+    /// Its clock, in virtual seconds.
+    pub fn clock(&self) -> Rc<Cell<f64>> {
+        Rc::clone(&self.clock)
+    }
+
+    fn noise_seed(&self, task: Task) -> [u8; 32] {
+        let role: u64 = match task.role {
+            Role::Sample => 0,
+            Role::Anchor => 1,
+            Role::Repeat => 2,
+        };
+        let words = [self.seed, role, task.index, u64::from(task.occurrence)];
+        let mut seed = [0; 32];
+        for (place, word) in seed.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        seed
+    }
+}
+
+impl Testbed for FakeTestbed {
+    fn load(&mut self, graph: &Graph, task: Task) -> Result<Box<dyn Workload>, ProfileError> {
+        let is_sample = task.role == Role::Sample;
+        if is_sample && self.faults.failing.contains(&task.index) {
+            return Err(ProfileError::Injected { index: task.index });
+        }
+        let throttled = is_sample && self.faults.throttled.contains(&task.index);
+        self.sensor.clock_mhz = if throttled { THROTTLED_MHZ } else { CLOCK_MHZ };
+        let slowdown = CLOCK_MHZ / self.sensor.clock_mhz;
+        let truth_ms = fake_latency_ms(graph, self.batch) * slowdown;
+        let mut work = FakeWorkload::new(self.clock(), truth_ms, self.noise_seed(task));
+        work.truth_ms *= (self.faults.row_noise * work.normal()).exp();
+        work.drift_per_hour = self.faults.drift_per_hour;
+        Ok(Box::new(work))
+    }
+
+    fn stopwatch(&mut self) -> &mut dyn Stopwatch {
+        &mut self.stopwatch
+    }
+
+    fn sensor(&mut self) -> &mut dyn Sensor {
+        &mut self.sensor
+    }
+
+    fn now_s(&self) -> f64 {
+        self.clock.get()
+    }
+
+    fn pause(&mut self, seconds: f64) {
+        self.clock.set(self.clock.get() + seconds);
+    }
+}
+
+/// A run that lets virtual time pass.
+#[derive(Debug)]
+pub struct FakeWorkload {
+    clock: Clock,
+    truth_ms: f64,
+    drift_per_hour: f64,
+    rng: ChaCha8Rng,
+}
+
+impl FakeWorkload {
+    /// Runs of `truth_ms` milliseconds at the median, with 1 % of log-normal noise.
+    pub fn new(clock: Rc<Cell<f64>>, truth_ms: f64, noise_seed: [u8; 32]) -> Self {
+        Self { clock, truth_ms, drift_per_hour: 0.0, rng: ChaCha8Rng::from_seed(noise_seed) }
+    }
+
+    /// A standard normal number (Box and Muller 1958).
+    fn normal(&mut self) -> f64 {
+        // 1 - [0, 1) keeps the logarithm finite.
+        let (u, v): (f64, f64) = (1.0 - self.rng.r#gen::<f64>(), self.rng.r#gen());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    }
+}
+
+impl Workload for FakeWorkload {
+    fn enqueue(&mut self) -> Result<(), ProfileError> {
+        let now_s = self.clock.get();
+        let drift = 1.0 + self.drift_per_hour * now_s / 3600.0;
+        let run_ms = self.truth_ms * drift * (NOISE * self.normal()).exp();
+        self.clock.set(now_s + run_ms / 1e3);
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<(), ProfileError> {
+        Ok(())
+    }
+}
+
+/// Reads virtual time.
+#[derive(Debug)]
+pub struct FakeStopwatch {
+    clock: Clock,
+}
+
+impl Stopwatch for FakeStopwatch {
+    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+        let begin_s = self.clock.get();
+        work.enqueue()?;
+        work.synchronize()?;
+        Ok((self.clock.get() - begin_s) * 1e3)
+    }
+}
+
+#[derive(Debug)]
+struct FakeSensor {
+    clock_mhz: f64,
+}
+
+impl Sensor for FakeSensor {
+    fn read(&mut self) -> Telemetry {
+        Telemetry { clock_mhz: Some(self.clock_mhz), ..Telemetry::default() }
+    }
+
+    fn judges_by_clock(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::GraphBuilder;
+
+    use super::*;
+
+    #[test]
+    fn the_truth_is_a_sum_over_operations() {
+        let mut b = GraphBuilder::new(false);
+        let image = b.input(8);
+        let stem = b.in_cell(image, Op::ConvBn { k: 3 }, 4, 1);
+        let skip = b.in_cell(stem, Op::Identity, 4, 1);
+        let pool = b.in_cell(skip, Op::MaxPool { k: 3 }, 4, 2);
+        b.head(pool, 10);
+        let graph = b.finish();
+        // Stem: 3 * 4 * 9 weights on 64 pixels, 256 outputs; pool: 64 outputs.
+        let per_image = 108.0 * 64.0 * 2e-7 + 256.0 * 1e-6 + 64.0 * 1e-6;
+        let expected = |batch: f64| 0.1 + 0.02 + batch * per_image;
+        assert!((fake_latency_ms(&graph, 1) - expected(1.0)).abs() < 1e-12);
+        assert!((fake_latency_ms(&graph, 16) - expected(16.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_median_run_takes_the_true_time() {
+        let mut bed = FakeTestbed::new(1, 1);
+        let mut work = FakeWorkload::new(bed.clock(), 3.0, [5; 32]);
+        let mut times: Vec<f64> =
+            (0..1001).map(|_| bed.stopwatch().time_ms(&mut work).unwrap()).collect();
+        times.sort_by(f64::total_cmp);
+        assert!((times[500] / 3.0 - 1.0).abs() < 0.002, "{}", times[500]);
+        // One standard deviation below and above: 1 % each.
+        assert!((times[159] / 3.0 - 0.99).abs() < 0.003 && (times[841] / 3.0 - 1.01).abs() < 0.003);
+        assert!((bed.now_s() - 3.003).abs() < 0.02, "{}", bed.now_s());
+    }
+}

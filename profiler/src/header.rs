@@ -1,0 +1,70 @@
+use lat_data::RunHeader;
+use lat_space::SearchSpace;
+
+use crate::libtorch::{cuda_runtime_version, cudnn_version};
+use crate::telemetry::nvml;
+use crate::{DeviceSpec, ProfileOptions, enable_cuda};
+
+/// The libtorch that this program is built for; the bindings refuse any other.
+pub const LIBTORCH_VERSION: &str = "2.11.0";
+
+/// What a run with these options measures and where, to be frozen when it begins.
+pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
+    enable_cuda();
+    RunHeader {
+        version: RunHeader::VERSION,
+        space: space.id().to_owned(),
+        skeleton: options.skeleton,
+        seed: options.seed,
+        batch: options.batch,
+        device: options.device.to_string(),
+        device_name: options.device.name(),
+        precision: "fp32".into(),
+        threads: match options.device {
+            DeviceSpec::Fake => 1,
+            _ => tch::get_num_threads().unsigned_abs(),
+        },
+        versions: versions(options.device),
+    }
+}
+
+fn versions(device: DeviceSpec) -> Vec<String> {
+    let mut versions = vec![format!("lat {}", env!("CARGO_PKG_VERSION"))];
+    if device != DeviceSpec::Fake {
+        versions.push(format!("libtorch {LIBTORCH_VERSION}"));
+    }
+    if let DeviceSpec::Cuda(_) = device {
+        let driver = nvml().and_then(|nvml| nvml.sys_driver_version().ok());
+        versions.extend(driver.map(|v| format!("driver {v}")));
+        versions.extend(cuda_runtime_version().map(|v| format!("cuda {v}")));
+        versions.extend(cudnn_version().map(|v| format!("cudnn {v}")));
+    }
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{find_skeleton, find_space};
+
+    use super::*;
+
+    fn of(device: DeviceSpec) -> RunHeader {
+        let space = find_space("darts").unwrap();
+        let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+        header(space.as_ref(), &ProfileOptions { seed: 9, ..ProfileOptions::new(skeleton, device) })
+    }
+
+    #[test]
+    fn names_the_device_and_the_versions() {
+        let cpu = of(DeviceSpec::Cpu);
+        assert_eq!((cpu.space.as_str(), cpu.seed, cpu.device.as_str()), ("darts", 9, "cpu"));
+        assert!(cpu.threads >= 1 && !cpu.device_name.is_empty());
+        assert!(cpu.versions.contains(&"libtorch 2.11.0".to_owned()), "{:?}", cpu.versions);
+    }
+
+    #[test]
+    fn two_devices_are_two_runs_and_one_is_one() {
+        assert_eq!(of(DeviceSpec::Fake).difference(&of(DeviceSpec::Fake)), None);
+        assert!(of(DeviceSpec::Fake).difference(&of(DeviceSpec::Cpu)).is_some());
+    }
+}

@@ -1,0 +1,105 @@
+use lat_space::{SearchSpace, Skeleton, SpaceError};
+
+use crate::{DeviceSpec, ProfileError};
+
+/// What to measure, and how carefully. [`ProfileOptions::new`] holds the defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfileOptions {
+    /// Distinct architectures to draw: 1000.
+    pub samples: u64,
+    /// Seed of the draw: 0.
+    pub seed: u64,
+    /// Images per batch: 1.
+    pub batch: u32,
+    /// Macro architecture.
+    pub skeleton: Skeleton,
+    /// Where to run.
+    pub device: DeviceSpec,
+    /// Cap on the timed runs of one architecture in milliseconds: 80. Ten runs are made whatever they take, or six where ten take
+    /// more than a second (see [`crate::MedianInterval`]).
+    pub max_ms: f64,
+    /// Warm-up before the timed runs in milliseconds: 10, and at least two runs.
+    pub warmup_ms: f64,
+    /// Measure the anchors at the start, after each so many samples, and at the end: 100. 0: no anchors.
+    pub anchors_every: u64,
+    /// Share of the samples that are measured a second time at a later moment: 0.02, and at least ten of them, or one in five
+    /// where there are fewer than 50 samples. 0: none.
+    pub repeat_fraction: f64,
+    /// Longest heat-soak before the first row in seconds: 5. 0: none.
+    pub soak_s: f64,
+}
+
+impl ProfileOptions {
+    /// The defaults, for this skeleton and device.
+    pub fn new(skeleton: Skeleton, device: DeviceSpec) -> Self {
+        Self {
+            samples: 1000,
+            seed: 0,
+            batch: 1,
+            skeleton,
+            device,
+            max_ms: 80.0,
+            warmup_ms: 10.0,
+            anchors_every: 100,
+            repeat_fraction: 0.02,
+            soak_s: 5.0,
+        }
+    }
+
+    /// Whether a run of these options is possible.
+    ///
+    /// # Errors
+    /// [`ProfileError::Option`] names the option, [`SpaceError::TooMany`] and [`SpaceError::Skeleton`] come from the space.
+    pub fn check(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
+        let number = |name, expected, ok: bool, found: f64| match ok {
+            true => Ok(()),
+            false => Err(ProfileError::Option { name, expected, found: found.to_string() }),
+        };
+        let Self { samples, batch, max_ms, warmup_ms, repeat_fraction, soak_s, .. } = *self;
+        number("the number of samples", "at least 1", samples > 0, samples as f64)?;
+        number("the batch", "at least 1 image", batch > 0, f64::from(batch))?;
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        number("the cap on timed runs", "above 0 ms", positive(max_ms), max_ms)?;
+        let is_time = |value: f64| value >= 0.0 && value.is_finite();
+        number("the warm-up", "0 ms or more", is_time(warmup_ms), warmup_ms)?;
+        number("the heat-soak", "0 s or more", is_time(soak_s), soak_s)?;
+        let is_share = (0.0..=0.5).contains(&repeat_fraction);
+        number("the share of repeats", "from 0 to 0.5", is_share, repeat_fraction)?;
+        space.check_skeleton(&self.skeleton)?;
+        let size = space.size();
+        if u128::from(samples) > size {
+            return Err(SpaceError::TooMany { space: space.id(), size, asked: samples }.into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{find_skeleton, find_space};
+
+    use super::*;
+
+    fn error(change: impl Fn(&mut ProfileOptions)) -> String {
+        let space = find_space("nasbench201").unwrap();
+        let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+        let mut options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
+        options.check(space.as_ref()).unwrap();
+        change(&mut options);
+        options.check(space.as_ref()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_bad_value_is_named() {
+        let samples = "expected the number of samples to be at least 1, found 0";
+        assert_eq!(error(|o| o.samples = 0), samples);
+        assert_eq!(error(|o| o.batch = 0), "expected the batch to be at least 1 image, found 0");
+        assert!(error(|o| o.max_ms = f64::NAN).contains("above 0 ms, found NaN"));
+        assert!(error(|o| o.max_ms = 0.0).contains("above 0 ms"));
+        assert!(error(|o| o.warmup_ms = -1.0).contains("0 ms or more, found -1"));
+        assert!(error(|o| o.soak_s = f64::INFINITY).contains("0 s or more"));
+        assert!(error(|o| o.repeat_fraction = 0.6).contains("from 0 to 0.5"));
+        assert!(error(|o| o.skeleton.layers = 0).contains("multiple of 3"));
+        assert!(error(|o| o.samples = 15_626).contains("at most 15625 samples"));
+    }
+}

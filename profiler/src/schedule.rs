@@ -1,0 +1,162 @@
+use lat_data::Role;
+use lat_space::{Architecture, SearchSpace, architecture_at};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{ProfileError, ProfileOptions};
+
+/// How many anchor architectures there are.
+pub const ANCHORS: u64 = 4;
+/// The anchors are the first of this draw: the same in all runs of a space, so that runs and devices can be compared by them.
+const ANCHOR_SEED: u64 = 0x616e_6368_6f72;
+/// Keeps the choice of repeats apart from other uses of the run's seed.
+const REPEAT_SALT: u64 = 0x7265_7065_6174;
+/// Repeats asked for at least, so that a short run has a noise floor too.
+const FEWEST_REPEATS: u64 = 10;
+
+/// One row to be measured; its three fields are the row's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Task {
+    /// Why.
+    pub role: Role,
+    /// Number of the architecture: in the run's draw, or in the anchors'.
+    pub index: u64,
+    /// How often the same was measured before under this role.
+    pub occurrence: u32,
+}
+
+impl Task {
+    /// The architecture to measure.
+    ///
+    /// # Errors
+    /// [`lat_space::SpaceError::TooMany`] where the space has fewer.
+    pub fn architecture(
+        &self,
+        space: &dyn SearchSpace,
+        seed: u64,
+    ) -> Result<Architecture, ProfileError> {
+        let seed = if self.role == Role::Anchor { ANCHOR_SEED } else { seed };
+        Ok(architecture_at(space, seed, self.index)?)
+    }
+}
+
+/// All rows of a run in their order: a pure function of the options, so that a resumed run goes on where it was.
+pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    let mut repeats = repeats(options).into_iter().peekable();
+    let mut round = 0;
+    let mut anchors = |tasks: &mut Vec<Task>| {
+        let n_anchors = ANCHORS.min(u64::try_from(space.size()).unwrap_or(ANCHORS));
+        let task = |index| Task { role: Role::Anchor, index, occurrence: round };
+        tasks.extend((0..n_anchors).map(task));
+        round += 1;
+    };
+    for index in 0..options.samples {
+        if options.anchors_every > 0 && index % options.anchors_every == 0 {
+            anchors(&mut tasks);
+        }
+        tasks.push(Task { role: Role::Sample, index, occurrence: 0 });
+        while let Some((_, index)) = repeats.next_if(|&(after, _)| after == index) {
+            tasks.push(Task { role: Role::Repeat, index, occurrence: 0 });
+        }
+    }
+    if options.anchors_every > 0 {
+        anchors(&mut tasks);
+    }
+    tasks
+}
+
+/// Pairs (after which sample, which sample to repeat), ascending.
+fn repeats(options: &ProfileOptions) -> Vec<(u64, u64)> {
+    let samples = options.samples;
+    if options.repeat_fraction <= 0.0 {
+        return Vec::new();
+    }
+    let wanted = (options.repeat_fraction * samples as f64).round() as u64;
+    let count = wanted.max(FEWEST_REPEATS.min(samples / 5));
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ REPEAT_SALT);
+    // From the first four fifths, so that there is always a later moment to repeat at.
+    let pool = (samples * 4 / 5) as usize;
+    let chosen = rand::seq::index::sample(&mut rng, pool, (count as usize).min(pool));
+    let mut repeats: Vec<(u64, u64)> = chosen
+        .into_iter()
+        .map(|index| (rng.gen_range(index as u64 + 1..samples), index as u64))
+        .collect();
+    repeats.sort_unstable();
+    repeats
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use lat_space::{find_skeleton, find_space};
+
+    use super::*;
+    use crate::DeviceSpec;
+
+    fn tasks(samples: u64, change: impl Fn(&mut ProfileOptions)) -> Vec<Task> {
+        let space = find_space("darts").unwrap();
+        let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+        let mut options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
+        options.samples = samples;
+        change(&mut options);
+        schedule(space.as_ref(), &options)
+    }
+
+    fn of(tasks: &[Task], role: Role) -> Vec<Task> {
+        tasks.iter().copied().filter(|t| t.role == role).collect()
+    }
+
+    #[test]
+    fn every_sample_once_in_order_and_no_row_twice() {
+        let tasks = tasks(250, |_| ());
+        let samples: Vec<u64> = of(&tasks, Role::Sample).iter().map(|t| t.index).collect();
+        assert_eq!(samples, (0..250).collect::<Vec<_>>());
+        assert_eq!(tasks.iter().collect::<HashSet<_>>().len(), tasks.len());
+    }
+
+    #[test]
+    fn anchors_at_the_start_every_hundred_and_at_the_end() {
+        let tasks = tasks(250, |_| ());
+        let anchors = of(&tasks, Role::Anchor);
+        assert_eq!(anchors.len(), 4 * 4);
+        assert!(tasks[..4].iter().all(|t| t.role == Role::Anchor && t.occurrence == 0));
+        assert!(tasks[tasks.len() - 4..].iter().all(|t| t.role == Role::Anchor));
+    }
+
+    #[test]
+    fn enough_repeats_for_a_noise_floor_each_after_its_sample() {
+        for (samples, repeats) in [(4, 0), (20, 4), (50, 10), (200, 10), (1000, 20)] {
+            let tasks = tasks(samples, |_| ());
+            assert_eq!(of(&tasks, Role::Repeat).len(), repeats, "{samples} samples");
+            for (place, task) in tasks.iter().enumerate().filter(|(_, t)| t.role == Role::Repeat) {
+                let sample = Task { role: Role::Sample, ..*task };
+                assert!(tasks[..place - 1].contains(&sample), "{task:?} has a row in between");
+            }
+        }
+    }
+
+    #[test]
+    fn zero_turns_anchors_and_repeats_off() {
+        let tasks = tasks(100, |o| (o.anchors_every, o.repeat_fraction) = (0, 0.0));
+        assert_eq!(tasks.len(), 100);
+    }
+
+    #[test]
+    fn the_seed_moves_the_repeats_and_not_the_anchors() {
+        let with = |seed| tasks(200, |o| o.seed = seed);
+        assert_eq!(with(1), with(1));
+        assert_ne!(of(&with(1), Role::Repeat), of(&with(2), Role::Repeat));
+        let space = find_space("darts").unwrap();
+        let anchor = Task { role: Role::Anchor, index: 2, occurrence: 0 };
+        let architecture = |seed| anchor.architecture(space.as_ref(), seed).unwrap();
+        assert_eq!(architecture(1), architecture(2));
+    }
+
+    #[test]
+    fn a_large_share_of_repeats_of_few_samples() {
+        assert_eq!(of(&tasks(1, |o| o.repeat_fraction = 0.5), Role::Repeat).len(), 0);
+        assert_eq!(of(&tasks(10, |o| o.repeat_fraction = 0.5), Role::Repeat).len(), 5);
+    }
+}

@@ -1,0 +1,181 @@
+use lat_data::Status;
+
+/// Half-width of the interval, relative to the median, above which a capped measurement counts as noisy.
+const NOISY_REL: f64 = 0.05;
+/// Probability left out on each side of the interval.
+const TAIL: f64 = 0.025;
+
+/// What a series of runs says, without assuming any distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// Number of values.
+    pub n: usize,
+    /// Median.
+    pub median: f64,
+    /// Median absolute deviation from the median, not scaled to a standard deviation.
+    pub mad: f64,
+    /// Lower quartile (linear between neighbours).
+    pub q1: f64,
+    /// Upper quartile.
+    pub q3: f64,
+    /// Smallest value.
+    pub min: f64,
+    /// Lower end of the 95 % interval of the median; NaN for fewer than six values.
+    pub ci_low: f64,
+    /// Upper end of that interval; NaN for fewer than six values.
+    pub ci_high: f64,
+}
+
+impl Summary {
+    /// Summary of the values in any order; nothing where there is no value or one is not finite.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let median = quantile(&sorted, 0.5);
+        let mut deviations: Vec<f64> = sorted.iter().map(|v| (v - median).abs()).collect();
+        deviations.sort_by(f64::total_cmp);
+        let (ci_low, ci_high) = median_interval(&sorted).unwrap_or((f64::NAN, f64::NAN));
+        Some(Self {
+            n: sorted.len(),
+            median,
+            mad: quantile(&deviations, 0.5),
+            q1: quantile(&sorted, 0.25),
+            q3: quantile(&sorted, 0.75),
+            min: sorted[0],
+            ci_low,
+            ci_high,
+        })
+    }
+
+    /// How far the interval reaches from the median, to the farther side, relative to the median; infinite without interval.
+    pub fn rel_half_width(&self) -> f64 {
+        rel_half_width(self.median, (self.ci_low, self.ci_high))
+    }
+
+    /// [`Status::Converged`] up to `rel` to either side, [`Status::Capped`] up to 5 %, else [`Status::Noisy`].
+    pub fn status(&self, rel: f64) -> Status {
+        match self.rel_half_width() {
+            width if width <= rel => Status::Converged,
+            width if width <= NOISY_REL => Status::Capped,
+            _ => Status::Noisy,
+        }
+    }
+}
+
+/// Quantile `p` of ascending values, linear between neighbours (type 7 of Hyndman and Fan 1996).
+pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
+    let place = p * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}
+
+/// Median of values in any order; nothing where there is none.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    (!sorted.is_empty()).then(|| quantile(&sorted, 0.5))
+}
+
+/// The interval of ascending values that holds their distribution's median with at least 95 % probability.
+pub(crate) fn median_interval(sorted: &[f64]) -> Option<(f64, f64)> {
+    let rank = lower_rank(sorted.len())?;
+    Some((sorted[rank - 1], sorted[sorted.len() - rank]))
+}
+
+/// See [`Summary::rel_half_width`].
+pub(crate) fn rel_half_width(median: f64, (low, high): (f64, f64)) -> f64 {
+    let width = (high - median).max(median - low) / median;
+    if width.is_finite() { width } else { f64::INFINITY }
+}
+
+/// The largest rank r (from 1) with P(Binomial(n, 1/2) < r) <= 2.5 %: the r-th smallest and r-th largest of n values then
+/// bound the median with at least 95 % (David and Nagaraja, Order Statistics, section 7.1). Nothing below six values.
+fn lower_rank(n: usize) -> Option<usize> {
+    // 2^-n is no normal number beyond 1022; the normal approximation is within one rank by then.
+    if n > 1000 {
+        let n = n as f64;
+        return Some((n / 2.0 + 0.5 - 0.98 * n.sqrt()).floor() as usize);
+    }
+    let mut probability = 0.5f64.powi(n as i32);
+    let mut cumulative = 0.0;
+    let mut rank = 0;
+    for k in 0..=n / 2 {
+        cumulative += probability;
+        if cumulative > TAIL {
+            break;
+        }
+        rank = k + 1;
+        probability *= (n - k) as f64 / (k + 1) as f64;
+    }
+    (rank > 0).then_some(rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_those_of_the_tables() {
+        // Conover, Practical Nonparametric Statistics, table of sign-test intervals at 95 %.
+        let known = [(5, None), (6, Some(1)), (9, Some(2)), (10, Some(2)), (15, Some(4))];
+        for (n, rank) in known.into_iter().chain([(20, Some(6)), (25, Some(8)), (100, Some(40))]) {
+            assert_eq!(lower_rank(n), rank, "n = {n}");
+        }
+        let (exact, approximate) = (lower_rank(1000).unwrap(), lower_rank(1001).unwrap());
+        assert!(approximate.abs_diff(exact) <= 1, "{exact} {approximate}");
+    }
+
+    #[test]
+    fn summary_of_ten_values() {
+        let s = Summary::of(&[10.0, 1.0, 9.0, 2.0, 8.0, 3.0, 7.0, 4.0, 6.0, 5.0]).unwrap();
+        assert_eq!((s.n, s.median, s.min), (10, 5.5, 1.0));
+        assert_eq!((s.q1, s.q3), (3.25, 7.75));
+        assert_eq!(s.mad, 2.5);
+        assert_eq!((s.ci_low, s.ci_high), (2.0, 9.0));
+    }
+
+    #[test]
+    fn outliers_do_not_move_the_median_nor_get_lost() {
+        let mut values = vec![1.0; 19];
+        values.push(1000.0);
+        let s = Summary::of(&values).unwrap();
+        assert_eq!((s.n, s.median, s.mad, s.ci_high), (20, 1.0, 0.0, 1.0));
+    }
+
+    #[test]
+    fn status_follows_the_interval() {
+        let spread = |d: f64| {
+            let values: Vec<f64> = (0..20).map(|i| 1.0 + d * (f64::from(i) - 9.5) / 4.5).collect();
+            Summary::of(&values).unwrap().status(0.01)
+        };
+        assert_eq!(spread(0.009), Status::Converged);
+        assert_eq!(spread(0.03), Status::Capped);
+        assert_eq!(spread(0.08), Status::Noisy);
+    }
+
+    #[test]
+    fn nothing_to_say_about_nothing_or_nan() {
+        assert_eq!(Summary::of(&[]), None);
+        assert_eq!(Summary::of(&[1.0, f64::NAN]), None);
+        let few = Summary::of(&[1.0, 1.0]).unwrap();
+        assert_eq!(few.status(0.01), Status::Noisy, "two equal values prove nothing");
+    }
+
+    #[test]
+    fn the_interval_holds_the_median_as_often_as_it_says() {
+        use rand::{Rng, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let inside = (0..2000)
+            .filter(|_| {
+                let values: Vec<f64> = (0..15).map(|_| rng.gen_range(0.0..1.0f64)).collect();
+                let s = Summary::of(&values).unwrap();
+                s.ci_low <= 0.5 && 0.5 <= s.ci_high
+            })
+            .count();
+        // 1 - 2 P(Binomial(15, 1/2) <= 3) = 96.5 %, standard error 0.4 %.
+        assert!((1905..=1955).contains(&inside), "{inside} of 2000");
+    }
+}

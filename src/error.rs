@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+
+/// What can go wrong in a search or an evaluation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// A name that no table holds.
+    #[error("unknown {kind} '{name}'; expected one of: {known}")]
+    Unknown {
+        /// What was looked up.
+        kind: &'static str,
+        /// The name given.
+        name: String,
+        /// The names there are, comma separated.
+        known: String,
+    },
+    /// Settings that do not fit together or are out of range.
+    #[error("{0}")]
+    Settings(String),
+    /// The data set cannot serve the search.
+    #[error("the data set {name} cannot serve: {reason}")]
+    Dataset {
+        /// Its name.
+        name: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The loss is no number any more.
+    #[error(
+        "the {what} became {value} in epoch {epoch}, step {step}; the checkpoint before it is kept. Try a lower learning rate"
+    )]
+    NotANumber {
+        /// Which loss.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Epoch, from 1.
+        epoch: u32,
+        /// Step within the epoch, from 1.
+        step: usize,
+    },
+    /// A checkpoint that belongs to another search or is damaged.
+    #[error("checkpoint {path}: {reason}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What differs or is broken.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The user interrupted; what is done is kept.
+    #[error("interrupted; run the same command again to continue")]
+    Interrupted,
+    /// From the search space.
+    #[error(transparent)]
+    Space(#[from] lat_space::SpaceError),
+    /// From libtorch.
+    #[error(transparent)]
+    Nn(#[from] lat_nn::NnError),
+    /// From the cost model.
+    #[error(transparent)]
+    Predict(#[from] lat_predictor::PredictError),
+    /// From a data file.
+    #[error(transparent)]
+    Data(#[from] lat_data::DataError),
+    /// From the profiler.
+    #[error(transparent)]
+    Profile(#[from] lat_profiler::ProfileError),
+}
+
+impl SearchError {
+    /// Whether the input was bad (exit code 2) rather than the work (exit code 1).
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(
+            self,
+            Self::NotANumber { .. } | Self::Nn(_) | Self::File { .. } | Self::Interrupted
+        )
+    }
+}

@@ -1,0 +1,266 @@
+//! The evaluation phase: an architecture trained from scratch and tested (DARTS, arXiv 1806.09055, section 3.2).
+//!
+//! Reference: `cnn/train.py` of <https://github.com/quark0/darts>. Deviation: below 8x8 pixels the auxiliary head pools
+//! adaptively, since its 5x5 window does not fit.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lat_data::Dataset;
+use lat_nn::{DropPath, Phase, StaticNet, WeightInit};
+use lat_space::{Architecture, Cost, SearchSpace, Skeleton, count};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::batches::{Images, epoch_rng, shuffled};
+use crate::checkpoint::Checkpoint;
+use crate::error::SearchError;
+use crate::methods::{Batch, Preset, ordered_weights};
+use crate::optimizer::{Sgd, cosine};
+use crate::search::accuracy;
+
+/// How an architecture is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TrainingPlan {
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// Images per batch.
+    pub batch: u32,
+    /// SGD's learning rate at the start of a cosine to zero.
+    pub lr: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// L2 weight decay.
+    pub decay: f64,
+    /// Bound of the gradient's norm.
+    pub clip: f64,
+    /// Weight of the auxiliary head's loss; 0: no such head.
+    pub auxiliary: f64,
+    /// Probability of drop path at the last epoch, rising linearly from 0.
+    pub drop_path: f64,
+}
+
+impl TrainingPlan {
+    /// The paper's plan, or one for minutes on two CPU cores: fewer epochs, a higher rate to match, and no regularisers, which
+    /// pay off in long training only.
+    pub fn preset(preset: Preset) -> Self {
+        let paper = Self {
+            epochs: 600,
+            batch: 96,
+            lr: 0.025,
+            momentum: 0.9,
+            decay: 3e-4,
+            clip: 5.0,
+            auxiliary: 0.4,
+            drop_path: 0.2,
+        };
+        match preset {
+            Preset::Paper => paper,
+            Preset::Quick => {
+                Self { epochs: 20, batch: 64, lr: 0.1, auxiliary: 0.0, drop_path: 0.0, ..paper }
+            }
+        }
+    }
+}
+
+/// What is evaluated and how; a checkpoint of anything else is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationSettings {
+    /// The architecture as text.
+    pub architecture: String,
+    /// Id of its space.
+    pub space: String,
+    /// Data set by name.
+    pub dataset: String,
+    /// The network's skeleton.
+    pub skeleton: Skeleton,
+    /// How it is trained.
+    pub plan: TrainingPlan,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedEpoch {
+    /// From 1.
+    pub epoch: u32,
+    /// Mean cross entropy while training.
+    pub train_loss: f64,
+    /// Share of correct answers while training, percent.
+    pub train_accuracy: f64,
+    /// Seconds the epoch took.
+    pub seconds: f64,
+}
+
+/// What an evaluation finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Share of correct answers on the test images after the last epoch, percent.
+    pub test_accuracy: f64,
+    /// Cross entropy on the test images.
+    pub test_loss: f64,
+    /// Parameters and multiply-adds, the auxiliary head aside.
+    pub cost: Cost,
+    /// The log.
+    pub epochs: Vec<TrainedEpoch>,
+}
+
+/// The label of a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+struct Label {
+    settings: EvaluationSettings,
+    epochs: Vec<TrainedEpoch>,
+}
+
+/// An architecture in training.
+struct Training<'a> {
+    settings: &'a EvaluationSettings,
+    net: StaticNet,
+    sgd: Sgd,
+    train: Images,
+    checkpoint: PathBuf,
+}
+
+/// Trains the architecture from scratch, or continues from the checkpoint, and tests it.
+///
+/// # Errors
+/// [`SearchError::NotANumber`] for a loss that is none, [`SearchError::Checkpoint`] for another evaluation's checkpoint,
+/// [`SearchError::Interrupted`].
+pub fn evaluate(
+    (space, architecture): (&dyn SearchSpace, &Architecture),
+    settings: &EvaluationSettings,
+    (dataset, device): (&Dataset, Device),
+    checkpoint: PathBuf,
+    stop: &AtomicBool,
+    on_epoch: &mut dyn FnMut(&TrainedEpoch),
+) -> Result<Evaluation, SearchError> {
+    tch::manual_seed(settings.seed as i64);
+    let graph = space.graph(&settings.skeleton).derive(architecture);
+    let cost = count(&graph);
+    let net = StaticNet::new(
+        graph.pruned(settings.plan.auxiliary > 0.0),
+        device,
+        Phase::Evaluation,
+        WeightInit::Uniform,
+    )?;
+    let weights = ordered_weights(net.weights());
+    let mut training = Training {
+        settings,
+        net,
+        sgd: Sgd::new(weights, settings.plan.momentum, settings.plan.decay),
+        train: Images::training(dataset, device),
+        checkpoint,
+    };
+    let mut epochs = training.resume()?;
+    while (epochs.len() as u32) < settings.plan.epochs {
+        let epoch = epochs.len() as u32;
+        let report = lat_nn::guard(|| training.epoch(epoch, stop))??;
+        on_epoch(&report);
+        epochs.push(report);
+        training.save(&epochs)?;
+    }
+    let test = Images::testing(dataset, device);
+    let all: Vec<usize> = (0..test.len()).collect();
+    let forward = |batch: &Batch| training.net.forward_t(&batch.images, false, DropPath::OFF).main;
+    let (test_loss, test_accuracy) =
+        lat_nn::guard(|| accuracy(&test, &all, settings.plan.batch as usize, forward))?;
+    Ok(Evaluation { test_accuracy, test_loss, cost, epochs })
+}
+
+impl Training<'_> {
+    fn epoch(&mut self, epoch: u32, stop: &AtomicBool) -> Result<TrainedEpoch, SearchError> {
+        let start = std::time::Instant::now();
+        let plan = self.settings.plan;
+        let mut rng = epoch_rng(self.settings.seed, epoch);
+        // Drop path draws its masks from libtorch's generator: seeded per epoch, a resumed run repeats them.
+        tch::manual_seed((self.settings.seed as i64).wrapping_add(i64::from(epoch) + 1));
+        let all: Vec<usize> = (0..self.train.len()).collect();
+        let batches = shuffled(&all, plan.batch as usize, &mut rng);
+        let progress = f64::from(epoch) / f64::from(plan.epochs);
+        let drop_path = DropPath(plan.drop_path * progress);
+        let (mut loss, mut correct, mut seen) = (0.0, 0, 0);
+        for (step, indices) in batches.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Err(SearchError::Interrupted);
+            }
+            let batch = self.train.batch(indices, &mut rng);
+            let (value, hits) = self.step(&batch, drop_path, cosine(plan.lr, 0.0, progress));
+            if !value.is_finite() {
+                let what = "training loss";
+                return Err(SearchError::NotANumber {
+                    what,
+                    value,
+                    epoch: epoch + 1,
+                    step: step + 1,
+                });
+            }
+            loss += value * indices.len() as f64;
+            correct += hits;
+            seen += indices.len();
+        }
+        Ok(TrainedEpoch {
+            epoch: epoch + 1,
+            train_loss: loss / seen as f64,
+            train_accuracy: 100.0 * correct as f64 / seen as f64,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// One SGD step; returns the main head's loss and correct answers.
+    fn step(&mut self, batch: &Batch, drop_path: DropPath, lr: f64) -> (f64, i64) {
+        let logits = self.net.forward_t(&batch.images, true, drop_path);
+        let main = logits.main.cross_entropy_for_logits(&batch.labels);
+        let loss = match &logits.auxiliary {
+            Some(auxiliary) => {
+                &main
+                    + auxiliary.cross_entropy_for_logits(&batch.labels)
+                        * self.settings.plan.auxiliary
+            }
+            None => main.shallow_clone(),
+        };
+        let weights: Vec<&Tensor> = self.sgd.weights().iter().collect();
+        let gradients = Tensor::run_backward(&[loss], &weights, false, false);
+        self.sgd.step(&gradients, lr, self.settings.plan.clip);
+        let hits = logits.main.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
+        (main.double_value(&[]), hits.int64_value(&[]))
+    }
+
+    fn save(&self, epochs: &[TrainedEpoch]) -> Result<(), SearchError> {
+        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec() };
+        let label = serde_json::to_string(&label).expect("settings are plain values");
+        let mut tensors: Vec<(String, Tensor)> =
+            self.net.weights().variables().into_iter().collect();
+        tensors.extend(self.sgd.state("sgd"));
+        Checkpoint::save(&self.checkpoint, &label, tensors)
+    }
+
+    fn resume(&mut self) -> Result<Vec<TrainedEpoch>, SearchError> {
+        if !self.checkpoint.exists() {
+            return Ok(Vec::new());
+        }
+        let path = self.checkpoint.clone();
+        let wrong = |reason: String| SearchError::Checkpoint { path: path.clone(), reason };
+        let saved = Checkpoint::load(&self.checkpoint)?;
+        let label: Label = serde_json::from_str(&saved.label).map_err(|e| {
+            wrong(format!("its label cannot be read ({e}); delete it to start over"))
+        })?;
+        if label.settings != *self.settings {
+            return Err(wrong(
+                "it belongs to an evaluation with other settings; name another --out, or repeat the old settings".into(),
+            ));
+        }
+        let missing =
+            |name: String| wrong(format!("expected {name}, found none; delete it to start over"));
+        tch::no_grad(|| -> Result<(), String> {
+            for (name, mut tensor) in self.net.weights().variables() {
+                let old = saved.tensors.get(&name).filter(|t| t.size() == tensor.size());
+                tensor.copy_(old.ok_or_else(|| name.clone())?);
+            }
+            Ok(())
+        })
+        .map_err(missing)?;
+        self.sgd.load("sgd", &saved.tensors).map_err(missing)?;
+        Ok(label.epochs)
+    }
+}

@@ -1,0 +1,141 @@
+//! The two halves of a bilevel step, shared by the gradient methods.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, nn};
+
+use super::{Batch, StepReport};
+use crate::error::SearchError;
+use crate::optimizer::{Sgd, StateMap, cosine, joint_norm};
+use crate::supernet::{Gating, Supernet};
+
+/// How operation weights are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WeightConfig {
+    /// Learning rate at the start of the cosine.
+    pub lr: f64,
+    /// Learning rate at its end.
+    pub lr_min: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// L2 weight decay.
+    pub decay: f64,
+    /// Bound of the gradient's norm.
+    pub clip: f64,
+}
+
+/// Trains the supernet's operation weights.
+#[derive(Debug)]
+pub struct WeightStep {
+    config: WeightConfig,
+    sgd: Option<Sgd>,
+}
+
+impl WeightStep {
+    pub fn new(config: WeightConfig) -> Self {
+        Self { config, sgd: None }
+    }
+
+    /// Takes hold of the supernet's weights.
+    pub fn begin(&mut self, net: &dyn Supernet) {
+        let weights = ordered_weights(net.weights());
+        self.sgd = Some(Sgd::new(weights, self.config.momentum, self.config.decay));
+    }
+
+    /// One SGD step on the training batch; the gates carry no gradient here.
+    pub fn step(
+        &mut self,
+        net: &dyn Supernet,
+        gates: &dyn Gating,
+        batch: &Batch,
+        progress: f64,
+    ) -> StepReport {
+        let sgd = self.sgd.as_mut().expect("begin comes before step");
+        let logits = net.forward_t(&batch.images, gates, true);
+        let loss = logits.cross_entropy_for_logits(&batch.labels);
+        let gradients = gradients(&loss, sgd.weights());
+        sgd.step(
+            &gradients,
+            cosine(self.config.lr, self.config.lr_min, progress),
+            self.config.clip,
+        );
+        let n_correct = logits.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
+        StepReport {
+            train_loss: loss.double_value(&[]),
+            n_correct: n_correct.int64_value(&[]),
+            valid_loss: f64::NAN,
+        }
+    }
+
+    /// DARTS' second-order architecture gradient: of the validation loss after one virtual weight step, the Hessian product by
+    /// finite differences. `valid_loss` gives the loss with the cost and the bare loss's value. Returns the gradients for
+    /// `alphas` and that value.
+    pub fn unrolled_gradients(
+        &mut self,
+        alphas: &[Tensor],
+        progress: f64,
+        mut train_loss: impl FnMut() -> Tensor,
+        mut valid_loss: impl FnMut() -> Result<(Tensor, f64), SearchError>,
+    ) -> Result<(Vec<Tensor>, f64), SearchError> {
+        let sgd = self.sgd.as_ref().expect("begin comes before step");
+        let xi = cosine(self.config.lr, self.config.lr_min, progress);
+        let weights: Vec<Tensor> = sgd.weights().iter().map(Tensor::shallow_clone).collect();
+        let saved: Vec<Tensor> = weights.iter().map(|w| w.detach().copy()).collect();
+        let virtual_step = sgd.direction(&gradients(&train_loss(), &weights));
+        move_all(&weights, &virtual_step, -xi);
+
+        let (loss, reported) = valid_loss()?;
+        let both: Vec<Tensor> = alphas.iter().chain(&weights).map(Tensor::shallow_clone).collect();
+        let mut all = self::gradients(&loss, &both);
+        let vector = all.split_off(alphas.len());
+        restore(&weights, &saved);
+
+        // epsilon = 0.01 / |v| over all weights together (Liu 2019, section 2.3).
+        let epsilon = 0.01 / joint_norm(&vector).double_value(&[]).max(1e-12);
+        move_all(&weights, &vector, epsilon);
+        let plus = gradients(&train_loss(), alphas);
+        move_all(&weights, &vector, -2.0 * epsilon);
+        let minus = gradients(&train_loss(), alphas);
+        restore(&weights, &saved);
+        for ((g, p), m) in all.iter_mut().zip(plus).zip(minus) {
+            *g = &*g - (p - m) * (xi / (2.0 * epsilon));
+        }
+        Ok((all, reported))
+    }
+
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.sgd.as_ref().map_or_else(Vec::new, |sgd| sgd.state("weights"))
+    }
+
+    pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
+        self.sgd.as_mut().expect("begin comes before load").load("weights", state)
+    }
+}
+
+/// The trainable weights in the order of their names, which is the same in every process.
+pub(crate) fn ordered_weights(store: &nn::VarStore) -> Vec<Tensor> {
+    let mut named: Vec<(String, Tensor)> = store.variables().into_iter().collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    named.into_iter().map(|(_, w)| w).filter(Tensor::requires_grad).collect()
+}
+
+/// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated.
+pub fn gradients(loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
+    let of: Vec<&Tensor> = of.iter().collect();
+    Tensor::run_backward(&[loss], &of, false, false)
+}
+
+fn move_all(weights: &[Tensor], direction: &[Tensor], factor: f64) {
+    tch::no_grad(|| {
+        for (w, d) in weights.iter().zip(direction) {
+            let _ = w.shallow_clone().g_add_(&(d * factor));
+        }
+    });
+}
+
+fn restore(weights: &[Tensor], saved: &[Tensor]) {
+    tch::no_grad(|| {
+        for (w, s) in weights.iter().zip(saved) {
+            w.shallow_clone().copy_(s);
+        }
+    });
+}

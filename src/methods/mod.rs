@@ -1,0 +1,185 @@
+//! Search methods: one file each, one row in [`METHODS`].
+//!
+//! A method owns its loop body ([`Method::step`]), written in the order of its paper. It sees the supernet through gates and the
+//! cost through an [`Objective`], and knows no space.
+
+mod bilevel;
+mod cell_alphas;
+mod darts;
+mod derive;
+mod pc_darts;
+
+use std::fmt::Debug;
+
+use lat_space::{Architecture, SearchSpace};
+use rand::RngCore;
+use tch::Tensor;
+
+use crate::error::SearchError;
+use crate::objective::Objective;
+use crate::optimizer::StateMap;
+use crate::relaxed::Relaxed;
+use crate::supernet::{BuildMixedOp, Gating, Supernet};
+
+pub(crate) use bilevel::ordered_weights;
+pub use derive::derive;
+
+/// Images `[n, 3, h, w]` and labels `[n]`.
+#[derive(Debug)]
+pub struct Batch {
+    /// Normalised pixels.
+    pub images: Tensor,
+    /// Class numbers.
+    pub labels: Tensor,
+}
+
+/// What one step works on: a batch for the operation weights and one for the architecture.
+#[derive(Debug)]
+pub struct Batches {
+    /// For the operation weights.
+    pub train: Batch,
+    /// For the architecture parameters.
+    pub valid: Batch,
+}
+
+/// Where a step stands and what it may use.
+pub struct Context<'a, 'c> {
+    /// The space.
+    pub space: &'a dyn SearchSpace,
+    /// The supernet.
+    pub net: &'a dyn Supernet,
+    /// The cost, where the search has one.
+    pub objective: Option<&'a mut Objective<'c>>,
+    /// Share of the search that is done, from 0 to 1: drives schedules.
+    pub progress: f64,
+    /// All randomness of a method comes from here.
+    pub rng: &'a mut dyn RngCore,
+}
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepReport {
+    /// Cross entropy on the training batch.
+    pub train_loss: f64,
+    /// Correct answers on the training batch.
+    pub n_correct: i64,
+    /// Cross entropy on the validation batch, the cost aside; NaN where the architecture was not stepped.
+    pub valid_loss: f64,
+}
+
+/// A search method.
+pub trait Method: Debug {
+    /// How it wants its sites built.
+    fn mixed_op(&self) -> Box<dyn BuildMixedOp>;
+
+    /// Called once the supernet stands.
+    ///
+    /// # Errors
+    /// Where the method cannot work with it.
+    fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError>;
+
+    /// One step of architecture and weights.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    fn step(
+        &mut self,
+        cx: &mut Context<'_, '_>,
+        batches: &Batches,
+    ) -> Result<StepReport, SearchError>;
+
+    /// The gates of the supernet as it stands, for evaluating it.
+    fn gates(&self) -> Box<dyn Gating>;
+
+    /// What the method believes at the moment.
+    fn relaxed(&self) -> Relaxed;
+
+    /// The architecture it would settle on.
+    fn derive(&self, space: &dyn SearchSpace) -> Architecture {
+        derive(space, &self.relaxed())
+    }
+
+    /// Everything a resumed search needs besides the supernet's weights.
+    fn state(&self) -> Vec<(String, Tensor)>;
+
+    /// Takes the state back; called after [`Method::begin`].
+    ///
+    /// # Errors
+    /// The name of a tensor that is missing or of another shape.
+    fn load(&mut self, state: &StateMap) -> Result<(), String>;
+}
+
+/// How far a search goes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Minutes on two CPU cores; shrinks the network and the epochs and speeds up the architecture's learning to match.
+    Quick,
+    /// The paper's settings.
+    Paper,
+}
+
+/// Options of a method given by hand: `--set key=value` as one TOML table.
+pub type Options = toml::Table;
+
+/// A row of [`METHODS`].
+#[derive(Debug)]
+pub struct MethodEntry {
+    /// The paper's name in lower case.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Title, year, arXiv id.
+    pub paper: &'static str,
+    /// Epochs and batch of the preset.
+    pub schedule: fn(Preset) -> Schedule,
+    /// Builds the method with the preset's settings, some overridden; `seed` fixes its initial parameters.
+    pub build:
+        fn(Preset, &Options, &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>, SearchError>,
+}
+
+/// Length and batch of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Passes over the training half.
+    pub epochs: u32,
+    /// Images per batch.
+    pub batch: u32,
+}
+
+/// All methods, one row each.
+pub const METHODS: &[MethodEntry] = &[darts::ENTRY, pc_darts::ENTRY];
+
+/// The method of this name.
+///
+/// # Errors
+/// [`SearchError::Unknown`] lists the methods.
+pub fn find_method(name: &str) -> Result<&'static MethodEntry, SearchError> {
+    METHODS.iter().find(|m| m.name == name).ok_or_else(|| SearchError::Unknown {
+        kind: "method",
+        name: name.to_owned(),
+        known: METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// A method's settings: the preset's, with those given by hand put over them. Unknown keys are errors that list the known.
+fn configure<C>(method: &str, preset: C, options: &Options) -> Result<C, SearchError>
+where
+    C: serde::Serialize + serde::de::DeserializeOwned,
+{
+    let wrong = |e: &dyn std::fmt::Display| {
+        SearchError::Settings(format!("option of method {method}: {e}").trim_end().to_owned())
+    };
+    let mut table = Options::try_from(preset).map_err(|e| wrong(&e))?;
+    for (key, value) in options {
+        // `--set tau=1` means 1.0 where a float is expected.
+        let value = match (table.get(key), value) {
+            (Some(toml::Value::Float(_)), toml::Value::Integer(i)) => toml::Value::Float(*i as f64),
+            _ => value.clone(),
+        };
+        table.insert(key.clone(), value);
+    }
+    table.try_into().map_err(|e: toml::de::Error| wrong(&e.message()))
+}

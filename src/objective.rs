@@ -1,0 +1,184 @@
+//! The second half of a search's loss: what the architecture costs.
+
+use lat_predictor::{CostModel, Penalty};
+use lat_space::SearchSpace;
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::error::SearchError;
+use crate::optimizer::StateMap;
+use crate::relaxed::{Blocks, Relaxed};
+
+/// How the cost's gradient passes through the choice of an architecture (LA-DARTS leaves it open; see [`crate::relaxed`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Estimator {
+    /// Mean over sampled architectures, gradient of the Gumbel-softmax straight through.
+    StraightThrough,
+    /// Cost of the exactly expected code. Free of noise, but the code is no architecture's.
+    Expected,
+    /// Score function (REINFORCE): unbiased, no gradient of the cost model needed, noisy.
+    ScoreFunction,
+}
+
+/// What the search is after besides accuracy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Goal {
+    /// Task loss + lambda * cost / reference.
+    Lambda(f64),
+    /// Task loss + mu * (cost / target - 1), mu raised while the cost is above the target and lowered below (dual ascent),
+    /// never negative.
+    Target(f64),
+}
+
+/// Temperature of the Gumbel-softmax behind the straight-through gradient.
+const TAU: f64 = 1.0;
+/// Architectures drawn per step.
+const SAMPLES: i64 = 4;
+/// Step of the dual ascent, per search step.
+const MU_LR: f64 = 0.05;
+/// Memory of the score function's baseline.
+const BASELINE_DECAY: f64 = 0.9;
+
+/// Cost model, goal and estimator, joined.
+#[derive(Debug)]
+pub struct Objective<'a> {
+    cost: &'a dyn CostModel,
+    blocks: Blocks,
+    goal: Goal,
+    estimator: Estimator,
+    /// Cost at uniform probabilities (`T_ref`), in the cost's unit.
+    reference: f64,
+    mu: f64,
+    baseline: Option<f64>,
+}
+
+impl<'a> Objective<'a> {
+    /// An objective on a space; the reference cost is taken at uniform probabilities.
+    ///
+    /// # Errors
+    /// Where the goal is out of range or the cost model does not fit the space.
+    pub fn new(
+        space: &dyn SearchSpace,
+        cost: &'a dyn CostModel,
+        goal: Goal,
+        estimator: Estimator,
+    ) -> Result<Self, SearchError> {
+        let penalty = match goal {
+            Goal::Lambda(lambda) => Penalty::Additive { lambda },
+            Goal::Target(target) => Penalty::Hinge { lambda: 1.0, target },
+        };
+        penalty.check()?;
+        let blocks = Blocks::new(space);
+        let uniform = Relaxed::uniform(space);
+        let reference = cost.relaxed(&blocks.expected(&uniform))?.double_value(&[]);
+        if !(reference.is_finite() && reference > 0.0) {
+            return Err(SearchError::Settings(format!(
+                "the cost model gives {reference} {} for the average architecture; expected a positive number. Train the predictor again",
+                cost.unit()
+            )));
+        }
+        Ok(Self { cost, blocks, goal, estimator, reference, mu: 0.0, baseline: None })
+    }
+
+    /// `T_ref`: the cost at uniform probabilities.
+    pub fn reference(&self) -> f64 {
+        self.reference
+    }
+
+    /// The cost model.
+    pub fn cost(&self) -> &dyn CostModel {
+        self.cost
+    }
+
+    /// Adds the cost to the task loss. With lambda = 0 the loss is returned as it is and no random number is drawn, so the
+    /// method runs bitwise as without a cost.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    pub fn join(
+        &mut self,
+        task: Tensor,
+        relaxed: &Relaxed,
+        rng: &mut dyn RngCore,
+    ) -> Result<Tensor, SearchError> {
+        if self.goal == Goal::Lambda(0.0) {
+            return Ok(task);
+        }
+        let cost = self.estimate(relaxed, rng)?;
+        Ok(match self.goal {
+            Goal::Lambda(lambda) => Penalty::Additive { lambda }.join(&task, &cost, self.reference),
+            Goal::Target(target) => {
+                let excess = cost.double_value(&[]) / target - 1.0;
+                self.mu = (self.mu + MU_LR * excess).max(0.0);
+                Penalty::Additive { lambda: self.mu }.join(&task, &cost, target)
+            }
+        })
+    }
+
+    /// The expected cost in the cost's unit, for the log: mean over the exactly expected code.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    pub fn expected_cost(&self, relaxed: &Relaxed) -> Result<f64, SearchError> {
+        let code = tch::no_grad(|| self.blocks.expected(relaxed));
+        Ok(self.cost.relaxed(&code)?.double_value(&[]))
+    }
+
+    fn estimate(
+        &mut self,
+        relaxed: &Relaxed,
+        rng: &mut dyn RngCore,
+    ) -> Result<Tensor, SearchError> {
+        match self.estimator {
+            Estimator::Expected => Ok(self.cost.relaxed(&self.blocks.expected(relaxed))?),
+            Estimator::StraightThrough => {
+                let samples = self.blocks.sample(relaxed, SAMPLES, Some(TAU), rng);
+                Ok(self.cost.relaxed(&samples.gates)?.mean(tch::Kind::Float))
+            }
+            Estimator::ScoreFunction => {
+                let samples = self.blocks.sample(relaxed, SAMPLES, None, rng);
+                let costs = self.cost.relaxed(&samples.gates)?.detach();
+                let mean = costs.mean(tch::Kind::Float);
+                let value = mean.double_value(&[]);
+                let baseline = self.baseline.unwrap_or(value);
+                self.baseline = Some(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * value);
+                let score = ((costs - baseline) * samples.log_prob).mean(tch::Kind::Float);
+                // Forward the mean cost, backward the score function's gradient.
+                Ok(mean - score.detach() + score)
+            }
+        }
+    }
+
+    /// What a resumed search needs: the multiplier and the baseline.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let state = [self.mu, self.baseline.unwrap_or(f64::NAN)];
+        vec![("objective".into(), Tensor::from_slice(&state))]
+    }
+
+    /// Takes the state back.
+    ///
+    /// # Errors
+    /// The name of what is missing.
+    pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
+        let saved = state.get("objective").ok_or("objective")?;
+        self.mu = saved.double_value(&[0]);
+        let baseline = saved.double_value(&[1]);
+        self.baseline = baseline.is_finite().then_some(baseline);
+        Ok(())
+    }
+}
+
+impl Relaxed {
+    /// All choices equally likely, all edges equally strong.
+    pub fn uniform(space: &dyn SearchSpace) -> Self {
+        let ones = |n: usize| Tensor::ones([n as i64], tch::kind::FLOAT_CPU);
+        let probs =
+            space.decisions().iter().map(|d| ones(d.choices.len()) / d.choices.len() as f64);
+        Self {
+            probs: probs.collect(),
+            strengths: space.decisions().iter().map(|_| ones(1).squeeze()).collect(),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! SGD and Adam whose state can be saved.
+//!
+//! tch's optimizers wrap libtorch's, whose moments cannot be read out: a resumed search would not equal the straight run. The
+//! formulas are `PyTorch`'s, weight decay added to the gradient.
+
+use tch::Tensor;
+
+/// Stochastic gradient descent with momentum.
+#[derive(Debug)]
+pub struct Sgd {
+    weights: Vec<Tensor>,
+    momentum: f64,
+    weight_decay: f64,
+    buffers: Vec<Tensor>,
+}
+
+impl Sgd {
+    /// For these weights, in this order.
+    pub fn new(weights: Vec<Tensor>, momentum: f64, weight_decay: f64) -> Self {
+        let buffers = weights.iter().map(Tensor::zeros_like).collect();
+        Self { weights, momentum, weight_decay, buffers }
+    }
+
+    /// The weights it moves.
+    pub fn weights(&self) -> &[Tensor] {
+        &self.weights
+    }
+
+    /// One step; one gradient per weight, clipped to a joint norm of `clip`.
+    pub fn step(&mut self, gradients: &[Tensor], lr: f64, clip: f64) {
+        tch::no_grad(|| {
+            let scale = clip_scale(gradients, clip);
+            for ((w, g), buffer) in self.weights.iter_mut().zip(gradients).zip(&mut self.buffers) {
+                let g = g * scale + &*w * self.weight_decay;
+                let _ = buffer.g_mul_scalar_(self.momentum).g_add_(&g);
+                let _ = w.g_sub_(&(&*buffer * lr));
+            }
+        });
+    }
+
+    /// The direction of the next step for these gradients: `momentum * buffer + gradient + decay * weight`.
+    pub fn direction(&self, gradients: &[Tensor]) -> Vec<Tensor> {
+        tch::no_grad(|| {
+            let parts = self.weights.iter().zip(gradients).zip(&self.buffers);
+            parts
+                .map(|((w, g), buffer)| buffer * self.momentum + g + w * self.weight_decay)
+                .collect()
+        })
+    }
+
+    /// The momentum buffers under `prefix`.
+    pub fn state(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        numbered(&format!("{prefix}.momentum"), &self.buffers)
+    }
+
+    /// Takes the buffers back.
+    ///
+    /// # Errors
+    /// The name of a tensor that is missing.
+    pub fn load(&mut self, prefix: &str, state: &StateMap) -> Result<(), String> {
+        copy_numbered(&format!("{prefix}.momentum"), &mut self.buffers, state)
+    }
+}
+
+/// Adam (Kingma and Ba 2015) as `PyTorch` has it, eps 1e-8.
+#[derive(Debug)]
+pub struct Adam {
+    weights: Vec<Tensor>,
+    betas: (f64, f64),
+    weight_decay: f64,
+    steps: i64,
+    first: Vec<Tensor>,
+    second: Vec<Tensor>,
+}
+
+impl Adam {
+    /// For these weights, in this order.
+    pub fn new(weights: Vec<Tensor>, betas: (f64, f64), weight_decay: f64) -> Self {
+        let first = weights.iter().map(Tensor::zeros_like).collect();
+        let second = weights.iter().map(Tensor::zeros_like).collect();
+        Self { weights, betas, weight_decay, steps: 0, first, second }
+    }
+
+    /// The weights it moves.
+    pub fn weights(&self) -> &[Tensor] {
+        &self.weights
+    }
+
+    /// One step; one gradient per weight.
+    pub fn step(&mut self, gradients: &[Tensor], lr: f64) {
+        let (b1, b2) = self.betas;
+        self.steps += 1;
+        let steps = self.steps as i32;
+        let step_size = lr / (1.0 - b1.powi(steps));
+        let root = (1.0 - b2.powi(steps)).sqrt();
+        tch::no_grad(|| {
+            for (i, g) in gradients.iter().enumerate() {
+                let w = &mut self.weights[i];
+                let g = g + &*w * self.weight_decay;
+                let _ = self.first[i].g_mul_scalar_(b1).g_add_(&(&g * (1.0 - b1)));
+                let _ = self.second[i].g_mul_scalar_(b2).g_add_(&(&g * &g * (1.0 - b2)));
+                let scale = self.second[i].sqrt() / root + 1e-8;
+                let _ = w.g_sub_(&(&self.first[i] / scale * step_size));
+            }
+        });
+    }
+
+    /// Moments and step count under `prefix`.
+    pub fn state(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let mut state = numbered(&format!("{prefix}.first"), &self.first);
+        state.extend(numbered(&format!("{prefix}.second"), &self.second));
+        state.push((format!("{prefix}.steps"), Tensor::from_slice(&[self.steps])));
+        state
+    }
+
+    /// Takes moments and step count back.
+    ///
+    /// # Errors
+    /// The name of a tensor that is missing.
+    pub fn load(&mut self, prefix: &str, state: &StateMap) -> Result<(), String> {
+        copy_numbered(&format!("{prefix}.first"), &mut self.first, state)?;
+        copy_numbered(&format!("{prefix}.second"), &mut self.second, state)?;
+        let name = format!("{prefix}.steps");
+        self.steps = state.get(&name).ok_or(name)?.int64_value(&[0]);
+        Ok(())
+    }
+}
+
+/// Saved tensors by name.
+pub type StateMap = std::collections::HashMap<String, Tensor>;
+
+/// Learning rate on the way from `start` to `end` along a half cosine; `progress` from 0 to 1.
+pub fn cosine(start: f64, end: f64, progress: f64) -> f64 {
+    end + (start - end) * (1.0 + (std::f64::consts::PI * progress).cos()) / 2.0
+}
+
+/// `PyTorch`'s `clip_grad_norm_`: the factor that brings the joint norm down to `clip`.
+fn clip_scale(gradients: &[Tensor], clip: f64) -> Tensor {
+    let total = joint_norm(gradients);
+    (clip / (total + 1e-6)).clamp_max(1.0)
+}
+
+/// Euclidean norm over all tensors together, a scalar tensor.
+pub fn joint_norm(tensors: &[Tensor]) -> Tensor {
+    let norms: Vec<Tensor> = tensors.iter().map(Tensor::norm).collect();
+    Tensor::stack(&norms, 0).norm()
+}
+
+fn numbered(prefix: &str, tensors: &[Tensor]) -> Vec<(String, Tensor)> {
+    tensors.iter().enumerate().map(|(i, t)| (format!("{prefix}.{i}"), t.shallow_clone())).collect()
+}
+
+fn copy_numbered(prefix: &str, into: &mut [Tensor], state: &StateMap) -> Result<(), String> {
+    for (i, tensor) in into.iter_mut().enumerate() {
+        let name = format!("{prefix}.{i}");
+        let saved = state.get(&name).ok_or_else(|| name.clone())?;
+        if saved.size() != tensor.size() {
+            return Err(format!("{name} of shape {:?}", tensor.size()));
+        }
+        tch::no_grad(|| tensor.copy_(saved));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::OptimizerConfig;
+    use tch::{Device, Kind, nn};
+
+    /// Both optimizers against libtorch's own on a quadratic, five steps.
+    fn against_libtorch(
+        mut build: impl FnMut(&nn::VarStore) -> nn::Optimizer,
+        mut step: impl FnMut(&[Tensor], &Tensor),
+        ours: &Tensor,
+    ) {
+        let store = nn::VarStore::new(Device::Cpu);
+        let theirs = store.root().var("w", &[3], nn::Init::Const(1.0));
+        let mut optimizer = build(&store);
+        let scale = Tensor::from_slice(&[1.0f32, -2.0, 3.0]);
+        for _ in 0..5 {
+            optimizer.backward_step(&(&theirs * &theirs * &scale).sum(Kind::Float));
+            step(&[ours * &scale * 2.0], ours);
+        }
+        assert!(theirs.allclose(ours, 1e-6, 1e-6, false), "{theirs:?} {ours:?}");
+    }
+
+    #[test]
+    fn sgd_is_libtorchs() {
+        let w = Tensor::ones([3], tch::kind::FLOAT_CPU);
+        let mut sgd = Sgd::new(vec![w.shallow_clone()], 0.9, 3e-4);
+        let build =
+            |store: &nn::VarStore| nn::sgd(0.9, 0.0, 3e-4, false).build(store, 0.025).unwrap();
+        against_libtorch(build, |g, _| sgd.step(g, 0.025, 1e9), &w);
+    }
+
+    #[test]
+    fn adam_is_libtorchs() {
+        let w = Tensor::ones([3], tch::kind::FLOAT_CPU);
+        let mut adam = Adam::new(vec![w.shallow_clone()], (0.5, 0.999), 1e-3);
+        let config = nn::Adam { beta1: 0.5, beta2: 0.999, wd: 1e-3, eps: 1e-8, amsgrad: false };
+        let build = |store: &nn::VarStore| config.build(store, 3e-4).unwrap();
+        against_libtorch(build, |g, _| adam.step(g, 3e-4), &w);
+    }
+
+    #[test]
+    fn clipping_keeps_the_direction_and_bounds_the_norm() {
+        let gradients = [Tensor::from_slice(&[3.0f32, 0.0]), Tensor::from_slice(&[4.0f32])];
+        assert!((clip_scale(&gradients, 1.0).double_value(&[]) - 0.2).abs() < 1e-6);
+        assert!((clip_scale(&gradients, 10.0).double_value(&[]) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn cosine_goes_from_start_to_end() {
+        assert!((cosine(0.1, 0.0, 0.0) - 0.1).abs() < 1e-12);
+        assert!((cosine(0.1, 0.0, 0.5) - 0.05).abs() < 1e-12);
+        assert!(cosine(0.1, 0.0, 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,374 @@
+//! The search loop: epochs, batches, checkpoints and the log. It knows methods, spaces and costs by their traits only.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lat_data::{Dataset, split_stratified};
+use lat_space::{Architecture, SearchSpace, Skeleton};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::batches::{Images, epoch_rng, shuffled};
+use crate::checkpoint::Checkpoint;
+use crate::error::SearchError;
+use crate::methods::{Batch, Batches, Context, Method, Schedule};
+use crate::objective::Objective;
+use crate::supernet::{CellSupernet, Supernet};
+
+/// Everything that makes two searches the same search; a checkpoint of another is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchSettings {
+    /// Id of the space.
+    pub space: String,
+    /// Name of the method.
+    pub method: String,
+    /// Data set by name.
+    pub dataset: String,
+    /// The supernet's skeleton.
+    pub skeleton: Skeleton,
+    /// Epochs and batch.
+    pub epochs: u32,
+    /// Images per batch.
+    pub batch: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// What the search is after, in words: `lambda 0.1`, `target 12 ms`.
+    pub goal: String,
+    /// Options of the method as given.
+    pub options: String,
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// From 1.
+    pub epoch: u32,
+    /// Mean cross entropy on the training half.
+    pub train_loss: f64,
+    /// Share of correct answers on the training half, percent.
+    pub train_accuracy: f64,
+    /// Mean cross entropy on the validation half in eval mode.
+    pub valid_loss: f64,
+    /// Share of correct answers on the validation half, percent.
+    pub valid_accuracy: f64,
+    /// Expected cost of the relaxed architecture, in the cost's unit.
+    pub relaxed_cost: Option<f64>,
+    /// Cost of the architecture that would be derived now.
+    pub derived_cost: Option<f64>,
+    /// Skip connections in that architecture, per cell type.
+    pub skips: Vec<(String, usize)>,
+    /// Mean entropy of the choice probabilities in nats.
+    pub alpha_entropy: f64,
+    /// The architecture that would be derived now, as text.
+    pub architecture: String,
+    /// Seconds the epoch took.
+    pub seconds: f64,
+}
+
+/// What a search leaves.
+#[derive(Debug)]
+pub struct SearchOutcome {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The log, one entry per epoch.
+    pub epochs: Vec<EpochReport>,
+    /// Expected cost of the relaxed architecture at the end.
+    pub relaxed_cost: Option<f64>,
+    /// `T_ref`.
+    pub reference_cost: Option<f64>,
+}
+
+/// What happens while a search runs.
+#[derive(Debug)]
+pub enum SearchEvent<'a> {
+    /// Taken up again after so many epochs.
+    Resumed(u32),
+    /// A step is done: (step, steps of the epoch, epoch from 1).
+    Step(usize, usize, u32),
+    /// An epoch is done.
+    Epoch(&'a EpochReport),
+}
+
+/// A search, set up.
+pub struct Search<'a, 'c> {
+    /// The space.
+    pub space: &'a dyn SearchSpace,
+    /// The method.
+    pub method: Box<dyn Method>,
+    /// The cost, where there is one.
+    pub objective: Option<Objective<'c>>,
+    /// Settings.
+    pub settings: SearchSettings,
+    /// Where the supernet computes.
+    pub device: Device,
+    /// The checkpoint's file.
+    pub checkpoint: PathBuf,
+}
+
+/// The label of a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+struct Label {
+    settings: SearchSettings,
+    epochs: Vec<EpochReport>,
+}
+
+/// Both halves of the training images.
+struct Halves {
+    images: Images,
+    train: Vec<usize>,
+    valid: Vec<usize>,
+}
+
+impl Search<'_, '_> {
+    /// Runs to the end, or continues from the checkpoint. `stop` interrupts between steps; whole epochs are kept.
+    ///
+    /// # Errors
+    /// [`SearchError::Dataset`] for a set too small for the batch, [`SearchError::NotANumber`] for a loss that is none,
+    /// [`SearchError::Checkpoint`] for another search's checkpoint, [`SearchError::Interrupted`].
+    pub fn run(
+        mut self,
+        dataset: &Dataset,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<SearchOutcome, SearchError> {
+        let halves = self.halves(dataset)?;
+        // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
+        tch::manual_seed(self.settings.seed as i64);
+        let graph = self.space.graph(&self.settings.skeleton);
+        let net = CellSupernet::new(graph, self.method.mixed_op().as_ref(), self.device)?;
+        self.method.begin(&net)?;
+        let mut epochs = self.resume(&net)?;
+        if !epochs.is_empty() {
+            on_event(SearchEvent::Resumed(epochs.len() as u32));
+        }
+        while (epochs.len() as u32) < self.settings.epochs {
+            let epoch = epochs.len() as u32;
+            let report = lat_nn::guard(|| self.epoch(&net, &halves, epoch, stop, on_event))??;
+            on_event(SearchEvent::Epoch(&report));
+            epochs.push(report);
+            self.save(&net, &epochs)?;
+        }
+        let relaxed = self.method.relaxed();
+        let relaxed_cost =
+            self.objective.as_ref().map(|o| o.expected_cost(&relaxed)).transpose()?;
+        Ok(SearchOutcome {
+            architecture: self.method.derive(self.space),
+            epochs,
+            relaxed_cost,
+            reference_cost: self.objective.as_ref().map(Objective::reference),
+        })
+    }
+
+    /// Cuts the training images in two halves of equal class shares.
+    fn halves(&self, dataset: &Dataset) -> Result<Halves, SearchError> {
+        let parts = split_stratified(&dataset.train.labels, &[0.5, 0.5], self.settings.seed)?;
+        let [train, valid]: [Vec<usize>; 2] =
+            parts.try_into().expect("two fractions give two parts");
+        let batch = self.settings.batch as usize;
+        if train.len().min(valid.len()) < batch {
+            return Err(SearchError::Dataset {
+                name: self.settings.dataset.clone(),
+                reason: format!(
+                    "expected at least {} training images for two halves of one batch of {batch}, found {}; lower --batch",
+                    2 * batch,
+                    dataset.train.n
+                ),
+            });
+        }
+        // Cutout is off in a search (DARTS' default); it belongs to the evaluation phase.
+        Ok(Halves { images: Images::training(dataset, self.device).without_cutout(), train, valid })
+    }
+
+    fn epoch(
+        &mut self,
+        net: &CellSupernet,
+        halves: &Halves,
+        epoch: u32,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<EpochReport, SearchError> {
+        let start = std::time::Instant::now();
+        let mut rng = epoch_rng(self.settings.seed, epoch);
+        let batch = self.settings.batch as usize;
+        let train = shuffled(&halves.train, batch, &mut rng);
+        let valid = shuffled(&halves.valid, batch, &mut rng);
+        let (mut loss, mut correct, mut seen) = (0.0, 0, 0);
+        for (step, indices) in train.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Err(SearchError::Interrupted);
+            }
+            let batches = Batches {
+                train: halves.images.batch(indices, &mut rng),
+                valid: halves.images.batch(&valid[step % valid.len()], &mut rng),
+            };
+            let at = f64::from(epoch) + step as f64 / train.len() as f64;
+            let progress = at / f64::from(self.settings.epochs);
+            let report = self.step(net, &batches, progress, &mut rng)?;
+            for (what, value) in
+                [("training loss", report.train_loss), ("validation loss", report.valid_loss)]
+            {
+                // The validation loss is NaN by contract while the architecture rests.
+                if value.is_infinite() || (value.is_nan() && what == "training loss") {
+                    return Err(SearchError::NotANumber {
+                        what,
+                        value,
+                        epoch: epoch + 1,
+                        step: step + 1,
+                    });
+                }
+            }
+            loss += report.train_loss * indices.len() as f64;
+            correct += report.n_correct;
+            seen += indices.len();
+            on_event(SearchEvent::Step(step + 1, train.len(), epoch + 1));
+        }
+        let (valid_loss, valid_accuracy) = self.validate(net, halves);
+        let now = self.method.derive(self.space);
+        let relaxed = self.method.relaxed();
+        let objective = self.objective.as_ref();
+        Ok(EpochReport {
+            epoch: epoch + 1,
+            train_loss: loss / seen as f64,
+            train_accuracy: 100.0 * correct as f64 / seen as f64,
+            valid_loss,
+            valid_accuracy,
+            relaxed_cost: objective.map(|o| o.expected_cost(&relaxed)).transpose()?,
+            derived_cost: objective.map(|o| o.cost().cost(&now)).transpose()?,
+            skips: now.skip_counts(self.space.decisions()),
+            alpha_entropy: mean_entropy(&relaxed.probs),
+            architecture: self.space.format(&now),
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn step(
+        &mut self,
+        net: &CellSupernet,
+        batches: &Batches,
+        progress: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<crate::methods::StepReport, SearchError> {
+        let mut cx =
+            Context { space: self.space, net, objective: self.objective.as_mut(), progress, rng };
+        self.method.step(&mut cx, batches)
+    }
+
+    /// Loss and accuracy in percent of the supernet on the validation half, in eval mode and without augmentation.
+    fn validate(&self, net: &CellSupernet, halves: &Halves) -> (f64, f64) {
+        let gates = self.method.gates();
+        let forward = |batch: &Batch| net.forward_t(&batch.images, gates.as_ref(), false);
+        accuracy(&halves.images, &halves.valid, self.settings.batch as usize, forward)
+    }
+
+    fn save(&self, net: &CellSupernet, epochs: &[EpochReport]) -> Result<(), SearchError> {
+        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec() };
+        let label = serde_json::to_string(&label).expect("settings are plain values");
+        let mut tensors: Vec<(String, Tensor)> = net
+            .weights()
+            .variables()
+            .into_iter()
+            .map(|(name, tensor)| (format!("net.{name}"), tensor))
+            .collect();
+        tensors.extend(self.method.state().into_iter().map(|(n, t)| (format!("method.{n}"), t)));
+        if let Some(objective) = &self.objective {
+            tensors.extend(objective.state());
+        }
+        Checkpoint::save(&self.checkpoint, &label, tensors)
+    }
+
+    /// Takes up a checkpoint of this very search, where there is one.
+    fn resume(&mut self, net: &CellSupernet) -> Result<Vec<EpochReport>, SearchError> {
+        if !self.checkpoint.exists() {
+            return Ok(Vec::new());
+        }
+        let wrong =
+            |reason: String| SearchError::Checkpoint { path: self.checkpoint.clone(), reason };
+        let saved = Checkpoint::load(&self.checkpoint)?;
+        let label: Label = serde_json::from_str(&saved.label).map_err(|e| {
+            wrong(format!("its label cannot be read ({e}); delete it to start over"))
+        })?;
+        if let Some((what, ours, theirs)) = self.settings.difference(&label.settings) {
+            return Err(wrong(format!(
+                "it belongs to a search with {what} {theirs}, this one has {ours}; name another --out, or repeat the old settings"
+            )));
+        }
+        let missing =
+            |name: String| wrong(format!("expected {name}, found none; delete it to start over"));
+        tch::no_grad(|| -> Result<(), String> {
+            for (name, mut tensor) in net.weights().variables() {
+                let name = format!("net.{name}");
+                let old = saved.tensors.get(&name).ok_or_else(|| name.clone())?;
+                if old.size() != tensor.size() {
+                    return Err(name);
+                }
+                tensor.copy_(old);
+            }
+            Ok(())
+        })
+        .map_err(missing)?;
+        let state = saved
+            .tensors
+            .iter()
+            .filter_map(|(n, t)| Some((n.strip_prefix("method.")?.to_owned(), t.shallow_clone())))
+            .collect();
+        self.method.load(&state).map_err(missing)?;
+        if let Some(objective) = &mut self.objective {
+            objective.load(&saved.tensors).map_err(|name| SearchError::Checkpoint {
+                path: self.checkpoint.clone(),
+                reason: format!("expected {name}, found none; delete it to start over"),
+            })?;
+        }
+        Ok(label.epochs)
+    }
+}
+
+impl SearchSettings {
+    /// The first thing in which two searches differ, as (name, this, other). More epochs would change every schedule, so they
+    /// count too.
+    pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let pairs = [
+            ("space", self.space.clone(), other.space.clone()),
+            ("method", self.method.clone(), other.method.clone()),
+            ("data set", self.dataset.clone(), other.dataset.clone()),
+            ("skeleton", self.skeleton.to_string(), other.skeleton.to_string()),
+            ("epochs", self.epochs.to_string(), other.epochs.to_string()),
+            ("batch", self.batch.to_string(), other.batch.to_string()),
+            ("seed", self.seed.to_string(), other.seed.to_string()),
+            ("goal", self.goal.clone(), other.goal.clone()),
+            ("method options", self.options.clone(), other.options.clone()),
+        ];
+        pairs.into_iter().find(|(_, a, b)| a != b)
+    }
+
+    /// Epochs and batch.
+    pub fn schedule(&self) -> Schedule {
+        Schedule { epochs: self.epochs, batch: self.batch }
+    }
+}
+
+/// Mean loss and accuracy in percent over some images in eval mode, unaugmented.
+pub(crate) fn accuracy(
+    images: &Images,
+    indices: &[usize],
+    batch: usize,
+    forward: impl Fn(&Batch) -> Tensor,
+) -> (f64, f64) {
+    let (mut loss, mut correct) = (0.0, 0);
+    tch::no_grad(|| {
+        for chunk in indices.chunks(batch) {
+            let batch = images.plain(chunk);
+            let logits = forward(&batch);
+            let entropy = logits.cross_entropy_for_logits(&batch.labels);
+            loss += entropy.double_value(&[]) * chunk.len() as f64;
+            let hits = logits.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
+            correct += hits.int64_value(&[]);
+        }
+    });
+    (loss / indices.len() as f64, 100.0 * correct as f64 / indices.len() as f64)
+}
+
+fn mean_entropy(probs: &[Tensor]) -> f64 {
+    let entropy = |p: &Tensor| -(p * p.clamp_min(1e-30).log()).sum(Kind::Float).double_value(&[]);
+    probs.iter().map(entropy).sum::<f64>() / probs.len() as f64
+}

@@ -1,0 +1,86 @@
+//! What stands at a searched site: all candidates, mixed as the gates say.
+
+use std::fmt::Debug;
+
+use lat_nn::{Layer, LayerBuilder};
+use lat_space::{Op, OpSpec};
+use tch::{Tensor, nn};
+
+use super::gates::{Gate, Path};
+
+/// All candidates of one site.
+pub trait MixedOp: Debug + Send {
+    /// `[n, c_in, h, w]` to `[n, c_out, h', w']`.
+    fn forward_t(&self, xs: &Tensor, gate: &Gate, train: bool) -> Tensor;
+}
+
+/// How a method wants its sites built.
+pub trait BuildMixedOp {
+    /// The site's candidates with their weights under `path`.
+    fn build(
+        &self,
+        builder: &LayerBuilder,
+        path: &nn::Path,
+        candidates: &[OpSpec],
+    ) -> Box<dyn MixedOp>;
+}
+
+/// The weighted sum of all candidates that are on (DARTS).
+#[derive(Debug)]
+pub struct WeightedSum {
+    /// Nothing for `none`: its output is zero and its gradient too.
+    layers: Vec<Option<Box<dyn Layer>>>,
+    output: OpSpec,
+}
+
+impl WeightedSum {
+    /// Builds the candidates, each under its operation's name.
+    pub fn new(builder: &LayerBuilder, path: &nn::Path, candidates: &[OpSpec]) -> Self {
+        let layer = |spec: &OpSpec| {
+            (spec.op != Op::None).then(|| builder.layer(&(path / spec.op.name()), spec))
+        };
+        Self { layers: candidates.iter().map(layer).collect(), output: candidates[0] }
+    }
+
+    fn zeros(&self, xs: &Tensor) -> Tensor {
+        let hw = i64::from(self.output.hw_out());
+        let shape = [xs.size()[0], i64::from(self.output.c_out), hw, hw];
+        Tensor::zeros(shape, (xs.kind(), xs.device()))
+    }
+}
+
+impl MixedOp for WeightedSum {
+    fn forward_t(&self, xs: &Tensor, gate: &Gate, train: bool) -> Tensor {
+        let mut sum: Option<Tensor> = None;
+        for (choice, layer) in self.layers.iter().enumerate() {
+            let Some(layer) = layer else { continue };
+            let weight = || gate.weights.get(choice as i64);
+            let ys = match gate.paths[choice] {
+                Path::Off => continue,
+                Path::On => layer.forward_t(xs, train) * weight(),
+                Path::Probe => tch::no_grad(|| layer.forward_t(xs, train)) * weight(),
+            };
+            sum = Some(sum.map_or_else(|| ys.shallow_clone(), |sum| sum + &ys));
+        }
+        let sum = sum.unwrap_or_else(|| self.zeros(xs));
+        match &gate.edge {
+            Some(edge) => sum * edge,
+            None => sum,
+        }
+    }
+}
+
+/// Builds [`WeightedSum`]s.
+#[derive(Debug, Clone, Copy)]
+pub struct AllChannels;
+
+impl BuildMixedOp for AllChannels {
+    fn build(
+        &self,
+        builder: &LayerBuilder,
+        path: &nn::Path,
+        candidates: &[OpSpec],
+    ) -> Box<dyn MixedOp> {
+        Box::new(WeightedSum::new(builder, path, candidates))
+    }
+}

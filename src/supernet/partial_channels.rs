@@ -1,0 +1,69 @@
+//! PC-DARTS' partial channel connections: 1/K of the channels go through the mixed op, the rest past it.
+
+use lat_nn::LayerBuilder;
+use lat_space::OpSpec;
+use tch::{Tensor, nn};
+
+use super::gates::Gate;
+use super::mixed_op::{BuildMixedOp, MixedOp, WeightedSum};
+
+/// Builds sites whose candidates see `1 / divisor` of the channels.
+#[derive(Debug, Clone, Copy)]
+pub struct PartialChannels {
+    /// K of the paper.
+    pub divisor: u32,
+}
+
+impl BuildMixedOp for PartialChannels {
+    fn build(
+        &self,
+        builder: &LayerBuilder,
+        path: &nn::Path,
+        candidates: &[OpSpec],
+    ) -> Box<dyn MixedOp> {
+        let narrow: Vec<OpSpec> = candidates.iter().map(|c| c.narrowed(self.divisor)).collect();
+        Box::new(PartialMix {
+            mixed: WeightedSum::new(builder, path, &narrow),
+            channels: i64::from(candidates[0].c_in / self.divisor),
+            divisor: i64::from(self.divisor),
+            stride: i64::from(candidates[0].stride),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct PartialMix {
+    mixed: WeightedSum,
+    /// C/K.
+    channels: i64,
+    divisor: i64,
+    stride: i64,
+}
+
+impl MixedOp for PartialMix {
+    fn forward_t(&self, xs: &Tensor, gate: &Gate, train: bool) -> Tensor {
+        let all = xs.size()[1];
+        let through = xs.narrow(1, 0, self.channels);
+        let past = xs.narrow(1, self.channels, all - self.channels);
+        let past = if self.stride == 1 {
+            past
+        } else {
+            // Rounding up keeps odd sizes in step with the candidates.
+            past.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], true)
+        };
+        let inner =
+            Gate { edge: None, weights: gate.weights.shallow_clone(), paths: gate.paths.clone() };
+        let mixed = self.mixed.forward_t(&through, &inner, train);
+        let ys = shuffle(&Tensor::cat(&[mixed, past], 1), self.divisor);
+        match &gate.edge {
+            Some(edge) => ys * edge,
+            None => ys,
+        }
+    }
+}
+
+/// Channel shuffle: output channel `c * groups + g` is input channel `g * (C / groups) + c`.
+pub fn shuffle(xs: &Tensor, groups: i64) -> Tensor {
+    let (n, c, h, w) = xs.size4().expect("images have four dimensions");
+    xs.view([n, groups, c / groups, h, w]).transpose(1, 2).reshape([n, c, h, w])
+}
