@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `lat`: see `src/cli`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -42,7 +42,6 @@ const MU_LR: f64 = 0.05;
 const BASELINE_DECAY: f64 = 0.9;
 
 /// Cost model, goal and estimator, joined.
-#[derive(Debug)]
 pub struct Objective<'a> {
     cost: &'a dyn CostModel,
     blocks: Blocks,
@@ -167,6 +166,17 @@ impl<'a> Objective<'a> {
         let baseline = saved.double_value(&[1]);
         self.baseline = baseline.is_finite().then_some(baseline);
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for Objective<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objective")
+            .field("column", &self.cost.column())
+            .field("goal", &self.goal)
+            .field("estimator", &self.estimator)
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,7 @@ impl Sgd {
         tch::no_grad(|| {
             let scale = clip_scale(gradients, clip);
             for ((w, g), buffer) in self.weights.iter_mut().zip(gradients).zip(&mut self.buffers) {
-                let g = g * scale + &*w * self.weight_decay;
+                let g = g * &scale + &*w * self.weight_decay;
                 let _ = buffer.g_mul_scalar_(self.momentum).g_add_(&g);
                 let _ = w.g_sub_(&(&*buffer * lr));
             }

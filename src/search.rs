@@ -162,9 +162,8 @@ impl Search<'_, '_> {
 
     /// Cuts the training images in two halves of equal class shares.
     fn halves(&self, dataset: &Dataset) -> Result<Halves, SearchError> {
-        let parts = split_stratified(&dataset.train.labels, &[0.5, 0.5], self.settings.seed)?;
-        let [train, valid]: [Vec<usize>; 2] =
-            parts.try_into().expect("two fractions give two parts");
+        let labels = &dataset.train.labels;
+        let (train, valid) = split_stratified(labels, labels.len() / 2, self.settings.seed)?;
         let batch = self.settings.batch as usize;
         if train.len().min(valid.len()) < batch {
             return Err(SearchError::Dataset {

@@ -1,1 +1,29 @@
+//! All integration tests, one program: one link instead of one per file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test may panic, and bitwise equality is what many of them are about"
+)]
+
+// What each method's description says must be true, a test per number of its list.
+mod cards;
+// What every space, method and probe keeps: loops over the tables, no member named.
+mod contracts;
+// What only a GPU can show.
+mod gpu;
+// Which crate may know which: manifests and sources against ARCHITECTURE.md.
+mod layers;
+// Layers and networks against what PyTorch computed.
+mod parity;
+
+// Weights as a function of their names, for parity and wherever a test wants weights that are not special.
+mod formula;
+// libtorch's threads, GPUs and random numbers, which all tests share.
+mod setup;
+// Small things that tests share: skeleton, images, searches, costs.
+mod toy;
+// A stand-in for the supernet with a known loss.
+mod toy_net;
+// A space of twelve architectures.
+mod toy_space;

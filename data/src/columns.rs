@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
@@ -38,6 +39,14 @@ impl Columns {
 
     /// Those of the `wanted` columns that a Parquet file has.
     pub(crate) fn of_parquet(path: &Path, wanted: &[&str]) -> Result<Self, DataError> {
+        // polars panics on some damaged files. What it was reading is dropped with the panic, so nothing half-read is seen.
+        let read = AssertUnwindSafe(|| Self::read_parquet(path, wanted));
+        catch_unwind(read).unwrap_or_else(|_| {
+            Err(DataError::content(path, "a Parquet table", "a damaged file, which cannot be read"))
+        })
+    }
+
+    fn read_parquet(path: &Path, wanted: &[&str]) -> Result<Self, DataError> {
         let refused = |error: PolarsError| {
             DataError::content(path, "a Parquet table", format!("that it cannot be read: {error}"))
         };
@@ -181,10 +190,13 @@ fn kind_of(dtype: &DataType) -> Kind {
 
 fn kind_of_arrow(dtype: &ArrowDataType) -> Kind {
     use ArrowDataType as A;
+    // polars reads the narrower unsigned widths and half floats only with features that nothing else here needs.
+    let is_number = matches!(
+        dtype,
+        A::Int8 | A::Int16 | A::Int32 | A::Int64 | A::UInt32 | A::UInt64 | A::Float32 | A::Float64
+    );
     match dtype {
-        A::Int8 | A::Int16 | A::Int32 | A::Int64 => Kind::Number,
-        // polars reads the narrower unsigned widths and half floats only with features that nothing else here needs.
-        A::UInt32 | A::UInt64 | A::Float32 | A::Float64 => Kind::Number,
+        _ if is_number => Kind::Number,
         A::Utf8 | A::LargeUtf8 | A::Utf8View => Kind::Text,
         A::Dictionary(_, values, _) => kind_of_arrow(values),
         _ => Kind::Other,

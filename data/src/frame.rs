@@ -6,8 +6,8 @@ use polars::prelude::{Column, DataFrame, ParquetWriter, PolarsResult};
 
 use crate::{Measurement, RunHeader};
 
-/// Columns that hold the header; `skeleton` and `versions` are JSON.
-pub(crate) const HEADER_COLUMNS: [&str; 10] = [
+/// Columns that hold the header; `skeleton`, `reference_ms` and `versions` are JSON.
+pub(crate) const HEADER_COLUMNS: [&str; 11] = [
     "format_version",
     "space",
     "skeleton",
@@ -17,6 +17,7 @@ pub(crate) const HEADER_COLUMNS: [&str; 10] = [
     "device_name",
     "precision",
     "threads",
+    "reference_ms",
     "versions",
 ];
 
@@ -56,6 +57,7 @@ fn identity(rows: &[Measurement]) -> Vec<Column> {
 fn latencies(rows: &[Measurement]) -> Vec<Column> {
     vec![
         numbers("latency_ms", rows, |r| Some(r.latency_ms)),
+        numbers("latency_raw_ms", rows, |r| Some(r.latency_raw_ms)),
         numbers("latency_mad_ms", rows, |r| Some(r.latency_mad_ms)),
         numbers("latency_q1_ms", rows, |r| Some(r.latency_q1_ms)),
         numbers("latency_q3_ms", rows, |r| Some(r.latency_q3_ms)),
@@ -89,6 +91,7 @@ fn constants(header: &RunHeader, n: usize) -> Vec<Column> {
     // Neither a skeleton nor a list of texts has anything that JSON cannot say.
     let skeleton = serde_json::to_string(&header.skeleton).unwrap_or_default();
     let versions = serde_json::to_string(&header.versions).unwrap_or_default();
+    let reference = serde_json::to_string(&header.reference_ms).unwrap_or_default();
     let text = |name: &str, value: &str| Column::new(name.into(), vec![value; n]);
     vec![
         Column::new("format_version".into(), vec![header.version; n]),
@@ -100,6 +103,7 @@ fn constants(header: &RunHeader, n: usize) -> Vec<Column> {
         text("device_name", &header.device_name),
         text("precision", &header.precision),
         Column::new("threads".into(), vec![header.threads; n]),
+        text("reference_ms", &reference),
         text("versions", &versions),
     ]
 }
@@ -124,16 +128,16 @@ mod tests {
     fn every_field_has_a_column() {
         let rows = [measurement(1, Role::Sample, 1.5), failed(2)];
         let frame = from_measurements(&header(), &rows).unwrap();
-        let names: Vec<String> = frame.get_column_names().iter().map(|n| n.to_string()).collect();
+        let names: Vec<&str> = frame.get_column_names().iter().map(|name| name.as_str()).collect();
         let row = serde_json::to_value(&rows[0]).unwrap();
         for field in row.as_object().unwrap().keys() {
-            assert!(names.contains(field), "{field}");
+            assert!(names.contains(&field.as_str()), "{field}");
         }
         let head = serde_json::to_value(header()).unwrap();
         for field in head.as_object().unwrap().keys().filter(|field| *field != "version") {
-            assert!(names.contains(field), "{field}");
+            assert!(names.contains(&field.as_str()), "{field}");
         }
-        assert!(HEADER_COLUMNS.iter().all(|name| names.iter().any(|n| n == name)));
+        assert!(HEADER_COLUMNS.iter().all(|name| names.contains(name)));
         assert_eq!(frame.height(), 2);
         assert_eq!(frame.column("latency_ms").unwrap().null_count(), 1);
         assert_eq!(frame.column("temperature_c").unwrap().null_count(), 2);

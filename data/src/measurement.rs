@@ -69,6 +69,10 @@ pub struct Measurement {
     /// Median over the timed runs, milliseconds per batch; NaN (null in JSON) where failed.
     #[serde(with = "nullable")]
     pub latency_ms: f64,
+    /// Median of what the clock showed, milliseconds: other than `latency_ms` where runs are corrected by a reference network
+    /// (CPU).
+    #[serde(with = "nullable")]
+    pub latency_raw_ms: f64,
     /// Median absolute deviation, milliseconds.
     #[serde(with = "nullable")]
     pub latency_mad_ms: f64,
@@ -132,6 +136,8 @@ pub struct RunHeader {
     pub precision: String,
     /// CPU threads libtorch uses.
     pub threads: u32,
+    /// Undisturbed time of the reference network that corrects runs on a CPU, milliseconds.
+    pub reference_ms: Option<f64>,
     /// Versions of lat, libtorch, the driver and the like, as `name version` texts.
     pub versions: Vec<String>,
 }
@@ -166,6 +172,7 @@ fn describe(skeleton: &Skeleton) -> String {
 mod nullable {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub(super) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
         value.is_finite().then_some(*value).serialize(s)
     }
@@ -190,6 +197,7 @@ pub(crate) mod tests {
             status: Status::Converged,
             reason: String::new(),
             latency_ms,
+            latency_raw_ms: latency_ms * 1.05,
             latency_mad_ms: 0.1,
             latency_q1_ms: latency_ms * 0.9,
             latency_q3_ms: latency_ms * 1.1,
@@ -230,6 +238,7 @@ pub(crate) mod tests {
             device_name: "Card A".to_owned(),
             precision: "fp32".to_owned(),
             threads: 2,
+            reference_ms: Some(1.25),
             versions: vec!["lat 0.1.0".to_owned(), "libtorch 2.11.0".to_owned()],
         }
     }

@@ -47,16 +47,26 @@ pub(crate) fn scan(path: &Path, bytes: &[u8]) -> Result<Scan, DataError> {
                 found.rows.push(*row);
                 found.good_bytes += line.len() as u64;
             }
-            (Line::Broken(reason), None) => broken = Some((index + 1, reason)),
-            (Line::Broken(_), Some(_)) => {}
-            (Line::Row(_) | Line::Foreign(_), Some((line, reason))) => {
-                return Err(damaged(path, *line, reason));
+            (Line::Broken(reason), _) => {
+                let (first, reason) = broken.get_or_insert((index + 1, reason));
+                if ends_in_row(line) {
+                    return Err(damaged(path, *first, reason));
+                }
+            }
+            (Line::Row(_) | Line::Foreign(_), Some((first, reason))) => {
+                return Err(damaged(path, *first, reason));
             }
             (Line::Foreign(reason), None) => return Err(damaged(path, index + 1, &reason)),
         }
     }
     found.torn_bytes = bytes.len() as u64 - found.good_bytes;
     Ok(found)
+}
+
+/// Whether a whole row stands at the end of a broken line: then the newline before it was damaged, which no crash does.
+fn ends_in_row(line: &[u8]) -> bool {
+    let mut starts = line.windows(2).enumerate().filter(|(at, pair)| *at > 8 && *pair == b" {");
+    starts.any(|(at, _)| !matches!(decode(&line[at - 8..]), Line::Broken(_)))
 }
 
 fn damaged(path: &Path, line: usize, reason: &str) -> DataError {
@@ -97,7 +107,7 @@ mod tests {
         let line = encode(&measurement(1, Role::Sample, 1.0)).unwrap();
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
         let crc = u32::from_str_radix(&line[..8], 16).unwrap();
-        assert_eq!(crc, crc32fast::hash(line[9..line.len() - 1].as_bytes()));
+        assert_eq!(crc, crc32fast::hash(&line.as_bytes()[9..line.len() - 1]));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::DataError;
 
-/// Splits the numbers 0..n at random into one part per fraction; the same seed gives the same parts.
+/// Splits the numbers `0..n` at random into one part per fraction; the same seed gives the same parts.
 ///
 /// What the fractions leave over is in no part. Rows of a table should be distinct architectures, as those of a
 /// [`LatencyTable`](crate::LatencyTable) are: then no architecture is in two parts.
@@ -33,7 +33,7 @@ pub fn split(n: usize, fractions: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, 
     Ok(parts.collect())
 }
 
-/// Draws `train` and `test` of the numbers 0..n at random, as (train, test); the same seed gives the same numbers.
+/// Draws `train` and `test` of the numbers `0..n` at random, as (train, test); the same seed gives the same numbers.
 ///
 /// The test part does not depend on `train`, and a larger `train` contains the smaller one: learning curves compare.
 ///
@@ -58,7 +58,7 @@ pub fn split_sizes(
     Ok((train_rows, rest))
 }
 
-/// Draws `test` of the numbers 0..labels.len() at random, each label with its share of the whole, as (train, test); all
+/// Draws `test` of the numbers `0..labels.len()` at random, each label with its share of the whole, as (train, test); all
 /// that is not for testing is for training.
 ///
 /// # Errors

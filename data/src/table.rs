@@ -87,6 +87,9 @@ fn open_run(dir: &Path, wanted: &[&str]) -> Result<(PathBuf, Columns), DataError
     Ok((dir.to_owned(), Columns::of_frame(dir, frame)))
 }
 
+/// The rows and the repeats of a table.
+type Grouped = (Vec<TableRow>, Vec<(f64, f64)>);
+
 /// The steps from a file's columns to a table.
 struct Reader<'a> {
     path: &'a Path,
@@ -218,7 +221,7 @@ impl Reader<'_> {
         kept: &[usize],
         mut architectures: Vec<Option<String>>,
         values: &[f64],
-    ) -> Result<(Vec<TableRow>, Vec<(f64, f64)>), DataError> {
+    ) -> Result<Grouped, DataError> {
         let mut first_values: HashMap<String, f64> = HashMap::with_capacity(kept.len());
         let (mut rows, mut repeats) = (Vec::with_capacity(kept.len()), Vec::new());
         for &row in kept {
@@ -278,6 +281,7 @@ fn parse_header(values: &HashMap<&str, String>) -> Result<RunHeader, serde_json:
         device_name: values["device_name"].clone(),
         precision: values["precision"].clone(),
         threads: serde_json::from_str(&values["threads"])?,
+        reference_ms: serde_json::from_str(&values["reference_ms"])?,
         versions: serde_json::from_str(&values["versions"])?,
     })
 }

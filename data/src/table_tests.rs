@@ -148,6 +148,23 @@ fn what_is_no_table_is_refused() {
 }
 
 #[test]
+fn a_damaged_parquet_file_never_panics() {
+    let (_dir, path) = parquet(vec![
+        Column::new("arch".into(), ["a", "b"]),
+        Column::new("latency_ms".into(), [1.0, 2.0]),
+    ]);
+    let whole = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&path, bytes).unwrap();
+        refused += usize::from(load(&path).is_err());
+    }
+    assert!(refused > whole.len() / 4, "{refused} of {}", whole.len());
+}
+
+#[test]
 fn the_space_and_the_unit_must_agree() {
     let (_dir, path) = csv("arch,latency_ms,space\na,1,darts\n");
     assert_eq!(LatencyTable::load(&path, None, "latency_ms").unwrap().space, "darts");

@@ -36,7 +36,7 @@ impl StaticNet {
     /// # Errors
     /// As [`StaticNet::new`].
     pub fn for_timing(graph: &Graph, device: Device) -> Result<Self, NnError> {
-        let graph = graph.pruned(false);
+        let graph = graph.without_auxiliary();
         // Without this libtorch would record each initialisation for a gradient that nobody asks for.
         tch::no_grad(|| Self::new(graph, device, Phase::Evaluation, WeightInit::Timing)).map(
             |mut net| {

@@ -21,6 +21,8 @@ pub struct Label {
     pub device_name: Option<String>,
     /// Images per batch, where the data say it.
     pub batch: Option<u32>,
+    /// The measurements' [`RunHeader::reference_ms`], to measure others on the same scale.
+    pub reference_ms: Option<f64>,
     /// Number format of the measured computation, where the data say it.
     pub precision: Option<String>,
     /// Macro architecture of the measured networks, where the data say it.
@@ -67,6 +69,7 @@ impl Label {
             unit: unit(column).to_owned(),
             device_name: header.map(|h| h.device_name.clone()),
             batch: header.map(|h| h.batch),
+            reference_ms: header.and_then(|h| h.reference_ms),
             precision: header.map(|h| h.precision.clone()),
             skeleton: header.map(|h| h.skeleton),
             regressor: String::new(),

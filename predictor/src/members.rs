@@ -15,6 +15,9 @@ const CHECKS: usize = 40;
 /// Looks without a better one after which training ends.
 const PATIENCE: usize = 12;
 
+/// Rows from which more than one thread pays: steps on fewer take less time than threads to meet.
+const MANY_ROWS: i64 = 5000;
+
 /// Networks of one shape; the output is their mean.
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -102,6 +105,7 @@ pub(crate) fn train(
     folds: &Folds,
     recipe: &Recipe,
 ) -> (Members, Vec<Option<f64>>) {
+    let _threads = (x.size()[0] < MANY_ROWS).then(OneThread::start);
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
     let store = nn::VarStore::new(Device::Cpu);
     let members = first_weights(x, recipe, &store, &mut rng);
@@ -153,6 +157,25 @@ fn first_weights(
         (n_in, fan_in) = (n_out, n_out as f64);
     }
     Members { layers }
+}
+
+/// Keeps libtorch to one thread while it lives.
+struct OneThread {
+    before: i32,
+}
+
+impl OneThread {
+    fn start() -> Self {
+        let before = tch::get_num_threads();
+        tch::set_num_threads(1);
+        Self { before }
+    }
+}
+
+impl Drop for OneThread {
+    fn drop(&mut self) {
+        tch::set_num_threads(self.before);
+    }
 }
 
 /// Shuffled rows, again and again.

@@ -21,6 +21,12 @@ const NAME: &str = "mlp";
 /// Rows on which both scales are tried; with more, the better one is then fitted to all.
 const PILOT_ROWS: usize = 2000;
 
+/// Ratio of two linear models' errors at which networks on the worse one are not worth a try.
+const CLEAR: f64 = 1.5;
+
+/// Residual, in units of the target's spread, that is rounding and not worth a network.
+const NEGLIGIBLE: f64 = 1e-4;
+
 /// Shares of the networks' correction to choose from, 0 (none) aside.
 const SHARES: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
 
@@ -45,12 +51,13 @@ impl Regressor for Mlp {
         check_rows(x, y)?;
         let rows = subset(y.len(), PILOT_ROWS, self.setup.seed);
         let (pilot_x, pilot_y) = select(x, y, &rows);
-        let plain = self.fit_on(pilot_x.view(), pilot_y.view(), Scale::Plain)?;
-        let log = self.fit_on(pilot_x.view(), pilot_y.view(), Scale::Log)?;
-        // Costs of parts add up: the logarithm needs more than luck to be preferred.
-        let best = if log.validation_mape < 0.95 * plain.validation_mape { log } else { plain };
-        let is_all = rows.len() == y.len();
-        self.model = Some(if is_all { best } else { self.fit_on(x, y, best.standard.scale)? });
+        let pilot = self.better_scale(pilot_x.view(), pilot_y.view())?;
+        self.model = Some(if rows.len() == y.len() {
+            pilot
+        } else {
+            let start = self.linear(x, y, pilot.standard.scale)?;
+            self.correct(x, y, start)
+        });
         Ok(())
     }
 
@@ -63,33 +70,64 @@ impl Regressor for Mlp {
     }
 }
 
+/// A linear model, and its standardised predictions of the rows held out.
+type Start = (Model, Array1<f64>);
+
 impl Mlp {
-    fn fit_on(
+    /// The model on the scale that suits the rows better. Where the linear parts already differ much, only the better one gets
+    /// networks.
+    fn better_scale(&self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<Model, PredictError> {
+        let [plain, log] = [self.linear(x, y, Scale::Plain)?, self.linear(x, y, Scale::Log)?];
+        let ratio = plain.0.validation_error / log.0.validation_error;
+        if ratio < 1.0 / CLEAR {
+            return Ok(self.correct(x, y, plain));
+        }
+        if ratio > CLEAR {
+            return Ok(self.correct(x, y, log));
+        }
+        let [plain, log] = [self.correct(x, y, plain), self.correct(x, y, log)];
+        // Costs of parts add up: the logarithm needs more than luck to be preferred.
+        Ok(if log.validation_error < 0.95 * plain.validation_error { log } else { plain })
+    }
+
+    fn folds(&self, n_rows: usize) -> Folds {
+        Folds::new(n_rows, FOLDS, self.setup.seed)
+    }
+
+    fn linear(
         &self,
         x: ArrayView2<f32>,
         y: ArrayView1<f64>,
         scale: Scale,
-    ) -> Result<Model, PredictError> {
-        let folds = Folds::new(y.len(), FOLDS, self.setup.seed);
+    ) -> Result<Start, PredictError> {
         let grid = grid(!self.setup.ties.is_empty());
-        let layout = Layout { ties: &self.setup.ties, grid: &grid, folds: &folds };
-        let (mut model, held_out) = linear::fit(x, y, scale, &layout)?;
+        let folds = self.folds(y.len());
+        linear::fit(x, y, scale, &Layout { ties: &self.setup.ties, grid: &grid, folds: &folds })
+    }
+
+    /// The linear model with networks added, where they help.
+    fn correct(
+        &self,
+        x: ArrayView2<f32>,
+        y: ArrayView1<f64>,
+        (mut model, held_out): Start,
+    ) -> Model {
         // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
         let residual = model.standard.apply(y) - &held_out;
         let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
-        if spread < 1e-6 {
-            return Ok(model);
+        if spread < NEGLIGIBLE {
+            return model;
         }
         let target: Vec<f32> = residual.iter().map(|r| (r / spread) as f32).collect();
+        let (x, target) = (to_tensor(x), Tensor::from_slice(&target));
         let recipe = recipe(y.len(), self.setup.seed);
-        let (members, outputs) =
-            members::train(&to_tensor(x), &Tensor::from_slice(&target), &folds, &recipe);
+        let (members, outputs) = members::train(&x, &target, &self.folds(y.len()), &recipe);
         let outputs: Vec<_> = outputs.into_iter().map(|o| o.map(|o| o * spread)).collect();
         if let Some((share, mape)) = share(y, &held_out, &outputs, &model) {
             model.members = Some(members.scaled(share * spread));
-            model.validation_mape = mape;
+            model.validation_error = mape;
         }
-        Ok(model)
+        model
     }
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct Model {
     /// Least prediction reported: half of the least training target. Nothing below was seen, and a linear part extrapolated
     /// below zero would be no cost at all. The differentiable output is not cut.
     pub(crate) floor: f64,
-    /// Relative error of held-out predictions while fitting, percent.
-    pub(crate) validation_mape: f64,
+    /// Mean relative error of held-out predictions while fitting, percent; each counts 100 % at most.
+    pub(crate) validation_error: f64,
 }
 
 impl Model {
@@ -144,7 +144,7 @@ mod tests {
             members: None,
             standard: Standard { scale: Scale::Plain, mu: 5.0, sd: 10.0 },
             floor: 4.0,
-            validation_mape: 0.0,
+            validation_error: 0.0,
         };
         let codes = array![[1.0f32, 1.0], [0.0, 0.0]];
         assert_eq!(to_vec(&model.forward(&to_tensor(codes.view()))), [25.0, -5.0]);

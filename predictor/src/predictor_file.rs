@@ -29,7 +29,7 @@ struct Header {
     sd: f64,
     intercept: f64,
     floor: f64,
-    validation_mape: f64,
+    validation_error: f64,
     n_layers: usize,
 }
 
@@ -74,7 +74,7 @@ impl Predictor {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let Model { weights, intercept, members, standard, floor, validation_mape } = &self.model;
+        let Model { weights, intercept, members, standard, floor, validation_error } = &self.model;
         let layers = members.as_ref().map_or(&[][..], |m| &m.layers);
         let header = Header {
             format: FORMAT,
@@ -84,7 +84,7 @@ impl Predictor {
             sd: standard.sd,
             intercept: *intercept,
             floor: *floor,
-            validation_mape: *validation_mape,
+            validation_error: *validation_error,
             n_layers: layers.len(),
         };
         let mut tensors = vec![("linear".to_owned(), packed(weights))];
@@ -124,7 +124,7 @@ impl Predictor {
             members: (!layers.is_empty()).then_some(Members { layers }),
             standard: Standard { scale: header.scale, mu: header.mu, sd: header.sd },
             floor: header.floor,
-            validation_mape: header.validation_mape,
+            validation_error: header.validation_error,
         };
         Ok(Self { label: header.label, model })
     }

@@ -33,9 +33,10 @@ pub trait Regressor {
 pub struct Differentiable<'a>(pub(crate) &'a Model);
 
 impl Differentiable<'_> {
-    /// Relative error of held-out predictions while fitting, percent: what to choose regressors by.
-    pub fn validation_mape(&self) -> f64 {
-        self.0.validation_mape
+    /// Mean relative error of held-out predictions while fitting, percent, each counting 100 % at most: what to choose
+    /// regressors by.
+    pub fn validation_error(&self) -> f64 {
+        self.0.validation_error
     }
 }
 

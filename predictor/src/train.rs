@@ -77,8 +77,9 @@ pub struct TrainOptions {
 pub struct Fitted {
     /// The table's row.
     pub entry: &'static RegressorEntry,
-    /// Relative error of rows held out while fitting, percent; only of differentiable regressors.
-    pub validation_mape: Option<f64>,
+    /// Mean relative error of rows held out while fitting, percent, each counting 100 % at most; only of differentiable
+    /// regressors.
+    pub validation_error: Option<f64>,
     /// Errors on the test rows, where there are any.
     pub test: Option<Metrics>,
     /// Costs predicted for the test rows, in their order and unit.
@@ -204,19 +205,19 @@ fn judge(
     seconds: f64,
 ) -> Result<Fitted, PredictError> {
     let predicted = regressor.predict(codes)?;
-    let validation_mape = regressor.differentiable().map(|d| d.validation_mape());
+    let validation_error = regressor.differentiable().map(|d| d.validation_error());
     let test = if truth.is_empty() {
         None
     } else {
         Some(Metrics::of(&truth.to_vec(), &predicted.to_vec())?)
     };
-    Ok(Fitted { entry, validation_mape, test, predicted, seconds })
+    Ok(Fitted { entry, validation_error, test, predicted, seconds })
 }
 
 /// The wanted regressor with the least validation error. Of those within two percent of it, that is, equal but for chance, the
 /// simplest.
 fn choose(fitted: &[Fitted], wanted: &[&str]) -> (usize, String) {
-    let error = |f: &Fitted| f.validation_mape.unwrap_or(f64::INFINITY);
+    let error = |f: &Fitted| f.validation_error.unwrap_or(f64::INFINITY);
     let candidates: Vec<usize> =
         (0..fitted.len()).filter(|&i| wanted.contains(&fitted[i].entry.name)).collect();
     let least = candidates.iter().map(|&i| error(&fitted[i])).fold(f64::INFINITY, f64::min);

@@ -62,7 +62,7 @@ fn trial() {
                 out += &format!(
                     "  {lab} {:.2}% (val {:.2}, tau {:.3}, {t:.1}s{})",
                     m.mape,
-                    r.differentiable().map_or(0.0, |d| d.validation_mape()),
+                    r.differentiable().map_or(0.0, |d| d.validation_error()),
                     m.kendall,
                     r.differentiable().map_or(String::new(), |d| format!(
                         " {:?}{}",

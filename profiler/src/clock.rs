@@ -9,6 +9,11 @@ pub trait Stopwatch {
     /// # Errors
     /// Whatever the workload or the device reports.
     fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError>;
+
+    /// Median of what the clock showed since the last call, where [`Stopwatch::time_ms`] gives corrected times.
+    fn take_raw_ms(&mut self) -> Option<f64> {
+        None
+    }
 }
 
 /// The host's monotonic clock around a run and the wait for its end: right for the CPU, where the call computes. On a GPU it

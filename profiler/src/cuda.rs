@@ -82,9 +82,16 @@ pub(crate) fn uuid(ordinal: u32) -> Option<String> {
     // Starts the driver where nothing did so far.
     CudaContext::device_count().ok()?;
     let uuid = device::get(ordinal as i32).and_then(device::get_uuid).ok()?;
-    let hex: String = uuid.bytes.iter().map(|&b| format!("{:02x}", b as u8)).collect();
-    let [a, b, c, d, e] = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-    Some(format!("GPU-{a}-{b}-{c}-{d}-{e}"))
+    Some(uuid_text(u128::from_be_bytes(uuid.bytes.map(|byte| byte as u8))))
+}
+
+/// `GPU-` and the 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+fn uuid_text(uuid: u128) -> String {
+    let mut text = format!("{uuid:032x}");
+    for place in [20, 16, 12, 8] {
+        text.insert(place, '-');
+    }
+    format!("GPU-{text}")
 }
 
 #[cfg(test)]
@@ -153,6 +160,12 @@ mod tests {
         let enqueue_ms = begin.elapsed().as_secs_f64() * 1e3;
         work.synchronize().unwrap();
         assert!(enqueue_ms < 0.5 * event_ms, "enqueue {enqueue_ms} ms, events {event_ms} ms");
+    }
+
+    #[test]
+    fn a_uuid_is_written_as_nvml_writes_it() {
+        let uuid = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
+        assert_eq!(uuid_text(uuid), "GPU-01234567-89ab-cdef-0011-223344556677");
     }
 
     #[test]

@@ -214,12 +214,16 @@ mod tests {
         let skip = b.in_cell(stem, Op::Identity, 4, 1);
         let pool = b.in_cell(skip, Op::MaxPool { k: 3 }, 4, 2);
         b.head(pool, 10);
+        let stem = OpSpec { op: Op::ConvBn { k: 3 }, c_in: 3, c_out: 4, stride: 1, hw_in: 8 };
+        let pool = OpSpec { op: Op::MaxPool { k: 3 }, c_in: 4, c_out: 4, stride: 2, hw_in: 8 };
+        let multiply_adds = [stem, pool].iter().map(|op| count_op(op).multiply_adds).sum::<u64>();
+        // 4 x 8 x 8 outputs of the stem, 4 x 4 x 4 of the pool.
+        let per_image = multiply_adds as f64 * 2e-7 + (256.0 + 64.0) * 1e-6;
         let graph = b.finish();
-        // Stem: 3 * 4 * 9 weights on 64 pixels, 256 outputs; pool: 64 outputs.
-        let per_image = 108.0 * 64.0 * 2e-7 + 256.0 * 1e-6 + 64.0 * 1e-6;
-        let expected = |batch: f64| 0.1 + 0.02 + batch * per_image;
-        assert!((fake_latency_ms(&graph, 1) - expected(1.0)).abs() < 1e-12);
-        assert!((fake_latency_ms(&graph, 16) - expected(16.0)).abs() < 1e-12);
+        for batch in [1, 16] {
+            let expected = 0.1 + 0.02 + f64::from(batch) * per_image;
+            assert!((fake_latency_ms(&graph, batch) - expected).abs() < 1e-12);
+        }
     }
 
     #[test]

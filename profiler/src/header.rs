@@ -24,6 +24,7 @@ pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
             DeviceSpec::Fake => 1,
             _ => tch::get_num_threads().unsigned_abs(),
         },
+        reference_ms: options.reference_ms,
         versions: versions(options.device),
     }
 }

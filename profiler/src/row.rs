@@ -30,9 +30,10 @@ pub(crate) struct Bench<'a> {
     last_end_s: f64,
 }
 
-struct Timed {
+struct Timing {
     reading: Reading,
     summary: Summary,
+    raw_ms: f64,
     n_warmup: u32,
     timed_s: f64,
     telemetry: Telemetry,
@@ -72,14 +73,14 @@ impl<'a> Bench<'a> {
         architecture: &Architecture,
         task: Task,
     ) -> Result<Box<dyn Workload>, ProfileError> {
-        self.bed.load(&self.graph.derive(architecture).pruned(false), task)
+        self.bed.load(&self.graph.derive(architecture).without_auxiliary(), task)
     }
 
     /// The row of a task. What cannot be built or run gives a row too, with [`Status::Failed`] and the reason.
     pub(crate) fn measure(&mut self, task: Task, architecture: &Architecture) -> Measurement {
         let derived = self.graph.derive(architecture);
         let cost = count(&derived);
-        let timed = self.time(&derived.pruned(false), task);
+        let timed = self.time(&derived.without_auxiliary(), task);
         let end_s = self.bed.now_s();
         let row = Measurement {
             index: task.index,
@@ -98,14 +99,16 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn time(&mut self, graph: &Graph, task: Task) -> Result<Timed, ProfileError> {
+    fn time(&mut self, graph: &Graph, task: Task) -> Result<Timing, ProfileError> {
         let mut work = self.bed.load(graph, task)?;
         let mut timed_s = 0.0;
         let mut retry = 0;
         loop {
             let begin_s = self.bed.now_s();
             let n_warmup = self.warm_up(work.as_mut())?;
+            self.bed.stopwatch().take_raw_ms();
             let reading = self.probe.read(self.bed, work.as_mut(), &mut self.stop)?;
+            let raw_ms = self.bed.stopwatch().take_raw_ms();
             timed_s += self.bed.now_s() - begin_s;
             let telemetry = self.bed.sensor().read();
             let throttled =
@@ -120,7 +123,16 @@ impl<'a> Bench<'a> {
                 probe: self.probe.quantity().name,
                 found: format!("{:?}", reading.samples),
             })?;
-            return Ok(Timed { reading, summary, n_warmup, timed_s, telemetry, throttled });
+            let raw_ms = raw_ms.unwrap_or(summary.median);
+            return Ok(Timing {
+                reading,
+                summary,
+                raw_ms,
+                n_warmup,
+                timed_s,
+                telemetry,
+                throttled,
+            });
         }
     }
 
@@ -152,12 +164,13 @@ pub fn measure_one(
     Ok(Bench::new(bed.as_mut(), space, options)?.measure(task, architecture))
 }
 
-fn with_times(row: Measurement, timed: &Timed, rel_half_width: f64) -> Measurement {
-    let Timed { reading, summary, n_warmup, timed_s, telemetry, throttled } = timed;
+fn with_times(row: Measurement, timed: &Timing, rel_half_width: f64) -> Measurement {
+    let Timing { reading, summary, raw_ms, n_warmup, timed_s, telemetry, throttled } = timed;
     let status = if *throttled { Status::Throttled } else { summary.status(rel_half_width) };
     Measurement {
         status,
         latency_ms: summary.median,
+        latency_raw_ms: *raw_ms,
         latency_mad_ms: summary.mad,
         latency_q1_ms: summary.q1,
         latency_q3_ms: summary.q3,
@@ -184,6 +197,7 @@ pub(crate) fn blank(task: Task) -> Measurement {
         status: Status::Failed,
         reason: String::new(),
         latency_ms: f64::NAN,
+        latency_raw_ms: f64::NAN,
         latency_mad_ms: f64::NAN,
         latency_q1_ms: f64::NAN,
         latency_q3_ms: f64::NAN,
@@ -228,7 +242,7 @@ mod tests {
         let architecture = space.at(123_456_789);
         let row = measure_one(space.as_ref(), &options, &architecture).unwrap();
         let graph = space.graph(&skeleton).derive(&architecture);
-        let truth_ms = fake_latency_ms(&graph.pruned(false), 4);
+        let truth_ms = fake_latency_ms(&graph.without_auxiliary(), 4);
         assert!((row.latency_ms / truth_ms - 1.0).abs() < 0.01, "{} {truth_ms}", row.latency_ms);
         assert_eq!(row.status, Status::Converged);
         assert_eq!(row.params, count(&graph).params);

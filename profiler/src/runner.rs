@@ -80,9 +80,10 @@ pub fn run_on(
     let mut progress = Progress { done: total - pending.len() as u64, total, on_event };
     (progress.on_event)(Event::Begun { done: progress.done, total });
     let begin = Instant::now();
-    let soak = match pending.is_empty() || options.soak_s <= 0.0 {
-        true => None,
-        false => Some(progress.soak(&mut bench, options, stop)?),
+    let soak = if pending.is_empty() || options.soak_s <= 0.0 {
+        None
+    } else {
+        Some(progress.soak(&mut bench, options, stop)?)
     };
     let already = progress.done;
     measure_all(&mut bench, &pending, options.seed, sink, &mut progress, stop)?;

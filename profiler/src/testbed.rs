@@ -4,8 +4,8 @@ use lat_space::Graph;
 use tch::{Device, Tensor};
 
 use crate::{
-    CpuSensor, CpuStopwatch, CudaStopwatch, DeviceSpec, FakeTestbed, NetWorkload, NvmlSensor,
-    ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
+    CpuSensor, CudaStopwatch, DeviceSpec, FakeTestbed, NetWorkload, NvmlSensor,
+    PairedStopwatch, ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
 };
 
 /// A device with all that measuring on it takes. The runner knows nothing else of devices.
@@ -69,7 +69,11 @@ impl TorchTestbed {
                     Box::new(CudaStopwatch::new(ordinal)?),
                     Box::new(NvmlSensor::new(ordinal)),
                 ),
-                _ => (Device::Cpu, Box::new(CpuStopwatch), Box::new(CpuSensor)),
+                _ => (
+                    Device::Cpu,
+                    Box::new(PairedStopwatch::new(options.reference_ms)?),
+                    Box::new(CpuSensor),
+                ),
             };
         let input = NetWorkload::input(options.batch, &options.skeleton, device)?;
         Ok(Self { input, stopwatch, sensor, origin: Instant::now() })

@@ -1,4 +1,6 @@
-//! What a run's numbers are worth, in words (after MLPerf LoadGen: VALID, or INVALID because of this, do that).
+//! What a run's numbers are worth, in words (after `MLPerf` `LoadGen`: VALID, or INVALID because of this, do that).
+
+use std::collections::{BTreeMap, HashMap};
 
 use lat_data::{Measurement, Role, Status};
 
@@ -64,9 +66,10 @@ impl Verdict {
         };
         let faults = verdict.faults(rows);
         verdict.valid = faults.is_empty();
-        verdict.text = match verdict.valid {
-            true => format!("VALID: {}.", verdict.facts()),
-            false => format!("INVALID because {}. ({}.)", faults.join("; and "), verdict.facts()),
+        verdict.text = if verdict.valid {
+            format!("VALID: {}.", verdict.facts())
+        } else {
+            format!("INVALID because {}. ({}.)", faults.join("; and "), verdict.facts())
         };
         verdict
     }
@@ -154,7 +157,7 @@ fn shares(rows: &[Measurement]) -> Vec<(Status, f64)> {
 /// |a - b| / mean for each sample measured again.
 fn pair_differences(rows: &[Measurement]) -> Vec<f64> {
     let of = |role| rows.iter().filter(move |r| r.role == role && r.status != Status::Failed);
-    let samples: std::collections::HashMap<u64, f64> =
+    let samples: HashMap<u64, f64> =
         of(Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
     of(Role::Repeat)
         .filter_map(|again| {
@@ -167,7 +170,7 @@ fn pair_differences(rows: &[Measurement]) -> Vec<f64> {
 /// Per round of anchors the median over them of latency / that anchor's median over all rounds; the result is how far the
 /// largest of these is above the smallest. Nothing for fewer than two rounds.
 fn drift(rows: &[Measurement]) -> Option<f64> {
-    let mut anchors: std::collections::BTreeMap<u64, Vec<Option<f64>>> = Default::default();
+    let mut anchors: BTreeMap<u64, Vec<Option<f64>>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.role == Role::Anchor) {
         let latency = (row.status != Status::Failed).then_some(row.latency_ms);
         anchors.entry(row.index).or_default().push(latency);

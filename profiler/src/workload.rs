@@ -50,7 +50,7 @@ impl NetWorkload {
 
 impl Workload for NetWorkload {
     fn enqueue(&mut self) -> Result<(), ProfileError> {
-        tch::no_grad(|| self.net.forward(&self.input))?;
+        tch::no_grad(|| self.net.forward(&self.input)).map(drop)?;
         Ok(())
     }
 
@@ -72,7 +72,7 @@ mod tests {
     fn graph() -> (Graph, Skeleton) {
         let space = find_space("nasbench201").unwrap();
         let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
-        (space.graph(&skeleton).derive(&space.at(9_000)).pruned(false), skeleton)
+        (space.graph(&skeleton).derive(&space.at(9_000)).without_auxiliary(), skeleton)
     }
 
     #[test]

@@ -140,7 +140,15 @@ impl Graph {
         builder.finish()
     }
 
-    /// Without the nodes that do not reach the output. `auxiliary` tells whether the auxiliary head counts as one.
+    /// Without the auxiliary head. What does not reach the output stays: `PyTorch` and the papers' code compute it too, so this
+    /// is the network that is timed.
+    pub fn without_auxiliary(&self) -> Self {
+        let live = self.nodes.iter().map(|n| !matches!(n.step, Step::Auxiliary { .. }));
+        self.keep(&live.collect::<Vec<_>>())
+    }
+
+    /// Without the nodes that do not reach the output, whose weights could not be trained. `auxiliary` tells whether the
+    /// auxiliary head counts as an output.
     pub fn pruned(&self, auxiliary: bool) -> Self {
         let mut live = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate().rev() {
@@ -153,9 +161,14 @@ impl Graph {
                 node.step.inputs().into_iter().for_each(|v| live[v] = true);
             }
         }
+        self.keep(&live)
+    }
+
+    /// These nodes alone; all that they read is among them.
+    fn keep(&self, live: &[bool]) -> Self {
         let mut builder = GraphBuilder::new(self.pools_normalised_in_search);
         let mut moved = Vec::with_capacity(self.nodes.len());
-        for (node, live) in self.nodes.iter().zip(live) {
+        for (node, &live) in self.nodes.iter().zip(live) {
             moved.push(live.then(|| {
                 let step = builder.moved(&node.step, &moved, self);
                 builder.push(node.name.clone(), step, node.shape)
@@ -288,7 +301,11 @@ impl GraphBuilder {
     }
 
     fn or_zeros(&mut self, value: Option<ValueId>, shape: Shape) -> ValueId {
-        value.unwrap_or_else(|| self.next(Step::Sum(vec![]), shape))
+        // A name of its own: numbers belong to the nodes of the graph that is read.
+        value.unwrap_or_else(|| {
+            let name = format!("zeros{}", self.graph.nodes.len());
+            self.push(name, Step::Sum(vec![]), shape)
+        })
     }
 
     /// The step of another graph on this graph's values.

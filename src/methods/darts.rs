@@ -11,9 +11,7 @@ use tch::{Device, Tensor};
 
 use super::bilevel::{WeightConfig, WeightStep, gradients};
 use super::cell_alphas::{init, n_choices, probs, rng, strengths};
-use super::{
-    Batches, Context, Method, MethodEntry, Options, Preset, Schedule, StepReport, configure,
-};
+use super::{Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure};
 use crate::error::SearchError;
 use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;

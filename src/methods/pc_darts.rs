@@ -12,9 +12,7 @@ use tch::{Device, Kind, Tensor};
 use super::bilevel::{WeightConfig, WeightStep, gradients};
 use super::cell_alphas::{init, n_choices, probs, rng, strengths};
 use super::darts::load_parameter;
-use super::{
-    Batches, Context, Method, MethodEntry, Options, Preset, Schedule, StepReport, configure,
-};
+use super::{Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure};
 use crate::error::SearchError;
 use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;

@@ -5,7 +5,7 @@ use lat_space::OpSpec;
 use tch::{Tensor, nn};
 
 use super::gates::Gate;
-use super::mixed_op::{BuildMixedOp, MixedOp, WeightedSum};
+use super::mixed_op::{AllChannels, BuildMixedOp, MixedOp, WeightedSum};
 
 /// Builds sites whose candidates see `1 / divisor` of the channels.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,10 @@ impl BuildMixedOp for PartialChannels {
         path: &nn::Path,
         candidates: &[OpSpec],
     ) -> Box<dyn MixedOp> {
+        // With K = 1 nothing goes past, and libtorch neither pools nor joins a map of no channels.
+        if self.divisor == 1 {
+            return AllChannels.build(builder, path, candidates);
+        }
         let narrow: Vec<OpSpec> = candidates.iter().map(|c| c.narrowed(self.divisor)).collect();
         Box::new(PartialMix {
             mixed: WeightedSum::new(builder, path, &narrow),

@@ -41,7 +41,14 @@ fn load(dir: &Path, _: &LoadOptions) -> Result<Dataset, DataError> {
     let Some(dir) = batch_folder(dir) else {
         let layout = ENTRY.layout.unwrap_or_default();
         let expected = format!("{layout}, here or in {ARCHIVE}");
-        return Err(DataError::content(dir, expected, "not these files"));
+        let places = [dir.to_owned(), dir.join(ARCHIVE)];
+        let has_training = places.iter().any(|place| !train_files(place).is_empty());
+        let found = if has_training {
+            "files for training without test_batch.bin beside them"
+        } else {
+            "no file for training"
+        };
+        return Err(DataError::content(dir, expected, found));
     };
     // The augmentation of DARTS (arXiv 1806.09055, appendix A) and most others since.
     let augment = Augment { crop_padding: 4, flip: true, cutout: 16 };

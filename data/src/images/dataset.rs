@@ -39,7 +39,8 @@ impl Dataset {
     /// # Errors
     /// [`DataError::Content`] where `hw` is 0 or the images would need more than 16 GiB.
     pub fn resized(&self, hw: usize) -> Result<Self, DataError> {
-        let scale = |length: u32| (length as f64 * hw as f64 / self.train.hw as f64).round() as u32;
+        let scale =
+            |length: u32| (f64::from(length) * hw as f64 / self.train.hw as f64).round() as u32;
         let Augment { crop_padding, flip, cutout } = self.augment;
         let augment = Augment { crop_padding: scale(crop_padding), flip, cutout: scale(cutout) };
         Ok(Self::new(self.train.resized(hw)?, self.test.resized(hw)?, augment))
@@ -80,8 +81,8 @@ mod tests {
         let set = ImageSet::new("s", Path::new("s"), pixels, vec![0, 1], 1, names).unwrap();
         let augment = Augment { crop_padding: 4, flip: true, cutout: 16 };
         let dataset = Dataset::new(set.clone(), set, augment);
-        assert_eq!(dataset.mean, [0.5, 0.2, 0.2]);
-        assert_eq!(dataset.std, [0.5, 1.0, 0.2]);
+        assert_eq!(dataset.mean.map(f32::to_bits), [0.5_f32, 0.2, 0.2].map(f32::to_bits));
+        assert_eq!(dataset.std.map(f32::to_bits), [0.5_f32, 1.0, 0.2].map(f32::to_bits));
         assert_eq!(
             dataset.resized(2).unwrap().augment,
             Augment { crop_padding: 8, flip: true, cutout: 32 }

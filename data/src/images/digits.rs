@@ -32,7 +32,9 @@ fn load(_: &Path, _: &LoadOptions) -> Result<Dataset, DataError> {
     let (train, test) = split_stratified(&labels, TEST, SPLIT_SEED)?;
     let part = |name: &str, rows: &[usize]| {
         let mut pixels = Vec::with_capacity(rows.len() * 3 * HW * HW);
-        rows.iter().for_each(|&row| push_grey(&mut pixels, &images[row].0));
+        for &row in rows {
+            push_grey(&mut pixels, &images[row].0);
+        }
         let labels = rows.iter().map(|&row| labels[row]).collect();
         let class_names = (0..10).map(|digit| digit.to_string()).collect();
         ImageSet::new(name, path, pixels, labels, HW, class_names)

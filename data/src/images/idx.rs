@@ -76,7 +76,7 @@ fn find(dir: &Path, parts: &[&str], kind: &str) -> Result<PathBuf, DataError> {
     let mut names = plain.flat_map(|path| [path.with_extension("gz"), path]);
     names.find(|path| path.is_file()).ok_or_else(|| {
         let names: Vec<String> = parts.iter().map(|part| format!("{part}-{kind}[.gz]")).collect();
-        DataError::missing(&dir.join(&names[0]), names.join(" or "))
+        DataError::content(dir, format!("a file {}", names.join(" or ")), "none")
     })
 }
 
@@ -249,7 +249,7 @@ mod tests {
         assert!(message(dir.path()).ends_with(expected), "{}", message(dir.path()));
         fs::remove_file(dir.path().join("test-images-idx3-ubyte.gz")).unwrap();
         fs::write(dir.path().join("train-labels-idx1-ubyte"), labels(&[1, 1, 0])).unwrap();
-        let expected = "expected t10k-images-idx3-ubyte[.gz] or test-images-idx3-ubyte[.gz]";
+        let expected = "expected a file t10k-images-idx3-ubyte[.gz] or test-images-idx3-ubyte[.gz]; found none";
         assert!(message(dir.path()).ends_with(expected), "{}", message(dir.path()));
     }
 }

@@ -16,7 +16,7 @@ pub use image_set::ImageSet;
 use crate::DataError;
 
 /// How to load an image set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Height (= width) of the images in pixels; None: that of the set, and for folders that of the first image.
     pub resolution: Option<u32>,

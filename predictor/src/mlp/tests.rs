@@ -19,7 +19,7 @@ fn an_exact_sum_needs_no_networks() {
     let y = x.rows().into_iter().map(|r| 5.0 + f64::from(r[0]) + 3.0 * f64::from(r[4])).collect();
     let mlp = fitted(&x, &y, 0);
     let model = mlp.model.as_ref().unwrap();
-    assert!(model.validation_mape < 0.01, "{}", model.validation_mape);
+    assert!(model.validation_error < 0.01, "{}", model.validation_error);
     assert_eq!(model.standard.scale, Scale::Plain);
 }
 
@@ -33,7 +33,7 @@ fn a_product_is_a_sum_of_logarithms() {
     let mlp = fitted(&x, &y, 0);
     let model = mlp.model.as_ref().unwrap();
     assert_eq!(model.standard.scale, Scale::Log);
-    assert!(model.validation_mape < 0.5, "{}", model.validation_mape);
+    assert!(model.validation_error < 0.5, "{}", model.validation_error);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn noise_is_left_to_the_ridge() {
     let y: Array1<f64> = (0..256).map(|_| 10.0 + rng.r#gen::<f64>()).collect();
     let model = fitted(&x, &y, 0).model.unwrap();
     // Best possible: |u - 1/2| has mean 1/4.
-    assert!((2.2..2.7).contains(&model.validation_mape), "{}", model.validation_mape);
+    assert!((2.2..2.7).contains(&model.validation_error), "{}", model.validation_error);
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn header() -> lat_data::RunHeader {
         device_name: "Some GPU".into(),
         precision: "fp32".into(),
         threads: 2,
+        reference_ms: None,
         versions: vec![],
     }
 }

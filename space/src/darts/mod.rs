@@ -39,7 +39,7 @@ const fn skeleton(channels: u32, layers: u16, resolution: u16, classes: u32) -> 
 }
 
 const SKELETONS: &[SkeletonPreset] = &[
-    SkeletonPreset { name: "quick", skeleton: skeleton(8, 5, 8, 10) },
+    SkeletonPreset { name: "quick", skeleton: skeleton(8, 4, 8, 10) },
     SkeletonPreset { name: "cifar", skeleton: skeleton(36, 20, 32, 10) },
     SkeletonPreset { name: "imagenet", skeleton: skeleton(48, 14, 224, 1000) },
     SkeletonPreset { name: "search", skeleton: skeleton(16, 8, 32, 10) },

@@ -2,8 +2,8 @@
 //! Reference: <https://github.com/D-X-Y/NAS-Bench-201>, class `TinyNetwork`.
 //!
 //! One cell of 4 nodes and 6 edges, one of 5 operations per edge, in 3 stages with residual blocks between them.
-//! Deviations: none in the network; for timing, operations that cannot reach the output are not built (the reference computes
-//! them), while parameters count them as the benchmark does.
+//! Deviations: `none` is not computed at all (the reference multiplies by zero). Operations that cannot reach the output are
+//! timed and counted as the benchmark does, and left out when training, where they would have no gradient.
 
 use crate::{
     Architecture, Decision, Graph, GraphBuilder, Op, SearchSpace, Skeleton, SkeletonPreset,

@@ -1,0 +1,58 @@
+//! Reading architectures from flags and files.
+
+use std::path::Path;
+
+use anyhow::Context;
+use lat_space::{Architecture, SPACES, SearchSpace, find_space};
+use serde::Deserialize;
+
+use super::failure::bad;
+
+/// What `search.json` says that other commands need.
+#[derive(Debug, Deserialize)]
+struct SearchFile {
+    space: String,
+    architecture: String,
+}
+
+/// Reads an architecture text, or the result of a search. Where no space is named, the one that reads the text is taken.
+pub(super) fn read(
+    text: &str,
+    space: Option<&str>,
+) -> anyhow::Result<(Box<dyn SearchSpace>, Architecture)> {
+    let path = Path::new(text);
+    if path.extension().is_some_and(|e| e == "json") || path.is_file() {
+        let content = std::fs::read_to_string(path)
+            .with_context(|| format!("expected the result of a search at {}", path.display()))?;
+        let file: SearchFile = serde_json::from_str(&content).map_err(|e| {
+            bad(format!(
+                "expected the search.json of a search with its space and architecture at {}, found: {e}",
+                path.display()
+            ))
+        })?;
+        if let Some(asked) = space.filter(|s| *s != file.space) {
+            return Err(bad(format!(
+                "expected an architecture of {asked}, found one of {} in {}",
+                file.space,
+                path.display()
+            )));
+        }
+        let space = find_space(&file.space)?;
+        let architecture = space.parse(&file.architecture)?;
+        return Ok((space, architecture));
+    }
+    if let Some(space) = space {
+        let space = find_space(space)?;
+        let architecture = space.parse(text)?;
+        return Ok((space, architecture));
+    }
+    let spaces = SPACES.iter().map(|build| build());
+    let read = |space: Box<dyn SearchSpace>| space.parse(text).ok().map(|a| (space, a));
+    spaces.into_iter().find_map(read).ok_or_else(|| {
+        let known = SPACES.iter().map(|build| build().id()).collect::<Vec<_>>().join(", ");
+        bad(format!(
+            "expected an architecture of one of the spaces {known} or a search.json, found '{}'; name the space with --space to see what is wrong with the text",
+            text.chars().take(80).collect::<String>()
+        ))
+    })
+}

@@ -1,0 +1,49 @@
+//! Which images to work on.
+
+use std::path::PathBuf;
+
+use lat_data::{Dataset, LoadOptions, find_cifar10, find_dataset};
+
+/// Flags that choose the images.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct DatasetArgs {
+    /// digits, cifar10, fashion-mnist, mnist or folder [default: cifar10 where --data-dir or ./data holds it, else the digits
+    /// that are part of the program].
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Folder of the images.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DatasetArgs {
+    /// Loads the images; gives their name and a line that says which they are.
+    pub(super) fn load(
+        &self,
+        resolution: Option<u16>,
+    ) -> anyhow::Result<(String, Dataset, String)> {
+        let found = find_cifar10(self.data_dir.as_deref());
+        let (name, dir) = match (&self.dataset, found) {
+            (Some(name), Some(found)) if name == "cifar10" => (name.clone(), Some(found)),
+            (Some(name), _) => (name.clone(), self.data_dir.clone()),
+            (None, Some(found)) => ("cifar10".to_owned(), Some(found)),
+            (None, None) if self.data_dir.is_some() => {
+                return Err(super::failure::bad(format!(
+                    "expected CIFAR-10 in {}, found none; name the data set that it holds with --dataset",
+                    self.data_dir.as_ref().expect("just seen").display()
+                )));
+            }
+            (None, None) => ("digits".to_owned(), None),
+        };
+        let options = LoadOptions { resolution: resolution.map(u32::from) };
+        let dataset = find_dataset(&name)?.load(dir.as_deref(), &options)?;
+        let (train, test) = (&dataset.train, &dataset.test);
+        let from =
+            dir.map_or_else(|| "part of the program".to_owned(), |d| d.display().to_string());
+        let line = format!(
+            "data set {name} ({from}): {} training and {} test images of {}x{}, {} classes",
+            train.n, test.n, train.hw, train.hw, train.classes
+        );
+        Ok((name, dataset, line))
+    }
+}

@@ -1,0 +1,168 @@
+//! `lat evaluate`: trains an architecture from scratch and tests it.
+
+use std::path::PathBuf;
+
+use lat::evaluate::{EvaluationSettings, TrainingPlan, evaluate};
+use lat::methods::Preset;
+use lat_profiler::{ProfileOptions, measure_one};
+use serde::Serialize;
+
+use super::datasets::DatasetArgs;
+use super::failure::bad;
+use super::output::{Screen, say, write_json};
+use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
+use super::{STOP, architectures, runs};
+
+/// Train an architecture from scratch and test it.
+///
+/// Reports test accuracy, parameters, multiply-adds and measured latency. Ctrl-C keeps whole epochs; the same command resumes.
+///
+/// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-c8-l4-r8-seed0/search.json
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// An architecture text, or the search.json of a search.
+    #[arg(long, value_name = "TEXT|FILE")]
+    arch: String,
+    /// Search space of the text [default: the one that reads it].
+    #[arg(long)]
+    space: Option<String>,
+    #[command(flatten)]
+    images: DatasetArgs,
+    /// Size of network and training [default: paper on a GPU, quick elsewhere].
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    #[command(flatten)]
+    skeleton: SkeletonArgs,
+    /// Passes over the training images [default: the preset's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    /// Images per batch [default: the preset's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    batch: Option<u32>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    #[arg(long)]
+    device: Option<String>,
+    /// Folder of the result [default: ./runs/evaluate-...].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Also write the result as JSON here.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// `evaluation.json`.
+#[derive(Serialize)]
+struct EvaluationResult {
+    #[serde(flatten)]
+    settings: EvaluationSettings,
+    test_accuracy: f64,
+    test_loss: f64,
+    params: u64,
+    multiply_adds: u64,
+    /// Median latency of one image on the device, milliseconds.
+    latency_ms: Option<f64>,
+    device_name: String,
+    seconds: f64,
+}
+
+pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    let (space, architecture) = architectures::read(&args.arch, args.space.as_deref())?;
+    let device = device(args.device.as_deref())?;
+    let preset =
+        args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
+    let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
+    let name = if preset == Preset::Quick { "quick" } else { "cifar" };
+    let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
+    let defaults = TrainingPlan::preset(preset);
+    let settings = EvaluationSettings {
+        architecture: space.format(&architecture),
+        space: space.id().to_owned(),
+        dataset: dataset_name,
+        skeleton,
+        plan: TrainingPlan {
+            epochs: args.epochs.unwrap_or(defaults.epochs),
+            batch: args.batch.unwrap_or(defaults.batch),
+            ..defaults
+        },
+        seed: args.seed,
+    };
+    if dataset.train.n < settings.plan.batch as usize {
+        return Err(bad(format!(
+            "expected at least one batch of {} training images, found {}; lower --batch",
+            settings.plan.batch, dataset.train.n
+        )));
+    }
+    let dir = args.out.clone().unwrap_or_else(|| default_dir(&settings));
+    runs::writable_dir(&dir)?;
+    say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
+    let start = std::time::Instant::now();
+    let bar = screen.bar("epochs");
+    bar.set_length(u64::from(settings.plan.epochs));
+    let found = evaluate(
+        (space.as_ref(), &architecture),
+        &settings,
+        (&dataset, torch_device(device)),
+        dir.join("checkpoint.safetensors"),
+        &STOP,
+        &mut |epoch| {
+            bar.set_position(u64::from(epoch.epoch));
+            let line = format!(
+                "epoch {}/{}: loss {:.4} acc {:.1} %, {:.1} s",
+                epoch.epoch,
+                settings.plan.epochs,
+                epoch.train_loss,
+                epoch.train_accuracy,
+                epoch.seconds
+            );
+            screen.note(Some(&bar), &line);
+        },
+    );
+    bar.finish_and_clear();
+    let found = found?;
+    let options = ProfileOptions::new(skeleton, device);
+    let options = ProfileOptions { max_ms: 10.0 * options.max_ms, ..options };
+    let row = measure_one(space.as_ref(), &options, &architecture)?;
+    let result = EvaluationResult {
+        settings,
+        test_accuracy: found.test_accuracy,
+        test_loss: found.test_loss,
+        params: found.cost.params,
+        multiply_adds: found.cost.multiply_adds,
+        latency_ms: row.latency_ms.is_finite().then_some(row.latency_ms),
+        device_name: device.name(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let path = dir.join("evaluation.json");
+    write_json(&path, &result)?;
+    if let Some(path) = &args.json {
+        write_json(path, &result)?;
+    }
+    let latency = result
+        .latency_ms
+        .map_or_else(|| format!("not measured: {}", row.reason), |ms| format!("{ms:.4} ms"));
+    say(format!(
+        "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}; {:.0} s; {}",
+        result.test_accuracy,
+        result.params,
+        result.multiply_adds,
+        result.device_name,
+        result.seconds,
+        path.display()
+    ))
+}
+
+/// Named by network, images and seed; the architecture by a number from its text.
+fn default_dir(settings: &EvaluationSettings) -> PathBuf {
+    let EvaluationSettings { architecture, space, dataset, skeleton, seed, .. } = settings;
+    // FNV-1a: short, and the same in every version of the program, unlike the standard library's hash.
+    let hash = architecture
+        .bytes()
+        .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    runs::named(&format!(
+        "evaluate-{space}-{hash:08x}-{dataset}-{}-seed{seed}",
+        runs::short(skeleton)
+    ))
+}

@@ -1,0 +1,66 @@
+//! `lat list`: what there is to choose from.
+
+use lat::methods::METHODS;
+use lat_data::DATASETS;
+use lat_predictor::REGRESSORS;
+use lat_profiler::{PROBES, available, enable_cuda};
+use lat_space::SPACES;
+
+use super::output::{say, table};
+
+/// List spaces, methods, devices, datasets, probes or regressors.
+///
+/// Example: lat list methods
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// What to list.
+    what: What,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    Spaces,
+    Methods,
+    Devices,
+    Datasets,
+    Probes,
+    Regressors,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let texts = |row: &[&str]| row.iter().map(|&t| t.to_owned()).collect::<Vec<_>>();
+    say(match args.what {
+        What::Spaces => {
+            let spaces = SPACES.iter().map(|build| build());
+            table(
+                &["name", "what", "paper"],
+                spaces.map(|s| texts(&[s.id(), s.summary(), s.paper()])),
+            )
+        }
+        What::Methods => {
+            let rows = METHODS.iter().map(|m| texts(&[m.name, m.summary, m.paper]));
+            table(&["name", "what", "paper"], rows)
+        }
+        What::Datasets => {
+            let rows = DATASETS.iter().map(|d| texts(&[d.name, d.summary, d.source]));
+            table(&["name", "what", "source"], rows)
+        }
+        What::Probes => {
+            let row = |p: &lat_profiler::ProbeEntry| {
+                vec![p.quantity.name.to_owned(), p.quantity.column(), p.summary.to_owned()]
+            };
+            table(&["name", "column", "what"], PROBES.iter().map(row))
+        }
+        What::Regressors => {
+            let loss = |d| if d { "yes" } else { "no, for comparison" };
+            let rows =
+                REGRESSORS.iter().map(|r| texts(&[r.name, r.summary, loss(r.differentiable)]));
+            table(&["name", "what", "can steer a search"], rows)
+        }
+        What::Devices => {
+            let devices = available().into_iter().map(|d| vec![d.spec.to_string(), d.name]);
+            let reason = enable_cuda().reason().map(|r| format!("\nno CUDA device: {r}"));
+            table(&["name", "model"], devices) + &reason.unwrap_or_default()
+        }
+    })
+}

@@ -1,0 +1,96 @@
+//! The command line: the only place that reads flags and prints.
+//!
+//! Progress goes to standard error, results to standard output. Exit codes: 0 done, 1 failed while working, 2 bad input or
+//! usage, 130 interrupted.
+
+mod architectures;
+mod complete;
+mod datasets;
+mod evaluate;
+mod failure;
+mod list;
+mod output;
+mod predict;
+mod profile;
+mod runs;
+mod search;
+mod skeleton;
+mod train;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand};
+
+const ABOUT: &str = "Measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures \
+                     that are both accurate and fast.";
+const EXAMPLES: &str = "Examples:
+  lat profile --device cpu --samples 300     measure 300 architectures on this machine's processor
+  lat train                                  learn to predict their latency
+  lat search --lambda 0.1                    find an architecture that is accurate and fast
+  lat evaluate --arch runs/search-*/search.json   train it from scratch and test it";
+
+#[derive(Parser)]
+#[command(name = "lat", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// No progress on standard error.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// More on standard error; twice for everything.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// CPU threads that libtorch may use [default: all cores].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024))]
+    threads: Option<i32>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Profile(profile::Args),
+    Train(train::Args),
+    Predict(predict::Args),
+    Search(search::Args),
+    Evaluate(evaluate::Args),
+    List(list::Args),
+    Completions(complete::CompletionArgs),
+    Man(complete::ManArgs),
+}
+
+/// Set by Ctrl-C; loops look at it between rows and steps.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Runs the command line and gives the exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
+        .format_timestamp(None)
+        .init();
+    // Where the handler cannot be installed Ctrl-C ends the program at once; what is recorded is safe either way.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    // Before the first call into libtorch, which looks for its CUDA side once and for all.
+    lat_profiler::enable_cuda();
+    tch::set_num_threads(cli.threads.unwrap_or_else(all_cores));
+    let screen = output::Screen { quiet: cli.quiet };
+    let done = match cli.command {
+        Command::Profile(args) => profile::run(&args, screen),
+        Command::Train(args) => train::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Search(args) => search::run(&args, screen),
+        Command::Evaluate(args) => evaluate::run(&args, screen),
+        Command::List(args) => list::run(&args),
+        Command::Completions(args) => complete::completions(&args),
+        Command::Man(args) => complete::man(&args),
+    };
+    failure::exit_code(done)
+}
+
+fn all_cores() -> i32 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as i32)
+}

@@ -1,0 +1,71 @@
+//! Printing: results, progress, tables, JSON files.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// How much may be said on standard error.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Screen {
+    /// Nothing at all.
+    pub(super) quiet: bool,
+}
+
+impl Screen {
+    /// A progress bar with rate and time left; hidden where standard error is no terminal.
+    pub(super) fn bar(self, unit: &str) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        let template =
+            format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left {{msg}}");
+        let style = ProgressStyle::with_template(&template).expect("the template is fixed");
+        ProgressBar::no_length().with_style(style)
+    }
+
+    /// A line on standard error, above the bar where there is one.
+    #[expect(clippy::print_stderr, reason = "progress is for standard error")]
+    pub(super) fn note(self, bar: Option<&ProgressBar>, line: &str) {
+        match bar {
+            _ if self.quiet => {}
+            Some(bar) if !bar.is_hidden() => bar.println(line),
+            _ => eprintln!("{line}"),
+        }
+    }
+}
+
+/// Writes a line of the result to standard output.
+pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_ref().as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// A table for people.
+pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(header);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+/// Writes a value as JSON, whole or not at all.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().with_context(|| format!("could not write {}", path.display()))
+}

@@ -1,0 +1,113 @@
+//! Where results lie: `./runs/`, in folders and files named by what they hold.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use lat_space::{Skeleton, Stem};
+
+use super::failure::bad;
+
+/// The folder of all results.
+const RUNS: &str = "runs";
+/// Ending of a predictor's file.
+const PREDICTOR: &str = "lat";
+
+/// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`.
+pub(super) fn profile_dir(
+    space: &str,
+    device: &str,
+    skeleton: &Skeleton,
+    batch: u32,
+    seed: u64,
+) -> PathBuf {
+    let device = device.replace(':', "");
+    let name = format!("profile-{space}-{device}-{}-b{batch}-seed{seed}", short(skeleton));
+    Path::new(RUNS).join(name)
+}
+
+/// `c8-l4-r8`, with what departs from the usual behind it.
+pub(super) fn short(skeleton: &Skeleton) -> String {
+    let Skeleton { channels, layers, resolution, classes, stem } = skeleton;
+    let classes = if *classes == 10 { String::new() } else { format!("-k{classes}") };
+    let stem = if *stem == Stem::Cifar { "" } else { "-imagenet" };
+    format!("c{channels}-l{layers}-r{resolution}{classes}{stem}")
+}
+
+/// A result's place by name.
+pub(super) fn named(name: &str) -> PathBuf {
+    Path::new(RUNS).join(name)
+}
+
+/// The predictor learned from a profile: `runs/predictor-<profile>-<column>.lat`.
+pub(super) fn predictor_file(source: &Path, column: &str) -> PathBuf {
+    let stem = source.file_stem().map_or_else(|| "table".into(), |s| s.to_string_lossy());
+    let stem = stem.strip_prefix("profile-").unwrap_or(&stem).to_owned();
+    Path::new(RUNS).join(format!("predictor-{stem}-{column}.{PREDICTOR}"))
+}
+
+/// The newest finished profile of the space, where one is named.
+pub(super) fn newest_profile(space: Option<&str>) -> anyhow::Result<PathBuf> {
+    let prefix = space.map_or_else(|| "profile-".to_owned(), |s| format!("profile-{s}-"));
+    newest(|path| {
+        let sealed = path.join("measurements.parquet");
+        (name_of(path).starts_with(&prefix) && sealed.exists()).then_some(sealed)
+    })
+    .ok_or_else(|| {
+        bad(format!(
+            "expected a finished profile in ./{RUNS}/, found none; run `lat profile` first, or name its folder with --data"
+        ))
+    })
+}
+
+/// The newest predictor of the space and column.
+pub(super) fn newest_predictor(space: &str, column: &str) -> anyhow::Result<PathBuf> {
+    let (prefix, suffix) = (format!("predictor-{space}-"), format!("-{column}.{PREDICTOR}"));
+    newest(|path| {
+        let name = name_of(path);
+        (name.starts_with(&prefix) && name.ends_with(&suffix)).then(|| path.to_owned())
+    })
+    .ok_or_else(|| {
+        bad(format!(
+            "expected a predictor of {column} for {space} in ./{RUNS}/, found none; run `lat profile` and `lat train` first, or name its file with --predictor"
+        ))
+    })
+}
+
+/// The newest predictor of all.
+pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
+    let ends = |path: &Path| path.extension().is_some_and(|e| e == PREDICTOR);
+    newest(|path| ends(path).then(|| path.to_owned())).ok_or_else(|| {
+        bad(format!(
+            "expected a predictor in ./{RUNS}/, found none; run `lat train` first, or name its file with --predictor"
+        ))
+    })
+}
+
+/// The entry of the folder whose key file is newest; an entry without a key does not count.
+fn newest(key: impl Fn(&Path) -> Option<PathBuf>) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(RUNS).ok()?.flatten().map(|entry| entry.path());
+    let aged = entries.filter_map(|path| Some((modified(&key(&path)?)?, path)));
+    aged.max().map(|(_, path)| path)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+/// Makes a folder and sees that files can be written there, before hours of work want to.
+pub(super) fn writable_dir(dir: &Path) -> anyhow::Result<()> {
+    let probe = || -> std::io::Result<()> {
+        std::fs::create_dir_all(dir)?;
+        tempfile::tempfile_in(dir).map(drop)
+    };
+    probe().map_err(|e| {
+        bad(format!(
+            "expected a folder to write to at {}, found: {e}; name another with --out",
+            dir.display()
+        ))
+    })
+}

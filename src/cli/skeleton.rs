@@ -1,0 +1,72 @@
+//! Flags of the macro architecture.
+
+use lat_profiler::DeviceSpec;
+use lat_space::{SearchSpace, Skeleton, Stem, find_skeleton};
+
+/// Flags that override the preset's skeleton.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct SkeletonArgs {
+    /// Channels of the first cells.
+    #[arg(long, value_name = "C")]
+    channels: Option<u32>,
+    /// Number of cells.
+    #[arg(long, value_name = "L")]
+    layers: Option<u16>,
+    /// Height and width of the images in pixels.
+    #[arg(long, value_name = "PIXELS")]
+    pub(super) resolution: Option<u16>,
+}
+
+impl SkeletonArgs {
+    /// The space's preset with the flags put over it.
+    pub(super) fn skeleton(
+        &self,
+        space: &dyn SearchSpace,
+        preset: &str,
+    ) -> anyhow::Result<Skeleton> {
+        let preset = find_skeleton(space, preset)?;
+        let skeleton = Skeleton {
+            channels: self.channels.unwrap_or(preset.channels),
+            layers: self.layers.unwrap_or(preset.layers),
+            resolution: self.resolution.unwrap_or(preset.resolution),
+            ..preset
+        };
+        space.check_skeleton(&skeleton)?;
+        Ok(skeleton)
+    }
+
+    /// As [`SkeletonArgs::skeleton`], for images of a data set: its size and classes.
+    pub(super) fn for_images(
+        &self,
+        space: &dyn SearchSpace,
+        preset: &str,
+        dataset: &lat_data::Dataset,
+    ) -> anyhow::Result<Skeleton> {
+        let skeleton = Skeleton {
+            resolution: dataset.train.hw as u16,
+            classes: dataset.train.classes as u32,
+            stem: if dataset.train.hw > 64 { Stem::ImageNet } else { Stem::Cifar },
+            ..self.skeleton(space, preset)?
+        };
+        space.check_skeleton(&skeleton)?;
+        Ok(skeleton)
+    }
+}
+
+/// The device by name, or the best there is.
+pub(super) fn device(name: Option<&str>) -> anyhow::Result<DeviceSpec> {
+    Ok(name.map(DeviceSpec::parse).transpose()?.unwrap_or_else(DeviceSpec::best))
+}
+
+/// libtorch's name of a device; the fake device computes on the CPU.
+pub(super) fn torch_device(device: DeviceSpec) -> tch::Device {
+    match device {
+        DeviceSpec::Cuda(n) => tch::Device::Cuda(n as usize),
+        DeviceSpec::Cpu | DeviceSpec::Fake => tch::Device::Cpu,
+    }
+}
+
+/// Whether the small presets are the default: without a GPU the papers' sizes take days.
+pub(super) fn is_small(device: DeviceSpec) -> bool {
+    !matches!(device, DeviceSpec::Cuda(_))
+}

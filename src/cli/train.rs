@@ -1,0 +1,273 @@
+//! `lat train`: learns to predict a cost from measurements.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lat_data::{LatencyTable, split_sizes};
+use lat_predictor::{
+    Choice, Fitted, Metrics, Report, Samples, TrainOptions, noise_floor, train, unit,
+};
+use lat_space::{Architecture, SearchSpace, find_space};
+use serde::Serialize;
+
+use super::failure::bad;
+use super::output::{say, table, write_json};
+use super::runs;
+
+/// Learn to predict the latency of architectures from measurements.
+///
+/// Splits by architecture, fits the differentiable predictors beside baselines, judges all on rows that none has seen, and
+/// writes the best differentiable one as a predictor file.
+///
+/// Example: lat train --data runs/profile-darts-cpu-c8-l4-r8-b1-seed0
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Run folder, Parquet or CSV table [default: the newest finished profile].
+    #[arg(long, value_name = "DIR|FILE")]
+    data: Option<PathBuf>,
+    /// Search space, where the table does not say.
+    #[arg(long)]
+    space: Option<String>,
+    /// Column to predict.
+    #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
+    target: String,
+    /// Regressor that becomes the predictor: auto or one of `lat list regressors`.
+    #[arg(long, default_value = "auto")]
+    regressor: String,
+    /// Fit all regressors for comparison even where one is named.
+    #[arg(long)]
+    compare: bool,
+    /// Rows to train on [default: all that are not for testing].
+    #[arg(long, value_name = "N")]
+    train: Option<usize>,
+    /// Rows to test on [default: a fifth].
+    #[arg(long, value_name = "M")]
+    test: Option<usize>,
+    /// File with the architectures to test on, one per line.
+    #[arg(long, value_name = "FILE", conflicts_with = "test")]
+    test_rows: Option<PathBuf>,
+    /// Seed of split and training.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Predictor file [default: ./runs/predictor-PROFILE-COLUMN.lat].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Also write all metrics as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// One regressor's figures for machines.
+#[derive(Serialize)]
+struct Row {
+    regressor: &'static str,
+    chosen: bool,
+    n_train: usize,
+    n_test: usize,
+    mape: Option<f64>,
+    within_5: Option<f64>,
+    within_10: Option<f64>,
+    spearman: Option<f64>,
+    kendall: Option<f64>,
+    mae: Option<f64>,
+    rmse: Option<f64>,
+    noise_floor: Option<f64>,
+    seconds: f64,
+}
+
+/// All figures for machines.
+#[derive(Serialize)]
+struct Summary {
+    data: PathBuf,
+    space: String,
+    target: String,
+    seed: u64,
+    predictor: PathBuf,
+    reason: String,
+    regressors: Vec<Row>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let data = match &args.data {
+        Some(path) => path.clone(),
+        None => runs::newest_profile(args.space.as_deref())?,
+    };
+    let measured = LatencyTable::load(&data, args.space.as_deref(), &args.target)?;
+    let space = find_space(&measured.space)?;
+    let architectures = parse_all(space.as_ref(), &measured)?;
+    let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
+    let device = measured.header.as_ref().map_or("", |h| h.device_name.as_str());
+    say(format!(
+        "{} from {}: {} architectures of {}{}, {} to train on, {} to test on",
+        args.target,
+        data.display(),
+        architectures.len(),
+        space.id(),
+        if device.is_empty() { String::new() } else { format!(" on {device}") },
+        train_rows.len(),
+        test_rows.len()
+    ))?;
+    let pick = |rows: &[usize]| {
+        Samples::of(
+            space.as_ref(),
+            rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)),
+        )
+    };
+    let is_auto = args.regressor == "auto";
+    let options = TrainOptions {
+        choice: if is_auto { Choice::Auto } else { Choice::Named(args.regressor.clone()) },
+        compare: args.compare || is_auto,
+        seed: args.seed,
+    };
+    let report = train(space.as_ref(), &pick(&train_rows)?, &pick(&test_rows)?, &options)?;
+    let floor = noise_floor(&measured.repeats);
+    let out = args.out.clone().unwrap_or_else(|| runs::predictor_file(&data, &args.target));
+    if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
+        runs::writable_dir(dir)?;
+    }
+    let predictor =
+        report.predictor(space.as_ref(), &args.target, measured.header.as_ref(), floor)?;
+    predictor.save(&out)?;
+    say(report_table(&report, unit(&args.target)))?;
+    say(floor_line(floor, measured.repeats.len()))?;
+    say(format!("{}: {}", out.display(), report.reason))?;
+    match &args.json {
+        Some(path) => {
+            let regressors = report.fitted.iter().enumerate();
+            let regressors =
+                regressors.map(|(i, f)| row(f, i == report.chosen, report.n_train, floor));
+            write_json(
+                path,
+                &Summary {
+                    data,
+                    space: space.id().to_owned(),
+                    target: args.target.clone(),
+                    seed: args.seed,
+                    predictor: out,
+                    reason: report.reason.clone(),
+                    regressors: regressors.collect(),
+                },
+            )
+        }
+        None => Ok(()),
+    }
+}
+
+fn parse_all(
+    space: &dyn SearchSpace,
+    measured: &LatencyTable,
+) -> anyhow::Result<Vec<Architecture>> {
+    let parse = |(i, text): (usize, &str)| {
+        space
+            .parse(text)
+            .with_context(|| format!("{}, architecture {}", measured.source.display(), i + 1))
+    };
+    measured.rows.iter().map(|r| r.architecture.as_str()).enumerate().map(parse).collect()
+}
+
+/// Rows to train and to test on.
+fn split(
+    args: &Args,
+    space: &dyn SearchSpace,
+    architectures: &[Architecture],
+) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
+    let n = architectures.len();
+    let (mut train, test) = match &args.test_rows {
+        Some(path) => {
+            let chosen = read_test_rows(path, space)?;
+            let (test, train): (Vec<usize>, Vec<usize>) =
+                (0..n).partition(|&r| chosen.contains(&architectures[r]));
+            if test.is_empty() {
+                return Err(bad(format!(
+                    "expected architectures of the table in {}, found none of them",
+                    path.display()
+                )));
+            }
+            let (order, _) = split_sizes(train.len(), train.len(), 0, args.seed)?;
+            (order.into_iter().map(|i| train[i]).collect(), test)
+        }
+        None => {
+            let test = args.test.unwrap_or(n / 5);
+            split_sizes(n, args.train.unwrap_or(n.saturating_sub(test)), test, args.seed)?
+        }
+    };
+    if let Some(wanted) = args.train {
+        if wanted > train.len() {
+            return Err(bad(format!(
+                "expected at most {} rows to train on, found --train {wanted}",
+                train.len()
+            )));
+        }
+        train.truncate(wanted);
+    }
+    Ok((train, test))
+}
+
+fn read_test_rows(path: &Path, space: &dyn SearchSpace) -> anyhow::Result<HashSet<Architecture>> {
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("expected a file of architectures, one per line, at {}", path.display())
+    })?;
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty()).enumerate();
+    let parse = |(i, line): (usize, &str)| {
+        space.parse(line).with_context(|| format!("{}, architecture {}", path.display(), i + 1))
+    };
+    lines.map(parse).collect()
+}
+
+fn report_table(report: &Report, unit: &str) -> String {
+    let rows = report.fitted.iter().enumerate().map(|(i, fitted)| {
+        let mark = if i == report.chosen { "*" } else { "" };
+        let mut row = vec![format!("{}{mark}", fitted.entry.name)];
+        match &fitted.test {
+            Some(m) => row.extend(metric_cells(m)),
+            None => row.extend(std::iter::repeat_n("-".to_owned(), 6)),
+        }
+        row.push(format!("{:.1}", fitted.seconds));
+        row
+    });
+    let mae = format!("MAE {unit}");
+    table(
+        &["regressor", &mae, "MAPE %", "within 5 %", "within 10 %", "Kendall", "Spearman", "s"],
+        rows,
+    )
+}
+
+fn metric_cells(m: &Metrics) -> Vec<String> {
+    vec![
+        format!("{:.4}", m.mae),
+        format!("{:.2}", m.mape),
+        format!("{:.1}", m.within_5),
+        format!("{:.1}", m.within_10),
+        format!("{:.3}", m.kendall),
+        format!("{:.3}", m.spearman),
+    ]
+}
+
+fn floor_line(floor: Option<f64>, pairs: usize) -> String {
+    match floor {
+        Some(floor) => format!(
+            "noise floor: a perfect predictor would still show {floor:.2} % MAPE ({pairs} repeated measurements)"
+        ),
+        None => format!("noise floor: unknown, {pairs} repeated measurements are too few"),
+    }
+}
+
+fn row(fitted: &Fitted, chosen: bool, n_train: usize, floor: Option<f64>) -> Row {
+    let test = fitted.test.as_ref();
+    Row {
+        regressor: fitted.entry.name,
+        chosen,
+        n_train,
+        n_test: test.map_or(0, |m| m.n),
+        mape: test.map(|m| m.mape),
+        within_5: test.map(|m| m.within_5),
+        within_10: test.map(|m| m.within_10),
+        spearman: test.map(|m| m.spearman),
+        kendall: test.map(|m| m.kendall),
+        mae: test.map(|m| m.mae),
+        rmse: test.map(|m| m.rmse),
+        noise_floor: floor,
+        seconds: fitted.seconds,
+    }
+}

@@ -1,0 +1,7 @@
+//! What every space, every method and every probe keeps, whoever adds it: loops over `SPACES`, `METHODS` and `PROBES`.
+
+mod methods;
+mod probes;
+mod searches;
+mod spaces;
+mod supernets;

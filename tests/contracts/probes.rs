@@ -1,0 +1,49 @@
+//! Contracts of all probes: each finds the truth that the fake device has.
+
+use lat_data::Role;
+use lat_profiler::{FakeTestbed, MedianInterval, PROBES, Task, Testbed, fake_latency_ms};
+use lat_space::{Graph, SPACES, architecture_at};
+
+use crate::toy;
+
+/// The fake device's truth for the quantity of a probe.
+fn truth(column: &str, graph: &Graph, batch: u32) -> f64 {
+    match column {
+        "latency_ms" => fake_latency_ms(graph, batch),
+        _ => panic!("the fake device has no truth for {column}: give it one, and name it here"),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn every_probe_finds_the_fake_devices_truth() {
+    for entry in PROBES {
+        for space in SPACES.iter().map(|build| build()) {
+            let graph = space.graph(&toy::skeleton(space.as_ref()));
+            let mut truths = Vec::new();
+            for (i, batch) in (0..20).flat_map(|i| [1, 16].map(|batch| (i, batch))) {
+                let architecture = architecture_at(space.as_ref(), 9, i).unwrap();
+                let derived = graph.derive(&architecture).without_auxiliary();
+                let mut bed = FakeTestbed::new(4, batch);
+                let task = Task { role: Role::Sample, index: i, occurrence: 0 };
+                let mut work = bed.load(&derived, task).unwrap();
+                let mut stop = MedianInterval::with_cap(80.0);
+                let mut probe = (entry.build)();
+                let reading = probe.read(&mut bed, work.as_mut(), &mut stop).unwrap();
+                assert!(reading.samples.len() >= 10, "{:?}", entry.quantity);
+                let truth = truth(&entry.quantity.column(), &derived, batch);
+                let error = median(reading.samples) / truth - 1.0;
+                // Five standard errors of the median of ten runs with 1 % of noise: 5 * 1.25 * 1 % / sqrt(10).
+                let name = entry.quantity.name;
+                assert!(error.abs() < 0.02, "{name} of {} {i}: off by {error}", space.id());
+                truths.push(truth);
+            }
+            truths.sort_by(f64::total_cmp);
+            assert!(truths[39] > 1.1 * truths[0], "architectures differ, else nothing is shown");
+        }
+    }
+}

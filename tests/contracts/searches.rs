@@ -1,0 +1,192 @@
+//! Contracts of whole searches, every method on every space.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lat::checkpoint::Checkpoint;
+use lat::error::SearchError;
+use lat::methods::{METHODS, Options, Preset};
+use lat::objective::{Estimator, Goal, Objective};
+use lat::search::EpochReport;
+use lat_predictor::{CostModel, PredictError, TableCost};
+use lat_space::{Architecture, SPACES};
+use tch::Tensor;
+
+use super::methods::pairs;
+use crate::toy::{self, Plan, bits, without_seconds};
+
+/// A folder for checkpoints, gone with the test.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_search_and_a_zero_lambda_changes_nothing() {
+    for (space, entry) in pairs() {
+        let (space, folder) = (space.as_ref(), Folder::new());
+        let name = format!("{} on {}", entry.name, space.id());
+        let (plain, off) = (folder.file("plain"), folder.file("off"));
+        let first = toy::search(space, entry, &Plan::new(2), None, &plain).unwrap();
+        assert_eq!(first.epochs.len(), 2, "{name}");
+        space.check(&first.architecture).unwrap();
+        let last = first.epochs.last().unwrap();
+        assert_eq!(space.format(&first.architecture), last.architecture, "{name}");
+
+        let cost = toy::cost(space);
+        let goal = Goal::Lambda(0.0);
+        let objective = Objective::new(space, &cost, goal, Estimator::StraightThrough).unwrap();
+        let again = toy::search(space, entry, &Plan::new(2), Some(objective), &off).unwrap();
+        assert_eq!(first.architecture, again.architecture, "{name}");
+        assert!(again.epochs.iter().all(|e| e.relaxed_cost.is_some() && e.derived_cost.is_some()));
+        let without_cost = |epochs: &[EpochReport]| {
+            let epochs = without_seconds(epochs).into_iter();
+            let bare = |e| EpochReport { relaxed_cost: None, derived_cost: None, ..e };
+            epochs.map(bare).collect::<Vec<_>>()
+        };
+        assert_eq!(without_seconds(&first.epochs), without_cost(&again.epochs), "{name}");
+        for part in ["net.", "method."] {
+            assert!(bits(&plain, part) == bits(&off, part), "{name}: {part}");
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_another_search() {
+    // Weights and images are the loop's business, so one space is enough for these.
+    let space = SPACES.iter().map(|build| build()).min_by_key(|space| space.size()).unwrap();
+    for entry in METHODS {
+        let folder = Folder::new();
+        let files = [1, 2].map(|seed| {
+            let (plan, file) = (Plan { seed, ..Plan::new(1) }, folder.file(&seed.to_string()));
+            toy::search(space.as_ref(), entry, &plan, None, &file).unwrap();
+            file
+        });
+        for part in ["net.", "method."] {
+            assert!(bits(&files[0], part) != bits(&files[1], part), "{}: {part}", entry.name);
+        }
+    }
+    for (space, entry) in pairs() {
+        let probs = [1, 2].map(|seed| {
+            let method = (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), seed);
+            Tensor::cat(&method.unwrap().relaxed().probs, 0)
+        });
+        assert_ne!(probs[0], probs[1], "{} on {}", entry.name, space.id());
+    }
+}
+
+#[test]
+fn an_interrupted_search_goes_on_as_the_straight_one() {
+    for (n, (space, entry)) in pairs().enumerate() {
+        let (space, folder) = (space.as_ref(), Folder::new());
+        let name = format!("{} on {}", entry.name, space.id());
+        let cost = toy::cost(space);
+        // Over the pairs both kinds of goal and all estimators; the target's multiplier and the baseline are state too.
+        let estimators = [Estimator::ScoreFunction, Estimator::StraightThrough];
+        let goal = if n / 2 % 2 == 0 { Goal::Target(10.0) } else { Goal::Lambda(0.5) };
+        let objective = || Objective::new(space, &cost, goal, estimators[n % 2]).ok();
+        let (straight, resumed) = (folder.file("straight"), folder.file("resumed"));
+        let whole = toy::search(space, entry, &Plan::new(3), objective(), &straight).unwrap();
+        assert!(whole.relaxed_cost.is_some(), "{name}");
+        for epoch in [2, 3] {
+            let plan = Plan { interrupt: Some((epoch, 1)), ..Plan::new(3) };
+            let error = toy::search(space, entry, &plan, objective(), &resumed).unwrap_err();
+            assert!(matches!(error, SearchError::Interrupted), "{name}: {error}");
+            let label = Checkpoint::load(&resumed).unwrap().label;
+            let label: serde_json::Value = serde_json::from_str(&label).unwrap();
+            let n_epochs = label["epochs"].as_array().unwrap().len();
+            assert_eq!(n_epochs as u32, epoch - 1, "{name}: whole epochs are kept");
+        }
+        let end = toy::search(space, entry, &Plan::new(3), objective(), &resumed).unwrap();
+        assert_eq!(whole.architecture, end.architecture, "{name}");
+        assert_eq!(without_seconds(&whole.epochs), without_seconds(&end.epochs), "{name}");
+        assert_eq!(whole.relaxed_cost, end.relaxed_cost, "{name}");
+        for part in ["net.", "method.", "objective"] {
+            assert!(bits(&straight, part) == bits(&resumed, part), "{name}: {part}");
+        }
+        let entropies: Vec<f64> = whole.epochs.iter().map(|e| e.alpha_entropy).collect();
+        assert!(entropies[0] != entropies[2], "{name}: alpha moved, {entropies:?}");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_search_is_refused() {
+    let (space, entry) = pairs().next().unwrap();
+    let folder = Folder::new();
+    let file = folder.file("checkpoint");
+    toy::search(space.as_ref(), entry, &Plan::new(1), None, &file).unwrap();
+    let plan = Plan { seed: 7, ..Plan::new(1) };
+    let error = toy::search(space.as_ref(), entry, &plan, None, &file).unwrap_err();
+    assert!(matches!(error, SearchError::Checkpoint { .. }), "{error}");
+    assert!(error.to_string().contains("seed 1, this one has 7"), "{error}");
+}
+
+#[test]
+fn the_training_loss_falls() {
+    for (space, entry) in pairs() {
+        let folder = Folder::new();
+        let file = folder.file("checkpoint");
+        let outcome = toy::search(space.as_ref(), entry, &Plan::new(4), None, &file).unwrap();
+        let losses: Vec<f64> = outcome.epochs.iter().map(|e| e.train_loss).collect();
+        let name = format!("{} on {}: {losses:?}", entry.name, space.id());
+        assert!(losses[3] < 0.9 * losses[0], "{name}");
+    }
+}
+
+/// Counts how often a search asks for a cost with a gradient.
+struct Counted {
+    table: TableCost,
+    asked: AtomicUsize,
+}
+
+impl CostModel for Counted {
+    fn column(&self) -> &str {
+        self.table.column()
+    }
+
+    fn unit(&self) -> &str {
+        self.table.unit()
+    }
+
+    fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
+        self.table.cost(architecture)
+    }
+
+    fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
+        self.asked.fetch_add(usize::from(gates.requires_grad()), Ordering::Relaxed);
+        self.table.relaxed(gates)
+    }
+}
+
+#[test]
+fn the_cost_does_not_move_the_operation_weights() {
+    for (space, entry) in pairs() {
+        let (space, folder) = (space.as_ref(), Folder::new());
+        let name = format!("{} on {}", entry.name, space.id());
+        // With alpha held fast, weights can only differ by a gradient of the cost's own.
+        let mut options = Options::new();
+        options.insert("alpha_lr".into(), 0.0.into());
+        let plan = Plan { options, ..Plan::new(1) };
+        let cost = Counted { table: toy::cost(space), asked: AtomicUsize::new(0) };
+        let objective =
+            Objective::new(space, &cost, Goal::Lambda(1000.0), Estimator::Expected).unwrap();
+        let (with, without) = (folder.file("with"), folder.file("without"));
+        toy::search(space, entry, &plan, Some(objective), &with).unwrap();
+        toy::search(space, entry, &plan, None, &without).unwrap();
+        assert!(bits(&with, "net.") == bits(&without, "net."), "{name}");
+        assert!(cost.asked.load(Ordering::Relaxed) > 0, "{name} used the cost");
+    }
+}
+
+#[test]
+fn names_of_methods_are_distinct() {
+    let names: std::collections::HashSet<&str> = METHODS.iter().map(|m| m.name).collect();
+    assert_eq!(names.len(), METHODS.len());
+}

@@ -1,0 +1,91 @@
+//! Contracts of all spaces: text, draws, codes.
+
+use std::collections::HashSet;
+
+use lat::supernet::{Gating, SharedGates};
+use lat_space::{Architecture, SPACES, SearchSpace, architecture_at};
+use tch::{Device, Tensor};
+
+use crate::setup;
+
+const DRAWS: u64 = 200;
+
+fn draws(space: &dyn SearchSpace, seed: u64) -> Vec<Architecture> {
+    (0..DRAWS).map(|i| architecture_at(space, seed, i).unwrap()).collect()
+}
+
+#[test]
+fn text_comes_back_as_the_architecture_it_was() {
+    for space in SPACES.iter().map(|build| build()) {
+        let mut texts = HashSet::new();
+        for architecture in draws(space.as_ref(), 0) {
+            let text = space.format(&architecture);
+            assert_eq!(space.parse(&text), Ok(architecture), "{} {text}", space.id());
+            texts.insert(text);
+        }
+        assert_eq!(texts.len() as u64, DRAWS, "texts of {} tell architectures apart", space.id());
+    }
+}
+
+#[test]
+fn draws_are_valid_and_distinct() {
+    for space in SPACES.iter().map(|build| build()) {
+        let all = draws(space.as_ref(), 3);
+        for (i, architecture) in all.iter().enumerate() {
+            assert_eq!(space.check(architecture), Ok(()), "{} {i}", space.id());
+        }
+        assert_eq!(all.iter().collect::<HashSet<_>>().len() as u64, DRAWS, "{}", space.id());
+    }
+}
+
+#[test]
+fn a_draw_depends_on_space_seed_and_number_alone() {
+    for build in SPACES {
+        let (space, again) = (build(), build());
+        let all = draws(space.as_ref(), 5);
+        for (i, architecture) in all.iter().enumerate().rev() {
+            let alone = architecture_at(again.as_ref(), 5, i as u64).unwrap();
+            assert_eq!(&alone, architecture, "{} {i}", space.id());
+        }
+        assert_ne!(draws(space.as_ref(), 6), all, "{}: the seed matters", space.id());
+    }
+}
+
+#[test]
+fn the_code_of_an_architecture_is_that_of_the_gates_a_supernet_gets() {
+    setup::ready();
+    for space in SPACES.iter().map(|build| build()) {
+        let decisions = space.decisions();
+        for encoding in [space.encoding(), space.counts_encoding()] {
+            let size = [encoding.len() as i64, encoding.n_gates as i64];
+            let matrix = Tensor::from_slice(&encoding.matrix()).view(size);
+            for architecture in draws(space.as_ref(), 1).iter().take(50) {
+                let hard = encoding.encode_architecture(architecture, decisions);
+                let gates = SharedGates::hard(decisions, architecture, Device::Cpu);
+                let weights: Vec<Tensor> =
+                    (0..decisions.len()).map(|d| gates.gate(d, 0).weights).collect();
+                let soft = matrix.mv(&Tensor::cat(&weights, 0));
+                let soft = Vec::<f32>::try_from(&soft).unwrap();
+                assert_eq!(hard, soft, "{} {}", space.id(), encoding.id);
+                let taken = architecture.choices.iter().zip(decisions).map(|(set, decision)| {
+                    set.iter().filter(|&c| Some(c) != decision.none()).count()
+                });
+                let sum: f32 = hard.iter().sum();
+                assert_eq!(sum, taken.sum::<usize>() as f32, "{} {}", space.id(), encoding.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_hot_codes_tell_architectures_apart() {
+    for space in SPACES.iter().map(|build| build()) {
+        let encoding = space.encoding();
+        let code = |a: &Architecture| {
+            let code = encoding.encode_architecture(a, space.decisions());
+            code.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let codes: HashSet<Vec<u32>> = draws(space.as_ref(), 2).iter().map(code).collect();
+        assert_eq!(codes.len() as u64, DRAWS, "{}", space.id());
+    }
+}

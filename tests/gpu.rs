@@ -1,0 +1,84 @@
+//! What only a GPU can show. Without one each test says so and why.
+
+use std::sync::atomic::AtomicBool;
+
+use lat_data::{Measurement, Status};
+use lat_nn::StaticNet;
+use lat_profiler::{CudaStatus, DeviceSpec, ProfileOptions, enable_cuda, run};
+use lat_space::{SPACES, architecture_at};
+use tch::{Device, Kind, Tensor};
+
+use crate::{formula, setup, toy};
+
+/// cuDNN may compute convolutions of `f32` with 10 bits of mantissa (TF32), which adds up to some 1e-3 over a network; a wrong
+/// piece is off by the size of the values themselves.
+const TOLERANCE: f64 = 5e-3;
+
+fn has_gpu() -> bool {
+    setup::ready();
+    match enable_cuda() {
+        CudaStatus::Ready { .. } => true,
+        CudaStatus::Absent { reason } => {
+            #[expect(clippy::print_stdout, reason = "a test that did not run says so")]
+            {
+                println!("skipped: no GPU ({reason})");
+            }
+            false
+        }
+    }
+}
+
+#[test]
+fn gpu_and_cpu_compute_the_same() {
+    if !has_gpu() {
+        return;
+    }
+    let _generator = setup::exclusive();
+    for space in SPACES.iter().map(|build| build()) {
+        let graph = space.graph(&toy::skeleton(space.as_ref()));
+        for i in 0..3 {
+            let derived = graph.derive(&architecture_at(space.as_ref(), 8, i).unwrap());
+            let on_cpu = StaticNet::for_timing(&derived, Device::Cpu).unwrap();
+            let mut on_gpu = StaticNet::for_timing(&derived, Device::Cuda(0)).unwrap();
+            formula::fill(on_cpu.weights());
+            on_gpu.weights_mut().copy(on_cpu.weights()).unwrap();
+            let images = formula::tensor("x", &[4, 3, 8, 8]);
+            let expected = on_cpu.forward(&images).unwrap();
+            let found = on_gpu.forward(&images.to_device(Device::Cuda(0))).unwrap();
+            assert_eq!(found.device(), Device::Cuda(0));
+            let largest = expected.abs().max().double_value(&[]);
+            let error = largest_difference(&found.to_device(Device::Cpu), &expected);
+            assert!(error <= TOLERANCE * largest, "{} {i}: {error} of {largest}", space.id());
+        }
+    }
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().to_kind(Kind::Double).double_value(&[])
+}
+
+#[test]
+fn a_gpu_gives_rows_that_count() {
+    if !has_gpu() {
+        return;
+    }
+    let _generator = setup::exclusive();
+    for space in SPACES.iter().map(|build| build()) {
+        let options = ProfileOptions {
+            samples: 3,
+            anchors_every: 0,
+            repeat_fraction: 0.0,
+            soak_s: 1.0,
+            ..ProfileOptions::new(toy::skeleton(space.as_ref()), DeviceSpec::Cuda(0))
+        };
+        let mut rows: Vec<Measurement> = Vec::new();
+        let stop = AtomicBool::new(false);
+        run(space.as_ref(), &options, &mut rows, &mut |_| {}, &stop).unwrap();
+        assert_eq!(rows.len(), 3);
+        for row in rows {
+            let counts = matches!(row.status, Status::Converged | Status::Capped);
+            assert!(counts, "{}: {row:?}", space.id());
+            assert!(row.latency_ms > 0.0 && row.n_runs >= 10, "{}: {row:?}", space.id());
+        }
+    }
+}

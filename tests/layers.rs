@@ -1,0 +1,100 @@
+//! Which crate may know which: the manifests and the sources against the drawing in ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Per crate the others of ours that it depends on.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("lat-space", &[]),
+    ("lat-data", &["lat-space"]),
+    ("lat-nn", &["lat-space"]),
+    ("lat-profiler", &["lat-data", "lat-nn", "lat-space"]),
+    ("lat-predictor", &["lat-data", "lat-space"]),
+    ("lat", &["lat-data", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
+];
+/// Crates that use libtorch, and those that talk to the GPU's driver themselves.
+const WITH_TORCH: [&str; 4] = ["lat", "lat-nn", "lat-predictor", "lat-profiler"];
+const WITH_CUDA: [&str; 1] = ["lat-profiler"];
+
+/// Per crate its folder and all that its manifest names, tests' and build scripts' dependencies included.
+fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let package = |package: &Value| {
+        let folder = PathBuf::from(text(&package["manifest_path"])).parent().unwrap().to_owned();
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        (text(&package["name"]), (folder, dependencies.map(|d| text(&d["name"])).collect()))
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+#[test]
+fn arrows_between_crates_are_those_drawn() {
+    let ours = packages();
+    let found: BTreeMap<&str, BTreeSet<&str>> = ours
+        .iter()
+        .map(|(name, (_, dependencies))| {
+            let arrows = dependencies.iter().filter(|d| ours.contains_key(*d));
+            (name.as_str(), arrows.map(String::as_str).collect())
+        })
+        .collect();
+    let drawn = ARROWS.iter().map(|(name, to)| (*name, to.iter().copied().collect()));
+    assert_eq!(found, drawn.collect());
+}
+
+#[test]
+fn only_the_crates_named_use_libtorch_and_cuda() {
+    let of = |names: &[&str]| -> BTreeSet<String> {
+        let packages = packages().into_iter();
+        let uses =
+            |dependencies: &BTreeSet<String>| names.iter().any(|n| dependencies.contains(*n));
+        packages.filter(|(_, (_, d))| uses(d)).map(|(name, _)| name).collect()
+    };
+    assert_eq!(of(&["tch", "torch-sys"]), WITH_TORCH.map(str::to_owned).into());
+    assert_eq!(of(&["cudarc", "nvml-wrapper"]), WITH_CUDA.map(str::to_owned).into());
+}
+
+#[test]
+fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
+    let mut users = BTreeSet::new();
+    for (name, (folder, _)) in packages() {
+        let mut n_files = 0;
+        for file in rust_files(&folder.join("src")) {
+            n_files += 1;
+            let text = std::fs::read_to_string(&file).unwrap();
+            if words(&text).any(|word| word == "unsafe" || word == "cudarc") {
+                users.insert(name.clone());
+            }
+        }
+        assert!(n_files > 0, "{name} has no sources in {}", folder.display());
+    }
+    assert_eq!(users, WITH_CUDA.map(str::to_owned).into());
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The words of the code; what follows `//` is none. (`unsafe_code` is another word than `unsafe`.)
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or(line));
+    code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
+}

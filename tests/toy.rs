@@ -1,0 +1,136 @@
+//! Small things that tests share: a skeleton for every space, 64 images, a search of a few steps, a cost with a known minimum.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lat::checkpoint::Checkpoint;
+use lat::error::SearchError;
+use lat::methods::{MethodEntry, Options, Preset};
+use lat::objective::Objective;
+use lat::search::{EpochReport, Search, SearchEvent, SearchOutcome, SearchSettings};
+use lat_data::{Dataset, ImageSet, LoadOptions, find_dataset};
+use lat_predictor::TableCost;
+use lat_space::{SearchSpace, Skeleton, find_skeleton};
+use tch::{Device, Kind, Tensor};
+
+use crate::setup;
+
+/// Images in the training set, half of them for the weights and half for the architecture.
+const IMAGES: usize = 64;
+
+/// Four channels and three cells on 8x8 images, or the space's own quick skeleton where it cannot build that.
+pub(crate) fn skeleton(space: &dyn SearchSpace) -> Skeleton {
+    let quick = find_skeleton(space, "quick").unwrap();
+    let small = Skeleton { channels: 4, layers: 3, resolution: 8, ..quick };
+    if space.check_skeleton(&small).is_ok() { small } else { quick }
+}
+
+/// The first handwritten digits.
+pub(crate) fn digits() -> &'static Dataset {
+    static DIGITS: OnceLock<Dataset> = OnceLock::new();
+    DIGITS.get_or_init(|| {
+        let whole = find_dataset("digits").unwrap().load(None, &LoadOptions::default()).unwrap();
+        let first = |set: &ImageSet| ImageSet {
+            pixels: set.pixels[..IMAGES * 3 * set.hw * set.hw].to_vec(),
+            labels: set.labels[..IMAGES].to_vec(),
+            n: IMAGES,
+            ..set.clone()
+        };
+        Dataset { train: first(&whole.train), test: first(&whole.test), ..whole }
+    })
+}
+
+/// What a test's search varies.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) epochs: u32,
+    pub(crate) batch: u32,
+    pub(crate) seed: u64,
+    pub(crate) options: Options,
+    /// Epoch and step after which the user interrupts.
+    pub(crate) interrupt: Option<(u32, usize)>,
+}
+
+impl Plan {
+    /// Batches of 16: two steps an epoch.
+    pub(crate) fn new(epochs: u32) -> Self {
+        Self { epochs, batch: 16, seed: 1, options: Options::new(), interrupt: None }
+    }
+}
+
+/// Runs a search on [`digits`], or continues the one of this checkpoint.
+pub(crate) fn search(
+    space: &dyn SearchSpace,
+    entry: &MethodEntry,
+    plan: &Plan,
+    objective: Option<Objective<'_>>,
+    checkpoint: &Path,
+) -> Result<SearchOutcome, SearchError> {
+    let settings = SearchSettings {
+        space: space.id().into(),
+        method: entry.name.into(),
+        dataset: "digits".into(),
+        skeleton: skeleton(space),
+        epochs: plan.epochs,
+        batch: plan.batch,
+        seed: plan.seed,
+        goal: "as the test says".into(),
+        options: plan.options.to_string(),
+    };
+    // Held until the first weights are drawn: after that a search has its own randomness.
+    let mut generator = Some(setup::exclusive());
+    let method = (entry.build)(Preset::Quick, &plan.options, space, plan.seed)?;
+    let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
+    let search = Search { space, method, objective, settings, device, checkpoint };
+    let stop = AtomicBool::new(false);
+    let mut on_event = |event: SearchEvent<'_>| {
+        drop(generator.take());
+        if let SearchEvent::Step(step, _, epoch) = event
+            && plan.interrupt == Some((epoch, step))
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    search.run(digits(), &stop, &mut on_event)
+}
+
+/// The log without the one thing that differs from run to run.
+pub(crate) fn without_seconds(epochs: &[EpochReport]) -> Vec<EpochReport> {
+    epochs.iter().map(|e| EpochReport { seconds: 0.0, ..e.clone() }).collect()
+}
+
+/// All tensors of a checkpoint under a prefix by name, to the bit.
+pub(crate) fn bits(checkpoint: &Path, prefix: &str) -> Vec<(String, Vec<u64>)> {
+    let saved = Checkpoint::load(checkpoint).unwrap();
+    let of_prefix = saved.tensors.into_iter().filter(|(name, _)| name.starts_with(prefix));
+    let mut all: Vec<_> = of_prefix.map(|(name, t)| (name, tensor_bits(&t))).collect();
+    all.sort();
+    assert!(!all.is_empty(), "nothing named {prefix} in {}", checkpoint.display());
+    all
+}
+
+/// A tensor's values to the bit; every `f32` is a `f64`.
+pub(crate) fn tensor_bits(tensor: &Tensor) -> Vec<u64> {
+    let values = tensor.detach().to_kind(Kind::Double).flatten(0, -1);
+    Vec::<f64>::try_from(&values).unwrap().into_iter().map(f64::to_bits).collect()
+}
+
+/// Per gate a price: `none` costs nothing, the n other choices of a decision cost 1 to n, each decision in another order.
+pub(crate) fn prices(space: &dyn SearchSpace) -> Vec<f64> {
+    let mut prices = Vec::new();
+    for (d, decision) in space.decisions().iter().enumerate() {
+        let n = decision.choices.len() - usize::from(decision.none().is_some());
+        let mut of_others = (0..n).map(|rank| (1 + (rank + d) % n) as f64);
+        for choice in 0..decision.choices.len() {
+            let is_none = Some(choice) == decision.none();
+            prices.push(if is_none { 0.0 } else { of_others.next().unwrap() });
+        }
+    }
+    prices
+}
+
+/// The cost that adds up [`prices`], of a network that costs 2 ms without anything searched.
+pub(crate) fn cost(space: &dyn SearchSpace) -> TableCost {
+    TableCost::new(space, "latency_ms", 2.0, prices(space)).unwrap()
+}
