@@ -1,3 +1,5 @@
+//! The error type of searches and evaluations.
+
 use std::path::PathBuf;
 
 /// What can go wrong in a search or an evaluation.

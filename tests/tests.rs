@@ -8,6 +8,8 @@
 
 // What each method's description says must be true, a test per number of its list.
 mod cards;
+// The command line as scripts see it.
+mod cli;
 // What every space, method and probe keeps: loops over the tables, no member named.
 mod contracts;
 // What only a GPU can show.

@@ -10,7 +10,7 @@ use crate::supernet::{Gating, Supernet};
 
 /// How operation weights are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct WeightConfig {
+pub(super) struct WeightConfig {
     /// Learning rate at the start of the cosine.
     pub lr: f64,
     /// Learning rate at its end.
@@ -25,24 +25,24 @@ pub struct WeightConfig {
 
 /// Trains the supernet's operation weights.
 #[derive(Debug)]
-pub struct WeightStep {
+pub(super) struct WeightStep {
     config: WeightConfig,
     sgd: Option<Sgd>,
 }
 
 impl WeightStep {
-    pub fn new(config: WeightConfig) -> Self {
+    pub(super) fn new(config: WeightConfig) -> Self {
         Self { config, sgd: None }
     }
 
     /// Takes hold of the supernet's weights.
-    pub fn begin(&mut self, net: &dyn Supernet) {
+    pub(super) fn begin(&mut self, net: &dyn Supernet) {
         let weights = ordered_weights(net.weights());
         self.sgd = Some(Sgd::new(weights, self.config.momentum, self.config.decay));
     }
 
     /// One SGD step on the training batch; the gates carry no gradient here.
-    pub fn step(
+    pub(super) fn step(
         &mut self,
         net: &dyn Supernet,
         gates: &dyn Gating,
@@ -69,7 +69,7 @@ impl WeightStep {
     /// DARTS' second-order architecture gradient: of the validation loss after one virtual weight step, the Hessian product by
     /// finite differences. `valid_loss` gives the loss with the cost and the bare loss's value. Returns the gradients for
     /// `alphas` and that value.
-    pub fn unrolled_gradients(
+    pub(super) fn unrolled_gradients(
         &mut self,
         alphas: &[Tensor],
         progress: f64,
@@ -102,11 +102,11 @@ impl WeightStep {
         Ok((all, reported))
     }
 
-    pub fn state(&self) -> Vec<(String, Tensor)> {
+    pub(super) fn state(&self) -> Vec<(String, Tensor)> {
         self.sgd.as_ref().map_or_else(Vec::new, |sgd| sgd.state("weights"))
     }
 
-    pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
+    pub(super) fn load(&mut self, state: &StateMap) -> Result<(), String> {
         self.sgd.as_mut().expect("begin comes before load").load("weights", state)
     }
 }
@@ -119,7 +119,7 @@ pub(crate) fn ordered_weights(store: &nn::VarStore) -> Vec<Tensor> {
 }
 
 /// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated.
-pub fn gradients(loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
+pub(super) fn gradients(loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
     let of: Vec<&Tensor> = of.iter().collect();
     Tensor::run_backward(&[loss], &of, false, false)
 }
