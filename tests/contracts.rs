@@ -1,5 +1,6 @@
 //! What every space, every method and every probe keeps, whoever adds it: loops over `SPACES`, `METHODS` and `PROBES`.
 
+mod evaluations;
 mod methods;
 mod probes;
 mod searches;

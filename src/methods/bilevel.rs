@@ -231,10 +231,10 @@ mod tests {
         let (found, reported) = Problem::new().second_order(CONFIG);
         let moved = virtual_weights(CONFIG);
         let mut loss = 0.0;
-        for i in 0..2 {
+        for (i, found) in found.into_iter().enumerate() {
             let of_weights = CONFIG.lr * C * 2.0 * A[i];
             let exact = A[i] + (moved[i] - T[i]) * of_weights;
-            assert!((found[i] - exact).abs() < 1e-3, "{i}: {}, exactly {exact}", found[i]);
+            assert!((found - exact).abs() < 1e-3, "{i}: {found}, exactly {exact}");
             assert!((exact - A[i]).abs() > 0.1, "the second order matters");
             loss += ((moved[i] - T[i]).powi(2) + A[i].powi(2)) / 2.0;
         }

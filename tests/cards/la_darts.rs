@@ -7,7 +7,7 @@ use lat::methods::{Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::{Blocks, Relaxed};
 use lat_predictor::{Choice, CostModel, PredictorCost, Samples, TableCost, TrainOptions, train};
-use lat_space::{Architecture, Darts, NasBench201, SearchSpace, architecture_at};
+use lat_space::{Architecture, Darts, Decision, NasBench201, SearchSpace, architecture_at};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -215,7 +215,7 @@ fn la_darts_4_straight_through_samples_are_hard_and_let_gradients_pass() {
 
 /// 1 ms for every operation, 10 ms for one of them.
 fn slow_op_cost(space: &dyn SearchSpace, slow: usize) -> TableCost {
-    let of_decision = |d: &lat_space::Decision| {
+    let of_decision = |d: &Decision| {
         let none = d.none();
         let ms = move |c| match c {
             c if Some(c) == none => 0.0,

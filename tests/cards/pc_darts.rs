@@ -26,8 +26,8 @@ fn candidates(stride: u8) -> Vec<OpSpec> {
     let of_stride = |candidates: &&Vec<OpSpec>| {
         candidates[0].stride == stride && candidates[0].c_in == if stride == 1 { 16 } else { 32 }
     };
-    let sites = graph.sites().map(|(_, _, Site::Choice { candidates, .. })| candidates);
-    let found = sites.filter(of_stride).next().unwrap();
+    let mut sites = graph.sites().map(|(_, _, Site::Choice { candidates, .. })| candidates);
+    let found = sites.find(of_stride).unwrap();
     found.iter().map(|c| OpSpec { c_in: 16, c_out: 16, ..*c }).collect()
 }
 
@@ -136,8 +136,8 @@ fn pc_darts_5_betas_are_normalised_within_each_node() {
         assert!((node.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{node:?}");
         // Within the node weights relate as the exponentials of beta.
         let b = |e: usize| beta.double_value(&[(first + e) as i64, 0]);
-        for e in 1..node.len() {
-            assert!((node[e] / node[0] - (b(e) - b(0)).exp()).abs() < 1e-5);
+        for (e, weight) in node.iter().enumerate() {
+            assert!((weight / node[0] - (b(e) - b(0)).exp()).abs() < 1e-5);
         }
         first += n as usize;
     }

@@ -52,10 +52,10 @@ fn extremes(space: &dyn SearchSpace) -> (f64, f64) {
         low += sum(&least, false);
         high += sum(&largest, true);
     }
-    for d in 0..least.len() {
+    for (d, (least, largest)) in least.iter().zip(&largest).enumerate() {
         if !space.groups().iter().any(|g| g.decisions.contains(&d)) {
-            low += least[d];
-            high += largest[d];
+            low += least;
+            high += largest;
         }
     }
     (low, high)
