@@ -57,7 +57,7 @@ impl TrainingPlan {
         match preset {
             Preset::Paper => paper,
             Preset::Quick => {
-                Self { epochs: 20, batch: 64, lr: 0.1, auxiliary: 0.0, drop_path: 0.0, ..paper }
+                Self { epochs: 30, batch: 64, lr: 0.1, auxiliary: 0.0, drop_path: 0.0, ..paper }
             }
         }
     }

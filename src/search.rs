@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat_data::{Dataset, split_stratified};
-use lat_space::{Architecture, SearchSpace, Skeleton};
+use lat_space::{Architecture, SearchSpace, Site, Skeleton};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -136,7 +136,11 @@ impl Search<'_, '_> {
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
         tch::manual_seed(self.settings.seed as i64);
         let graph = self.space.graph(&self.settings.skeleton);
-        let net = CellSupernet::new(graph, self.method.mixed_op().as_ref(), self.device)?;
+        let mixed_op = self.method.mixed_op();
+        for (_, _, Site::Choice { candidates, .. }) in graph.sites() {
+            candidates.iter().try_for_each(|c| mixed_op.check(c)).map_err(SearchError::Settings)?;
+        }
+        let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
         self.method.begin(&net)?;
         let mut epochs = self.resume(&net)?;
         if !epochs.is_empty() {

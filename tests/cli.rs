@@ -20,7 +20,10 @@ fn folder() -> tempfile::TempDir {
 fn profiled(space: &str, samples: u32) -> tempfile::TempDir {
     let dir = folder();
     let samples = samples.to_string();
-    lat(dir.path()).args(["profile", "--device", "fake", "--space", space, "--samples", &samples]).assert().success();
+    lat(dir.path())
+        .args(["profile", "--device", "fake", "--space", space, "--samples", &samples])
+        .assert()
+        .success();
     dir
 }
 
@@ -37,31 +40,60 @@ fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
 fn the_three_commands_work_in_sequence_in_an_empty_folder() {
     let dir = profiled("darts", 200);
     lat(dir.path()).arg("train").assert().success().stdout(
-        contains("runs/profile-darts-fake").and(contains("noise floor")).and(contains("linear-counts")),
+        contains("runs/profile-darts-fake")
+            .and(contains("noise floor"))
+            .and(contains("linear-counts")),
     );
     lat(dir.path())
-        .args(["search", "--lambda", "0.1", "--epochs", "1", "--batch", "256", "--channels", "8", "--layers", "3"])
+        .args([
+            "search",
+            "--lambda",
+            "0.1",
+            "--epochs",
+            "1",
+            "--batch",
+            "256",
+            "--channels",
+            "8",
+            "--layers",
+            "3",
+        ])
         .assert()
         .success()
-        .stdout(contains("predictor runs/predictor-darts-fake").and(contains("Genotype(normal=[")).and(contains("measured")));
+        .stdout(
+            contains("predictor runs/predictor-darts-fake")
+                .and(contains("Genotype(normal=["))
+                .and(contains("measured")),
+        );
 }
 
 #[test]
 fn a_second_profile_of_the_same_settings_says_that_all_is_done() {
     let dir = profiled("nasbench201", 30);
-    let rows = || std::fs::read_to_string(dir.path().join("runs/profile-nasbench201-fake-c8-l3-r8-b1-seed0/rows.jsonl")).unwrap();
+    let rows = || {
+        std::fs::read_to_string(
+            dir.path().join("runs/profile-nasbench201-fake-c16-l3-r8-b1-seed0/rows.jsonl"),
+        )
+        .unwrap()
+    };
     let before = rows();
-    lat(dir.path()).args(["profile", "--device", "fake", "--space", "nasbench201", "--samples", "30"]).assert().success();
+    lat(dir.path())
+        .args(["profile", "--device", "fake", "--space", "nasbench201", "--samples", "30"])
+        .assert()
+        .success();
     assert_eq!(rows(), before);
 }
 
 #[test]
 fn a_torn_last_row_is_measured_again() {
     let dir = profiled("nasbench201", 30);
-    let run = dir.path().join("runs/profile-nasbench201-fake-c8-l3-r8-b1-seed0");
+    let run = dir.path().join("runs/profile-nasbench201-fake-c16-l3-r8-b1-seed0");
     let rows = std::fs::read(run.join("rows.jsonl")).unwrap();
     std::fs::write(run.join("rows.jsonl"), &rows[..rows.len() - 40]).unwrap();
-    lat(dir.path()).args(["profile", "--device", "fake", "--space", "nasbench201", "--samples", "30"]).assert().success();
+    lat(dir.path())
+        .args(["profile", "--device", "fake", "--space", "nasbench201", "--samples", "30"])
+        .assert()
+        .success();
     let again = std::fs::read(run.join("rows.jsonl")).unwrap();
     let lines = |bytes: &[u8]| bytes.iter().filter(|&&b| b == b'\n').count();
     assert_eq!(lines(&again), lines(&rows));
@@ -71,7 +103,19 @@ fn a_torn_last_row_is_measured_again() {
 fn killing_a_profile_loses_no_committed_row() {
     let dir = folder();
     let run = dir.path().join("run");
-    let args = ["profile", "--device", "cpu", "--space", "nasbench201", "--samples", "40", "--max-ms", "20", "--out", "run"];
+    let args = [
+        "profile",
+        "--device",
+        "cpu",
+        "--space",
+        "nasbench201",
+        "--samples",
+        "40",
+        "--max-ms",
+        "20",
+        "--out",
+        "run",
+    ];
     let mut kept = 0;
     for pause_ms in [9000, 10_000] {
         let program = assert_cmd::cargo::cargo_bin("lat");
@@ -92,7 +136,8 @@ fn killing_a_profile_loses_no_committed_row() {
     }
     lat(dir.path()).args(args).assert().success();
     let (_, rows) = lat_data::read_run(&run).unwrap();
-    let mut samples: Vec<u64> = rows.iter().filter(|r| r.role == lat_data::Role::Sample).map(|r| r.index).collect();
+    let mut samples: Vec<u64> =
+        rows.iter().filter(|r| r.role == lat_data::Role::Sample).map(|r| r.index).collect();
     samples.sort_unstable();
     assert_eq!(samples, (0..40).collect::<Vec<u64>>());
 }
@@ -100,23 +145,53 @@ fn killing_a_profile_loses_no_committed_row() {
 #[test]
 fn a_run_of_other_settings_is_not_touched() {
     let dir = profiled("nasbench201", 30);
-    let out = "runs/profile-nasbench201-fake-c8-l3-r8-b1-seed0";
+    let out = "runs/profile-nasbench201-fake-c16-l3-r8-b1-seed0";
     let profile = |extra: &[&'static str]| {
-        [&["profile", "--device", "fake", "--space", "nasbench201", "--samples", "30", "--out", out], extra].concat()
+        [
+            &[
+                "profile",
+                "--device",
+                "fake",
+                "--space",
+                "nasbench201",
+                "--samples",
+                "30",
+                "--out",
+                out,
+            ],
+            extra,
+        ]
+        .concat()
     };
     refused(dir.path(), &profile(&["--seed", "1"]), &["seed", "--out"]);
     refused(dir.path(), &profile(&["--batch", "2"]), &["batch"]);
-    refused(dir.path(), &["profile", "--device", "fake", "--samples", "30", "--out", out], &["space"]);
-    refused(dir.path(), &["profile", "--device", "cpu", "--space", "nasbench201", "--samples", "30", "--out", out], &["device"]);
+    refused(
+        dir.path(),
+        &["profile", "--device", "fake", "--samples", "30", "--out", out],
+        &["space"],
+    );
+    refused(
+        dir.path(),
+        &["profile", "--device", "cpu", "--space", "nasbench201", "--samples", "30", "--out", out],
+        &["device"],
+    );
 }
 
 #[test]
 fn unknown_names_are_told_which_there_are() {
     let dir = folder();
-    refused(dir.path(), &["profile", "--space", "dart"], &["unknown search space 'dart'", "darts, nasbench201"]);
+    refused(
+        dir.path(),
+        &["profile", "--space", "dart"],
+        &["unknown search space 'dart'", "darts, nasbench201"],
+    );
     refused(dir.path(), &["profile", "--device", "tpu"], &["found 'tpu'", "cpu"]);
     refused(dir.path(), &["profile", "--device", "cuda:7"], &["cuda:7"]);
-    refused(dir.path(), &["search", "--method", "darts2"], &["unknown method 'darts2'", "pc-darts"]);
+    refused(
+        dir.path(),
+        &["search", "--method", "darts2"],
+        &["unknown method 'darts2'", "pc-darts"],
+    );
     refused(dir.path(), &["search", "--dataset", "imagenet"], &["imagenet", "digits"]);
     refused(dir.path(), &["search", "--lamda", "1"], &["--lamda"]);
     refused(dir.path(), &["search", "--set", "alpha=1"], &["alpha", "alpha_lr"]);
@@ -131,7 +206,11 @@ fn numbers_out_of_range_are_refused() {
     refused(dir.path(), &["search", "--lambda", "NaN"], &["--lambda", "NaN"]);
     refused(dir.path(), &["search", "--target-ms", "-3"], &["--target-ms"]);
     refused(dir.path(), &["profile", "--device", "fake", "--samples", "0"], &["samples", "0"]);
-    refused(dir.path(), &["profile", "--device", "fake", "--space", "nasbench201", "--samples", "15626"], &["15625", "15626"]);
+    refused(
+        dir.path(),
+        &["profile", "--device", "fake", "--space", "nasbench201", "--samples", "15626"],
+        &["15625", "15626"],
+    );
     refused(dir.path(), &["profile", "--device", "fake", "--channels", "7"], &["channels", "7"]);
     assert!(!dir.path().join("runs").exists(), "nothing is written");
 }
@@ -150,7 +229,11 @@ fn commands_without_their_input_say_what_to_run_first() {
 fn a_predictor_of_another_space_or_column_is_refused() {
     let dir = profiled("nasbench201", 60);
     lat(dir.path()).args(["train", "--out", "p.lat"]).assert().success();
-    refused(dir.path(), &["search", "--space", "darts", "--predictor", "p.lat", "--lambda", "1"], &["darts", "nasbench201"]);
+    refused(
+        dir.path(),
+        &["search", "--space", "darts", "--predictor", "p.lat", "--lambda", "1"],
+        &["darts", "nasbench201"],
+    );
     refused(
         dir.path(),
         &["search", "--space", "nasbench201", "--predictor", "p.lat", "--target", "energy_mj"],
@@ -168,7 +251,10 @@ fn predict_prices_texts_and_files_alike() {
     let text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|";
     let direct = lat(dir.path()).args(["predict", "--predictor", "p.lat", text]).assert().success();
     std::fs::write(dir.path().join("list"), format!("{text}\n{text}\n")).unwrap();
-    let listed = lat(dir.path()).args(["predict", "--predictor", "p.lat", "--file", "list"]).assert().success();
+    let listed = lat(dir.path())
+        .args(["predict", "--predictor", "p.lat", "--file", "list"])
+        .assert()
+        .success();
     let direct = String::from_utf8(direct.get_output().stdout.clone()).unwrap();
     let listed = String::from_utf8(listed.get_output().stdout.clone()).unwrap();
     assert_eq!(listed, direct.repeat(2));
@@ -180,8 +266,14 @@ fn tables_that_are_none_are_refused() {
     let dir = folder();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("a.csv", "x,y\n1,2\n");
-    write("nan.csv", "architecture,latency_ms\n|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,NaN\n");
-    write("negative.csv", "architecture,latency_ms\n|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,-1\n");
+    write(
+        "nan.csv",
+        "architecture,latency_ms\n|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,NaN\n",
+    );
+    write(
+        "negative.csv",
+        "architecture,latency_ms\n|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,-1\n",
+    );
     write("b.parquet", "no parquet");
     let train = |file: &'static str| ["train", "--space", "nasbench201", "--data", file];
     refused(dir.path(), &train("a.csv"), &["a.csv", "architecture"]);
@@ -195,24 +287,46 @@ fn a_data_set_cut_short_is_named() {
     let dir = folder();
     std::fs::write(dir.path().join("data_batch_1.bin"), vec![0; 3073 * 3 - 1]).unwrap();
     std::fs::write(dir.path().join("test_batch.bin"), vec![0; 3073]).unwrap();
-    refused(dir.path(), &["search", "--lambda", "0", "--dataset", "cifar10", "--data-dir", "."], &["data_batch_1.bin", "3073"]);
+    refused(
+        dir.path(),
+        &["search", "--lambda", "0", "--dataset", "cifar10", "--data-dir", "."],
+        &["data_batch_1.bin", "3073"],
+    );
 }
 
 #[test]
 fn an_output_that_cannot_be_written_is_refused() {
     let dir = folder();
     std::fs::write(dir.path().join("file"), "x").unwrap();
-    refused(dir.path(), &["profile", "--device", "fake", "--samples", "30", "--out", "file/run"], &["file/run"]);
+    refused(
+        dir.path(),
+        &["profile", "--device", "fake", "--samples", "30", "--out", "file/run"],
+        &["file/run"],
+    );
     refused(dir.path(), &["search", "--lambda", "0", "--out", "file/run"], &["file/run"]);
 }
 
 #[test]
 fn a_finished_search_is_not_run_again_and_other_settings_are_refused() {
     let dir = folder();
-    let args = ["search", "--space", "nasbench201", "--method", "darts", "--lambda", "0", "--epochs", "1", "--out", "s"];
+    let args = [
+        "search",
+        "--space",
+        "nasbench201",
+        "--method",
+        "darts",
+        "--lambda",
+        "0",
+        "--epochs",
+        "1",
+        "--out",
+        "s",
+    ];
     let first = lat(dir.path()).args(args).assert().success().get_output().stdout.clone();
     let again = lat(dir.path()).args(args).assert().success().get_output().stdout.clone();
-    let architecture = |out: &[u8]| String::from_utf8_lossy(out).lines().find(|l| l.starts_with('|')).map(str::to_owned);
+    let architecture = |out: &[u8]| {
+        String::from_utf8_lossy(out).lines().find(|l| l.starts_with('|')).map(str::to_owned)
+    };
     assert_eq!(architecture(&first), architecture(&again));
     refused(dir.path(), &[&args[..], &["--seed", "5"]].concat(), &["seed", "--out"]);
 }
@@ -220,25 +334,53 @@ fn a_finished_search_is_not_run_again_and_other_settings_are_refused() {
 #[test]
 fn evaluate_reads_the_result_of_a_search() {
     let dir = folder();
-    let search = ["search", "--space", "nasbench201", "--method", "darts", "--lambda", "0", "--epochs", "1", "--out", "s"];
+    let search = [
+        "search",
+        "--space",
+        "nasbench201",
+        "--method",
+        "darts",
+        "--lambda",
+        "0",
+        "--epochs",
+        "1",
+        "--out",
+        "s",
+    ];
     lat(dir.path()).args(search).assert().success();
     lat(dir.path())
         .args(["evaluate", "--arch", "s/search.json", "--epochs", "1", "--json", "e.json"])
         .assert()
         .success()
-        .stdout(contains("test accuracy").and(contains("parameters")).and(contains("ms per image")));
-    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("e.json")).unwrap()).unwrap();
-    assert!(result["latency_ms"].as_f64().unwrap() > 0.0 && result["test_accuracy"].as_f64().unwrap() > 0.0);
+        .stdout(
+            contains("test accuracy").and(contains("parameters")).and(contains("ms per image")),
+        );
+    let result: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("e.json")).unwrap()).unwrap();
+    assert!(
+        result["latency_ms"].as_f64().unwrap() > 0.0
+            && result["test_accuracy"].as_f64().unwrap() > 0.0
+    );
 }
 
 #[test]
 fn lists_help_completions_and_the_man_page_are_printed() {
     let dir = folder();
-    for (what, name) in [("spaces", "darts"), ("methods", "pc-darts"), ("devices", "cpu"), ("datasets", "digits"), ("probes", "latency_ms")] {
+    for (what, name) in [
+        ("spaces", "darts"),
+        ("methods", "pc-darts"),
+        ("devices", "cpu"),
+        ("datasets", "digits"),
+        ("probes", "latency_ms"),
+    ] {
         lat(dir.path()).args(["list", what]).assert().success().stdout(contains(name));
     }
     for command in ["profile", "train", "predict", "search", "evaluate"] {
-        lat(dir.path()).args([command, "--help"]).assert().success().stdout(contains("Example: lat"));
+        lat(dir.path())
+            .args([command, "--help"])
+            .assert()
+            .success()
+            .stdout(contains("Example: lat"));
     }
     lat(dir.path()).args(["completions", "bash"]).assert().success().stdout(contains("lat"));
     lat(dir.path()).arg("man").assert().success().stdout(contains(".TH"));

@@ -80,7 +80,9 @@ mod tests {
             forest.predict(x.view()).unwrap()
         };
         let first = predict(1);
-        assert!(first.iter().zip(&y).all(|(p, y)| (p - y).abs() < 0.5));
+        let error = (&first - &y).mapv(f64::abs).mean().unwrap();
+        // The mean alone is off by 1.5.
+        assert!(error < 0.3, "{error}");
         assert_eq!(first, predict(1));
     }
 }

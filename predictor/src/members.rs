@@ -286,7 +286,9 @@ mod tests {
         let seen: Vec<_> =
             held_out.iter().zip(&right).filter_map(|(h, t)| h.map(|h| (h, t))).collect();
         assert_eq!(seen.len(), 100);
-        assert!(seen.iter().all(|(h, t)| h * f64::from(**t) > 0.5));
+        let error = seen.iter().map(|(h, t)| (h - f64::from(**t)).abs()).sum::<f64>() / 100.0;
+        // No correction at all is off by 1.
+        assert!(error < 0.3, "{error}");
         assert!(members.layers.iter().all(|(w, b)| !w.requires_grad() && !b.requires_grad()));
         let mean = crate::model::to_vec(&members.forward(&x));
         let halved = crate::model::to_vec(&members.scaled(0.5).forward(&x));

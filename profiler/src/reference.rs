@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use lat_space::{NasBench201, SearchSpace, find_skeleton};
+use lat_space::{NasBench201, SearchSpace, Skeleton, Stem};
 use tch::Device;
 
 use crate::summary::median;
@@ -93,7 +93,9 @@ fn calibrate(clock: &mut CpuStopwatch, reference: &mut NetWorkload) -> Result<f6
 
 fn reference_network() -> Result<NetWorkload, ProfileError> {
     let space = NasBench201::new();
-    let skeleton = find_skeleton(&space, "quick")?;
+    // Not a preset: data sets that stand must keep their reference whatever becomes of presets.
+    let skeleton =
+        Skeleton { channels: 8, layers: 3, resolution: 8, classes: 10, stem: Stem::Cifar };
     let graph = space.graph(&skeleton).derive(&space.parse(ARCHITECTURE)?);
     NetWorkload::new(&graph, &NetWorkload::input(1, &skeleton, Device::Cpu)?)
 }

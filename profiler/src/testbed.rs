@@ -4,8 +4,8 @@ use lat_space::Graph;
 use tch::{Device, Tensor};
 
 use crate::{
-    CpuSensor, CudaStopwatch, DeviceSpec, FakeTestbed, NetWorkload, NvmlSensor,
-    PairedStopwatch, ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
+    CpuSensor, CudaStopwatch, DeviceSpec, FakeTestbed, NetWorkload, NvmlSensor, PairedStopwatch,
+    ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
 };
 
 /// A device with all that measuring on it takes. The runner knows nothing else of devices.

@@ -13,13 +13,20 @@ use super::failure::bad;
 struct SearchFile {
     space: String,
     architecture: String,
+    #[serde(default)]
+    reference_ms: Option<f64>,
+}
+
+/// An architecture with what its source says of it.
+pub(super) struct Named {
+    pub(super) space: Box<dyn SearchSpace>,
+    pub(super) architecture: Architecture,
+    /// The CPU's reference time that the search's measurements go by.
+    pub(super) reference_ms: Option<f64>,
 }
 
 /// Reads an architecture text, or the result of a search. Where no space is named, the one that reads the text is taken.
-pub(super) fn read(
-    text: &str,
-    space: Option<&str>,
-) -> anyhow::Result<(Box<dyn SearchSpace>, Architecture)> {
+pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
     let path = Path::new(text);
     if path.extension().is_some_and(|e| e == "json") || path.is_file() {
         let content = std::fs::read_to_string(path)
@@ -39,15 +46,18 @@ pub(super) fn read(
         }
         let space = find_space(&file.space)?;
         let architecture = space.parse(&file.architecture)?;
-        return Ok((space, architecture));
+        return Ok(Named { space, architecture, reference_ms: file.reference_ms });
     }
     if let Some(space) = space {
         let space = find_space(space)?;
         let architecture = space.parse(text)?;
-        return Ok((space, architecture));
+        return Ok(Named { space, architecture, reference_ms: None });
     }
     let spaces = SPACES.iter().map(|build| build());
-    let read = |space: Box<dyn SearchSpace>| space.parse(text).ok().map(|a| (space, a));
+    let read = |space: Box<dyn SearchSpace>| {
+        let architecture = space.parse(text).ok()?;
+        Some(Named { space, architecture, reference_ms: None })
+    };
     spaces.into_iter().find_map(read).ok_or_else(|| {
         let known = SPACES.iter().map(|build| build().id()).collect::<Vec<_>>().join(", ");
         bad(format!(

@@ -7,11 +7,12 @@ use lat::methods::Preset;
 use lat_profiler::{ProfileOptions, measure_one};
 use serde::Serialize;
 
+use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
 use super::failure::bad;
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
-use super::{STOP, architectures, runs};
+use super::{STOP, runs};
 
 /// Train an architecture from scratch and test it.
 ///
@@ -69,7 +70,7 @@ struct EvaluationResult {
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
-    let (space, architecture) = architectures::read(&args.arch, args.space.as_deref())?;
+    let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
     let device = device(args.device.as_deref())?;
     let preset =
         args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
@@ -123,7 +124,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let found = found?;
     let options = ProfileOptions::new(skeleton, device);
-    let options = ProfileOptions { max_ms: 10.0 * options.max_ms, ..options };
+    let options = ProfileOptions { max_ms: 10.0 * options.max_ms, reference_ms, ..options };
     let row = measure_one(space.as_ref(), &options, &architecture)?;
     let result = EvaluationResult {
         settings,

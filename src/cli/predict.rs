@@ -20,7 +20,7 @@ const CHUNK: usize = 4096;
 ///
 /// Prints one line per architecture: its cost, a tab, its text.
 ///
-/// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c8-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
+/// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Predictor file [default: the newest].

@@ -102,13 +102,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     }
     let device = options.device.to_string();
     let dir = args.out.clone().unwrap_or_else(|| {
-        runs::profile_dir(
-            space.id(),
-            &device,
-            &options.skeleton,
-            options.batch,
-            options.seed,
-        )
+        runs::profile_dir(space.id(), &device, &options.skeleton, options.batch, options.seed)
     });
     options.reference_ms = reference_ms(options.device, &dir)?;
     let header = header(space.as_ref(), &options);

@@ -99,6 +99,8 @@ struct SearchResult {
     measured: Option<f64>,
     /// Where it was measured, or why not.
     measurement: String,
+    /// Undisturbed time of the CPU's reference network that measured times go by, milliseconds.
+    reference_ms: Option<f64>,
     /// Cost of the average architecture (`T_ref`).
     reference: Option<f64>,
     params: u64,
@@ -360,6 +362,7 @@ fn result(plan: &Plan<'_>, outcome: SearchOutcome, seconds: f64) -> anyhow::Resu
         predicted,
         measured,
         measurement,
+        reference_ms: plan.cost.as_ref().and_then(|c| c.predictor.as_ref()?.label().reference_ms),
         reference: outcome.reference_cost,
         params: counts.params,
         multiply_adds: counts.multiply_adds,

@@ -83,7 +83,14 @@ impl WeightStep {
         let virtual_step = sgd.direction(&gradients(&train_loss(), &weights));
         move_all(&weights, &virtual_step, -xi);
 
-        let (loss, reported) = valid_loss()?;
+        let joined = valid_loss();
+        let (loss, reported) = match joined {
+            Ok(joined) => joined,
+            Err(error) => {
+                restore(&weights, &saved);
+                return Err(error);
+            }
+        };
         let both: Vec<Tensor> = alphas.iter().chain(&weights).map(Tensor::shallow_clone).collect();
         let mut all = self::gradients(&loss, &both);
         let vector = all.split_off(alphas.len());

@@ -22,7 +22,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
     summary: "softmax over all operations of every edge, weights and alpha in turn",
     paper: "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055",
     schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 15, batch: 64 },
+        Preset::Quick => Schedule { epochs: 12, batch: 64 },
         Preset::Paper => Schedule { epochs: 50, batch: 64 },
     },
     build: |preset, options, space, seed| {

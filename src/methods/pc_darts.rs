@@ -23,7 +23,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
     summary: "DARTS on 1/K of the channels, with a second weight per edge",
     paper: "PC-DARTS: Partial Channel Connections, 2019, arXiv 1907.05737",
     schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 20, batch: 64 },
+        Preset::Quick => Schedule { epochs: 10, batch: 64 },
         Preset::Paper => Schedule { epochs: 50, batch: 256 },
     },
     build: |preset, options, space, seed| {

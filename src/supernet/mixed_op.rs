@@ -16,6 +16,14 @@ pub trait MixedOp: Debug + Send {
 
 /// How a method wants its sites built.
 pub trait BuildMixedOp {
+    /// Whether a site of this shape can be built.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the shape.
+    fn check(&self, _candidate: &OpSpec) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The site's candidates with their weights under `path`.
     fn build(
         &self,

@@ -1,7 +1,7 @@
 //! PC-DARTS' partial channel connections: 1/K of the channels go through the mixed op, the rest past it.
 
 use lat_nn::LayerBuilder;
-use lat_space::OpSpec;
+use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
 
 use super::gates::Gate;
@@ -15,6 +15,22 @@ pub struct PartialChannels {
 }
 
 impl BuildMixedOp for PartialChannels {
+    fn check(&self, candidate: &OpSpec) -> Result<(), String> {
+        let (k, c) = (self.divisor, candidate.c_in);
+        if c % k != 0 {
+            return Err(format!(
+                "expected channels divisible by divisor={k}, found {c}; choose another --channels or --set divisor"
+            ));
+        }
+        // A factorised reduction makes each half of its output by a convolution of its own.
+        if candidate.op == Op::FactorizedReduce && c / k < 2 {
+            return Err(format!(
+                "expected at least 2 channels behind divisor={k}, found {c} / {k}; choose more --channels or a smaller --set divisor"
+            ));
+        }
+        Ok(())
+    }
+
     fn build(
         &self,
         builder: &LayerBuilder,

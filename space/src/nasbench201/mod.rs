@@ -23,7 +23,7 @@ const fn skeleton(channels: u32, layers: u16, resolution: u16, classes: u32) -> 
 }
 
 const SKELETONS: &[SkeletonPreset] = &[
-    SkeletonPreset { name: "quick", skeleton: skeleton(8, 3, 8, 10) },
+    SkeletonPreset { name: "quick", skeleton: skeleton(16, 3, 8, 10) },
     SkeletonPreset { name: "cifar", skeleton: skeleton(16, 15, 32, 10) },
     // The benchmark's own ImageNet: 16x16 pixels, 120 classes.
     SkeletonPreset { name: "imagenet", skeleton: skeleton(16, 15, 16, 120) },
