@@ -1,4 +1,4 @@
-use lat_space::{Encoding, SearchSpace};
+use lat_space::{Decision, Encoding, SearchSpace};
 use ndarray::{Array2, ArrayView2};
 
 use crate::PredictError;
@@ -24,6 +24,22 @@ pub(crate) fn ties(full: &Encoding, counts: &Encoding) -> Vec<Vec<usize>> {
         columns.filter(|(_, (_, gates))| inside(sum, gates)).map(|(i, _)| i).collect::<Vec<_>>()
     };
     counts.features.iter().map(|(_, sum)| tied(sum)).filter(|tied| tied.len() > 1).collect()
+}
+
+/// Columns of each decision, and of each cell type.
+pub(crate) fn parts(full: &Encoding, decisions: &[Decision]) -> Vec<Vec<usize>> {
+    let owners: Vec<&Decision> =
+        decisions.iter().flat_map(|d| d.choices.iter().map(move |_| d)).collect();
+    let columns = |owned: &dyn Fn(&Decision) -> bool| -> Vec<usize> {
+        let features = full.features.iter().enumerate();
+        let inside = |gates: &[usize]| gates.iter().all(|&gate| owned(owners[gate]));
+        features.filter(|(_, (_, gates))| inside(gates)).map(|(i, _)| i).collect()
+    };
+    let mut cell_types: Vec<&str> = decisions.iter().map(Decision::cell_type).collect();
+    cell_types.dedup();
+    let of_decisions = decisions.iter().map(|own| columns(&|d| d.name == own.name));
+    let of_cells = cell_types.iter().map(|cell| columns(&|d| d.cell_type() == *cell));
+    of_decisions.chain(of_cells).filter(|part| part.len() > 1).collect()
 }
 
 /// Codes `[n, len]` of gate vectors `[n, n_gates]`.
@@ -64,6 +80,15 @@ mod tests {
             }
         }
         assert!(encode(&space.encoding(), Array2::zeros((1, 30)).view()).is_err());
+    }
+
+    #[test]
+    fn parts_are_decisions_and_cell_types() {
+        let space = Darts::new();
+        let parts = parts(&space.encoding(), space.decisions());
+        assert_eq!(parts.len(), 28 + 2);
+        assert_eq!(parts[1], (7..14).collect::<Vec<_>>());
+        assert_eq!(parts[29], (98..196).collect::<Vec<_>>());
     }
 
     #[test]

@@ -75,7 +75,7 @@ mod tests {
         let y: Array1<f64> =
             x.rows().into_iter().map(|r| 1.0 + 4.0 * f64::from(r[0] * r[1])).collect();
         let predict = |seed| {
-            let mut forest = (ENTRY.build)(&Setup { seed, ties: vec![] });
+            let mut forest = (ENTRY.build)(&Setup { seed, ..Setup::default() });
             forest.fit(x.view(), y.view()).unwrap();
             forest.predict(x.view()).unwrap()
         };

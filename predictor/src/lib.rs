@@ -26,10 +26,9 @@ mod predictor;
 mod predictor_file;
 mod regressor;
 mod ridge;
+mod subtotals;
 mod table_cost;
 mod train;
-#[cfg(test)]
-mod trial;
 
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;

@@ -43,9 +43,8 @@ impl Regressor for Linear {
         let grid: Vec<Prior> =
             PENALTIES.iter().map(|&penalty| Prior { penalty, tie: 0.0 }).collect();
         let folds = Folds::new(y.len(), FOLDS, self.seed);
-        let (model, _) =
-            fit(x, y, Scale::Plain, &Layout { ties: &[], grid: &grid, folds: &folds })?;
-        self.model = Some(model);
+        let start = fit(x, y, Scale::Plain, &Layout { ties: &[], grid: &grid, folds: &folds })?;
+        self.model = Some(start.model);
         Ok(())
     }
 
@@ -65,18 +64,27 @@ pub(crate) struct Layout<'a> {
     pub(crate) folds: &'a Folds,
 }
 
-/// A linear model of checked rows on this scale, and the standardised predictions of held-out rows.
+/// A linear model and what is known of rows held out, all on the model's standardised scale.
+pub(crate) struct Start {
+    pub(crate) model: Model,
+    /// Per row the prediction of a fit without its fold.
+    pub(crate) held_out: Array1<f64>,
+    /// Per fold the weights of the fit without it.
+    pub(crate) fold_weights: Vec<Array1<f64>>,
+}
+
+/// A linear model of checked rows on this scale.
 pub(crate) fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
     scale: Scale,
     layout: &Layout<'_>,
-) -> Result<(Model, Array1<f64>), PredictError> {
+) -> Result<Start, PredictError> {
     let standard = Standard::of(scale, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let loss = |held_out: &Array1<f64>| mean(&relative_errors(y, held_out, &standard, floor));
     let z = standard.apply(y);
-    let Ridge { weights, intercept, held_out } =
+    let Ridge { weights, intercept, held_out, fold_weights } =
         ridge::fit(x, z.view(), layout.ties, layout.grid, layout.folds, &loss)?;
     let weights: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
     let model = Model {
@@ -87,7 +95,7 @@ pub(crate) fn fit(
         floor,
         validation_error: 100.0 * loss(&held_out),
     };
-    Ok((model, held_out))
+    Ok(Start { model, held_out, fold_weights })
 }
 
 /// `|predicted - y| / y` of standardised predictions, at most 1: a few networks that the runtime reduces to nothing have errors

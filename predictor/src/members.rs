@@ -9,6 +9,7 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::folds::Folds;
+use crate::subtotals::Subtotals;
 
 /// Looks at the held-out rows in the course of one training.
 const CHECKS: usize = 40;
@@ -97,19 +98,30 @@ impl Members {
     }
 }
 
-/// Trains on codes `[n, n_features]` and targets `[n]` of about unit spread. Gives the members at their best moment and per
+/// What members learn from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// Codes `[n, n_features]`.
+    pub(crate) x: &'a Tensor,
+    /// Targets `[n]` of about unit spread.
+    pub(crate) target: &'a Tensor,
+    /// Member i does not see part i.
+    pub(crate) folds: &'a Folds,
+}
+
+/// Trains members that read the code and its subtotals. Gives them at their best moment, as functions of the code alone, and per
 /// row the output of the member that has not seen it, where there is one.
 pub(crate) fn train(
-    x: &Tensor,
-    target: &Tensor,
-    folds: &Folds,
+    rows: &Rows<'_>,
+    subtotals: &Subtotals,
     recipe: &Recipe,
 ) -> (Members, Vec<Option<f64>>) {
+    let Rows { x, target, folds } = *rows;
     let _threads = (x.size()[0] < MANY_ROWS).then(OneThread::start);
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
     let store = nn::VarStore::new(Device::Cpu);
-    let members = first_weights(x, recipe, &store, &mut rng);
-    let mut watch = Watch::new(x, target, folds, &members, recipe.n_members);
+    let reader = Reader::new(x, subtotals, recipe, &store, &mut rng);
+    let mut watch = Watch::new(rows, &reader.members(), recipe.n_members);
     let mut batches: Vec<Batches> =
         (0..recipe.n_members).map(|k| Batches::new(folds.kept(k), recipe.batch)).collect();
     let decay = nn::AdamW { wd: recipe.weight_decay, ..nn::AdamW::default() };
@@ -124,39 +136,73 @@ pub(crate) fn train(
         let code = x.index_select(0, &rows).view([size[0], size[1], x.size()[1]]);
         let wanted = target.index_select(0, &rows).view(size);
         // Huber: a few disturbed measurements must not bend the fit.
-        let loss = members.run(&code).huber_loss(&wanted, Reduction::Mean, 1.0) * size[0] as f64;
+        let loss =
+            reader.members().run(&code).huber_loss(&wanted, Reduction::Mean, 1.0) * size[0] as f64;
         optimizer.backward_step(&loss);
-        if (step + 1) % every == 0 && !watch.look(&members) {
+        if (step + 1) % every == 0 && !tch::no_grad(|| watch.look(&reader.members())) {
             break;
         }
     }
     watch.finish()
 }
 
-/// Uniform first weights that keep the spread of the activations. The last layer starts at zero: the correction starts as none.
-fn first_weights(
-    x: &Tensor,
-    recipe: &Recipe,
-    store: &nn::VarStore,
-    rng: &mut ChaCha8Rng,
-) -> Members {
-    let mut n_in = x.size()[1] as usize;
-    // One-hot codes are sparse: what counts is how many entries are not zero.
-    let mut fan_in = (x.square().sum(Kind::Double).double_value(&[]) / x.size()[0] as f64).max(1.0);
-    let k = recipe.n_members;
-    let mut layers = Vec::new();
-    for (i, n_out) in recipe.widths.iter().copied().chain([1]).enumerate() {
-        let is_last = i == recipe.widths.len();
-        let bound = if is_last { 0.0 } else { (3.0 / fan_in).sqrt() as f32 };
-        let draw: Vec<f32> =
-            (0..k * n_in * n_out).map(|_| bound * rng.gen_range(-1.0f32..1.0)).collect();
-        let first = Tensor::from_slice(&draw).view([k as i64, n_in as i64, n_out as i64]);
-        let zeros = Tensor::zeros([k as i64, 1, n_out as i64], (Kind::Float, Device::Cpu));
-        let path = store.root() / i as i64;
-        layers.push((path.var_copy("weights", &first), path.var_copy("biases", &zeros)));
-        (n_in, fan_in) = (n_out, n_out as f64);
+/// Members in training: their first layer also reads subtotals of the code, which are linear in it and so fold into its weights.
+struct Reader<'a> {
+    subtotals: &'a Subtotals,
+    /// First weights on the subtotals, `[k, n_subtotals, n_out]`.
+    on_subtotals: Tensor,
+    layers: Vec<(Tensor, Tensor)>,
+}
+
+impl<'a> Reader<'a> {
+    /// Uniform first weights that keep the spread of the activations. The last layer starts at zero: the correction starts as
+    /// none.
+    fn new(
+        x: &Tensor,
+        subtotals: &'a Subtotals,
+        recipe: &Recipe,
+        store: &nn::VarStore,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let k = recipe.n_members as i64;
+        let mut uniform = |path: nn::Path<'_>, n_in: i64, n_out: i64, bound: f64| {
+            let bound = bound as f32;
+            let draw = (0..k * n_in * n_out).map(|_| bound * rng.gen_range(-1.0f32..1.0));
+            let draw: Vec<f32> = draw.collect();
+            path.var_copy("weights", &Tensor::from_slice(&draw).view([k, n_in, n_out]))
+        };
+        // One-hot codes are sparse: what counts is how many entries are not zero. Subtotals have unit spread.
+        let ones = x.square().sum(Kind::Double).double_value(&[]) / x.size()[0] as f64;
+        let mut fan_in = ones.max(1.0) + subtotals.len() as f64;
+        let mut n_in = x.size()[1];
+        let bound = |fan_in: f64| (3.0 / fan_in).sqrt();
+        let width = recipe.widths.first().map_or(1, |&w| w as i64);
+        let root = store.root();
+        let on_subtotals =
+            uniform(&root / "subtotals", subtotals.len() as i64, width, bound(fan_in));
+        let mut layers = Vec::new();
+        for (i, n_out) in recipe.widths.iter().map(|&w| w as i64).chain([1]).enumerate() {
+            let path = &root / i as i64;
+            let zeros = Tensor::zeros([k, 1, n_out], (Kind::Float, Device::Cpu));
+            let biases = path.var_copy("biases", &zeros);
+            let spread = if i == recipe.widths.len() { 0.0 } else { bound(fan_in) };
+            layers.push((uniform(path, n_in, n_out, spread), biases));
+            (n_in, fan_in) = (n_out, n_out as f64);
+        }
+        Self { subtotals, on_subtotals, layers }
     }
-    Members { layers }
+
+    /// The members as functions of the code alone.
+    fn members(&self) -> Members {
+        let mut layers: Vec<_> =
+            self.layers.iter().map(|(w, b)| (w.shallow_clone(), b.shallow_clone())).collect();
+        if !self.subtotals.is_empty() {
+            let (weights, biases) = &mut layers[0];
+            *weights = &*weights + self.subtotals.weights.matmul(&self.on_subtotals);
+            *biases = &*biases - self.subtotals.means.matmul(&self.on_subtotals);
+        }
+        Members { layers }
+    }
 }
 
 /// Keeps libtorch to one thread while it lives.
@@ -216,7 +262,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(x: &Tensor, target: &Tensor, folds: &Folds, members: &Members, n: usize) -> Self {
+    fn new(rows: &Rows<'_>, members: &Members, n: usize) -> Self {
+        let Rows { x, target, folds } = *rows;
         let held_out = |k| {
             let rows = folds.held_out(k).to_vec();
             let index = Tensor::from_slice(&rows.iter().map(|&r| r as i64).collect::<Vec<_>>());
@@ -270,6 +317,12 @@ mod tests {
         Recipe { n_members: 2, widths, batch: 16, steps, lr: 3e-3, weight_decay: 1e-4, seed: 3 }
     }
 
+    fn learn(x: &Tensor, target: &Tensor, recipe: &Recipe) -> (Members, Vec<Option<f64>>) {
+        let folds = Folds::new(200, 4, 0);
+        let subtotals = Subtotals::new(x, &[], &[]);
+        train(&Rows { x, target, folds: &folds }, &subtotals, recipe)
+    }
+
     /// Exclusive or of two bits, with six idle ones.
     fn problem() -> (Tensor, Tensor) {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -281,7 +334,7 @@ mod tests {
     #[test]
     fn members_learn_what_no_linear_part_can() {
         let (x, target) = problem();
-        let (members, held_out) = train(&x, &target, &Folds::new(200, 4, 0), &recipe(600));
+        let (members, held_out) = learn(&x, &target, &recipe(600));
         let right = crate::model::to_vec(&target);
         let seen: Vec<_> =
             held_out.iter().zip(&right).filter_map(|(h, t)| h.map(|h| (h, t))).collect();
@@ -298,7 +351,7 @@ mod tests {
     #[test]
     fn untrained_members_correct_nothing() {
         let (x, target) = problem();
-        let (members, held_out) = train(&x, &target, &Folds::new(200, 4, 0), &recipe(0));
+        let (members, held_out) = learn(&x, &target, &recipe(0));
         assert!(crate::model::to_vec(&members.forward(&x)).iter().all(|&v| v == 0.0));
         assert!(held_out.iter().flatten().all(|&v| v == 0.0));
     }
@@ -308,7 +361,7 @@ mod tests {
         let (x, target) = problem();
         let outputs = |seed| {
             let recipe = Recipe { seed, ..recipe(60) };
-            train(&x, &target, &Folds::new(200, 4, 0), &recipe).1
+            learn(&x, &target, &recipe).1
         };
         assert_eq!(outputs(1), outputs(1));
         assert_ne!(outputs(1), outputs(2));

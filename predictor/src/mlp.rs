@@ -8,12 +8,13 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
 
 use crate::folds::{Folds, select, subset};
-use crate::linear::{FOLDS, Layout, relative_errors};
-use crate::members::{self, Recipe};
+use crate::linear::{FOLDS, Layout, Start, relative_errors};
+use crate::members::{self, Recipe, Rows};
 use crate::metrics::mean;
 use crate::model::{Model, Scale, to_tensor};
 use crate::regressor::{check_rows, predict_with};
 use crate::ridge::Prior;
+use crate::subtotals::Subtotals;
 use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup, linear};
 
 const NAME: &str = "mlp";
@@ -70,15 +71,12 @@ impl Regressor for Mlp {
     }
 }
 
-/// A linear model, and its standardised predictions of the rows held out.
-type Start = (Model, Array1<f64>);
-
 impl Mlp {
     /// The model on the scale that suits the rows better. Where the linear parts already differ much, only the better one gets
     /// networks.
     fn better_scale(&self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<Model, PredictError> {
         let [plain, log] = [self.linear(x, y, Scale::Plain)?, self.linear(x, y, Scale::Log)?];
-        let ratio = plain.0.validation_error / log.0.validation_error;
+        let ratio = plain.model.validation_error / log.model.validation_error;
         if ratio < 1.0 / CLEAR {
             return Ok(self.correct(x, y, plain));
         }
@@ -106,12 +104,8 @@ impl Mlp {
     }
 
     /// The linear model with networks added, where they help.
-    fn correct(
-        &self,
-        x: ArrayView2<f32>,
-        y: ArrayView1<f64>,
-        (mut model, held_out): Start,
-    ) -> Model {
+    fn correct(&self, x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start) -> Model {
+        let Start { mut model, held_out, fold_weights } = start;
         // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
         let residual = model.standard.apply(y) - &held_out;
         let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
@@ -120,12 +114,15 @@ impl Mlp {
         }
         let target: Vec<f32> = residual.iter().map(|r| (r / spread) as f32).collect();
         let (x, target) = (to_tensor(x), Tensor::from_slice(&target));
+        let folds = self.folds(y.len());
         let recipe = recipe(y.len(), self.setup.seed);
-        let (members, outputs) = members::train(&x, &target, &self.folds(y.len()), &recipe);
+        let subtotals = Subtotals::new(&x, &self.setup.parts, &fold_weights[..recipe.n_members]);
+        let rows = Rows { x: &x, target: &target, folds: &folds };
+        let (members, outputs) = members::train(&rows, &subtotals, &recipe);
         let outputs: Vec<_> = outputs.into_iter().map(|o| o.map(|o| o * spread)).collect();
-        if let Some((share, mape)) = share(y, &held_out, &outputs, &model) {
+        if let Some((share, error)) = share(y, &held_out, &outputs, &model) {
             model.members = Some(members.scaled(share * spread));
-            model.validation_error = mape;
+            model.validation_error = error;
         }
         model
     }

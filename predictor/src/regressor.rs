@@ -47,6 +47,8 @@ pub struct Setup {
     pub seed: u64,
     /// Columns that stand for one operation at different places, so that they may share what is learnt. May be empty.
     pub ties: Vec<Vec<usize>>,
+    /// Columns whose costs make a subtotal of their own: those of one decision, those of one cell type. May be empty.
+    pub parts: Vec<Vec<usize>>,
 }
 
 /// A row of [`REGRESSORS`].

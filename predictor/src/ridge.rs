@@ -31,6 +31,8 @@ pub(crate) struct Ridge {
     pub(crate) intercept: f64,
     /// Per training row the prediction of a fit without the row's fold.
     pub(crate) held_out: Array1<f64>,
+    /// Per fold the weights of the fit without it.
+    pub(crate) fold_weights: Vec<Array1<f64>>,
 }
 
 /// Sums over rows from which a ridge is solved.
@@ -107,40 +109,38 @@ pub(crate) fn fit(
     let whole = parts[1..].iter().fold(parts[0].clone(), |sum, part| sum.combine(part, 1.0));
     let covariances: Vec<Array2<f64>> =
         grid.iter().map(|prior| covariance(x.ncols(), ties, prior.tie)).collect();
-    let held_out = held_out(x, folds, |fold| {
+    let solve = |fold| {
         let kept = whole.combine(&parts[fold], -1.0);
         let solve = |(prior, s): (&Prior, _)| kept.solve(s, prior.penalty);
-        grid.iter().zip(&covariances).map(solve).collect()
-    })?;
+        grid.iter().zip(&covariances).map(solve).collect::<Result<Vec<_>, _>>()
+    };
+    let solutions = (0..folds.len()).map(solve).collect::<Result<Vec<_>, _>>()?;
+    let held_out = held_out(x, folds, &solutions);
     let losses: Vec<f64> = held_out.columns().into_iter().map(|c| loss(&c.to_owned())).collect();
     let best = earliest_near_least(&losses, 0.01);
     let Solution { weights, intercept } = whole.solve(&covariances[best], grid[best].penalty)?;
-    Ok(Ridge { weights, intercept, held_out: held_out.column(best).to_owned() })
+    Ok(Ridge {
+        weights,
+        intercept,
+        held_out: held_out.column(best).to_owned(),
+        fold_weights: solutions.into_iter().map(|mut s| s.swap_remove(best).weights).collect(),
+    })
 }
 
 /// Per row and prior the prediction of the fit without the row's fold, `[n_rows, n_priors]`.
-fn held_out(
-    x: ArrayView2<f32>,
-    folds: &Folds,
-    solve: impl Fn(usize) -> Result<Vec<Solution>, PredictError>,
-) -> Result<Array2<f64>, PredictError> {
-    let mut predictions = Vec::new();
-    for fold in 0..folds.len() {
-        let solutions = solve(fold)?;
+fn held_out(x: ArrayView2<f32>, folds: &Folds, solutions: &[Vec<Solution>]) -> Array2<f64> {
+    let mut all = Array2::zeros((x.nrows(), solutions[0].len()));
+    for (fold, solutions) in solutions.iter().enumerate() {
         let codes = rows(x, folds.held_out(fold));
         let views: Vec<_> = solutions.iter().map(|s| s.weights.view()).collect();
         let weights = ndarray::stack(Axis(1), &views).expect("solutions have one length");
         let intercepts: Array1<f64> = solutions.iter().map(|s| s.intercept).collect();
-        predictions.push(codes.dot(&weights) + &intercepts);
-    }
-    let n_priors = predictions[0].ncols();
-    let mut all = Array2::zeros((x.nrows(), n_priors));
-    for (fold, part) in predictions.iter().enumerate() {
-        for (&row, values) in folds.held_out(fold).iter().zip(part.rows()) {
+        let predictions = codes.dot(&weights) + &intercepts;
+        for (&row, values) in folds.held_out(fold).iter().zip(predictions.rows()) {
             all.row_mut(row).assign(&values);
         }
     }
-    Ok(all)
+    all
 }
 
 /// `I + tie * (1 where two columns are tied)`.
@@ -198,6 +198,7 @@ mod tests {
             let (xk, yk) = crate::folds::select(x.view(), y.view(), &kept);
             let part = fit(xk.view(), yk.view(), &[], &PLAIN, &Folds::new(4, 2, 0), &squared(&yk))
                 .unwrap();
+            assert!((whole.fold_weights[fold][0] - part.weights[0]).abs() < 1e-10);
             for &row in folds.held_out(fold) {
                 let expected = f64::from(x[[row, 0]]) * part.weights[0] + part.intercept;
                 assert!((whole.held_out[row] - expected).abs() < 1e-10);

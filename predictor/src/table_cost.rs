@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn missing_entries_and_wrong_widths_are_errors() {
         let space = NasBench201::new();
-        let skeleton = find_skeleton(&space, "quick").unwrap();
+        let skeleton = find_skeleton(&space, "cifar").unwrap();
         let only_stem = |op: &OpSpec| (op.c_in == 3).then_some(1.0);
         let error = TableCost::look_up(&space, &skeleton, "latency_ms", 0.0, &only_stem);
-        assert!(error.unwrap_err().to_string().contains("no entry for skip_connect-c8-c8-s1-8"));
+        assert!(error.unwrap_err().to_string().contains("no entry for skip_connect-c16-c16-s1-32"));
         let error = TableCost::new(&space, "latency_ms", 0.0, vec![1.0; 29]).unwrap_err();
         assert!(error.to_string().contains("expected 30 table values, found 29"));
         let error = table(&space).relaxed(&Tensor::from_slice(&[1.0f32; 31])).unwrap_err();

@@ -160,8 +160,12 @@ pub fn train(
     let wanted = wanted(&options.choice)?;
     let entries: Vec<_> =
         REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();
-    let ties = encoding::ties(&space.encoding(), &space.counts_encoding());
-    let setup = Setup { seed: options.seed, ties };
+    let full = space.encoding();
+    let setup = Setup {
+        seed: options.seed,
+        ties: encoding::ties(&full, &space.counts_encoding()),
+        parts: encoding::parts(&full, space.decisions()),
+    };
     let mut fitted = Vec::new();
     let mut regressors = Vec::new();
     for entry in entries {

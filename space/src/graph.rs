@@ -177,6 +177,16 @@ impl Graph {
         builder.finish()
     }
 
+    /// Whether the output depends on the image: not so where `none` cuts every path.
+    pub fn is_connected(&self) -> bool {
+        let mut depends = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let is_input = node.step == Step::Input;
+            depends.push(is_input || node.step.inputs().iter().any(|&v| depends[v]));
+        }
+        self.nodes.iter().zip(depends).all(|(n, d)| d || !matches!(n.step, Step::Head { .. }))
+    }
+
     /// The searched sites: node, cell and site.
     pub fn sites(&self) -> impl Iterator<Item = (ValueId, u16, &Site)> {
         self.nodes.iter().enumerate().filter_map(|(id, node)| match &node.step {

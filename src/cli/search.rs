@@ -333,7 +333,7 @@ fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
 
 /// An architecture without any operation that has weights cannot learn; a lambda too large ends there.
 fn warn_of_collapse(space: &dyn SearchSpace, architecture: &Architecture, screen: Screen) {
-    let graph = space.graph(&space.skeletons()[0].skeleton).derive(architecture);
+    let graph = space.graph(&space.skeletons()[0].skeleton).derive(architecture).pruned(false);
     let learns = graph.nodes.iter().any(|node| match &node.step {
         lat_space::Step::Fixed { op, place: lat_space::Place::Derived, .. } => {
             !op.op.is_parameter_free() && op.op != lat_space::Op::FactorizedReduce

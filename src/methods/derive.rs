@@ -1,15 +1,22 @@
-use lat_space::{Architecture, Decision, SearchSpace};
+use lat_space::{Architecture, SearchSpace};
 
 use crate::relaxed::Relaxed;
 
+/// Undecided decisions up to which all ways to reconnect a network are compared.
+const MOST_COMPARED: usize = 12;
+
 /// DARTS' rule: of each group keep the strongest decisions, on each the most probable choice other than `none`; a decision
 /// outside groups takes its most probable choice. Ties go to the earlier one.
+///
+/// Where `none` then cuts every path from image to output (NAS-Bench-201 allows it, and a large lambda leads there), the most
+/// probable reconnected architecture is taken instead: a network that ignores its input is no answer.
 pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
     let decisions = space.decisions();
-    let mut choices: Vec<usize> = decisions
-        .iter()
-        .zip(&relaxed.probs)
-        .map(|(decision, probs)| best(&values(probs), None.or_else(|| grouped(space, decision))))
+    let grouped: Vec<usize> = space.groups().iter().flat_map(|g| g.decisions.clone()).collect();
+    let probs: Vec<Vec<f64>> = relaxed.probs.iter().map(values).collect();
+    let without_none = |d: usize| best(&probs[d], decisions[d].none());
+    let mut choices: Vec<usize> = (0..decisions.len())
+        .map(|d| if grouped.contains(&d) { without_none(d) } else { best(&probs[d], None) })
         .collect();
     for group in space.groups() {
         let strength = |d: &usize| relaxed.strengths[*d].double_value(&[]);
@@ -20,16 +27,41 @@ pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
             choices[dropped] = decisions[dropped].none().expect("groups compete by `none`");
         }
     }
-    Architecture::new(space.id(), choices)
+    let architecture = Architecture::new(space.id(), choices.iter().copied());
+    if is_connected(space, &architecture) {
+        return architecture;
+    }
+    let cut: Vec<(usize, usize, f64)> = (0..decisions.len())
+        .filter(|d| !grouped.contains(d) && Some(choices[*d]) == decisions[*d].none())
+        .map(|d| (d, without_none(d), (probs[d][choices[d]] / probs[d][without_none(d)]).ln()))
+        .collect();
+    reconnected(space, &choices, cut).unwrap_or(architecture)
 }
 
-/// The `none` that a member of a group never takes by itself.
-fn grouped(space: &dyn SearchSpace, decision: &Decision) -> Option<usize> {
-    let in_group = space
-        .groups()
-        .iter()
-        .any(|g| g.decisions.iter().any(|&d| &space.decisions()[d] == decision));
-    if in_group { decision.none() } else { None }
+/// The connected architecture that gives up the least log probability by replacing some `none`; `cut` holds per `none` the
+/// decision, the replacement and the loss.
+fn reconnected(
+    space: &dyn SearchSpace,
+    choices: &[usize],
+    mut cut: Vec<(usize, usize, f64)>,
+) -> Option<Architecture> {
+    cut.sort_by(|a, b| a.2.total_cmp(&b.2));
+    cut.truncate(MOST_COMPARED);
+    let picked = |bits: u32| (0..cut.len()).filter(move |i| bits >> i & 1 == 1);
+    let mut subsets: Vec<(f64, u32)> =
+        (1u32..1 << cut.len()).map(|bits| (picked(bits).map(|i| cut[i].2).sum(), bits)).collect();
+    subsets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    subsets.into_iter().find_map(|(_, bits)| {
+        let mut choices = choices.to_vec();
+        picked(bits).for_each(|i| choices[cut[i].0] = cut[i].1);
+        let architecture = Architecture::new(space.id(), choices);
+        is_connected(space, &architecture).then_some(architecture)
+    })
+}
+
+fn is_connected(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
+    // Connections are the cells'; any skeleton shows them.
+    space.graph(&space.skeletons()[0].skeleton).derive(architecture).is_connected()
 }
 
 fn best(probs: &[f64], without: Option<usize>) -> usize {
@@ -39,4 +71,22 @@ fn best(probs: &[f64], without: Option<usize>) -> usize {
 
 fn values(probs: &tch::Tensor) -> Vec<f64> {
     (0..probs.size()[0]).map(|c| probs.double_value(&[c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lat_space::NasBench201;
+    use tch::Tensor;
+
+    #[test]
+    fn a_network_that_ignores_its_input_is_reconnected_at_the_least_loss() {
+        let space = NasBench201::new();
+        let edge = |skip: f32| Tensor::from_slice(&[0.5f32, skip, 0.1, 0.1, 0.3 - skip]);
+        let probs = vec![edge(0.2), edge(0.2), edge(0.2), edge(0.29), edge(0.2), edge(0.2)];
+        let strengths = (0..6).map(|_| Tensor::from(1.0f32)).collect();
+        let derived = derive(&space, &Relaxed { probs, strengths });
+        let expected = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|";
+        assert_eq!(space.format(&derived), expected);
+    }
 }

@@ -3,7 +3,7 @@ use ndarray::Array2;
 use super::*;
 
 fn fitted(x: &Array2<f32>, y: &Array1<f64>, seed: u64) -> Mlp {
-    let mut mlp = Mlp { setup: Setup { seed, ties: vec![] }, model: None };
+    let mut mlp = Mlp { setup: Setup { seed, ..Setup::default() }, model: None };
     mlp.fit(x.view(), y.view()).unwrap();
     mlp
 }
