@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn cutout_blanks_at_most_its_square() {
-        let blanked = 192.0
+        let blanked: Tensor = 192.0
             - cut_out(&ones(), 4, &mut epoch_rng(0, 0)).sum_dim_intlist(
                 [1i64, 2, 3].as_slice(),
                 false,
