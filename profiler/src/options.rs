@@ -15,7 +15,7 @@ pub struct ProfileOptions {
     pub skeleton: Skeleton,
     /// Where to run.
     pub device: DeviceSpec,
-    /// Cap on the timed runs of one architecture in milliseconds: 80, on a CPU 150. Ten runs are made whatever they take, or six where ten take
+    /// Cap on the timed runs of one architecture in milliseconds: 80, on a CPU 100. Ten runs are made whatever they take, or six where ten take
     /// more than a second (see [`crate::MedianInterval`]).
     pub max_ms: f64,
     /// Warm-up before the timed runs in milliseconds: 10, and at least two runs.
@@ -42,7 +42,7 @@ impl ProfileOptions {
             skeleton,
             device,
             // A shared CPU needs more runs for the same certainty.
-            max_ms: if device == DeviceSpec::Cpu { 150.0 } else { 80.0 },
+            max_ms: if device == DeviceSpec::Cpu { 100.0 } else { 80.0 },
             warmup_ms: 10.0,
             anchors_every: 100,
             repeat_fraction: 0.02,
