@@ -20,7 +20,9 @@ impl Folds {
             let part = i % parts.len();
             parts[part].push(row);
         }
-        parts.iter_mut().for_each(|part| part.sort_unstable());
+        for part in &mut parts {
+            part.sort_unstable();
+        }
         Self { parts }
     }
 

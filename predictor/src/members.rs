@@ -326,7 +326,8 @@ mod tests {
     /// Exclusive or of two bits, with six idle ones.
     fn problem() -> (Tensor, Tensor) {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
-        let bits: Vec<f32> = (0..200 * 8).map(|_| f32::from(rng.r#gen::<bool>() as u8)).collect();
+        let bits: Vec<f32> =
+            (0..200 * 8).map(|_| f32::from(u8::from(rng.r#gen::<bool>()))).collect();
         let xor: Vec<f32> = bits.chunks(8).map(|b| if b[0] == b[1] { -1.0 } else { 1.0 }).collect();
         (Tensor::from_slice(&bits).view([200, 8]), Tensor::from_slice(&xor))
     }

@@ -119,7 +119,9 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut start = 0;
     for tied in order.chunk_by(|&a, &b| values[a].total_cmp(&values[b]) == Ordering::Equal) {
         let shared = start as f64 + (tied.len() + 1) as f64 / 2.0;
-        tied.iter().for_each(|&row| ranks[row] = shared);
+        for &row in tied {
+            ranks[row] = shared;
+        }
         start += tied.len();
     }
     ranks

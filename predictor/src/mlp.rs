@@ -146,7 +146,7 @@ fn recipe(n_rows: usize, seed: u64) -> Recipe {
         n_members: if n_rows < 5000 { 5 } else { 3 },
         widths,
         batch: (n_rows / 8).clamp(8, 256),
-        steps: (n_rows / 10).clamp(800, 6000),
+        steps: (n_rows / 10).clamp(800, 3000),
         // Larger steps where they are few.
         lr: if n_rows < 5000 { 3e-3 } else { 1e-3 },
         weight_decay: 1e-2,

@@ -16,7 +16,7 @@ pub enum Penalty {
         /// Weight of the cost, at least 0.
         lambda: f64,
     },
-    /// `task * (cost / target)^beta`: the product of FBNet (arXiv 1812.03443) and, as a reward, of MnasNet (arXiv 1807.11626).
+    /// `task * (cost / target)^beta`: the product of `FBNet` (arXiv 1812.03443) and, as a reward, of MnasNet (arXiv 1807.11626).
     Power {
         /// Cost at which the factor is one, in the cost's unit, above 0.
         target: f64,

@@ -57,7 +57,12 @@ impl Predictor {
             path: path.to_owned(),
             source,
         })?;
-        let text = metadata(&bytes).map_err(|reason| file(path, reason))?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads a file's content; the path is for messages.
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, PredictError> {
+        let text = metadata(bytes).map_err(|reason| file(path, reason))?;
         let json: serde_json::Value = serde_json::from_str(&text)
             .map_err(|e| file(path, format!("its metadata is no JSON ({e})")))?;
         match json.get("format") {
@@ -70,10 +75,10 @@ impl Predictor {
         }
         let header: Header = serde_json::from_value(json)
             .map_err(|e| file(path, format!("its metadata are incomplete ({e})")))?;
-        Self::from_parts(header, &bytes).map_err(|reason| file(path, reason))
+        Self::from_parts(header, bytes).map_err(|reason| file(path, reason))
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let Model { weights, intercept, members, standard, floor, validation_error } = &self.model;
         let layers = members.as_ref().map_or(&[][..], |m| &m.layers);
         let header = Header {

@@ -148,7 +148,9 @@ fn covariance(n_columns: usize, ties: &[Vec<usize>], tie: f64) -> Array2<f64> {
     let mut covariance = Array2::eye(n_columns);
     for group in ties {
         for &i in group {
-            group.iter().for_each(|&j| covariance[[i, j]] += tie);
+            for &j in group {
+                covariance[[i, j]] += tie;
+            }
         }
     }
     covariance

@@ -21,7 +21,9 @@ impl Subtotals {
         let mut values = vec![0.0f32; k * n_features as usize * q];
         for (model, map) in models.iter().zip(values.chunks_mut((n_features as usize * q).max(1))) {
             for (subtotal, part) in parts.iter().enumerate() {
-                part.iter().for_each(|&column| map[column * q + subtotal] = model[column] as f32);
+                for &column in part {
+                    map[column * q + subtotal] = model[column] as f32;
+                }
             }
         }
         let raw = Tensor::from_slice(&values).view([k as i64, n_features, q as i64]);

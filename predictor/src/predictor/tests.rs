@@ -1,11 +1,20 @@
+use std::path::Path;
+use std::sync::OnceLock;
+
 use lat_space::{Darts, NasBench201, Skeleton, Stem};
 use ndarray::Array2;
 
 use super::*;
 use crate::train::{Choice, Samples, TrainOptions, train};
 
-/// A predictor of a made-up latency in which two decisions interact, with networks in it.
+/// A predictor of a made-up latency in which two decisions interact, with networks in it. Trained once for all tests.
 pub(crate) fn trained(space: &NasBench201) -> Predictor {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    let bytes = BYTES.get_or_init(|| train_anew(space).to_bytes().unwrap());
+    Predictor::from_bytes(bytes, Path::new("memory")).unwrap()
+}
+
+fn train_anew(space: &NasBench201) -> Predictor {
     let cost = |g: &[f32]| {
         let sum: f64 = g.iter().enumerate().map(|(i, g)| f64::from(*g) * (i % 7) as f64).sum();
         5.0 + sum + 20.0 * f64::from(g[3] * g[8] + g[13] * g[18])
@@ -36,6 +45,17 @@ fn header() -> lat_data::RunHeader {
         reference_ms: None,
         versions: vec![],
     }
+}
+
+#[test]
+fn what_is_read_predicts_what_was_trained() {
+    let space = NasBench201::new();
+    let (anew, read) = (train_anew(&space), trained(&space));
+    let gates: Vec<f32> =
+        lat_space::architecture_at(&space, 5, 9).unwrap().gates(space.decisions());
+    let code = Array2::from_shape_vec((1, 24), space.encoding().encode(&gates)).unwrap();
+    let cost = |p: &Predictor| p.predict_codes(code.view()).unwrap()[0];
+    assert!((cost(&anew) / cost(&read) - 1.0).abs() < 1e-5);
 }
 
 #[test]
