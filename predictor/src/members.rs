@@ -16,9 +16,6 @@ const CHECKS: usize = 40;
 /// Looks without a better one after which training ends.
 const PATIENCE: usize = 12;
 
-/// Rows from which more than one thread pays: steps on fewer take less time than threads to meet.
-const MANY_ROWS: i64 = 5000;
-
 /// Networks of one shape; the output is their mean.
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -117,7 +114,7 @@ pub(crate) fn train(
     recipe: &Recipe,
 ) -> (Members, Vec<Option<f64>>) {
     let Rows { x, target, folds } = *rows;
-    let _threads = (x.size()[0] < MANY_ROWS).then(OneThread::start);
+    let _threads = OneThread::start();
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
     let store = nn::VarStore::new(Device::Cpu);
     let reader = Reader::new(x, subtotals, recipe, &store, &mut rng);
@@ -205,7 +202,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Keeps libtorch to one thread while it lives.
+/// Keeps libtorch to one thread while it lives: a step on so little takes less time than threads need to meet, above all on a
+/// machine that does other work, and the result does not depend on their number.
 struct OneThread {
     before: i32,
 }

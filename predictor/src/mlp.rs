@@ -135,7 +135,7 @@ fn grid(has_ties: bool) -> Vec<Prior> {
     ties.iter().flat_map(|&tie| penalties.map(|penalty| Prior { penalty, tie })).collect()
 }
 
-/// Wider and longer with more rows: 300 take seconds, 80,000 a minute or two.
+/// Wider and longer with more rows: 300 take seconds, 80,000 about a minute.
 fn recipe(n_rows: usize, seed: u64) -> Recipe {
     let widths = match n_rows {
         0..500 => vec![64, 32],
