@@ -70,7 +70,7 @@ impl Config {
         };
         match preset {
             Preset::Paper => paper,
-            Preset::Quick => Self { alpha_lr: 1e-2, warmup: 0.2, lr: 0.05, ..paper },
+            Preset::Quick => Self { alpha_lr: 3e-2, warmup: 0.2, lr: 0.05, ..paper },
         }
     }
 }

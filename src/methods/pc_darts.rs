@@ -77,7 +77,7 @@ impl Config {
         match preset {
             Preset::Paper => paper,
             // Eight channels divided by four would leave two: too few for a reduction's two halves to differ.
-            Preset::Quick => Self { divisor: 2, alpha_lr: 2e-2, ..paper },
+            Preset::Quick => Self { divisor: 2, alpha_lr: 3e-2, ..paper },
         }
     }
 }

@@ -1,0 +1,146 @@
+//! `lat search`: finds an architecture that is accurate and cheap.
+
+mod plan;
+mod progress;
+mod result;
+
+use std::path::{Path, PathBuf};
+
+use lat::methods::{Preset, find_method};
+use lat::objective::{Estimator, Objective};
+use lat::search::{Search, SearchEvent};
+
+use super::datasets::DatasetArgs;
+use super::failure::bad;
+use super::output::{Screen, say, write_json};
+use super::skeleton::{SkeletonArgs, torch_device};
+use super::{STOP, runs};
+use plan::Plan;
+use result::SearchResult;
+
+/// Search for an architecture that is accurate and fast.
+///
+/// Minimises validation loss + lambda * predicted latency / reference, or approaches a target in milliseconds. Ctrl-C keeps
+/// whole epochs; the same command resumes.
+///
+/// Example: lat search --lambda 0.1
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Search space; see `lat list spaces`.
+    #[arg(long, default_value = "darts")]
+    pub(super) space: String,
+    /// Search method; see `lat list methods`.
+    #[arg(long, default_value = "pc-darts")]
+    pub(super) method: String,
+    /// Weight of the cost beside the validation loss; 0: accuracy alone [default: 0.1].
+    #[arg(long, conflicts_with = "target_ms", allow_negative_numbers = true)]
+    pub(super) lambda: Option<f64>,
+    /// Cost to come down to, in the target's unit, instead of a lambda.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    pub(super) target_ms: Option<f64>,
+    /// What to minimise: a predictor's column, or params or multiply_adds, which are counted.
+    #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
+    pub(super) target: String,
+    /// How the cost's gradient passes through the choice of an architecture.
+    #[arg(long, value_enum, default_value = "straight-through")]
+    pub(super) estimator: Estimator,
+    /// Predictor file [default: the newest of the space and target].
+    #[arg(long, value_name = "FILE")]
+    pub(super) predictor: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) images: DatasetArgs,
+    /// Size of the search [default: paper on a GPU, quick elsewhere].
+    #[arg(long, value_enum)]
+    pub(super) preset: Option<Preset>,
+    #[command(flatten)]
+    pub(super) skeleton: SkeletonArgs,
+    /// Passes over the training half [default: the method's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) epochs: Option<u32>,
+    /// Images per batch [default: the method's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) batch: Option<u32>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Search with so many seeds, from --seed on, and report each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) seeds: u32,
+    /// Where the supernet computes: cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    #[arg(long)]
+    pub(super) device: Option<String>,
+    /// Option of the method, as in --set alpha_lr=0.001; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Folder of the result [default: ./runs/search-...].
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Also write the result as JSON here.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    if args.seeds > 1 && args.json.is_some() {
+        return Err(bad(
+            "expected --json with one seed, found --seeds; each seed's folder has its search.json",
+        ));
+    }
+    let mut plan = Plan::new(args)?;
+    let mut rows = Vec::new();
+    for seed in args.seed..args.seed + u64::from(args.seeds) {
+        plan.settings.seed = seed;
+        let dir = match &args.out {
+            Some(dir) if args.seeds == 1 => dir.clone(),
+            Some(dir) => dir.join(format!("seed{seed}")),
+            None => plan.default_dir(),
+        };
+        runs::writable_dir(&dir)?;
+        let result = one_seed(&plan, &dir, screen)?;
+        write_json(&dir.join("search.json"), &result)?;
+        if let Some(path) = &args.json {
+            write_json(path, &result)?;
+        }
+        result.print(&dir)?;
+        rows.push(result);
+    }
+    if rows.len() > 1 { say(result::seeds_table(&rows)) } else { Ok(()) }
+}
+
+fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
+    let start = std::time::Instant::now();
+    let space = plan.space.as_ref();
+    let method = find_method(&plan.settings.method)?;
+    let goal = plan.goal();
+    let objective = match &plan.cost {
+        Some(cost) => Some(Objective::new(space, cost.model.as_ref(), goal, plan.args.estimator)?),
+        None => None,
+    };
+    let search = Search {
+        space,
+        method: (method.build)(plan.preset, &plan.options, space, plan.settings.seed)?,
+        objective,
+        settings: plan.settings.clone(),
+        device: torch_device(plan.device),
+        checkpoint: dir.join("checkpoint.safetensors"),
+    };
+    let bar = screen.bar("steps");
+    let unit = plan.cost.as_ref().map_or("", |c| c.model.unit()).to_owned();
+    let total_epochs = plan.settings.epochs;
+    let outcome = search.run(&plan.dataset, &STOP, &mut |event| match event {
+        SearchEvent::Resumed(epochs) => {
+            screen.note(Some(&bar), &format!("resuming after epoch {epochs} of {total_epochs}"));
+        }
+        SearchEvent::Step(step, steps, epoch) => {
+            bar.set_length(steps as u64 * u64::from(total_epochs));
+            bar.set_position((u64::from(epoch) - 1) * steps as u64 + step as u64);
+        }
+        SearchEvent::Epoch(report) => {
+            screen.note(Some(&bar), &progress::epoch_line(report, total_epochs, &unit));
+        }
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    progress::warn_of_collapse(space, &outcome.architecture, screen);
+    SearchResult::new(plan, outcome, start.elapsed().as_secs_f64())
+}

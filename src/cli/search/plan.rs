@@ -1,0 +1,168 @@
+//! What the flags of a search ask for, checked and loaded.
+
+use std::path::PathBuf;
+
+use lat::methods::{Options, Preset, find_method};
+use lat::objective::Goal;
+use lat::search::SearchSettings;
+use lat_data::Dataset;
+use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
+use lat_profiler::DeviceSpec;
+use lat_space::{SearchSpace, Skeleton, find_space};
+
+use super::Args;
+use crate::cli::failure::bad;
+use crate::cli::output::say;
+use crate::cli::runs;
+use crate::cli::skeleton::{device, is_small};
+
+/// Lambda where neither it nor a target is given.
+const DEFAULT_LAMBDA: f64 = 0.1;
+
+/// All that the seeds share.
+pub(super) struct Plan<'a> {
+    pub(super) args: &'a Args,
+    pub(super) space: Box<dyn SearchSpace>,
+    pub(super) dataset: Dataset,
+    pub(super) settings: SearchSettings,
+    pub(super) preset: Preset,
+    pub(super) options: Options,
+    pub(super) cost: Option<Cost>,
+    pub(super) device: DeviceSpec,
+}
+
+/// A cost model, and the predictor file behind it where there is one.
+pub(super) struct Cost {
+    pub(super) model: Box<dyn CostModel>,
+    pub(super) predictor: Option<Predictor>,
+}
+
+impl<'a> Plan<'a> {
+    /// Reads and loads what the flags name; nothing is written.
+    pub(super) fn new(args: &'a Args) -> anyhow::Result<Self> {
+        let space = find_space(&args.space)?;
+        let method = find_method(&args.method)?;
+        let device = device(args.device.as_deref())?;
+        let preset =
+            args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
+        let options = parse_options(&args.set)?;
+        // Options are checked before anything is loaded.
+        (method.build)(preset, &options, space.as_ref(), args.seed)?;
+        let goal = goal(args);
+        if let Goal::Lambda(x) | Goal::Target(x) = goal
+            && !(x.is_finite() && x >= 0.0)
+        {
+            let flag = if matches!(goal, Goal::Lambda(_)) { "--lambda" } else { "--target-ms" };
+            return Err(bad(format!("expected {flag} to be a number of at least 0, found {x}")));
+        }
+        let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
+        let name = if preset == Preset::Quick { "quick" } else { "search" };
+        let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
+        let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
+        say(format!("{}; {line}", cost_line))?;
+        let schedule = (method.schedule)(preset);
+        let unit = cost.as_ref().map_or("", |c| c.model.unit());
+        let settings = SearchSettings {
+            space: space.id().to_owned(),
+            method: method.name.to_owned(),
+            dataset: dataset_name,
+            skeleton,
+            epochs: args.epochs.unwrap_or(schedule.epochs),
+            batch: args.batch.unwrap_or(schedule.batch),
+            seed: args.seed,
+            goal: goal_text(goal, unit, args),
+            options: format!("{preset:?} {options}")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        Ok(Self { args, space, dataset, settings, preset, options, cost, device })
+    }
+
+    /// What the search is after.
+    pub(super) fn goal(&self) -> Goal {
+        goal(self.args)
+    }
+
+    /// The folder of the result where none is named.
+    pub(super) fn default_dir(&self) -> PathBuf {
+        let s = &self.settings;
+        let goal: String = s
+            .goal
+            .chars()
+            .take_while(|c| *c != '(')
+            .map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' })
+            .collect();
+        let skeleton = runs::short(&s.skeleton);
+        runs::named(&format!(
+            "search-{}-{}-{}-{}-{skeleton}-seed{}",
+            s.space,
+            s.method,
+            s.dataset,
+            goal.trim_matches('-'),
+            s.seed
+        ))
+    }
+}
+
+fn goal(args: &Args) -> Goal {
+    match args.target_ms {
+        Some(target) => Goal::Target(target),
+        None => Goal::Lambda(args.lambda.unwrap_or(DEFAULT_LAMBDA)),
+    }
+}
+
+fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
+    let estimator = clap::ValueEnum::to_possible_value(&args.estimator);
+    let estimator = estimator.map_or_else(String::new, |v| v.get_name().to_owned());
+    match goal {
+        Goal::Lambda(0.0) => "lambda 0".to_owned(),
+        Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),
+        Goal::Target(target) => format!("target {target} {unit} of {} ({estimator})", args.target),
+    }
+}
+
+/// `--set key=value`, each value as TOML reads it, else as text.
+fn parse_options(set: &[String]) -> anyhow::Result<Options> {
+    let mut options = Options::new();
+    for pair in set {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| bad(format!("expected --set key=value, found '{pair}'")))?;
+        let read: Result<Options, _> = format!("value = {value}").parse();
+        let value = match read {
+            Ok(mut table) => table.remove("value").expect("just written"),
+            Err(_) => toml::Value::String(value.to_owned()),
+        };
+        options.insert(key.trim().to_owned(), value);
+    }
+    Ok(options)
+}
+
+/// The cost model: counted, from the named predictor, or from the newest. A search without the cost can do without.
+fn cost(
+    args: &Args,
+    space: &dyn SearchSpace,
+    goal: Goal,
+    skeleton: &Skeleton,
+) -> anyhow::Result<(Option<Cost>, String)> {
+    if args.predictor.is_none() && ["params", "multiply_adds"].contains(&args.target.as_str()) {
+        let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
+        let line = format!("{} counted at {skeleton}", args.target);
+        return Ok((Some(Cost { model, predictor: None }), line));
+    }
+    let path = match &args.predictor {
+        Some(path) => path.clone(),
+        None => match runs::newest_predictor(space.id(), &args.target) {
+            Ok(path) => path,
+            Err(_) if goal == Goal::Lambda(0.0) => {
+                return Ok((None, "no predictor: searching for accuracy alone".to_owned()));
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let predictor = Predictor::load(&path)?;
+    let model = PredictorCost::new(&predictor, space, &args.target, tch::Device::Cpu)?;
+    let line = format!("predictor {}", path.display());
+    Ok((Some(Cost { model: Box::new(model), predictor: Some(predictor) }), line))
+}

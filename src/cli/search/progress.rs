@@ -1,0 +1,46 @@
+//! What a search says while it runs.
+
+use lat::search::EpochReport;
+use lat_space::{Architecture, Op, Place, SearchSpace, Step};
+
+use crate::cli::output::Screen;
+
+/// An epoch in one line.
+pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
+    let cost = match (r.relaxed_cost, r.derived_cost) {
+        (Some(relaxed), Some(derived)) => {
+            format!(", cost {relaxed:.4} relaxed / {derived:.4} {unit} derived")
+        }
+        _ => String::new(),
+    };
+    let skips =
+        r.skips.iter().map(|(cell, n)| format!("{n} {cell}")).collect::<Vec<_>>().join(" + ");
+    format!(
+        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, skips {skips}, alpha entropy {:.3}, {:.1} s",
+        r.epoch,
+        r.train_loss,
+        r.train_accuracy,
+        r.valid_loss,
+        r.valid_accuracy,
+        r.alpha_entropy,
+        r.seconds
+    )
+}
+
+/// An architecture without any operation that has weights cannot learn; a lambda too large ends there.
+pub(super) fn warn_of_collapse(
+    space: &dyn SearchSpace,
+    architecture: &Architecture,
+    screen: Screen,
+) {
+    let graph = space.graph(&space.skeletons()[0].skeleton).derive(architecture).pruned(false);
+    let learns = graph.nodes.iter().any(|node| match &node.step {
+        Step::Fixed { op, place: Place::Derived, .. } => {
+            !op.op.is_parameter_free() && op.op != Op::FactorizedReduce
+        }
+        _ => false,
+    });
+    if !learns {
+        screen.note(None, "warning: all operations collapsed to skips, pools and none; lower --lambda or raise --target-ms");
+    }
+}

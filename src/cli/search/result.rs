@@ -1,0 +1,152 @@
+//! What a search leaves: `search.json` and the lines for people.
+
+use std::path::Path;
+
+use lat::search::{EpochReport, SearchOutcome, SearchSettings};
+use lat_profiler::{ProfileOptions, available, measure_one};
+use lat_space::{Architecture, count};
+use serde::Serialize;
+
+use super::plan::Plan;
+use crate::cli::output::{say, table};
+
+/// `search.json`.
+#[derive(Serialize)]
+pub(super) struct SearchResult {
+    #[serde(flatten)]
+    settings: SearchSettings,
+    /// The derived architecture as text.
+    architecture: String,
+    column: Option<String>,
+    unit: Option<String>,
+    /// Expected cost of the relaxed architecture at the end.
+    relaxed: Option<f64>,
+    /// Predicted cost of the derived architecture.
+    predicted: Option<f64>,
+    /// Measured cost of the derived architecture.
+    measured: Option<f64>,
+    /// Where it was measured, or why not.
+    measurement: String,
+    /// Undisturbed time of the CPU's reference network that measured times go by, milliseconds.
+    reference_ms: Option<f64>,
+    /// Cost of the average architecture (`T_ref`).
+    reference: Option<f64>,
+    params: u64,
+    multiply_adds: u64,
+    seconds: f64,
+    epochs: Vec<EpochReport>,
+}
+
+impl SearchResult {
+    /// Prices, measures and counts what was found.
+    pub(super) fn new(
+        plan: &Plan<'_>,
+        outcome: SearchOutcome,
+        seconds: f64,
+    ) -> anyhow::Result<Self> {
+        let space = plan.space.as_ref();
+        let predicted = match &plan.cost {
+            Some(cost) => Some(cost.model.cost(&outcome.architecture)?),
+            None => None,
+        };
+        let (measured, measurement) = measure(plan, &outcome.architecture);
+        let counts = count(&space.graph(&plan.settings.skeleton).derive(&outcome.architecture));
+        Ok(Self {
+            settings: plan.settings.clone(),
+            architecture: space.format(&outcome.architecture),
+            column: plan.cost.as_ref().map(|c| c.model.column().to_owned()),
+            unit: plan.cost.as_ref().map(|c| c.model.unit().to_owned()),
+            relaxed: outcome.relaxed_cost,
+            predicted,
+            measured,
+            measurement,
+            reference_ms: plan
+                .cost
+                .as_ref()
+                .and_then(|c| c.predictor.as_ref()?.label().reference_ms),
+            reference: outcome.reference_cost,
+            params: counts.params,
+            multiply_adds: counts.multiply_adds,
+            seconds,
+            epochs: outcome.epochs,
+        })
+    }
+
+    /// The result for people.
+    pub(super) fn print(&self, dir: &Path) -> anyhow::Result<()> {
+        say(&self.architecture)?;
+        let unit = self.unit.as_deref().unwrap_or("");
+        let number =
+            |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4} {unit}"));
+        if let Some(column) = &self.column {
+            say(format!(
+                "{column}: relaxed {}, predicted {}, measured {} ({}); average architecture {}",
+                number(self.relaxed),
+                number(self.predicted),
+                number(self.measured),
+                self.measurement,
+                number(self.reference)
+            ))?;
+        }
+        say(format!(
+            "{} parameters, {} multiply-adds at {}; {:.0} s; {}",
+            self.params,
+            self.multiply_adds,
+            self.settings.skeleton,
+            self.seconds,
+            dir.join("search.json").display()
+        ))
+    }
+}
+
+/// Measures the derived architecture where and how the predictor's data were measured, if that device is at hand.
+fn measure(plan: &Plan<'_>, architecture: &Architecture) -> (Option<f64>, String) {
+    let Some(predictor) = plan.cost.as_ref().and_then(|c| c.predictor.as_ref()) else {
+        return (None, "not measured: there is no predictor that says where".into());
+    };
+    let label = predictor.label();
+    if label.column != "latency_ms" {
+        return (None, format!("not measured: {} is no latency", label.column));
+    }
+    let (Some(name), Some(batch), Some(skeleton)) =
+        (&label.device_name, label.batch, label.skeleton)
+    else {
+        return (
+            None,
+            "not measured: the predictor's table does not say on what device and network".into(),
+        );
+    };
+    let Some(device) = available().into_iter().find(|d| d.name == *name) else {
+        return (None, format!("not measured: the predictor is for {name}, which is not here"));
+    };
+    let defaults = ProfileOptions::new(skeleton, device.spec);
+    let options = ProfileOptions {
+        batch,
+        max_ms: 10.0 * defaults.max_ms,
+        reference_ms: label.reference_ms,
+        ..defaults
+    };
+    match measure_one(plan.space.as_ref(), &options, architecture) {
+        Ok(row) if row.latency_ms.is_finite() => {
+            (Some(row.latency_ms), format!("on {name}, batch {batch}, {skeleton}"))
+        }
+        Ok(row) => (None, format!("not measured: {}", row.reason)),
+        Err(error) => (None, format!("not measured: {error}")),
+    }
+}
+
+/// One line per seed.
+pub(super) fn seeds_table(rows: &[SearchResult]) -> String {
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+    let cells = rows.iter().map(|r| {
+        let accuracy = r.epochs.last().map(|e| e.valid_accuracy);
+        vec![
+            r.settings.seed.to_string(),
+            number(accuracy),
+            number(r.predicted),
+            number(r.measured),
+            r.params.to_string(),
+        ]
+    });
+    table(&["seed", "supernet accuracy %", "predicted", "measured", "parameters"], cells)
+}
