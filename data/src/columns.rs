@@ -181,7 +181,7 @@ fn open(path: &Path) -> Result<File, DataError> {
 fn kind_of(dtype: &DataType) -> Kind {
     if dtype.is_primitive_numeric() {
         Kind::Number
-    } else if *dtype == DataType::String {
+    } else if matches!(dtype, DataType::String | DataType::Boolean) {
         Kind::Text
     } else {
         Kind::Other
@@ -197,7 +197,7 @@ fn kind_of_arrow(dtype: &ArrowDataType) -> Kind {
     );
     match dtype {
         _ if is_number => Kind::Number,
-        A::Utf8 | A::LargeUtf8 | A::Utf8View => Kind::Text,
+        A::Utf8 | A::LargeUtf8 | A::Utf8View | A::Boolean => Kind::Text,
         A::Dictionary(_, values, _) => kind_of_arrow(values),
         _ => Kind::Other,
     }

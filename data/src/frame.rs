@@ -4,10 +4,10 @@ use std::fs::File;
 
 use polars::prelude::{Column, DataFrame, ParquetWriter, PolarsResult};
 
-use crate::{Measurement, RunHeader};
+use crate::{Measurement, RunHeader, superseded};
 
 /// Columns that hold the header; `skeleton`, `reference_ms` and `versions` are JSON.
-pub(crate) const HEADER_COLUMNS: [&str; 11] = [
+pub(crate) const HEADER_COLUMNS: [&str; 15] = [
     "format_version",
     "space",
     "skeleton",
@@ -16,6 +16,10 @@ pub(crate) const HEADER_COLUMNS: [&str; 11] = [
     "device",
     "device_name",
     "precision",
+    "mode",
+    "channels_last",
+    "cold",
+    "shard",
     "threads",
     "reference_ms",
     "versions",
@@ -48,6 +52,9 @@ fn identity(rows: &[Measurement]) -> Vec<Column> {
     vec![
         Column::new("index".into(), rows.iter().map(|r| r.index).collect::<Vec<_>>()),
         texts("role", rows, |r| r.role.name()),
+        counts("occurrence", rows, |r| r.occurrence),
+        counts("attempt", rows, |r| r.attempt),
+        Column::new("superseded".into(), superseded(rows)),
         texts("architecture", rows, |r| &r.architecture),
         texts("status", rows, |r| r.status.name()),
         texts("reason", rows, |r| &r.reason),
@@ -57,6 +64,9 @@ fn identity(rows: &[Measurement]) -> Vec<Column> {
 fn latencies(rows: &[Measurement]) -> Vec<Column> {
     vec![
         numbers("latency_ms", rows, |r| Some(r.latency_ms)),
+        numbers("latency_eager_ms", rows, |r| Some(r.latency_eager_ms)),
+        numbers("latency_graph_ms", rows, |r| Some(r.latency_graph_ms)),
+        Column::new("launch_bound".into(), rows.iter().map(|r| r.launch_bound).collect::<Vec<_>>()),
         numbers("latency_raw_ms", rows, |r| Some(r.latency_raw_ms)),
         numbers("latency_mad_ms", rows, |r| Some(r.latency_mad_ms)),
         numbers("latency_q1_ms", rows, |r| Some(r.latency_q1_ms)),
@@ -64,19 +74,24 @@ fn latencies(rows: &[Measurement]) -> Vec<Column> {
         numbers("latency_min_ms", rows, |r| Some(r.latency_min_ms)),
         numbers("latency_ci_low_ms", rows, |r| Some(r.latency_ci_low_ms)),
         numbers("latency_ci_high_ms", rows, |r| Some(r.latency_ci_high_ms)),
+        numbers("latency_p90_ms", rows, |r| Some(r.latency_p90_ms)),
+        numbers("latency_p99_ms", rows, |r| Some(r.latency_p99_ms)),
     ]
 }
 
 fn proof(rows: &[Measurement]) -> Vec<Column> {
     let reasons: Vec<Option<&str>> = rows.iter().map(|r| r.throttle_reasons.as_deref()).collect();
     vec![
-        Column::new("n_runs".into(), rows.iter().map(|r| r.n_runs).collect::<Vec<_>>()),
-        Column::new("n_warmup".into(), rows.iter().map(|r| r.n_warmup).collect::<Vec<_>>()),
+        counts("n_runs", rows, |r| r.n_runs),
+        counts("n_discarded", rows, |r| r.n_discarded),
+        counts("n_warmup", rows, |r| r.n_warmup),
         Column::new("params".into(), rows.iter().map(|r| r.params).collect::<Vec<_>>()),
         Column::new(
             "multiply_adds".into(),
             rows.iter().map(|r| r.multiply_adds).collect::<Vec<_>>(),
         ),
+        numbers("peak_memory_mib", rows, |r| r.peak_memory_mib),
+        numbers("energy_mj", rows, |r| r.energy_mj),
         numbers("clock_mhz", rows, |r| r.clock_mhz),
         numbers("temperature_c", rows, |r| r.temperature_c),
         numbers("power_w", rows, |r| r.power_w),
@@ -102,6 +117,10 @@ fn constants(header: &RunHeader, n: usize) -> Vec<Column> {
         text("device", &header.device),
         text("device_name", &header.device_name),
         text("precision", &header.precision),
+        text("mode", &header.mode),
+        text("channels_last", &header.channels_last.to_string()),
+        text("cold", &header.cold.to_string()),
+        text("shard", header.shard.as_deref().unwrap_or("all")),
         Column::new("threads".into(), vec![header.threads; n]),
         text("reference_ms", &reference),
         text("versions", &versions),
@@ -109,6 +128,10 @@ fn constants(header: &RunHeader, n: usize) -> Vec<Column> {
 }
 
 fn texts<'a>(name: &str, rows: &'a [Measurement], get: fn(&'a Measurement) -> &'a str) -> Column {
+    Column::new(name.into(), rows.iter().map(get).collect::<Vec<_>>())
+}
+
+fn counts(name: &str, rows: &[Measurement], get: fn(&Measurement) -> u32) -> Column {
     Column::new(name.into(), rows.iter().map(get).collect::<Vec<_>>())
 }
 

@@ -178,10 +178,10 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
 
 /// Refuses what a newer program wrote.
 pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataError> {
-    if header.version == RunHeader::VERSION {
+    if (RunHeader::OLDEST..=RunHeader::VERSION).contains(&header.version) {
         return Ok(());
     }
-    let expected = format!("format version {}", RunHeader::VERSION);
+    let expected = format!("format version {} to {}", RunHeader::OLDEST, RunHeader::VERSION);
     let found = format!("version {}, which another version of lat wrote", header.version);
     Err(DataError::content(path, expected, found))
 }

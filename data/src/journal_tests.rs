@@ -169,3 +169,43 @@ fn a_folder_that_cannot_be_written_is_named() {
     let error = read_run(lost.path()).unwrap_err();
     assert!(matches!(error, DataError::Missing { .. }), "{error}");
 }
+
+/// The header and a row as format version 1 wrote them.
+#[test]
+fn a_run_of_the_format_before_is_read() {
+    let dir = run_of(0);
+    let mut header_v1 = serde_json::to_value(header()).unwrap();
+    let mut row_v1 = serde_json::to_value(sample(7)).unwrap();
+    for field in ["mode", "channels_last", "cold", "shard"] {
+        header_v1.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    header_v1["version"] = 1.into();
+    let new = ["occurrence", "attempt", "latency_eager_ms", "latency_graph_ms", "launch_bound"];
+    let new = new.into_iter().chain(["latency_p90_ms", "latency_p99_ms", "n_discarded"]);
+    for field in new.chain(["peak_memory_mib", "energy_mj"]) {
+        row_v1.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let json = row_v1.to_string();
+    let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    fs::write(dir.path().join(HEADER_FILE), header_v1.to_string()).unwrap();
+    fs::write(dir.path().join(ROWS_FILE), line).unwrap();
+    let (header, rows) = read_run(dir.path()).unwrap();
+    assert_eq!((header.mode.as_str(), header.shard.as_deref()), ("eager", None));
+    assert!(rows[0].latency_graph_ms.is_nan() && rows[0].launch_bound.is_none());
+    assert_eq!((rows[0].index, rows[0].latency_ms), (7, sample(7).latency_ms));
+    let table = LatencyTable::load(dir.path(), None, "latency_ms").unwrap();
+    assert_eq!((table.rows.len(), table.header.unwrap().version), (1, 1));
+}
+
+#[test]
+fn a_row_measured_again_replaces_the_one_before_in_the_table_and_not_in_the_journal() {
+    let dir = run_of(2);
+    let mut journal = Journal::open(dir.path(), &header()).unwrap();
+    journal.append(&Measurement { attempt: 1, latency_ms: 9.0, ..sample(1) }).unwrap();
+    journal.seal().unwrap();
+    assert_eq!(journal.rows().len(), 3);
+    let table = LatencyTable::load(dir.path(), None, "latency_ms").unwrap();
+    let values: Vec<f64> = table.rows.iter().map(|row| row.value).collect();
+    assert_eq!((values, table.skipped), (vec![1.0, 9.0], 1));
+    assert!(table.repeats.is_empty(), "a second attempt is no repeat");
+}

@@ -22,6 +22,6 @@ pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
 };
 pub use journal::{Journal, read_run};
-pub use measurement::{Measurement, Role, RunHeader, Status};
+pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
 pub use split::{split, split_sizes, split_stratified};
 pub use table::{LatencyTable, TableRow};

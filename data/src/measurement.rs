@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +11,10 @@ pub enum Role {
     Sample,
     /// One of a fixed few, measured again and again to see drift.
     Anchor,
-    /// A sample measured a second time, to know the noise.
+    /// A sample measured a second time later in the same process, to know the noise.
     Repeat,
+    /// A sample measured again by a process of its own, to know what a restart changes (algorithms picked, memory layout).
+    Fresh,
 }
 
 impl Role {
@@ -20,6 +24,7 @@ impl Role {
             Self::Sample => "sample",
             Self::Anchor => "anchor",
             Self::Repeat => "repeat",
+            Self::Fresh => "fresh",
         }
     }
 }
@@ -60,15 +65,33 @@ pub struct Measurement {
     pub index: u64,
     /// Why it was measured.
     pub role: Role,
+    /// How often the same was measured before under this role, as the schedule has it: the round of an anchor, else 0.
+    #[serde(default)]
+    pub occurrence: u32,
+    /// 0, or how often this very row was measured before: of a row that failed or fell into a drifting stretch the
+    /// last attempt counts, the ones before are kept and count as superseded.
+    #[serde(default)]
+    pub attempt: u32,
     /// The architecture in its space's text form.
     pub architecture: String,
     /// How the measurement ended.
     pub status: Status,
     /// For [`Status::Failed`] the reason, else empty.
     pub reason: String,
-    /// Median over the timed runs, milliseconds per batch; NaN (null in JSON) where failed.
+    /// Median over the timed runs, milliseconds per batch; NaN (null in JSON) where failed. The run's mode says whether
+    /// launches are part of it.
     #[serde(with = "nullable")]
     pub latency_ms: f64,
+    /// Median of runs as `PyTorch` launches them, milliseconds; NaN where the mode does not measure it.
+    #[serde(with = "nullable", default = "nan")]
+    pub latency_eager_ms: f64,
+    /// Median of replays of the network captured as one CUDA graph, milliseconds: the device's own time; NaN where the mode
+    /// does not measure it.
+    #[serde(with = "nullable", default = "nan")]
+    pub latency_graph_ms: f64,
+    /// Whether eager time is over 1.25 times graph time, where both are measured: the launches are what takes the time.
+    #[serde(default)]
+    pub launch_bound: Option<bool>,
     /// Median of what the clock showed, milliseconds: other than `latency_ms` where runs are corrected by a reference network
     /// (CPU).
     #[serde(with = "nullable")]
@@ -91,14 +114,30 @@ pub struct Measurement {
     /// Upper end of that interval, milliseconds.
     #[serde(with = "nullable")]
     pub latency_ci_high_ms: f64,
+    /// 90th percentile, milliseconds; NaN with fewer than 64 runs, which cannot tell it (the bound of `MLPerf` `LoadGen`).
+    #[serde(with = "nullable", default = "nan")]
+    pub latency_p90_ms: f64,
+    /// 99th percentile, milliseconds; NaN with fewer than 662 runs.
+    #[serde(with = "nullable", default = "nan")]
+    pub latency_p99_ms: f64,
     /// Timed runs.
     pub n_runs: u32,
+    /// Timed runs thrown away and made again, since the clock was low.
+    #[serde(default)]
+    pub n_discarded: u32,
     /// Runs before the timed ones.
     pub n_warmup: u32,
     /// Trainable parameters of the network.
     pub params: u64,
     /// Multiply-adds for one image.
     pub multiply_adds: u64,
+    /// Memory for activations at their peak and for weights, MiB: what libtorch's allocator reports on CUDA, a count over the
+    /// graph elsewhere; nothing where the run did not ask for it.
+    #[serde(default)]
+    pub peak_memory_mib: Option<f64>,
+    /// Energy of one batch, millijoules, where the device tells and the row is of the subset that it is measured on.
+    #[serde(default)]
+    pub energy_mj: Option<f64>,
     /// Clock of the device after the runs, where it can be read.
     pub clock_mhz: Option<f64>,
     /// Temperature of the device in degrees Celsius, where it can be read.
@@ -113,6 +152,23 @@ pub struct Measurement {
     pub wall_s: f64,
     /// Seconds since 1970 at the row's end.
     pub unix_s: f64,
+}
+
+impl Measurement {
+    /// What the schedule knows it by: role, number, and how often the same came before.
+    pub fn identity(&self) -> (Role, u64, u32) {
+        (self.role, self.index, self.occurrence)
+    }
+}
+
+/// Which rows a later attempt replaces, in the rows' order.
+pub fn superseded(rows: &[Measurement]) -> Vec<bool> {
+    let mut newest: HashMap<(Role, u64, u32), u32> = HashMap::new();
+    for row in rows {
+        let attempt = newest.entry(row.identity()).or_default();
+        *attempt = (*attempt).max(row.attempt);
+    }
+    rows.iter().map(|row| row.attempt < newest[&row.identity()]).collect()
 }
 
 /// What a run measures and where: frozen when the run begins, and the same for all its rows.
@@ -132,8 +188,20 @@ pub struct RunHeader {
     pub device: String,
     /// The device's own name, such as the CPU's or GPU's model.
     pub device_name: String,
-    /// Number format of the computation: `fp32`.
+    /// Number format of the computation: `fp32`, `tf32`, `fp16`, `bf16`.
     pub precision: String,
+    /// How runs are launched: `eager`, `graph`, or `both`.
+    #[serde(default = "eager")]
+    pub mode: String,
+    /// Whether tensors lie channels last (NHWC) in memory.
+    #[serde(default)]
+    pub channels_last: bool,
+    /// Whether the device's last-level cache is emptied before each timed run.
+    #[serde(default)]
+    pub cold: bool,
+    /// Which part of the run's samples this folder holds, as `2/8`; nothing: all.
+    #[serde(default)]
+    pub shard: Option<String>,
     /// CPU threads libtorch uses.
     pub threads: u32,
     /// Undisturbed time of the reference network that corrects runs on a CPU, milliseconds.
@@ -144,12 +212,13 @@ pub struct RunHeader {
 
 impl RunHeader {
     /// Version of the folder's format that this program writes.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
+    /// Oldest version that it still reads.
+    pub const OLDEST: u32 = 1;
 
     /// The first thing that makes the two runs different measurements, as (name, this, other); versions do not count.
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let pairs = [
-            ("format version", self.version.to_string(), other.version.to_string()),
             ("space", self.space.clone(), other.space.clone()),
             ("skeleton", describe(&self.skeleton), describe(&other.skeleton)),
             ("seed", self.seed.to_string(), other.seed.to_string()),
@@ -157,10 +226,26 @@ impl RunHeader {
             ("device", self.device.clone(), other.device.clone()),
             ("device name", self.device_name.clone(), other.device_name.clone()),
             ("precision", self.precision.clone(), other.precision.clone()),
+            ("mode", self.mode.clone(), other.mode.clone()),
+            ("channels last", self.channels_last.to_string(), other.channels_last.to_string()),
+            ("cold caches", self.cold.to_string(), other.cold.to_string()),
+            ("shard", shard(self), shard(other)),
             ("threads", self.threads.to_string(), other.threads.to_string()),
         ];
         pairs.into_iter().find(|(_, a, b)| a != b)
     }
+}
+
+fn shard(header: &RunHeader) -> String {
+    header.shard.clone().unwrap_or_else(|| "all".into())
+}
+
+fn nan() -> f64 {
+    f64::NAN
+}
+
+fn eager() -> String {
+    "eager".into()
 }
 
 /// The skeleton with all that makes it differ from another.
@@ -193,10 +278,15 @@ pub(crate) mod tests {
         Measurement {
             index,
             role,
+            occurrence: 0,
+            attempt: 0,
             architecture: format!("|nor_conv_3x3~{index}|"),
             status: Status::Converged,
             reason: String::new(),
             latency_ms,
+            latency_eager_ms: latency_ms * 1.2,
+            latency_graph_ms: latency_ms * 0.7,
+            launch_bound: Some(true),
             latency_raw_ms: latency_ms * 1.05,
             latency_mad_ms: 0.1,
             latency_q1_ms: latency_ms * 0.9,
@@ -204,10 +294,15 @@ pub(crate) mod tests {
             latency_min_ms: latency_ms * 0.8,
             latency_ci_low_ms: latency_ms * 0.99,
             latency_ci_high_ms: latency_ms * 1.01,
+            latency_p90_ms: latency_ms * 1.2,
+            latency_p99_ms: latency_ms * 1.3,
             n_runs: 20,
+            n_discarded: 2,
             n_warmup: 3,
             params: 1000 + index,
             multiply_adds: 2_000_000 + index,
+            peak_memory_mib: Some(12.5),
+            energy_mj: Some(33.0),
             clock_mhz: Some(1410.0),
             temperature_c: None,
             power_w: Some(70.5),
@@ -237,6 +332,10 @@ pub(crate) mod tests {
             device: "cuda:0".to_owned(),
             device_name: "Card A".to_owned(),
             precision: "fp32".to_owned(),
+            mode: "both".to_owned(),
+            channels_last: true,
+            cold: false,
+            shard: Some("2/8".to_owned()),
             threads: 2,
             reference_ms: Some(1.25),
             versions: vec!["lat 0.1.0".to_owned(), "libtorch 2.11.0".to_owned()],
@@ -245,7 +344,7 @@ pub(crate) mod tests {
 
     #[test]
     fn names_are_those_in_json() {
-        for role in [Role::Sample, Role::Anchor, Role::Repeat] {
+        for role in [Role::Sample, Role::Anchor, Role::Repeat, Role::Fresh] {
             assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.name()));
         }
         let all =

@@ -9,8 +9,21 @@ use crate::{DataError, RunHeader, Status};
 /// Names under which tables keep the architecture's text, the first that a table has being used.
 const ARCHITECTURE: [&str; 3] = ["architecture", "arch_str", "arch"];
 /// Columns that must hold one value, where a table has them: what else would be compared is no function of the architecture.
-const CONSTANT: [&str; 8] =
-    ["space", "device", "device_name", "batch", "unit", "skeleton", "precision", "threads"];
+const CONSTANT: [&str; 11] = [
+    "space",
+    "device",
+    "device_name",
+    "batch",
+    "unit",
+    "skeleton",
+    "precision",
+    "mode",
+    "channels_last",
+    "cold",
+    "threads",
+];
+/// Header columns that tables of format version 1 lack.
+const NEW_IN_2: [&str; 4] = ["mode", "channels_last", "cold", "shard"];
 /// Units that a column's name can end in.
 const UNITS: [&str; 10] = ["ms", "us", "ns", "s", "mj", "j", "w", "mib", "mhz", "c"];
 
@@ -56,7 +69,8 @@ impl LatencyTable {
     /// missing, not finite or not above zero.
     pub fn load(path: &Path, space: Option<&str>, column: &str) -> Result<Self, DataError> {
         let wanted: Vec<&str> =
-            [&ARCHITECTURE[..], &CONSTANT, &HEADER_COLUMNS, &["status", column]].concat();
+            [&ARCHITECTURE[..], &CONSTANT, &HEADER_COLUMNS, &["status", "superseded", column]]
+                .concat();
         let (source, columns) = if path.is_dir() {
             open_run(path, &wanted)?
         } else {
@@ -142,15 +156,19 @@ impl Reader<'_> {
         Ok(architecture)
     }
 
-    /// Rows whose measurement did not fail, by number from 0.
+    /// Rows whose measurement did not fail and was not made again, by number from 0.
     fn kept_rows(&self) -> Result<Vec<usize>, DataError> {
         let n = self.columns.height();
-        if !self.columns.has("status") {
-            return Ok((0..n).collect());
-        }
-        let failed = Some(Status::Failed.name());
-        let status = self.columns.texts("status")?;
-        let kept: Vec<usize> = (0..n).filter(|&row| status[row].as_deref() != failed).collect();
+        let texts = |column| match self.columns.has(column) {
+            true => self.columns.texts(column),
+            false => Ok(vec![None; n]),
+        };
+        let (status, superseded) = (texts("status")?, texts("superseded")?);
+        let is_kept = |row: &usize| {
+            status[*row].as_deref() != Some(Status::Failed.name())
+                && superseded[*row].as_deref() != Some("true")
+        };
+        let kept: Vec<usize> = (0..n).filter(is_kept).collect();
         if kept.is_empty() {
             return Err(self.content("rows of measurements", &format!("{n} rows that all failed")));
         }
@@ -246,6 +264,8 @@ impl Reader<'_> {
         for column in HEADER_COLUMNS {
             match self.constant(column)? {
                 Some(value) => values.insert(column, value),
+                // Tables of an older format lack what it did not know.
+                None if NEW_IN_2.contains(&column) && !self.columns.has(column) => None,
                 None => return Ok(None),
             };
         }
@@ -271,6 +291,8 @@ impl Reader<'_> {
 }
 
 fn parse_header(values: &HashMap<&str, String>) -> Result<RunHeader, serde_json::Error> {
+    let text = |name: &str| values.get(name).cloned();
+    let is_set = |name: &str| values.get(name).is_some_and(|value| value == "true");
     Ok(RunHeader {
         version: serde_json::from_str(&values["format_version"])?,
         space: values["space"].clone(),
@@ -280,6 +302,10 @@ fn parse_header(values: &HashMap<&str, String>) -> Result<RunHeader, serde_json:
         device: values["device"].clone(),
         device_name: values["device_name"].clone(),
         precision: values["precision"].clone(),
+        mode: text("mode").unwrap_or_else(|| "eager".into()),
+        channels_last: is_set("channels_last"),
+        cold: is_set("cold"),
+        shard: text("shard").filter(|shard| shard != "all"),
         threads: serde_json::from_str(&values["threads"])?,
         reference_ms: serde_json::from_str(&values["reference_ms"])?,
         versions: serde_json::from_str(&values["versions"])?,

@@ -90,6 +90,7 @@ impl FakeTestbed {
             Role::Sample => 0,
             Role::Anchor => 1,
             Role::Repeat => 2,
+            Role::Fresh => 3,
         };
         let words = [self.seed, role, task.index, u64::from(task.occurrence)];
         let mut seed = [0; 32];

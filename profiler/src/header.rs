@@ -20,6 +20,10 @@ pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
         device: options.device.to_string(),
         device_name: options.device.name(),
         precision: "fp32".into(),
+        mode: "eager".into(),
+        channels_last: false,
+        cold: false,
+        shard: None,
         threads: match options.device {
             DeviceSpec::Fake => 1,
             _ => tch::get_num_threads().unsigned_abs(),

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -142,11 +142,8 @@ fn measure_all(
 
 /// The tasks without a row, in their order.
 fn pending(tasks: &[Task], recorded: &[Measurement]) -> Vec<Task> {
-    let mut counts: HashMap<(Role, u64), u32> = HashMap::new();
-    for row in recorded {
-        *counts.entry((row.role, row.index)).or_default() += 1;
-    }
-    let is_done = |t: &Task| counts.get(&(t.role, t.index)).is_some_and(|&n| t.occurrence < n);
+    let done: HashSet<(Role, u64, u32)> = recorded.iter().map(Measurement::identity).collect();
+    let is_done = |t: &Task| done.contains(&(t.role, t.index, t.occurrence));
     tasks.iter().copied().filter(|task| !is_done(task)).collect()
 }
 

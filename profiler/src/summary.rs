@@ -2,6 +2,10 @@ use lat_data::Status;
 
 /// Half-width of the interval, relative to the median, above which a capped measurement counts as noisy.
 const NOISY_REL: f64 = 0.05;
+/// Runs from which `MLPerf` `LoadGen` gives out a 90th percentile, allowing one slow query at 99 % confidence.
+const FEWEST_FOR_P90: usize = 64;
+/// The same for the 99th.
+const FEWEST_FOR_P99: usize = 662;
 /// Probability left out on each side of the interval.
 const TAIL: f64 = 0.025;
 
@@ -24,6 +28,10 @@ pub struct Summary {
     pub ci_low: f64,
     /// Upper end of that interval; NaN for fewer than six values.
     pub ci_high: f64,
+    /// 90th percentile; NaN for fewer than 64 values.
+    pub p90: f64,
+    /// 99th percentile; NaN for fewer than 662 values.
+    pub p99: f64,
 }
 
 impl Summary {
@@ -47,6 +55,8 @@ impl Summary {
             min: sorted[0],
             ci_low,
             ci_high,
+            p90: tail(&sorted, 0.9, FEWEST_FOR_P90),
+            p99: tail(&sorted, 0.99, FEWEST_FOR_P99),
         })
     }
 
@@ -63,6 +73,11 @@ impl Summary {
             _ => Status::Noisy,
         }
     }
+}
+
+/// Quantile `p` where there are enough values to tell it, else NaN.
+fn tail(sorted: &[f64], p: f64, fewest: usize) -> f64 {
+    if sorted.len() < fewest { f64::NAN } else { quantile(sorted, p) }
 }
 
 /// Quantile `p` of ascending values, linear between neighbours (type 7 of Hyndman and Fan 1996).

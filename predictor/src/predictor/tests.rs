@@ -33,7 +33,7 @@ fn train_anew(space: &NasBench201) -> Predictor {
 fn header() -> lat_data::RunHeader {
     let stem = Stem::Cifar;
     lat_data::RunHeader {
-        version: 1,
+        version: lat_data::RunHeader::VERSION,
         space: "nasbench201".into(),
         skeleton: Skeleton { channels: 16, layers: 15, resolution: 32, classes: 10, stem },
         seed: 0,
@@ -41,6 +41,10 @@ fn header() -> lat_data::RunHeader {
         device: "cuda:0".into(),
         device_name: "Some GPU".into(),
         precision: "fp32".into(),
+        mode: "eager".into(),
+        channels_last: false,
+        cold: false,
+        shard: None,
         threads: 2,
         reference_ms: None,
         versions: vec![],
