@@ -3,9 +3,12 @@
 use std::sync::atomic::AtomicBool;
 
 use lat_data::{Measurement, Status};
-use lat_nn::StaticNet;
-use lat_profiler::{CudaStatus, DeviceSpec, ProfileOptions, enable_cuda, run};
-use lat_space::{SPACES, architecture_at};
+use lat_nn::{Phase, StaticNet, WeightInit};
+use lat_profiler::{
+    CudaStatus, DeviceSpec, Mode, OperatingPoint, Precision, ProfileOptions, enable_cuda,
+    measure_one, run,
+};
+use lat_space::{SPACES, architecture_at, find_space};
 use tch::{Device, Kind, Tensor};
 
 use crate::{formula, setup, toy};
@@ -38,8 +41,11 @@ fn gpu_and_cpu_compute_the_same() {
         let graph = space.graph(&toy::skeleton(space.as_ref()));
         for i in 0..3 {
             let derived = graph.derive(&architecture_at(space.as_ref(), 8, i).unwrap());
-            let on_cpu = StaticNet::for_timing(&derived, Device::Cpu).unwrap();
-            let mut on_gpu = StaticNet::for_timing(&derived, Device::Cuda(0)).unwrap();
+            let net = |device| {
+                let derived = derived.without_auxiliary();
+                StaticNet::new(derived, device, Phase::Evaluation, WeightInit::Uniform).unwrap()
+            };
+            let (on_cpu, mut on_gpu) = (net(Device::Cpu), net(Device::Cuda(0)));
             formula::fill(on_cpu.weights());
             on_gpu.weights_mut().copy(on_cpu.weights()).unwrap();
             let images = formula::tensor("x", &[4, 3, 8, 8]);
@@ -55,6 +61,28 @@ fn gpu_and_cpu_compute_the_same() {
 
 fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
     (a - b).abs().max().to_kind(Kind::Double).double_value(&[])
+}
+
+/// Eager and replayed runs of the same network on the same card: replaying drops launches and nothing else.
+#[test]
+fn a_captured_graph_takes_no_longer_than_its_eager_runs() {
+    if !has_gpu() {
+        return;
+    }
+    let _generator = setup::exclusive();
+    let space = find_space("nasbench201").unwrap();
+    for precision in Precision::ALL {
+        let point = OperatingPoint { mode: Mode::Both, precision, ..OperatingPoint::default() };
+        let options = ProfileOptions {
+            point,
+            ..ProfileOptions::new(toy::skeleton(space.as_ref()), DeviceSpec::Cuda(0))
+        };
+        let row = measure_one(space.as_ref(), &options, &space.at(15_000)).unwrap();
+        assert!(row.latency_graph_ms > 0.0, "{row:?}");
+        assert!(row.latency_graph_ms < 1.05 * row.latency_eager_ms, "{row:?}");
+        // A network this small does hardly anything but launch.
+        assert_eq!(row.launch_bound, Some(true), "{row:?}");
+    }
 }
 
 #[test]

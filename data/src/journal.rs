@@ -1,12 +1,15 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::{DataError, Measurement, RunHeader, durable, frame, rows};
 
 const HEADER_FILE: &str = "run.json";
 const ROWS_FILE: &str = "rows.jsonl";
 const LOCK_FILE: &str = ".lock";
+/// How long a folder in use is waited for: a writer that was told to end finishes its row first.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// The sealed table's name in a run folder.
 pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 
@@ -196,11 +199,19 @@ fn open_file(path: &Path) -> Result<File, DataError> {
 fn lock(dir: &Path) -> Result<File, DataError> {
     let path = dir.join(LOCK_FILE);
     let file = open_file(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataError::Locked { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => {
-            Err(DataError::Io { action: "lock", path: path.clone(), source })
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(DataError::Locked { dir: dir.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(DataError::Io { action: "lock", path: path.clone(), source });
+            }
         }
     }
 }

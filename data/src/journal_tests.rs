@@ -198,6 +198,21 @@ fn a_run_of_the_format_before_is_read() {
 }
 
 #[test]
+fn a_column_that_some_rows_lack_is_read_from_the_others() {
+    let dir = run_of(3);
+    let mut journal = Journal::open(dir.path(), &header()).unwrap();
+    journal.append(&Measurement { energy_mj: None, ..sample(3) }).unwrap();
+    let table = LatencyTable::load(dir.path(), None, "energy_mj").unwrap();
+    assert_eq!((table.rows.len(), table.skipped), (3, 1));
+    assert_eq!(journal.rows()[0].target("energy_mj"), Some(33.0));
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path(), &header()).unwrap();
+    journal.append(&Measurement { energy_mj: None, ..sample(0) }).unwrap();
+    let error = LatencyTable::load(dir.path(), None, "energy_mj").unwrap_err().to_string();
+    assert!(error.contains("this run did not measure it"), "{error}");
+}
+
+#[test]
 fn a_row_measured_again_replaces_the_one_before_in_the_table_and_not_in_the_journal() {
     let dir = run_of(2);
     let mut journal = Journal::open(dir.path(), &header()).unwrap();

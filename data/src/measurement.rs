@@ -155,6 +155,21 @@ pub struct Measurement {
 }
 
 impl Measurement {
+    /// The value of a column that can be a target; nothing where the row lacks it or the column is none.
+    pub fn target(&self, column: &str) -> Option<f64> {
+        let value = match column {
+            "latency_ms" => self.latency_ms,
+            "latency_eager_ms" => self.latency_eager_ms,
+            "latency_graph_ms" => self.latency_graph_ms,
+            "peak_memory_mib" => self.peak_memory_mib?,
+            "energy_mj" => self.energy_mj?,
+            "params" => self.params as f64,
+            "multiply_adds" => self.multiply_adds as f64,
+            _ => return None,
+        };
+        value.is_finite().then_some(value)
+    }
+
     /// What the schedule knows it by: role, number, and how often the same came before.
     pub fn identity(&self) -> (Role, u64, u32) {
         (self.role, self.index, self.occurrence)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use crate::columns::Columns;
 use crate::frame::{self, HEADER_COLUMNS};
 use crate::journal::{TABLE_FILE, check_version, read_run};
-use crate::{DataError, RunHeader, Status};
+use crate::{DataError, Role, RunHeader, Status};
 
 /// Names under which tables keep the architecture's text, the first that a table has being used.
 const ARCHITECTURE: [&str; 3] = ["architecture", "arch_str", "arch"];
@@ -48,6 +48,9 @@ pub struct LatencyTable {
     /// For each further measurement of an architecture the pair (its row's value, the further value): their spread is the
     /// noise that no predictor can be better than.
     pub repeats: Vec<(f64, f64)>,
+    /// The same for the anchors of a profile run: their further measurements are spread over the whole run, so that these
+    /// differ by its drift too.
+    pub anchors: Vec<(f64, f64)>,
     /// What was measured and where, in tables that a profile run wrote.
     pub header: Option<RunHeader>,
     /// The file read.
@@ -68,9 +71,13 @@ impl LatencyTable {
     /// or unit, [`DataError::Mixed`] for tables of several devices or the like, [`DataError::Values`] for values that are
     /// missing, not finite or not above zero.
     pub fn load(path: &Path, space: Option<&str>, column: &str) -> Result<Self, DataError> {
-        let wanted: Vec<&str> =
-            [&ARCHITECTURE[..], &CONSTANT, &HEADER_COLUMNS, &["status", "superseded", column]]
-                .concat();
+        let wanted: Vec<&str> = [
+            &ARCHITECTURE[..],
+            &CONSTANT,
+            &HEADER_COLUMNS,
+            &["status", "superseded", "role", column],
+        ]
+        .concat();
         let (source, columns) = if path.is_dir() {
             open_run(path, &wanted)?
         } else {
@@ -102,7 +109,11 @@ fn open_run(dir: &Path, wanted: &[&str]) -> Result<(PathBuf, Columns), DataError
 }
 
 /// The rows and the repeats of a table.
-type Grouped = (Vec<TableRow>, Vec<(f64, f64)>);
+struct Grouped {
+    rows: Vec<TableRow>,
+    repeats: Vec<(f64, f64)>,
+    anchors: Vec<(f64, f64)>,
+}
 
 /// The steps from a file's columns to a table.
 struct Reader<'a> {
@@ -120,13 +131,15 @@ impl Reader<'_> {
         let space = self.space(space)?;
         let architectures = self.columns.texts(architecture)?;
         let values = self.columns.numbers(self.column)?;
+        let kept = self.measured(kept, &values)?;
         self.check_values(&kept, &values)?;
-        let (rows, repeats) = self.group(&kept, architectures, &values)?;
+        let Grouped { rows, repeats, anchors } = self.group(&kept, architectures, &values)?;
         Ok(LatencyTable {
             space,
             column: self.column.to_owned(),
             rows,
             repeats,
+            anchors,
             header: self.header()?,
             source: self.path.to_owned(),
             skipped: self.columns.height() - kept.len(),
@@ -173,6 +186,21 @@ impl Reader<'_> {
             return Err(self.content("rows of measurements", &format!("{n} rows that all failed")));
         }
         Ok(kept)
+    }
+
+    /// In a profile's own table the rows that the column was measured for: energy is for a share of them only.
+    fn measured(&self, kept: Vec<usize>, values: &[f64]) -> Result<Vec<usize>, DataError> {
+        if !self.columns.has("format_version") {
+            return Ok(kept);
+        }
+        let measured: Vec<usize> = kept.into_iter().filter(|&row| !values[row].is_nan()).collect();
+        if measured.is_empty() {
+            let expected = format!("a measured column '{}'", self.column);
+            let found =
+                "that it is empty: this run did not measure it, or the device does not tell";
+            return Err(self.content(&expected, found));
+        }
+        Ok(measured)
     }
 
     fn check_constants(&self) -> Result<(), DataError> {
@@ -241,7 +269,12 @@ impl Reader<'_> {
         values: &[f64],
     ) -> Result<Grouped, DataError> {
         let mut first_values: HashMap<String, f64> = HashMap::with_capacity(kept.len());
-        let (mut rows, mut repeats) = (Vec::with_capacity(kept.len()), Vec::new());
+        let roles = match self.columns.has("role") {
+            true => self.columns.texts("role")?,
+            false => vec![None; self.columns.height()],
+        };
+        let mut rows = Vec::with_capacity(kept.len());
+        let (mut repeats, mut anchors) = (Vec::new(), Vec::new());
         for &row in kept {
             let text = architectures[row].take().filter(|text| !text.trim().is_empty());
             let architecture = text.ok_or_else(|| {
@@ -249,13 +282,14 @@ impl Reader<'_> {
             })?;
             let value = values[row];
             if let Some(&first) = first_values.get(&architecture) {
-                repeats.push((first, value));
+                let is_anchor = roles[row].as_deref() == Some(Role::Anchor.name());
+                if is_anchor { &mut anchors } else { &mut repeats }.push((first, value));
             } else {
                 first_values.insert(architecture.clone(), value);
                 rows.push(TableRow { architecture, value });
             }
         }
-        Ok((rows, repeats))
+        Ok(Grouped { rows, repeats, anchors })
     }
 
     /// The header, where the table has all its columns; None where they hold several values, as in joined tables.

@@ -1,5 +1,8 @@
 use tch::{Tensor, nn};
 
+use crate::WeightInit;
+use crate::weight_arena::Fill;
+
 /// Batch normalisation with `PyTorch`'s defaults: eps 1e-5, momentum 0.1.
 #[derive(Debug)]
 pub struct BatchNorm {
@@ -13,12 +16,20 @@ const MOMENTUM: f64 = 0.1;
 
 impl BatchNorm {
     /// BN over `c` channels; `affine` adds the learnable scale and shift.
-    pub fn new(path: &nn::Path, c: u32, affine: bool) -> Self {
+    pub(crate) fn new(init: &WeightInit, path: &nn::Path, c: u32, affine: bool) -> Self {
         let c = [i64::from(c)];
-        Self {
-            scale_shift: affine.then(|| (path.ones("weight", &c), path.zeros("bias", &c))),
-            running_mean: path.zeros_no_train("running_mean", &c),
-            running_var: path.ones_no_train("running_var", &c),
+        match init {
+            WeightInit::Uniform => Self {
+                scale_shift: affine.then(|| (path.ones("weight", &c), path.zeros("bias", &c))),
+                running_mean: path.zeros_no_train("running_mean", &c),
+                running_var: path.ones_no_train("running_var", &c),
+            },
+            WeightInit::Lent(loan) => Self {
+                scale_shift: affine
+                    .then(|| (loan.tensor(&c, Fill::Ones), loan.tensor(&c, Fill::Zeros))),
+                running_mean: loan.tensor(&c, Fill::Zeros),
+                running_var: loan.tensor(&c, Fill::Ones),
+            },
         }
     }
 

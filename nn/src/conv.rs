@@ -1,6 +1,7 @@
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
 
+use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
 
 /// A square convolution without bias.
@@ -15,17 +16,17 @@ pub struct Conv {
 
 impl Conv {
     /// Full convolution `[c_in, c_out]`, stride 1, padding that keeps the size.
-    pub(crate) fn new(init: WeightInit, path: &nn::Path, channels: [u32; 2], k: u8) -> Self {
+    pub(crate) fn new(init: &WeightInit, path: &nn::Path, channels: [u32; 2], k: u8) -> Self {
         Self::grouped(init, path, channels, k, 1)
     }
 
     /// Depthwise convolution over `c` channels.
-    pub(crate) fn depthwise(init: WeightInit, path: &nn::Path, c: u32, k: u8) -> Self {
+    pub(crate) fn depthwise(init: &WeightInit, path: &nn::Path, c: u32, k: u8) -> Self {
         Self::grouped(init, path, [c, c], k, c)
     }
 
     fn grouped(
-        init: WeightInit,
+        init: &WeightInit,
         path: &nn::Path,
         [c_in, c_out]: [u32; 2],
         k: u8,
@@ -33,19 +34,14 @@ impl Conv {
     ) -> Self {
         let k = i64::from(k);
         let dims = [i64::from(c_out), i64::from(c_in / groups), k, k];
-        let fan_in = (dims[1] * k * k) as f64;
-        let bound = fan_in.sqrt().recip();
-        let init = match init {
-            WeightInit::Uniform => nn::Init::Uniform { lo: -bound, up: bound },
-            WeightInit::Timing => nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_in).sqrt() },
+        let fan_in = dims[1] * k * k;
+        let bound = (fan_in as f64).sqrt().recip();
+        let uniform = nn::Init::Uniform { lo: -bound, up: bound };
+        let weight = match init {
+            WeightInit::Uniform => path.var("weight", &dims, uniform),
+            WeightInit::Lent(loan) => loan.tensor(&dims, Fill::He { fan_in }),
         };
-        Self {
-            weight: path.var("weight", &dims, init),
-            stride: 1,
-            padding: (k - 1) / 2,
-            dilation: 1,
-            groups: i64::from(groups),
-        }
+        Self { weight, stride: 1, padding: (k - 1) / 2, dilation: 1, groups: i64::from(groups) }
     }
 
     pub(crate) fn stride(self, stride: u8) -> Self {

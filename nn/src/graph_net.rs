@@ -41,7 +41,7 @@ enum Piece {
 
 impl GraphNet {
     /// Builds the fixed pieces, each under its node's name.
-    pub fn new(root: &nn::Path, graph: Graph, builder: LayerBuilder) -> Self {
+    pub fn new(root: &nn::Path, graph: Graph, builder: &LayerBuilder) -> Self {
         let pieces = graph.nodes.iter().map(|node| {
             let path = node.name.split('/').fold(root.clone(), |path, part| path / part);
             let input = |from: ValueId| graph.nodes[from].shape.c;
@@ -51,10 +51,10 @@ impl GraphNet {
                     Place::Cell | Place::Derived => builder.layer(&path, op),
                 }),
                 Step::Head { from, classes } => {
-                    Piece::Head(Head::new(&path, input(*from), *classes))
+                    Piece::Head(Head::new(builder, &path, input(*from), *classes))
                 }
                 Step::Auxiliary { from, classes } => {
-                    Piece::Auxiliary(Auxiliary::new(&builder, &path, input(*from), *classes))
+                    Piece::Auxiliary(Auxiliary::new(builder, &path, input(*from), *classes))
                 }
                 _ => Piece::Wire,
             }
@@ -118,7 +118,7 @@ impl GraphNet {
 fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>, images: &Tensor, shape: Shape) -> Tensor {
     let Some(first) = values.next() else {
         let (c, hw) = (i64::from(shape.c), i64::from(shape.hw));
-        return Tensor::zeros([images.size()[0], c, hw, hw], (Kind::Float, images.device()));
+        return Tensor::zeros([images.size()[0], c, hw, hw], (images.kind(), images.device()));
     };
     values.fold(first.shallow_clone(), |sum, value| sum + value)
 }

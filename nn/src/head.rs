@@ -1,7 +1,8 @@
+use tch::Tensor;
 use tch::nn::{self, Module};
-use tch::{Kind, Tensor};
 
-use crate::{BatchNorm, Conv, LayerBuilder};
+use crate::weight_arena::Fill;
+use crate::{BatchNorm, Conv, LayerBuilder, WeightInit};
 
 /// Global average pool and linear classifier: `[n, c, h, w]` to `[n, classes]`.
 #[derive(Debug)]
@@ -10,16 +11,21 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn new(path: &nn::Path, c: u32, classes: u32) -> Self {
-        Self { linear: linear(path, c, classes) }
+    pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, c: u32, classes: u32) -> Self {
+        Self { linear: linear(&b.init, path, c, classes) }
     }
 
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        self.linear.forward(&xs.mean_dim([2i64, 3].as_slice(), false, Kind::Float))
+        self.linear.forward(&xs.mean_dim([2i64, 3].as_slice(), false, xs.kind()))
     }
 }
 
-fn linear(path: &nn::Path, c: u32, classes: u32) -> nn::Linear {
+fn linear(init: &WeightInit, path: &nn::Path, c: u32, classes: u32) -> nn::Linear {
+    if let WeightInit::Lent(loan) = init {
+        let (inputs, outputs) = (i64::from(c), i64::from(classes));
+        let ws = loan.tensor(&[outputs, inputs], Fill::He { fan_in: inputs });
+        return nn::Linear { ws, bs: Some(loan.tensor(&[outputs], Fill::Zeros)) };
+    }
     let bound = f64::from(c).sqrt().recip();
     let init = nn::Init::Uniform { lo: -bound, up: bound };
     let config = nn::LinearConfig { ws_init: init, bs_init: Some(init), bias: true };
@@ -41,7 +47,7 @@ impl Auxiliary {
                 (b.conv(&(path / "conv1"), c, 128, 1), b.bn(&(path / "bn1"), 128)),
                 (b.conv(&(path / "conv2"), 128, 768, 2).unpadded(), b.bn(&(path / "bn2"), 768)),
             ],
-            linear: linear(path, 768, classes),
+            linear: linear(&b.init, path, 768, classes),
         }
     }
 

@@ -1,4 +1,5 @@
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
@@ -8,7 +9,7 @@ use crate::pool::Pool;
 use crate::reduce::FactorizedReduce;
 use crate::residual::ResidualBlock;
 use crate::separable::{DilConv, SepConv};
-use crate::{BatchNorm, Conv};
+use crate::{ArenaLoan, BatchNorm, Conv};
 
 /// One operation as it computes.
 pub trait Layer: Debug + Send {
@@ -26,17 +27,16 @@ pub enum Phase {
 }
 
 /// Where initial weights come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum WeightInit {
     /// `PyTorch`'s default for convolutions: uniform within 1/sqrt(fan-in).
     Uniform,
-    /// Normal with variance 2/fan-in (He 2015): activations neither die out nor turn into slow denormal numbers in a network
-    /// that is timed without being trained.
-    Timing,
+    /// Lent by an arena, for a network that is timed without being trained; the variable store then stays empty.
+    Lent(Arc<ArenaLoan>),
 }
 
 /// Builds layers of one kind of network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LayerBuilder {
     /// What the layers are for.
     pub phase: Phase,
@@ -68,17 +68,17 @@ impl LayerBuilder {
 
     /// A convolution without bias.
     pub(crate) fn conv(&self, path: &nn::Path, c_in: u32, c_out: u32, k: u8) -> Conv {
-        Conv::new(self.init, path, [c_in, c_out], k)
+        Conv::new(&self.init, path, [c_in, c_out], k)
     }
 
     /// BN as this phase has it.
     pub(crate) fn bn(&self, path: &nn::Path, c: u32) -> BatchNorm {
-        BatchNorm::new(path, c, self.phase == Phase::Evaluation)
+        BatchNorm::new(&self.init, path, c, self.phase == Phase::Evaluation)
     }
 
     /// The same builder for pieces whose BN is affine in every phase (stem, heads).
     pub(crate) fn affine(&self) -> Self {
-        Self { phase: Phase::Evaluation, ..*self }
+        Self { phase: Phase::Evaluation, ..self.clone() }
     }
 }
 

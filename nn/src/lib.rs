@@ -15,6 +15,7 @@ mod reduce;
 mod residual;
 mod separable;
 mod static_net;
+mod weight_arena;
 
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
@@ -22,3 +23,4 @@ pub use error::{NnError, guard};
 pub use graph_net::{DropPath, GraphNet, Logits, SiteAnswer};
 pub use layer::{Layer, LayerBuilder, Phase, WeightInit};
 pub use static_net::StaticNet;
+pub use weight_arena::{ArenaLoan, WeightArena};

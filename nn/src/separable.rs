@@ -25,7 +25,7 @@ pub(crate) struct SepConv([DepthwisePointwise; 2]);
 impl SepConv {
     pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, k: u8) -> Self {
         let stack = |n: u8, c_out: u32, stride: u8| DepthwisePointwise {
-            dw: Conv::depthwise(b.init, &(path / format!("dw{n}")), spec.c_in, k).stride(stride),
+            dw: Conv::depthwise(&b.init, &(path / format!("dw{n}")), spec.c_in, k).stride(stride),
             pw: b.conv(&(path / format!("pw{n}")), spec.c_in, c_out, 1),
             bn: b.bn(&(path / format!("bn{n}")), c_out),
         };
@@ -46,7 +46,7 @@ pub(crate) struct DilConv(DepthwisePointwise);
 
 impl DilConv {
     pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, k: u8) -> Self {
-        let dw = Conv::depthwise(b.init, &(path / "dw"), spec.c_in, k);
+        let dw = Conv::depthwise(&b.init, &(path / "dw"), spec.c_in, k);
         Self(DepthwisePointwise {
             dw: dw.stride(spec.stride).dilated(2),
             pw: b.conv(&(path / "pw"), spec.c_in, spec.c_out, 1),

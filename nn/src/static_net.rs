@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
 use lat_space::Graph;
 use tch::{Device, Tensor, nn};
 
-use crate::{DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightInit, guard};
+use crate::{
+    DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightArena, WeightInit, guard,
+};
 
 /// A network without searched sites: timed, or trained from scratch.
 #[derive(Debug)]
@@ -26,24 +30,18 @@ impl StaticNet {
             let weights = nn::VarStore::new(device);
             let pools_normalised = graph.pools_normalised_in_search;
             let builder = LayerBuilder { phase, pools_normalised, init };
-            let net = GraphNet::new(&weights.root(), graph, builder);
+            let net = GraphNet::new(&weights.root(), graph, &builder);
             Self { weights, net }
         })
     }
 
-    /// The network as it is timed: evaluation phase, frozen, weights that keep activations in range.
+    /// The network as it is timed: evaluation phase, weights lent by the arena, whose device and format it has.
     ///
     /// # Errors
     /// As [`StaticNet::new`].
-    pub fn for_timing(graph: &Graph, device: Device) -> Result<Self, NnError> {
-        let graph = graph.without_auxiliary();
-        // Without this libtorch would record each initialisation for a gradient that nobody asks for.
-        tch::no_grad(|| Self::new(graph, device, Phase::Evaluation, WeightInit::Timing)).map(
-            |mut net| {
-                net.weights.freeze();
-                net
-            },
-        )
+    pub fn for_timing(graph: &Graph, arena: &Arc<WeightArena>) -> Result<Self, NnError> {
+        let init = WeightInit::Lent(arena.lend());
+        Self::new(graph.without_auxiliary(), arena.device(), Phase::Evaluation, init)
     }
 
     /// The weights, under the names of the graph's nodes.

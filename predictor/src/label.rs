@@ -25,6 +25,15 @@ pub struct Label {
     pub reference_ms: Option<f64>,
     /// Number format of the measured computation, where the data say it.
     pub precision: Option<String>,
+    /// How runs were launched, where the data say it.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Whether tensors lay channels last.
+    #[serde(default)]
+    pub channels_last: bool,
+    /// Whether caches were emptied before each run.
+    #[serde(default)]
+    pub cold: bool,
     /// Macro architecture of the measured networks, where the data say it.
     pub skeleton: Option<Skeleton>,
     /// Name of the regressor.
@@ -71,6 +80,9 @@ impl Label {
             batch: header.map(|h| h.batch),
             reference_ms: header.and_then(|h| h.reference_ms),
             precision: header.map(|h| h.precision.clone()),
+            mode: header.map(|h| h.mode.clone()),
+            channels_last: header.is_some_and(|h| h.channels_last),
+            cold: header.is_some_and(|h| h.cold),
             skeleton: header.map(|h| h.skeleton),
             regressor: String::new(),
             errors: None,

@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use crate::cache_flush::CacheFlush;
 use crate::{ProfileError, Workload};
 
 /// Times one run of a workload.
@@ -18,15 +19,35 @@ pub trait Stopwatch {
 
 /// The host's monotonic clock around a run and the wait for its end: right for the CPU, where the call computes. On a GPU it
 /// adds the way back of the signal; [`crate::CudaStopwatch`] does not.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CpuStopwatch;
+#[derive(Debug, Default)]
+pub struct CpuStopwatch {
+    flush: Option<CacheFlush>,
+}
 
-impl Stopwatch for CpuStopwatch {
-    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+impl CpuStopwatch {
+    /// Empties the caches before each run from now on.
+    pub(crate) fn flushing(flush: CacheFlush) -> Self {
+        Self { flush: Some(flush) }
+    }
+
+    /// Whether caches are emptied before each run.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.flush.is_some()
+    }
+
+    /// As [`Stopwatch::time_ms`], with the caches as they are.
+    pub(crate) fn time_hot_ms(work: &mut dyn Workload) -> Result<f64, ProfileError> {
         let begin = Instant::now();
         work.enqueue()?;
         work.synchronize()?;
         Ok(begin.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+impl Stopwatch for CpuStopwatch {
+    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+        self.flush.as_mut().map_or(Ok(()), CacheFlush::flush)?;
+        Self::time_hot_ms(work)
     }
 }
 
@@ -57,7 +78,7 @@ mod tests {
     #[test]
     fn the_wait_is_inside_the_time() {
         let mut work = Asynchronous { log: vec![] };
-        let time_ms = CpuStopwatch.time_ms(&mut work).unwrap();
+        let time_ms = CpuStopwatch::default().time_ms(&mut work).unwrap();
         assert!(time_ms >= 5.0, "{time_ms} ms");
         assert_eq!(work.log, ["enqueue", "synchronize"]);
     }

@@ -3,10 +3,30 @@
 use std::sync::Arc;
 
 use cudarc::driver::result::device;
-use cudarc::driver::sys::{self, CUevent_flags};
+use cudarc::driver::sys::{self, CUdevice_attribute, CUevent_flags};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
 
-use crate::{ProfileError, Stopwatch, Workload};
+use crate::cache_flush::CacheFlush;
+use crate::{ProfileError, Stopwatch, Workload, cuda_graph};
+
+/// Size of the L2 cache of a GPU in bytes.
+///
+/// # Errors
+/// [`ProfileError::Cuda`] where the driver does not tell.
+pub(crate) fn l2_bytes(ordinal: u32) -> Result<u64, ProfileError> {
+    let context = context(ordinal)?;
+    let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
+    let bytes = named("cuDeviceGetAttribute", context.attribute(attribute))?;
+    Ok(u64::try_from(bytes).unwrap_or(0).max(1))
+}
+
+fn context(ordinal: u32) -> Result<Arc<CudaContext>, ProfileError> {
+    if !is_driver_present() {
+        let reason = "no NVIDIA driver on this machine".to_owned();
+        return Err(ProfileError::Cuda { call: "open", reason });
+    }
+    named("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal as usize))
+}
 
 /// Times runs by two events on the stream that libtorch works on: the GPU's clock, resolution about 0.5 us. The GPU is idle when
 /// the first event is recorded, so for networks whose kernels are shorter than their launches the launches count, as they do
@@ -16,6 +36,7 @@ pub struct CudaStopwatch {
     stream: Arc<CudaStream>,
     start: CudaEvent,
     end: CudaEvent,
+    flush: Option<CacheFlush>,
 }
 
 impl CudaStopwatch {
@@ -25,20 +46,43 @@ impl CudaStopwatch {
     /// # Errors
     /// [`ProfileError::Cuda`] where there is no driver or no such GPU.
     pub fn new(ordinal: u32) -> Result<Self, ProfileError> {
-        if !is_driver_present() {
-            let reason = "no NVIDIA driver on this machine".to_owned();
-            return Err(ProfileError::Cuda { call: "open", reason });
-        }
-        let context = named("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal as usize))?;
+        let context = context(ordinal)?;
+        let stream = context.default_stream();
+        Self::on(&context, stream)
+    }
+
+    /// The stopwatch on a stream of its own, which libtorch then works on too and which can be captured.
+    ///
+    /// # Errors
+    /// As [`CudaStopwatch::new`], and where libtorch's CUDA half lacks the functions for it.
+    pub(crate) fn on_side_stream(ordinal: u32) -> Result<Self, ProfileError> {
+        let context = context(ordinal)?;
+        let stream = named("cuStreamCreate", context.new_stream())?;
+        cuda_graph::work_on(&stream, ordinal)?;
+        Self::on(&context, stream)
+    }
+
+    /// The stream that runs are timed on.
+    pub(crate) fn stream(&self) -> Arc<CudaStream> {
+        Arc::clone(&self.stream)
+    }
+
+    /// Empties the L2 cache before each run from now on.
+    pub(crate) fn flushing(self, flush: CacheFlush) -> Self {
+        Self { flush: Some(flush), ..self }
+    }
+
+    fn on(context: &Arc<CudaContext>, stream: Arc<CudaStream>) -> Result<Self, ProfileError> {
         // Without the flag, cudarc makes events that cannot tell a time.
         let event =
             || named("cuEventCreate", context.new_event(Some(CUevent_flags::CU_EVENT_DEFAULT)));
-        Ok(Self { start: event()?, end: event()?, stream: context.default_stream() })
+        Ok(Self { start: event()?, end: event()?, stream, flush: None })
     }
 }
 
 impl Stopwatch for CudaStopwatch {
     fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+        self.flush.as_mut().map_or(Ok(()), CacheFlush::flush)?;
         named("cuEventRecord", self.start.record(&self.stream))?;
         work.enqueue()?;
         named("cuEventRecord", self.end.record(&self.stream))?;
@@ -47,7 +91,10 @@ impl Stopwatch for CudaStopwatch {
     }
 }
 
-fn named<T>(call: &'static str, result: Result<T, DriverError>) -> Result<T, ProfileError> {
+pub(crate) fn named<T>(
+    call: &'static str,
+    result: Result<T, DriverError>,
+) -> Result<T, ProfileError> {
     result.map_err(|error| ProfileError::Cuda { call, reason: format!("{error:?}") })
 }
 
@@ -138,7 +185,7 @@ mod tests {
         }
         let mut pairs: Vec<f64> = (0..11)
             .map(|_| {
-                let host_ms = CpuStopwatch.time_ms(&mut work).unwrap();
+                let host_ms = CpuStopwatch::default().time_ms(&mut work).unwrap();
                 events.time_ms(&mut work).unwrap() / host_ms
             })
             .collect();

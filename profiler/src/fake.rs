@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use lat_data::Role;
-use lat_space::{Graph, Op, OpSpec, Step, count_op};
+use lat_space::{Graph, Op, OpSpec, Step, count_op, peak_memory_bytes};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -23,6 +23,7 @@ const ELEMENT_MS: f64 = 1e-6;
 const NOISE: f64 = 0.01;
 const CLOCK_MHZ: f64 = 1000.0;
 const THROTTLED_MHZ: f64 = 600.0;
+const POWER_W: f64 = 50.0;
 
 /// The fake device's true latency of a derived graph in milliseconds per batch: 0.1 + the sum over its operations of
 /// 0.01 + batch * (multiply-adds * 2e-7 + output numbers * 1e-6). Skip connections cost nothing.
@@ -34,8 +35,21 @@ pub fn fake_latency_ms(graph: &Graph, batch: u32) -> f64 {
     LAUNCH_MS + ops.sum::<f64>()
 }
 
+/// The same network replayed as a graph: without the launch constants, 0.1 and 0.01 of [`fake_latency_ms`].
+pub fn fake_graph_ms(graph: &Graph, batch: u32) -> f64 {
+    let launches = graph.nodes.iter().filter(|node| match &node.step {
+        Step::Fixed { op, .. } => !is_free(op),
+        _ => false,
+    });
+    fake_latency_ms(graph, batch) - LAUNCH_MS - OP_MS * launches.count() as f64
+}
+
+fn is_free(op: &OpSpec) -> bool {
+    matches!(op.op, Op::Identity | Op::None)
+}
+
 fn op_ms(op: &OpSpec, batch: u32) -> f64 {
-    if matches!(op.op, Op::Identity | Op::None) {
+    if is_free(op) {
         return 0.0;
     }
     let elements = f64::from(op.c_out) * f64::from(op.hw_out()).powi(2);
@@ -69,6 +83,8 @@ pub struct FakeTestbed {
     clock: Clock,
     stopwatch: FakeStopwatch,
     sensor: FakeSensor,
+    /// Replayed latency and task of the network loaded last.
+    loaded: Option<(f64, Task)>,
 }
 
 impl FakeTestbed {
@@ -76,8 +92,9 @@ impl FakeTestbed {
     pub fn new(seed: u64, batch: u32) -> Self {
         let clock = Clock::default();
         let stopwatch = FakeStopwatch { clock: Rc::clone(&clock) };
-        let sensor = FakeSensor { clock_mhz: CLOCK_MHZ };
-        Self { faults: FakeFaults::default(), seed, batch, clock, stopwatch, sensor }
+        let sensor = FakeSensor { clock_mhz: CLOCK_MHZ, clock: Rc::clone(&clock) };
+        let faults = FakeFaults::default();
+        Self { faults, seed, batch, clock, stopwatch, sensor, loaded: None }
     }
 
     /// Its clock, in virtual seconds.
@@ -114,7 +131,18 @@ impl Testbed for FakeTestbed {
         let mut work = FakeWorkload::new(self.clock(), truth_ms, self.noise_seed(task));
         work.truth_ms *= (self.faults.row_noise * work.normal()).exp();
         work.drift_per_hour = self.faults.drift_per_hour;
+        work.peak_memory_bytes = Some(peak_memory_bytes(graph, self.batch, 4));
+        self.loaded = Some((fake_graph_ms(graph, self.batch) * slowdown, task));
         Ok(Box::new(work))
+    }
+
+    fn capture(&mut self, work: Box<dyn Workload>) -> Result<Box<dyn Workload>, ProfileError> {
+        // Replayed, the same network costs what its operations do; the launches are gone.
+        let Some((replayed_ms, task)) = self.loaded else { return Ok(work) };
+        let mut replayed = FakeWorkload::new(self.clock(), replayed_ms, self.noise_seed(task));
+        replayed.peak_memory_bytes = work.peak_memory_bytes();
+        replayed.drift_per_hour = self.faults.drift_per_hour;
+        Ok(Box::new(replayed))
     }
 
     fn stopwatch(&mut self) -> &mut dyn Stopwatch {
@@ -137,6 +165,7 @@ impl Testbed for FakeTestbed {
 /// A run that lets virtual time pass.
 #[derive(Debug)]
 pub struct FakeWorkload {
+    peak_memory_bytes: Option<u64>,
     clock: Clock,
     truth_ms: f64,
     drift_per_hour: f64,
@@ -146,11 +175,12 @@ pub struct FakeWorkload {
 impl FakeWorkload {
     /// Runs of `truth_ms` milliseconds at the median, with 1 % of log-normal noise.
     pub fn new(clock: Rc<Cell<f64>>, truth_ms: f64, noise_seed: [u8; 32]) -> Self {
-        Self { clock, truth_ms, drift_per_hour: 0.0, rng: ChaCha8Rng::from_seed(noise_seed) }
+        let rng = ChaCha8Rng::from_seed(noise_seed);
+        Self { clock, truth_ms, drift_per_hour: 0.0, rng, peak_memory_bytes: None }
     }
 
     /// A standard normal number (Box and Muller 1958).
-    fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         // 1 - [0, 1) keeps the logarithm finite.
         let (u, v): (f64, f64) = (1.0 - self.rng.r#gen::<f64>(), self.rng.r#gen());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
@@ -168,6 +198,10 @@ impl Workload for FakeWorkload {
 
     fn synchronize(&mut self) -> Result<(), ProfileError> {
         Ok(())
+    }
+
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        self.peak_memory_bytes
     }
 }
 
@@ -189,6 +223,7 @@ impl Stopwatch for FakeStopwatch {
 #[derive(Debug)]
 struct FakeSensor {
     clock_mhz: f64,
+    clock: Clock,
 }
 
 impl Sensor for FakeSensor {
@@ -198,6 +233,10 @@ impl Sensor for FakeSensor {
 
     fn judges_by_clock(&self) -> bool {
         true
+    }
+
+    fn energy_mj(&mut self) -> Option<f64> {
+        Some(self.clock.get() * POWER_W * 1e3)
     }
 }
 

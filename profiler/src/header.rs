@@ -19,10 +19,10 @@ pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
         batch: options.batch,
         device: options.device.to_string(),
         device_name: options.device.name(),
-        precision: "fp32".into(),
-        mode: "eager".into(),
-        channels_last: false,
-        cold: false,
+        precision: options.point.precision.name().into(),
+        mode: options.point.mode.name().into(),
+        channels_last: options.point.channels_last,
+        cold: options.point.cold,
         shard: None,
         threads: match options.device {
             DeviceSpec::Fake => 1,
@@ -43,6 +43,7 @@ fn versions(device: DeviceSpec) -> Vec<String> {
         versions.extend(driver.map(|v| format!("driver {v}")));
         versions.extend(cuda_runtime_version().map(|v| format!("cuda {v}")));
         versions.extend(cudnn_version().map(|v| format!("cudnn {v}")));
+        versions.push("cudnn-benchmark on".into());
     }
     versions
 }

@@ -9,13 +9,20 @@
 //! exactly one architecture; rows are handed to the sink one by one, so that a killed run loses one row at most; without a GPU
 //! everything here works on the CPU and on [`DeviceSpec::Fake`], whose truth is known ([`fake_latency_ms`]).
 
+mod bench;
+mod builder;
+mod cache_flush;
 mod clock;
 mod cuda;
+mod cuda_graph;
 mod device;
+mod doctor;
+mod drift;
 mod error;
 mod fake;
 mod header;
 mod libtorch;
+mod operating_point;
 mod options;
 mod plan;
 mod probes;
@@ -30,22 +37,28 @@ mod summary;
 mod telemetry;
 mod testbed;
 mod throttle;
+mod timer;
+mod torch_context;
 mod verdict;
 mod workload;
 
 pub use clock::{CpuStopwatch, Stopwatch};
 pub use cuda::CudaStopwatch;
 pub use device::{Available, DeviceSpec, available};
+pub use doctor::{Certificate, Finding, Grade, examine};
 pub use error::ProfileError;
-pub use fake::{FakeFaults, FakeStopwatch, FakeTestbed, FakeWorkload, fake_latency_ms};
+pub use fake::{
+    FakeFaults, FakeStopwatch, FakeTestbed, FakeWorkload, fake_graph_ms, fake_latency_ms,
+};
 pub use header::{LIBTORCH_VERSION, header};
 pub use libtorch::{CudaStatus, enable_cuda};
+pub use operating_point::{Mode, OperatingPoint, Precision};
 pub use options::ProfileOptions;
 pub use plan::{Plan, plan};
 pub use probes::{PROBES, Probe, ProbeEntry, Quantity, Reading, find_probe};
 pub use reference::{PairedStopwatch, calibrate_reference};
 pub use row::measure_one;
-pub use runner::{Event, run, run_on};
+pub use runner::{Event, judge, run, run_on};
 pub use schedule::{ANCHORS, Task, schedule};
 pub use sink::RowSink;
 pub use stop::{MedianInterval, StopRule};

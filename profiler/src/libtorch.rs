@@ -166,7 +166,7 @@ pub(crate) fn cudnn_version() -> Option<usize> {
 }
 
 #[expect(unsafe_code, reason = "asks the dynamic linker")]
-fn global_symbol(name: &CStr) -> Option<*mut c_void> {
+pub(crate) fn global_symbol(name: &CStr) -> Option<*mut c_void> {
     // SAFETY: a null handle is RTLD_DEFAULT on Linux, and `name` is a C string.
     let symbol = unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) };
     (!symbol.is_null()).then_some(symbol)

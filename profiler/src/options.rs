@@ -1,6 +1,6 @@
 use lat_space::{SearchSpace, Skeleton, SpaceError};
 
-use crate::{DeviceSpec, ProfileError};
+use crate::{DeviceSpec, OperatingPoint, ProfileError};
 
 /// What to measure, and how carefully. [`ProfileOptions::new`] holds the defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub struct ProfileOptions {
     pub skeleton: Skeleton,
     /// Where to run.
     pub device: DeviceSpec,
+    /// How networks run while they are timed: eager, fp32, hot.
+    pub point: OperatingPoint,
     /// Cap on the timed runs of one architecture in milliseconds: 80, on a CPU 100. Ten runs are made whatever they take, or six where ten take
     /// more than a second (see [`crate::MedianInterval`]).
     pub max_ms: f64,
@@ -28,6 +30,13 @@ pub struct ProfileOptions {
     /// Undisturbed time of the CPU's reference network in milliseconds, as an earlier process found it; see
     /// [`crate::PairedStopwatch`]. Nothing: calibrated anew.
     pub reference_ms: Option<f64>,
+    /// Share of the samples that a fresh process measures once more when the others are done, at least five of them: 0. `lat
+    /// profile` asks for 0.01.
+    pub fresh_fraction: f64,
+    /// Whether this is that fresh process: then it measures those rows only, else all others.
+    pub is_fresh: bool,
+    /// Share of the samples whose energy is measured too: 0. It takes two seconds each.
+    pub energy_fraction: f64,
     /// Longest heat-soak before the first row in seconds: 5. 0: none.
     pub soak_s: f64,
 }
@@ -41,12 +50,16 @@ impl ProfileOptions {
             batch: 1,
             skeleton,
             device,
+            point: OperatingPoint::default(),
             // A shared CPU needs more runs for the same certainty.
             max_ms: if device == DeviceSpec::Cpu { 100.0 } else { 80.0 },
             warmup_ms: 10.0,
             anchors_every: 100,
             repeat_fraction: 0.02,
             reference_ms: None,
+            fresh_fraction: 0.0,
+            is_fresh: false,
+            energy_fraction: 0.0,
             soak_s: 5.0,
         }
     }
@@ -68,9 +81,19 @@ impl ProfileOptions {
         let is_time = |value: f64| value >= 0.0 && value.is_finite();
         number("the warm-up", "0 ms or more", is_time(warmup_ms), warmup_ms)?;
         number("the heat-soak", "0 s or more", is_time(soak_s), soak_s)?;
-        let is_share = (0.0..=0.5).contains(&repeat_fraction);
-        number("the share of repeats", "from 0 to 0.5", is_share, repeat_fraction)?;
+        let is_share = |value: f64| (0.0..=0.5).contains(&value);
+        number(
+            "the share of repeats",
+            "from 0 to 0.5",
+            is_share(repeat_fraction),
+            repeat_fraction,
+        )?;
+        let fresh = self.fresh_fraction;
+        number("the share of fresh repeats", "from 0 to 0.5", is_share(fresh), fresh)?;
+        let energy = self.energy_fraction;
+        number("the share of energies", "from 0 to 1", (0.0..=1.0).contains(&energy), energy)?;
         space.check_skeleton(&self.skeleton)?;
+        self.point.check(self.device)?;
         let size = space.size();
         if u128::from(samples) > size {
             return Err(SpaceError::TooMany { space: space.id(), size, asked: samples }.into());

@@ -7,8 +7,9 @@
 
 use std::time::Instant;
 
+use lat_nn::WeightArena;
 use lat_space::{NasBench201, SearchSpace, Skeleton, Stem};
-use tch::Device;
+use tch::{Device, Kind};
 
 use crate::summary::median;
 use crate::{CpuStopwatch, NetWorkload, ProfileError, Stopwatch, Workload};
@@ -33,18 +34,26 @@ pub struct PairedStopwatch {
 }
 
 impl PairedStopwatch {
-    /// With the reference's undisturbed time as an earlier process found it, or newly calibrated.
+    /// With the reference's undisturbed time as an earlier process found it, or newly calibrated. `clock` may empty the caches
+    /// before the runs that are timed; the reference always runs warm.
     ///
     /// # Errors
     /// [`ProfileError::Network`] where libtorch cannot build or run the reference.
-    pub fn new(undisturbed_ms: Option<f64>) -> Result<Self, ProfileError> {
+    pub fn new(undisturbed_ms: Option<f64>, clock: CpuStopwatch) -> Result<Self, ProfileError> {
         let mut reference = reference_network()?;
-        let mut clock = CpuStopwatch;
         let undisturbed_ms = match undisturbed_ms {
             Some(ms) => ms,
-            None => calibrate(&mut clock, &mut reference)?,
+            None => calibrate(&mut reference)?,
         };
         Ok(Self { clock, reference, undisturbed_ms, before_ms: None, raw_ms: Vec::new() })
+    }
+
+    fn reference_ms(&mut self) -> Result<f64, ProfileError> {
+        if self.clock.is_cold() {
+            // The run before left it without its weights in the caches.
+            CpuStopwatch::time_hot_ms(&mut self.reference)?;
+        }
+        CpuStopwatch::time_hot_ms(&mut self.reference)
     }
 
     /// The reference's undisturbed time in milliseconds.
@@ -57,10 +66,10 @@ impl Stopwatch for PairedStopwatch {
     fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
         let before_ms = match self.before_ms.take() {
             Some(ms) => ms,
-            None => self.clock.time_ms(&mut self.reference)?,
+            None => self.reference_ms()?,
         };
         let raw_ms = self.clock.time_ms(work)?;
-        let after_ms = self.clock.time_ms(&mut self.reference)?;
+        let after_ms = self.reference_ms()?;
         self.before_ms = Some(after_ms);
         self.raw_ms.push(raw_ms);
         Ok(raw_ms / ((before_ms + after_ms) / 2.0) * self.undisturbed_ms)
@@ -78,26 +87,27 @@ impl Stopwatch for PairedStopwatch {
 /// # Errors
 /// As [`PairedStopwatch::new`].
 pub fn calibrate_reference() -> Result<f64, ProfileError> {
-    Ok(PairedStopwatch::new(None)?.undisturbed_ms)
+    Ok(PairedStopwatch::new(None, CpuStopwatch::default())?.undisturbed_ms)
 }
 
-fn calibrate(clock: &mut CpuStopwatch, reference: &mut NetWorkload) -> Result<f64, ProfileError> {
+fn calibrate(reference: &mut NetWorkload) -> Result<f64, ProfileError> {
     let begin = Instant::now();
     let mut times = Vec::new();
     while times.len() < 20 || begin.elapsed().as_secs_f64() < CALIBRATION_S {
-        times.push(clock.time_ms(reference)?);
+        times.push(CpuStopwatch::time_hot_ms(reference)?);
     }
     times.sort_by(f64::total_cmp);
     Ok(times[(times.len() as f64 * UNDISTURBED) as usize])
 }
 
-fn reference_network() -> Result<NetWorkload, ProfileError> {
+pub(crate) fn reference_network() -> Result<NetWorkload, ProfileError> {
     let space = NasBench201::new();
     // Not a preset: data sets that stand must keep their reference whatever becomes of presets.
     let skeleton =
         Skeleton { channels: 8, layers: 3, resolution: 8, classes: 10, stem: Stem::Cifar };
     let graph = space.graph(&skeleton).derive(&space.parse(ARCHITECTURE)?);
-    NetWorkload::new(&graph, &NetWorkload::input(1, &skeleton, Device::Cpu)?)
+    let arena = WeightArena::new(Device::Cpu, Kind::Float, false);
+    NetWorkload::new(&graph, &arena, &arena.images(1, skeleton.resolution)?)
 }
 
 #[cfg(test)]
@@ -119,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_run_is_given_in_multiples_of_the_reference() {
-        let mut stopwatch = PairedStopwatch::new(Some(10.0)).unwrap();
+        let mut stopwatch = PairedStopwatch::new(Some(10.0), CpuStopwatch::default()).unwrap();
         let mut work = Multiple(reference_network().unwrap(), 4);
         let times = (0..30).map(|_| stopwatch.time_ms(&mut work).unwrap());
         let time_ms = median(times).unwrap();

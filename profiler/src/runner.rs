@@ -1,16 +1,22 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use lat_data::{Measurement, Role, Status};
 use lat_space::SearchSpace;
 
-use crate::row::Bench;
+use crate::bench::Bench;
+use crate::schedule::{n_anchors, schedule};
 use crate::soak::{Soak, soak};
-use crate::{ProfileError, ProfileOptions, RowSink, Task, Testbed, Verdict, open, schedule};
+use crate::{ProfileError, ProfileOptions, RowSink, Task, Testbed, Verdict, drift, open};
 
 /// Failed rows in a row after which a run stops: then the fault lies with the device or the options, not with architectures.
 const MOST_FAILURES: u32 = 5;
+
+/// How often a row is measured at most until it does not fail.
+const MOST_ATTEMPTS: u32 = 3;
+/// How often rows of drifting stretches are measured again.
+const MOST_PASSES: u32 = 2;
 
 /// What a run reports while it runs.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +35,11 @@ pub enum Event<'a> {
         seconds: f64,
         /// Whether the latency had stopped moving.
         flat: bool,
+    },
+    /// Rows fell into a stretch in which the device was off its level, and are measured again, anchors before and after them.
+    Drifted {
+        /// How many rows there are to measure.
+        rows: u64,
     },
     /// A row is safe.
     Row {
@@ -75,9 +86,10 @@ pub fn run_on(
     let mut bench = Bench::new(bed, space, options)?;
     check_recorded(space, options.seed, sink.recorded())?;
     let tasks = schedule(space, options);
-    let pending = pending(&tasks, sink.recorded());
     let total = tasks.len() as u64;
-    let mut progress = Progress { done: total - pending.len() as u64, total, on_event };
+    let done = n_done(&tasks, sink.recorded());
+    let pending = pending(&tasks, sink.recorded(), options.is_fresh);
+    let mut progress = Progress { done, total, on_event };
     (progress.on_event)(Event::Begun { done: progress.done, total });
     let begin = Instant::now();
     let soak = if pending.is_empty() || options.soak_s <= 0.0 {
@@ -85,11 +97,34 @@ pub fn run_on(
     } else {
         Some(progress.soak(&mut bench, options, stop)?)
     };
-    let already = progress.done;
+    let already = sink.recorded().len();
+    bench.restart_wall();
     measure_all(&mut bench, &pending, options.seed, sink, &mut progress, stop)?;
-    let mut verdict = Verdict::of(sink.recorded(), progress.done, total, soak);
-    verdict.rows_per_s = (progress.done - already) as f64 / begin.elapsed().as_secs_f64();
+    for _ in 0..MOST_PASSES {
+        let again = again(space, sink.recorded());
+        if again.is_empty() || options.is_fresh || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        (progress.on_event)(Event::Drifted { rows: again.len() as u64 });
+        measure_all(&mut bench, &again, options.seed, sink, &mut progress, stop)?;
+    }
+    let rows = sink.recorded();
+    let mut verdict = Verdict::of(rows, n_done(&tasks, rows), total, soak);
+    verdict.rows_per_s = (rows.len() - already) as f64 / begin.elapsed().as_secs_f64();
     Ok(verdict)
+}
+
+/// The verdict on rows that stand, measured by whatever processes.
+pub fn judge(space: &dyn SearchSpace, options: &ProfileOptions, rows: &[Measurement]) -> Verdict {
+    let tasks = schedule(space, options);
+    Verdict::of(rows, n_done(&tasks, rows), tasks.len() as u64, None)
+}
+
+/// A row to be measured, for the how manieth time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Due {
+    task: Task,
+    attempt: u32,
 }
 
 struct Progress<'a> {
@@ -113,7 +148,7 @@ impl Progress<'_> {
 
 fn measure_all(
     bench: &mut Bench<'_>,
-    pending: &[Task],
+    pending: &[Due],
     seed: u64,
     sink: &mut dyn RowSink,
     progress: &mut Progress<'_>,
@@ -121,14 +156,20 @@ fn measure_all(
 ) -> Result<(), ProfileError> {
     let begin = Instant::now();
     let mut failures = 0;
-    bench.restart_wall();
-    for (position, task) in pending.iter().enumerate() {
+    let draw = |due: &Due| due.task.architecture(bench.space, seed).map(|a| (due.task, a));
+    let mut ahead = pending.first().map(draw).transpose()?;
+    for (position, due) in pending.iter().enumerate() {
+        let Some((task, architecture)) = ahead.take() else { break };
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let row = bench.measure(*task, &task.architecture(bench.space, seed)?);
+        let draw = |due: &Due| due.task.architecture(bench.space, seed).map(|a| (due.task, a));
+        ahead = pending.get(position + 1).map(draw).transpose()?;
+        let next = ahead.as_ref().map(|(task, architecture)| (*task, architecture));
+        let row = bench.measure(task, &architecture, next);
+        let row = Measurement { attempt: due.attempt, ..row };
         sink.append(&row)?;
-        progress.done += 1;
+        progress.done += u64::from(due.attempt == 0);
         let rows_per_s = (position + 1) as f64 / begin.elapsed().as_secs_f64();
         let (done, total) = (progress.done, progress.total);
         (progress.on_event)(Event::Row { done, total, rows_per_s, row: &row });
@@ -140,11 +181,52 @@ fn measure_all(
     Ok(())
 }
 
-/// The tasks without a row, in their order.
-fn pending(tasks: &[Task], recorded: &[Measurement]) -> Vec<Task> {
-    let done: HashSet<(Role, u64, u32)> = recorded.iter().map(Measurement::identity).collect();
-    let is_done = |t: &Task| done.contains(&(t.role, t.index, t.occurrence));
-    tasks.iter().copied().filter(|task| !is_done(task)).collect()
+/// How many tasks have a row.
+fn n_done(tasks: &[Task], recorded: &[Measurement]) -> u64 {
+    let done: HashSet<_> = recorded.iter().map(Measurement::identity).collect();
+    tasks.iter().filter(|task| done.contains(&task.identity())).count() as u64
+}
+
+/// The tasks without a row, in their order, and those that failed but may succeed this time. A fresh process has its own.
+fn pending(tasks: &[Task], recorded: &[Measurement], is_fresh: bool) -> Vec<Due> {
+    let mut last: HashMap<_, &Measurement> = HashMap::new();
+    for row in recorded {
+        let newest = last.entry(row.identity()).or_insert(row);
+        if row.attempt > newest.attempt {
+            *newest = row;
+        }
+    }
+    let due = |task: &Task| match last.get(&task.identity()) {
+        None => Some(Due { task: *task, attempt: 0 }),
+        Some(row) if row.status == Status::Failed && row.attempt + 1 < MOST_ATTEMPTS => {
+            Some(Due { task: *task, attempt: row.attempt + 1 })
+        }
+        Some(_) => None,
+    };
+    tasks.iter().filter(|t| (t.role == Role::Fresh) == is_fresh).filter_map(due).collect()
+}
+
+/// Rows of drifting stretches, with a round of anchors before and after them. Nothing where more than half of the rows would
+/// have to be measured again: then the device has no level to come back to, and the verdict says so.
+fn again(space: &dyn SearchSpace, recorded: &[Measurement]) -> Vec<Due> {
+    let positions = drift::to_measure_again(recorded);
+    if positions.is_empty() || positions.len() > recorded.len() / 2 {
+        return Vec::new();
+    }
+    let anchors = || recorded.iter().filter(|row| row.role == Role::Anchor);
+    let round = anchors().map(|row| row.occurrence + 1).max().unwrap_or(0);
+    let anchor = |index, occurrence| Due {
+        task: Task { role: Role::Anchor, index, occurrence },
+        attempt: 0,
+    };
+    let n_anchors = n_anchors(space);
+    let rows = positions.into_iter().map(|position| {
+        let Measurement { role, index, occurrence, attempt, .. } = recorded[position];
+        Due { task: Task { role, index, occurrence }, attempt: attempt + 1 }
+    });
+    let before = (0..n_anchors).map(|index| anchor(index, round));
+    let after = (0..n_anchors).map(|index| anchor(index, round + 1));
+    before.chain(rows).chain(after).collect()
 }
 
 /// Every recorded row must hold the architecture that this run measures under its number.

@@ -1,5 +1,6 @@
 use lat_data::Role;
 use lat_space::{Architecture, SearchSpace, architecture_at};
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -11,6 +12,11 @@ pub const ANCHORS: u64 = 4;
 const ANCHOR_SEED: u64 = 0x616e_6368_6f72;
 /// Keeps the choice of repeats apart from other uses of the run's seed.
 const REPEAT_SALT: u64 = 0x7265_7065_6174;
+/// The same for the choice of what a fresh process repeats, and for the order of anchors.
+const FRESH_SALT: u64 = 0x6672_6573_6800;
+const ORDER_SALT: u64 = 0x6f72_6465_7200;
+/// Fresh repeats asked for at least.
+const FEWEST_FRESH: u64 = 5;
 /// Repeats asked for at least, so that a short run has a noise floor too.
 const FEWEST_REPEATS: u64 = 10;
 
@@ -25,7 +31,17 @@ pub struct Task {
     pub occurrence: u32,
 }
 
+/// How many anchors the space has: four, or all its architectures where there are fewer.
+pub(crate) fn n_anchors(space: &dyn SearchSpace) -> u64 {
+    ANCHORS.min(u64::try_from(space.size()).unwrap_or(ANCHORS))
+}
+
 impl Task {
+    /// What its row is known by.
+    pub fn identity(&self) -> (Role, u64, u32) {
+        (self.role, self.index, self.occurrence)
+    }
+
     /// The architecture to measure.
     ///
     /// # Errors
@@ -46,9 +62,12 @@ pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> 
     let mut repeats = repeats(options).into_iter().peekable();
     let mut round = 0;
     let mut anchors = |tasks: &mut Vec<Task>| {
-        let n_anchors = ANCHORS.min(u64::try_from(space.size()).unwrap_or(ANCHORS));
+        let n_anchors = n_anchors(space);
+        // Another order each time, so that what one leaves behind does not always meet the same next one.
+        let mut order: Vec<u64> = (0..n_anchors).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed ^ ORDER_SALT ^ u64::from(round)));
         let task = |index| Task { role: Role::Anchor, index, occurrence: round };
-        tasks.extend((0..n_anchors).map(task));
+        tasks.extend(order.into_iter().map(task));
         round += 1;
     };
     for index in 0..options.samples {
@@ -63,7 +82,28 @@ pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> 
     if options.anchors_every > 0 {
         anchors(&mut tasks);
     }
+    let fresh = |index| Task { role: Role::Fresh, index, occurrence: 0 };
+    tasks.extend(fresh_repeats(options).into_iter().map(fresh));
     tasks
+}
+
+/// Whether the energy of this task is measured too: of the first samples, whose order is random anyway.
+pub(crate) fn measures_energy(task: Task, options: &ProfileOptions) -> bool {
+    let count = (options.energy_fraction * options.samples as f64).ceil() as u64;
+    task.role == Role::Sample && task.index < count
+}
+
+/// Which samples a fresh process measures again, in random order.
+fn fresh_repeats(options: &ProfileOptions) -> Vec<u64> {
+    if options.fresh_fraction <= 0.0 {
+        return Vec::new();
+    }
+    let samples = options.samples;
+    let wanted = (options.fresh_fraction * samples as f64).round() as u64;
+    let count = wanted.max(FEWEST_FRESH.min(samples / 10));
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ FRESH_SALT);
+    let chosen = rand::seq::index::sample(&mut rng, samples as usize, count as usize);
+    chosen.into_iter().map(|index| index as u64).collect()
 }
 
 /// Pairs (after which sample, which sample to repeat), ascending.
@@ -135,6 +175,26 @@ mod tests {
                 assert!(tasks[..place - 1].contains(&sample), "{task:?} has a row in between");
             }
         }
+    }
+
+    #[test]
+    fn a_fresh_process_repeats_distinct_samples_at_the_end() {
+        for (samples, fresh) in [(4, 0), (20, 2), (200, 5), (1000, 10)] {
+            let tasks = tasks(samples, |o| o.fresh_fraction = 0.01);
+            let again = of(&tasks, Role::Fresh);
+            assert_eq!(again.len(), fresh, "{samples} samples");
+            assert_eq!(&tasks[tasks.len() - fresh..], again);
+            assert_eq!(again.iter().map(|t| t.index).collect::<HashSet<_>>().len(), fresh);
+        }
+    }
+
+    #[test]
+    fn the_order_of_anchors_changes_from_round_to_round() {
+        let tasks = tasks(1000, |_| ());
+        let anchors = of(&tasks, Role::Anchor);
+        let orders: HashSet<Vec<u64>> =
+            anchors.chunks(4).map(|round| round.iter().map(|t| t.index).collect()).collect();
+        assert!(orders.len() > 3, "{orders:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat_data::Role;
 
-use crate::row::Bench;
+use crate::bench::Bench;
 use crate::summary::median;
 use crate::{ProfileError, Task};
 

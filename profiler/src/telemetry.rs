@@ -29,6 +29,11 @@ pub trait Sensor {
     /// Whether the clock says how fast the device computes, so that a low one is throttling. Not so for CPUs, where one core's
     /// clock at one moment says little.
     fn judges_by_clock(&self) -> bool;
+
+    /// Millijoules drawn since some moment in the past, where the device counts them.
+    fn energy_mj(&mut self) -> Option<f64> {
+        None
+    }
 }
 
 /// The clock of the core that this thread runs on, from the kernel's files.
@@ -43,6 +48,26 @@ impl Sensor for CpuSensor {
     fn judges_by_clock(&self) -> bool {
         false
     }
+
+    fn energy_mj(&mut self) -> Option<f64> {
+        package_energy_mj(Path::new("/sys/class/powercap"))
+    }
+}
+
+/// Sum over the processor packages of the RAPL counters, which the kernel gives in microjoules to whoever may read them. They
+/// wrap around after minutes to hours, which whoever takes a difference must expect.
+fn package_energy_mj(powercap: &Path) -> Option<f64> {
+    let packages = std::fs::read_dir(powercap).ok()?.flatten().filter(|entry| {
+        // `intel-rapl:0` is a package, `intel-rapl:0:1` a part of one; AMD's have the same name.
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.strip_prefix("intel-rapl:").is_some_and(|n| n.parse::<u32>().is_ok())
+    });
+    let energies = packages.map(|package| {
+        let text = std::fs::read_to_string(package.path().join("energy_uj")).ok()?;
+        text.trim().parse::<f64>().ok().map(|microjoules| microjoules / 1e3)
+    });
+    let energies: Option<Vec<f64>> = energies.collect();
+    energies.filter(|e| !e.is_empty()).map(|e| e.iter().sum())
 }
 
 /// Number of the core this thread runs on: field 39 of the kernel's `stat` file, the 37th after the name in brackets.
@@ -80,6 +105,12 @@ pub(crate) fn nvml() -> Option<&'static Nvml> {
     NVML.get_or_init(|| Nvml::init().ok()).as_ref()
 }
 
+/// NVML's handle of the GPU with this CUDA number.
+pub(crate) fn gpu_device(ordinal: u32) -> Option<nvml_wrapper::Device<'static>> {
+    let uuid = cuda::uuid(ordinal);
+    uuid.and_then(|uuid| nvml()?.device_by_uuid(uuid).ok())
+}
+
 /// A GPU's state, from NVIDIA's management library.
 #[derive(Debug)]
 pub struct NvmlSensor {
@@ -89,8 +120,7 @@ pub struct NvmlSensor {
 impl NvmlSensor {
     /// The sensor of the GPU with this CUDA number; it reads nothing where the library is missing or refuses.
     pub fn new(ordinal: u32) -> Self {
-        let uuid = cuda::uuid(ordinal);
-        Self { device: uuid.and_then(|uuid| nvml()?.device_by_uuid(uuid).ok()) }
+        Self { device: gpu_device(ordinal) }
     }
 }
 
@@ -107,6 +137,10 @@ impl Sensor for NvmlSensor {
 
     fn judges_by_clock(&self) -> bool {
         true
+    }
+
+    fn energy_mj(&mut self) -> Option<f64> {
+        self.device.as_ref()?.total_energy_consumption().ok().map(|mj| mj as f64)
     }
 }
 
@@ -141,6 +175,19 @@ mod tests {
         if let Some(mhz) = CpuSensor.read().clock_mhz {
             assert!((100.0..10_000.0).contains(&mhz), "{mhz} MHz");
         }
+    }
+
+    #[test]
+    fn energy_is_summed_over_packages_and_their_parts_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(package_energy_mj(root.path()), None);
+        for (name, uj) in [("intel-rapl:0", 5000), ("intel-rapl:0:0", 700), ("intel-rapl:1", 2500)]
+        {
+            let folder = root.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("energy_uj"), format!("{uj}\n")).unwrap();
+        }
+        assert_eq!(package_energy_mj(root.path()), Some(7.5));
     }
 
     #[test]

@@ -1,11 +1,18 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cudarc::driver::CudaStream;
+use lat_nn::WeightArena;
 use lat_space::Graph;
 use tch::{Device, Tensor};
 
+use crate::builder::Builder;
+use crate::cache_flush::CacheFlush;
+use crate::cuda_graph::GraphWorkload;
+use crate::torch_context::allow_tf32;
 use crate::{
-    CpuSensor, CudaStopwatch, DeviceSpec, FakeTestbed, NetWorkload, NvmlSensor, PairedStopwatch,
-    ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
+    CpuSensor, CpuStopwatch, CudaStopwatch, DeviceSpec, FakeTestbed, Mode, NetWorkload, NvmlSensor,
+    PairedStopwatch, Precision, ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
 };
 
 /// A device with all that measuring on it takes. The runner knows nothing else of devices.
@@ -16,6 +23,15 @@ pub trait Testbed {
     /// # Errors
     /// Where the network cannot be built; the run then goes on with the next.
     fn load(&mut self, graph: &Graph, task: Task) -> Result<Box<dyn Workload>, ProfileError>;
+
+    /// Says what [`Testbed::load`] will be asked for next, so that a device may begin to build it.
+    fn announce(&mut self, _graph: &Graph, _task: Task) {}
+
+    /// Turns a warmed-up workload into one that replays its run as one CUDA graph.
+    ///
+    /// # Errors
+    /// Where the device has no such thing, or the run cannot be captured.
+    fn capture(&mut self, work: Box<dyn Workload>) -> Result<Box<dyn Workload>, ProfileError>;
 
     /// What times runs.
     fn stopwatch(&mut self) -> &mut dyn Stopwatch;
@@ -49,35 +65,84 @@ pub fn open(options: &ProfileOptions) -> Result<Box<dyn Testbed>, ProfileError> 
 
 /// The CPU or a GPU, through libtorch.
 pub struct TorchTestbed {
+    arena: Arc<WeightArena>,
     input: Tensor,
     stopwatch: Box<dyn Stopwatch>,
     sensor: Box<dyn Sensor>,
+    /// The stream that runs are captured on, where the mode asks for it.
+    stream: Option<Arc<CudaStream>>,
+    /// Builds ahead on a GPU. A CPU is what is measured, and gets no work beside it.
+    builder: Option<Builder>,
     origin: Instant,
 }
 
 impl TorchTestbed {
-    /// The testbed for the options' device, batch and resolution.
+    /// The testbed for the options' device, operating point, batch and resolution.
     ///
     /// # Errors
     /// As [`open`].
     pub fn new(options: &ProfileOptions) -> Result<Self, ProfileError> {
         crate::enable_cuda();
-        let (device, stopwatch, sensor): (_, Box<dyn Stopwatch>, Box<dyn Sensor>) =
-            match options.device {
-                DeviceSpec::Cuda(ordinal) => (
-                    Device::Cuda(ordinal as usize),
-                    Box::new(CudaStopwatch::new(ordinal)?),
-                    Box::new(NvmlSensor::new(ordinal)),
-                ),
-                _ => (
-                    Device::Cpu,
-                    Box::new(PairedStopwatch::new(options.reference_ms)?),
-                    Box::new(CpuSensor),
-                ),
-            };
-        let input = NetWorkload::input(options.batch, &options.skeleton, device)?;
-        Ok(Self { input, stopwatch, sensor, origin: Instant::now() })
+        match options.device {
+            DeviceSpec::Cuda(ordinal) => Self::on_gpu(options, ordinal),
+            _ => Self::on_cpu(options),
+        }
     }
+
+    fn on_cpu(options: &ProfileOptions) -> Result<Self, ProfileError> {
+        let (arena, input) = arena(options, Device::Cpu)?;
+        let clock = match options.point.cold {
+            true => CpuStopwatch::flushing(CacheFlush::new(Device::Cpu)?),
+            false => CpuStopwatch::default(),
+        };
+        Ok(Self {
+            arena,
+            input,
+            stopwatch: Box::new(PairedStopwatch::new(options.reference_ms, clock)?),
+            sensor: Box::new(CpuSensor),
+            stream: None,
+            builder: None,
+            origin: Instant::now(),
+        })
+    }
+
+    fn on_gpu(options: &ProfileOptions, ordinal: u32) -> Result<Self, ProfileError> {
+        let device = Device::Cuda(ordinal as usize);
+        let allowed = options.point.precision == Precision::Tf32;
+        allow_tf32(allowed)
+            .map_err(|reason| ProfileError::Cuda { call: "setAllowTF32", reason })?;
+        // Each shape's algorithm is picked by trial in its first warm-up run and kept by the process.
+        lat_nn::guard(|| tch::Cuda::cudnn_set_benchmark(true))?;
+        let mut stopwatch = match options.point.mode {
+            Mode::Eager => CudaStopwatch::new(ordinal)?,
+            Mode::Graph | Mode::Both => CudaStopwatch::on_side_stream(ordinal)?,
+        };
+        let stream = (options.point.mode != Mode::Eager).then(|| stopwatch.stream());
+        let (arena, input) = arena(options, device)?;
+        if options.point.cold {
+            stopwatch = stopwatch.flushing(CacheFlush::new(device)?);
+        }
+        let builder = Builder::new(Arc::clone(&arena), input.shallow_clone());
+        Ok(Self {
+            arena,
+            input,
+            stopwatch: Box::new(stopwatch),
+            sensor: Box::new(NvmlSensor::new(ordinal)),
+            stream,
+            builder: Some(builder),
+            origin: Instant::now(),
+        })
+    }
+}
+
+fn arena(
+    options: &ProfileOptions,
+    device: Device,
+) -> Result<(Arc<WeightArena>, Tensor), ProfileError> {
+    let point = options.point;
+    let arena = WeightArena::new(device, point.precision.kind(), point.channels_last);
+    let input = arena.images(options.batch, options.skeleton.resolution)?;
+    Ok((arena, input))
 }
 
 impl std::fmt::Debug for TorchTestbed {
@@ -87,8 +152,25 @@ impl std::fmt::Debug for TorchTestbed {
 }
 
 impl Testbed for TorchTestbed {
-    fn load(&mut self, graph: &Graph, _: Task) -> Result<Box<dyn Workload>, ProfileError> {
-        Ok(Box::new(NetWorkload::new(graph, &self.input)?))
+    fn load(&mut self, graph: &Graph, task: Task) -> Result<Box<dyn Workload>, ProfileError> {
+        let ahead = self.builder.as_mut().and_then(|builder| builder.take(task));
+        let work = ahead.unwrap_or_else(|| NetWorkload::new(graph, &self.arena, &self.input))?;
+        Ok(Box::new(work))
+    }
+
+    fn announce(&mut self, graph: &Graph, task: Task) {
+        if let Some(builder) = &mut self.builder {
+            builder.begin(graph, task);
+        }
+    }
+
+    fn capture(&mut self, work: Box<dyn Workload>) -> Result<Box<dyn Workload>, ProfileError> {
+        let stream = self.stream.as_ref().ok_or_else(|| ProfileError::Option {
+            name: "the mode",
+            expected: "eager, since this testbed captures no CUDA graphs",
+            found: "graph".into(),
+        })?;
+        Ok(Box::new(GraphWorkload::capture(work, stream)?))
     }
 
     fn stopwatch(&mut self) -> &mut dyn Stopwatch {

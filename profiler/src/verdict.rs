@@ -1,9 +1,10 @@
 //! What a run's numbers are worth, in words (after `MLPerf` `LoadGen`: VALID, or INVALID because of this, do that).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use lat_data::{Measurement, Role, Status};
+use lat_data::{Measurement, Role, Status, superseded};
 
+use crate::drift::Levels;
 use crate::soak::Soak;
 use crate::summary::median;
 
@@ -12,8 +13,6 @@ const MOST_FAILED: f64 = 0.05;
 const MOST_UNSTEADY: f64 = 0.20;
 const MOST_NOISE: f64 = 0.05;
 const MOST_DRIFT: f64 = 0.05;
-/// From so many rounds of anchors on, drift is read from medians of three rounds.
-const ROUNDS_TO_SMOOTH: usize = 5;
 
 /// Judgement over all rows of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +31,17 @@ pub struct Verdict {
     pub noise_floor: Option<f64>,
     /// Pairs that the noise floor is read from.
     pub n_pairs: usize,
-    /// Largest relative change of the anchors' latency over the run, where they were measured twice at least.
+    /// The same over the samples that a fresh process measured again.
+    pub fresh_noise: Option<f64>,
+    /// Pairs that this is read from.
+    pub n_fresh_pairs: usize,
+    /// Largest relative change of the anchors' latency over the run beyond what their noise explains, where they were measured
+    /// twice at least.
     pub drift: Option<f64>,
+    /// Standard deviation of that change: what drift adds to a row's error.
+    pub drift_spread: Option<f64>,
+    /// Rows kept beside a later attempt that replaces them.
+    pub n_superseded: u64,
     /// Seconds inside warm-up and timed runs over seconds altogether, over all rows.
     pub busy_share: f64,
     /// Rows measured per second of the host's time, heat-soak included; 0 where there was nothing left to do.
@@ -47,7 +55,12 @@ pub struct Verdict {
 impl Verdict {
     /// The verdict on these rows of the `total` wanted.
     pub(crate) fn of(rows: &[Measurement], done: u64, total: u64, soak: Option<Soak>) -> Self {
-        let pairs = pair_differences(rows);
+        let superseded = superseded(rows);
+        let kept = rows.iter().zip(&superseded).filter(|(_, superseded)| !**superseded);
+        let kept: Vec<Measurement> = kept.map(|(row, _)| row.clone()).collect();
+        let pairs = pair_differences(&kept, Role::Repeat);
+        let fresh = pair_differences(&kept, Role::Fresh);
+        let levels = Levels::of(rows);
         let (timed_s, wall_s) =
             rows.iter().fold((0.0, 0.0), |(t, w), row| (t + row.timed_s, w + row.wall_s));
         let mut verdict = Self {
@@ -55,16 +68,20 @@ impl Verdict {
             text: String::new(),
             done,
             total,
-            shares: shares(rows),
+            shares: shares(&kept),
+            n_superseded: (rows.len() - kept.len()) as u64,
             noise_floor: median(pairs.iter().copied()),
             n_pairs: pairs.len(),
-            drift: drift(rows),
+            fresh_noise: median(fresh.iter().copied()),
+            n_fresh_pairs: fresh.len(),
+            drift: levels.as_ref().map(Levels::drift),
+            drift_spread: levels.as_ref().map(Levels::spread),
             busy_share: if wall_s > 0.0 { timed_s / wall_s } else { 0.0 },
             rows_per_s: 0.0,
             soak_s: soak.map_or(0.0, |s| s.seconds),
             soak_flat: soak.map(|s| s.flat),
         };
-        let faults = verdict.faults(rows);
+        let faults = verdict.faults(&kept);
         verdict.valid = faults.is_empty();
         verdict.text = if verdict.valid {
             format!("VALID: {}.", verdict.facts())
@@ -109,6 +126,12 @@ impl Verdict {
                 percent(noise)
             ));
         }
+        if let Some(fresh) = self.fresh_noise.filter(|&fresh| fresh > MOST_NOISE) {
+            faults.push(format!(
+                "the same architecture measured by a fresh process differs by {} (limit 5 %): a restart changes what is measured (algorithms, memory layout, clocks); lock the clocks, end other programs, and measure again",
+                percent(fresh)
+            ));
+        }
         if let Some(drift) = self.drift.filter(|&drift| drift > MOST_DRIFT) {
             faults.push(format!(
                 "the anchors' latency moved by {} during the run (limit 5 %): lock the device's clocks or cool it, end other programs, and measure again",
@@ -127,12 +150,20 @@ impl Verdict {
             Some(drift) => format!("drift {}", percent(drift)),
             None => "drift unknown, since no anchor was measured twice".into(),
         };
+        let fresh = match self.fresh_noise {
+            Some(fresh) => format!(" ({} after a restart)", percent(fresh)),
+            None => String::new(),
+        };
+        let again = match self.n_superseded {
+            0 => String::new(),
+            n => format!(", {n} measured again"),
+        };
         let soak = match self.soak_flat {
             Some(false) => ", the device was not steady after its heat-soak",
             _ => "",
         };
         format!(
-            "{} of {} rows, {} converged, {noise}, {drift}, {} of the time inside runs{soak}",
+            "{} of {} rows{again}, {} converged, {noise}{fresh}, {drift}, {} of the time inside runs{soak}",
             self.done,
             self.total,
             percent(self.share(Status::Converged)),
@@ -155,46 +186,16 @@ fn shares(rows: &[Measurement]) -> Vec<(Status, f64)> {
 }
 
 /// |a - b| / mean for each sample measured again.
-fn pair_differences(rows: &[Measurement]) -> Vec<f64> {
+fn pair_differences(rows: &[Measurement], again: Role) -> Vec<f64> {
     let of = |role| rows.iter().filter(move |r| r.role == role && r.status != Status::Failed);
     let samples: HashMap<u64, f64> =
         of(Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
-    of(Role::Repeat)
+    of(again)
         .filter_map(|again| {
             let first_ms = samples.get(&again.index)?;
             Some((first_ms - again.latency_ms).abs() / f64::midpoint(*first_ms, again.latency_ms))
         })
         .collect()
-}
-
-/// Per round of anchors the median over them of latency / that anchor's median over all rounds; the result is how far the
-/// largest of these is above the smallest. Nothing for fewer than two rounds.
-fn drift(rows: &[Measurement]) -> Option<f64> {
-    let mut anchors: BTreeMap<u64, Vec<Option<f64>>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.role == Role::Anchor) {
-        let latency = (row.status != Status::Failed).then_some(row.latency_ms);
-        anchors.entry(row.index).or_default().push(latency);
-    }
-    let levels: Vec<(f64, &Vec<Option<f64>>)> = anchors
-        .values()
-        .filter_map(|series| Some((median(series.iter().copied().flatten())?, series)))
-        .collect();
-    let n_rounds = levels.iter().map(|(_, series)| series.len()).max()?;
-    let rounds: Vec<f64> = (0..n_rounds)
-        .filter_map(|round| {
-            let at = |(level, series): &(f64, &Vec<Option<f64>>)| {
-                Some(series.get(round).copied().flatten()? / level)
-            };
-            median(levels.iter().filter_map(at))
-        })
-        .collect();
-    let smooth: Vec<f64> = match rounds.len() {
-        0 | 1 => return None,
-        n if n < ROUNDS_TO_SMOOTH => rounds,
-        _ => rounds.windows(3).filter_map(|w| median(w.iter().copied())).collect(),
-    };
-    let (low, high) = smooth.iter().fold((f64::MAX, 0.0f64), |(l, h), &r| (l.min(r), h.max(r)));
-    Some(high / low - 1.0)
 }
 
 #[cfg(test)]
@@ -210,10 +211,12 @@ mod tests {
     }
 
     fn anchors(rounds: &[f64]) -> Vec<Measurement> {
-        let round = |r: &f64| {
-            (0..4u32).map(|i| row(Role::Anchor, i.into(), r * f64::from(i + 1))).collect::<Vec<_>>()
+        let anchor = |round: u32, i: u32, level: f64| Measurement {
+            occurrence: round,
+            ..row(Role::Anchor, i.into(), level * f64::from(i + 1))
         };
-        rounds.iter().flat_map(round).collect()
+        let round = |(round, level)| (0..4).map(move |i| anchor(round, i, level));
+        (0..).zip(rounds.iter().copied()).flat_map(round).collect()
     }
 
     #[test]
@@ -230,14 +233,21 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_seen_and_one_disturbed_round_is_not_drift() {
-        assert!((drift(&anchors(&[1.0, 1.1])).unwrap() - 0.1).abs() < 1e-9);
-        let slow: Vec<f64> = (0..10).map(|i| 1.0 + 0.01 * f64::from(i)).collect();
-        assert!((drift(&anchors(&slow)).unwrap() - 0.07 / 1.01).abs() < 1e-9);
-        assert_eq!(drift(&anchors(&[1.0, 1.0, 1.3, 1.0, 1.0, 1.0])), Some(0.0));
-        assert_eq!(drift(&anchors(&[1.0])), None);
+    fn drift_and_a_restart_that_changes_things_are_faults() {
         let verdict = Verdict::of(&anchors(&[1.0, 1.1]), 8, 8, None);
         assert!(!verdict.valid && verdict.text.contains("moved by 10.0 %"), "{}", verdict.text);
+        let mut rows = anchors(&[1.0, 1.0]);
+        rows.extend([row(Role::Sample, 0, 2.0), row(Role::Fresh, 0, 2.2)]);
+        let text = Verdict::of(&rows, 10, 10, None).text;
+        assert!(text.contains("by a fresh process differs by 9.5 %"), "{text}");
+    }
+
+    #[test]
+    fn of_rows_measured_again_the_last_attempt_counts() {
+        let failed = Measurement { status: Status::Failed, ..row(Role::Sample, 0, f64::NAN) };
+        let again = Measurement { attempt: 1, ..row(Role::Sample, 0, 1.0) };
+        let verdict = Verdict::of(&[failed, again], 1, 1, None);
+        assert!(verdict.valid && verdict.text.contains("1 of 1 rows, 1 measured again"));
     }
 
     #[test]

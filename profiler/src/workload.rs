@@ -1,6 +1,8 @@
-use lat_nn::{StaticNet, guard};
-use lat_space::{Graph, Skeleton};
-use tch::{Device, Kind, Tensor};
+use std::sync::Arc;
+
+use lat_nn::{StaticNet, WeightArena, guard};
+use lat_space::{Graph, peak_memory_bytes};
+use tch::{Device, Tensor};
 
 use crate::ProfileError;
 
@@ -17,6 +19,11 @@ pub trait Workload {
     /// # Errors
     /// Errors of the device that only show now.
     fn synchronize(&mut self) -> Result<(), ProfileError>;
+
+    /// Bytes of weights and of activations at their peak, where they can be counted.
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A network in evaluation mode with one batch of images.
@@ -27,24 +34,17 @@ pub struct NetWorkload {
 }
 
 impl NetWorkload {
-    /// The network of a derived graph, with `input` `[n, 3, resolution, resolution]` on the same device.
+    /// The network of a derived graph with weights of the arena, and `input` `[n, 3, resolution, resolution]` in its format.
     ///
     /// # Errors
     /// [`ProfileError::Network`] where the network cannot be built (memory).
-    pub fn new(graph: &Graph, input: &Tensor) -> Result<Self, ProfileError> {
-        let net = StaticNet::for_timing(graph, input.device())?;
+    pub fn new(
+        graph: &Graph,
+        arena: &Arc<WeightArena>,
+        input: &Tensor,
+    ) -> Result<Self, ProfileError> {
+        let net = StaticNet::for_timing(graph, arena)?;
         Ok(Self { net, input: input.shallow_clone() })
-    }
-
-    /// A batch of normally distributed images `[batch, 3, resolution, resolution]`, contiguous in that order (channels before
-    /// pixels). Zeros would do for dense kernels, but not show the cost of branches on values.
-    ///
-    /// # Errors
-    /// [`ProfileError::Network`] where libtorch cannot allocate it.
-    pub fn input(batch: u32, skeleton: &Skeleton, device: Device) -> Result<Tensor, ProfileError> {
-        let hw = i64::from(skeleton.resolution);
-        let shape = [i64::from(batch), 3, hw, hw];
-        Ok(guard(|| Tensor::randn(shape, (Kind::Float, device)))?)
     }
 }
 
@@ -60,11 +60,18 @@ impl Workload for NetWorkload {
         }
         Ok(())
     }
+
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        let batch = u32::try_from(self.input.size()[0]).ok()?;
+        let bytes_per_number = u32::try_from(self.input.kind().elt_size_in_bytes()).ok()?;
+        Some(peak_memory_bytes(self.net.graph(), batch, bytes_per_number))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use lat_space::{find_skeleton, find_space};
+    use lat_space::{Skeleton, find_skeleton, find_space};
+    use tch::Kind;
 
     use super::*;
     use crate::{CpuStopwatch, Stopwatch};
@@ -78,17 +85,22 @@ mod tests {
     #[test]
     fn a_network_takes_time() {
         let (graph, skeleton) = graph();
-        let input = NetWorkload::input(2, &skeleton, Device::Cpu).unwrap();
-        assert_eq!(input.size(), [2, 3, 8, 8]);
-        let mut work = NetWorkload::new(&graph, &input).unwrap();
-        let time_ms = CpuStopwatch.time_ms(&mut work).unwrap();
-        assert!(time_ms > 0.0 && time_ms < 10_000.0, "{time_ms} ms");
+        for kind in [Kind::Float, Kind::BFloat16] {
+            for channels_last in [false, true] {
+                let arena = WeightArena::new(Device::Cpu, kind, channels_last);
+                let input = arena.images(2, skeleton.resolution).unwrap();
+                let mut work = NetWorkload::new(&graph, &arena, &input).unwrap();
+                let time_ms = CpuStopwatch::default().time_ms(&mut work).unwrap();
+                assert!(time_ms > 0.0 && time_ms < 10_000.0, "{time_ms} ms");
+            }
+        }
     }
 
     #[test]
     fn an_input_of_another_shape_is_an_error() {
         let input = Tensor::zeros([2, 5, 8, 8], (Kind::Float, Device::Cpu));
-        let mut work = NetWorkload::new(&graph().0, &input).unwrap();
+        let arena = WeightArena::new(Device::Cpu, Kind::Float, false);
+        let mut work = NetWorkload::new(&graph().0, &arena, &input).unwrap();
         assert!(matches!(work.enqueue(), Err(ProfileError::Network(_))));
     }
 }

@@ -22,6 +22,7 @@ mod error;
 mod graph;
 mod nasbench201;
 mod op;
+mod peak_memory;
 mod skeleton;
 
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
@@ -33,6 +34,7 @@ pub use error::SpaceError;
 pub use graph::{Graph, GraphBuilder, Node, Place, Shape, Site, Step, ValueId};
 pub use nasbench201::NasBench201;
 pub use op::{Op, OpSpec};
+pub use peak_memory::peak_memory_bytes;
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 
 /// A search space: decisions, their graph, and the text form of a point.

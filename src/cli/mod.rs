@@ -6,6 +6,8 @@
 mod architectures;
 mod complete;
 mod datasets;
+mod doctor;
+mod error_budget;
 mod evaluate;
 mod failure;
 mod list;
@@ -53,6 +55,7 @@ enum Command {
     Predict(predict::Args),
     Search(search::Args),
     Evaluate(evaluate::Args),
+    Doctor(doctor::Args),
     List(list::Args),
     Completions(complete::CompletionArgs),
     Man(complete::ManArgs),
@@ -84,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Search(args) => search::run(&args, screen),
         Command::Evaluate(args) => evaluate::run(&args, screen),
+        Command::Doctor(args) => doctor::run(&args),
         Command::List(args) => list::run(&args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&args),

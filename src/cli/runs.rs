@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use lat_profiler::{Mode, Precision, ProfileOptions};
 use lat_space::{Skeleton, Stem};
 
 use super::failure::bad;
@@ -12,16 +13,18 @@ const RUNS: &str = "runs";
 /// Ending of a predictor's file.
 const PREDICTOR: &str = "lat";
 
-/// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`.
-pub(super) fn profile_dir(
-    space: &str,
-    device: &str,
-    skeleton: &Skeleton,
-    batch: u32,
-    seed: u64,
-) -> PathBuf {
-    let device = device.replace(':', "");
-    let name = format!("profile-{space}-{device}-{}-b{batch}-seed{seed}", short(skeleton));
+/// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`, with what departs from the usual operating point before the seed.
+pub(super) fn profile_dir(space: &str, options: &ProfileOptions) -> PathBuf {
+    let ProfileOptions { device, skeleton, batch, seed, point, .. } = options;
+    let device = device.to_string().replace(':', "");
+    let unusual = [
+        (point.mode != Mode::Eager).then(|| point.mode.name()),
+        (point.precision != Precision::Fp32).then(|| point.precision.name()),
+        point.channels_last.then_some("nhwc"),
+        point.cold.then_some("cold"),
+    ];
+    let unusual: String = unusual.into_iter().flatten().map(|part| format!("-{part}")).collect();
+    let name = format!("profile-{space}-{device}-{}-b{batch}{unusual}-seed{seed}", short(skeleton));
     Path::new(RUNS).join(name)
 }
 

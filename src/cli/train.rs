@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lat_data::{LatencyTable, split_sizes};
-use lat_predictor::{
-    Choice, Fitted, Metrics, Report, Samples, TrainOptions, noise_floor, train, unit,
-};
+use lat_predictor::{Choice, Fitted, Metrics, Report, Samples, TrainOptions, train, unit};
 use lat_space::{Architecture, SearchSpace, find_space};
 use serde::Serialize;
 
+use super::error_budget::ErrorBudget;
 use super::failure::bad;
 use super::output::{say, table, write_json};
 use super::runs;
@@ -85,6 +84,10 @@ struct Summary {
     seed: u64,
     predictor: PathBuf,
     reason: String,
+    /// MAPE that drift of the device adds, percent.
+    drift: Option<f64>,
+    /// MAPE that neither noise nor drift explains, percent.
+    rest: Option<f64>,
     regressors: Vec<Row>,
 }
 
@@ -121,7 +124,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         seed: args.seed,
     };
     let report = train(space.as_ref(), &pick(&train_rows)?, &pick(&test_rows)?, &options)?;
-    let floor = noise_floor(&measured.repeats);
+    let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
+    let floor = budget.noise;
     let out = args.out.clone().unwrap_or_else(|| runs::predictor_file(&data, &args.target));
     if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
         runs::writable_dir(dir)?;
@@ -130,7 +134,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         report.predictor(space.as_ref(), &args.target, measured.header.as_ref(), floor)?;
     predictor.save(&out)?;
     say(report_table(&report, unit(&args.target)))?;
-    say(floor_line(floor, measured.repeats.len()))?;
+    say(budget.line(measured.repeats.len()))?;
     say(format!("{}: {}", out.display(), report.reason))?;
     match &args.json {
         Some(path) => {
@@ -146,6 +150,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                     seed: args.seed,
                     predictor: out,
                     reason: report.reason.clone(),
+                    drift: budget.drift,
+                    rest: budget.rest,
                     regressors: regressors.collect(),
                 },
             )
@@ -242,15 +248,6 @@ fn metric_cells(m: &Metrics) -> Vec<String> {
         format!("{:.3}", m.kendall),
         format!("{:.3}", m.spearman),
     ]
-}
-
-fn floor_line(floor: Option<f64>, pairs: usize) -> String {
-    match floor {
-        Some(floor) => format!(
-            "noise floor: a perfect predictor would still show {floor:.2} % MAPE ({pairs} repeated measurements)"
-        ),
-        None => format!("noise floor: unknown, {pairs} repeated measurements are too few"),
-    }
 }
 
 fn row(fitted: &Fitted, chosen: bool, n_train: usize, floor: Option<f64>) -> Row {

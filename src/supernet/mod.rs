@@ -51,7 +51,7 @@ impl CellSupernet {
                 (node, (cell, mixed_op.build(&builder, &path, candidates)))
             });
             let sites = sites.collect();
-            let net = GraphNet::new(&weights.root(), graph, builder);
+            let net = GraphNet::new(&weights.root(), graph, &builder);
             Self { weights, net, sites }
         })
     }

@@ -1,6 +1,8 @@
 //! What can be measured: one file and one row of [`PROBES`] per quantity.
 
+mod energy;
 mod latency;
+mod peak_memory;
 
 use crate::{ProfileError, StopRule, Testbed, Workload};
 
@@ -20,7 +22,8 @@ impl Quantity {
     }
 }
 
-/// What a probe read: one value per run, in the quantity's unit, in the order of the runs.
+/// What a probe read: one value per run or one for all, in the quantity's unit, in the order of the runs; none where the device
+/// does not tell.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     /// The values.
@@ -56,7 +59,7 @@ pub struct ProbeEntry {
 }
 
 /// All probes, one row each.
-pub const PROBES: &[ProbeEntry] = &[latency::ENTRY];
+pub const PROBES: &[ProbeEntry] = &[latency::ENTRY, peak_memory::ENTRY, energy::ENTRY];
 
 /// The probe of this name.
 ///
@@ -74,7 +77,22 @@ pub fn find_probe(name: &str) -> Result<Box<dyn Probe>, ProfileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FakeTestbed, FakeWorkload, MedianInterval};
+    use crate::{FakeTestbed, MedianInterval, fake_latency_ms};
+
+    #[test]
+    fn energy_is_power_times_latency() {
+        let space = lat_space::find_space("nasbench201").unwrap();
+        let skeleton = space.skeletons()[0].skeleton;
+        let graph = space.graph(&skeleton).derive(&space.at(9_000)).without_auxiliary();
+        let mut bed = FakeTestbed::new(0, 1);
+        let task = crate::Task { role: lat_data::Role::Sample, index: 0, occurrence: 0 };
+        let mut work = bed.load(&graph, task).unwrap();
+        let mut stop = MedianInterval::with_cap(80.0);
+        let reading = find_probe("energy").unwrap().read(&mut bed, work.as_mut(), &mut stop);
+        // 50 W are 50 mJ per millisecond.
+        let ratio = reading.unwrap().samples[0] / (50.0 * fake_latency_ms(&graph, 1));
+        assert!((ratio - 1.0).abs() < 0.01, "{ratio}");
+    }
 
     #[test]
     fn every_row_builds_the_probe_it_names_and_reads_finite_values() {
@@ -82,11 +100,15 @@ mod tests {
             let mut probe = find_probe(entry.quantity.name).unwrap();
             assert_eq!(probe.quantity(), entry.quantity);
             let mut bed = FakeTestbed::new(0, 1);
-            let mut work = FakeWorkload::new(bed.clock(), 2.0, [7; 32]);
+            let space = lat_space::find_space("darts").unwrap();
+            let skeleton = space.skeletons()[0].skeleton;
+            let graph = space.graph(&skeleton).derive(&space.at(5)).without_auxiliary();
+            let task = crate::Task { role: lat_data::Role::Sample, index: 0, occurrence: 0 };
+            let mut work = bed.load(&graph, task).unwrap();
             let mut stop = MedianInterval::with_cap(80.0);
-            let reading = probe.read(&mut bed, &mut work, &mut stop).unwrap();
-            assert!(reading.samples.len() >= 10);
-            assert!(reading.samples.iter().all(|v| v.is_finite()));
+            let reading = probe.read(&mut bed, work.as_mut(), &mut stop).unwrap();
+            assert!(!reading.samples.is_empty(), "{}", entry.quantity.name);
+            assert!(reading.samples.iter().all(|v| v.is_finite() && *v > 0.0));
         }
     }
 
@@ -98,6 +120,6 @@ mod tests {
     #[test]
     fn an_unknown_probe_lists_the_known() {
         let error = find_probe("speed").err().unwrap().to_string();
-        assert_eq!(error, "unknown probe 'speed'; expected one of: latency");
+        assert_eq!(error, "unknown probe 'speed'; expected one of: latency, peak_memory, energy");
     }
 }

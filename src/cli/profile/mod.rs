@@ -1,10 +1,14 @@
 //! `lat profile`: measures architectures.
 
+mod fresh;
+
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use lat_data::{Journal, read_run};
 use lat_profiler::{
-    DeviceSpec, Event, Plan, ProfileOptions, Verdict, calibrate_reference, header, plan,
+    DeviceSpec, Event, Mode, OperatingPoint, Plan, Precision, ProfileOptions, Verdict,
+    calibrate_reference, examine, header, judge, plan,
 };
 use lat_space::{SearchSpace, find_space};
 use serde::Serialize;
@@ -14,6 +18,8 @@ use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small};
 use super::{STOP, runs};
 
+/// Share of the samples that a fresh process repeats.
+const FRESH_FRACTION: f64 = 0.01;
 /// Architectures measured for `--plan`.
 const PILOT: u64 = 20;
 
@@ -45,12 +51,22 @@ pub(super) struct Args {
     preset: Option<String>,
     #[command(flatten)]
     skeleton: SkeletonArgs,
-    /// How runs are launched.
-    #[arg(long, value_enum, default_value = "eager")]
+    /// How runs are launched: eager (as PyTorch does, launches included), graph (replayed as one CUDA graph: the GPU's own
+    /// time), or both, which also says where launches take the time.
+    #[arg(long, default_value = "eager", value_name = "eager|graph|both")]
     mode: Mode,
-    /// Number format of the computation.
-    #[arg(long, value_enum, default_value = "fp32")]
+    /// Number format of the computation. fp32 is fp32: TF32 is off.
+    #[arg(long, default_value = "fp32", value_name = "fp32|tf32|fp16|bf16")]
     precision: Precision,
+    /// Lay images and weights out channels last (NHWC).
+    #[arg(long)]
+    channels_last: bool,
+    /// Empty the last-level cache (a GPU's L2) before each timed run.
+    #[arg(long)]
+    cold: bool,
+    /// Share of the samples whose energy is measured too, two seconds each, where the device counts energy (column energy_mj).
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    energy: f64,
     /// Cap on the timed runs of one architecture, in milliseconds.
     #[arg(long, value_name = "MS")]
     max_ms: Option<f64>,
@@ -63,20 +79,9 @@ pub(super) struct Args {
     /// Also write the verdict as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-}
-
-/// One mode today; a flag so that scripts can say what they rely on.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Mode {
-    /// As a `PyTorch` user sees it, launches included.
-    Eager,
-}
-
-/// One format today; a flag so that scripts can say what they rely on.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Precision {
-    /// 32-bit floating point.
-    Fp32,
+    /// Measure only what a fresh process repeats: how a run calls itself at its end.
+    #[arg(long, hide = true)]
+    fresh: bool,
 }
 
 /// The result for machines.
@@ -89,37 +94,53 @@ struct Summary {
     rows_per_s: f64,
     busy_share: f64,
     noise_floor_percent: Option<f64>,
+    fresh_noise_percent: Option<f64>,
     drift_percent: Option<f64>,
+    drift_spread_percent: Option<f64>,
+    superseded: u64,
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
-    let (Mode::Eager, Precision::Fp32) = (args.mode, args.precision);
     let space = find_space(&args.space)?;
     let mut options = options(args, space.as_ref())?;
     options.check(space.as_ref())?;
     if args.plan {
         return say(plan_text(&plan(space.as_ref(), &options, PILOT)?, &options));
     }
-    let device = options.device.to_string();
-    let dir = args.out.clone().unwrap_or_else(|| {
-        runs::profile_dir(space.id(), &device, &options.skeleton, options.batch, options.seed)
-    });
+    let dir = args.out.clone().unwrap_or_else(|| runs::profile_dir(space.id(), &options));
     options.reference_ms = reference_ms(options.device, &dir)?;
     let header = header(space.as_ref(), &options);
     let mut journal = Journal::open(&dir, &header)?;
     if let Some(line) = journal.recovered() {
         screen.note(None, &line);
     }
+    if args.fresh {
+        fresh::end_with_the_parent();
+        return measure(space.as_ref(), &options, &mut journal, screen).map(drop);
+    }
     say(format!(
-        "{}: {} on {} ({}), batch {}, {}",
+        "{}: {} on {} ({}), batch {}, {}, {}",
         dir.display(),
         space.id(),
         header.device,
         header.device_name,
         options.batch,
-        options.skeleton
+        options.skeleton,
+        options.point
     ))?;
-    let verdict = measure(space.as_ref(), &options, &mut journal, screen)?;
+    if journal.rows().is_empty() {
+        // What the machine was like when the run began stands beside its rows.
+        write_json(&dir.join("doctor.json"), &examine(options.device)?)?;
+    }
+    let mut verdict = measure(space.as_ref(), &options, &mut journal, screen)?;
+    if verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
+        drop(journal);
+        fresh::measure_in_a_fresh_process()?;
+        journal = Journal::open(&dir, &header)?;
+        let Verdict { rows_per_s, soak_s, soak_flat, .. } = verdict;
+        verdict = judge(space.as_ref(), &options, journal.rows());
+        verdict = Verdict { rows_per_s, soak_s, soak_flat, ..verdict };
+    }
     if verdict.done < verdict.total {
         say(&verdict.text)?;
         return Err(Interrupted.into());
@@ -149,7 +170,16 @@ fn options(args: &Args, space: &dyn SearchSpace) -> anyhow::Result<ProfileOption
         samples: args.samples,
         seed: args.seed,
         batch: args.batch,
+        point: OperatingPoint {
+            mode: args.mode,
+            precision: args.precision,
+            channels_last: args.channels_last,
+            cold: args.cold,
+        },
         max_ms,
+        fresh_fraction: FRESH_FRACTION,
+        is_fresh: args.fresh,
+        energy_fraction: args.energy,
         ..defaults
     })
 }
@@ -192,6 +222,13 @@ fn measure(
             );
             screen.note(Some(&bar), &line);
         }
+        Event::Drifted { rows } => {
+            let line = format!(
+                "the device was off its level for a while; measuring {rows} rows again, anchors before and after them"
+            );
+            bar.inc_length(rows);
+            screen.note(Some(&bar), &line);
+        }
         _ => {}
     };
     let verdict = lat_profiler::run(space, options, journal, &mut on_event, &STOP);
@@ -230,6 +267,9 @@ fn summary(dir: PathBuf, verdict: &Verdict) -> Summary {
         rows_per_s: verdict.rows_per_s,
         busy_share: verdict.busy_share,
         noise_floor_percent: verdict.noise_floor.map(|n| 100.0 * n),
+        fresh_noise_percent: verdict.fresh_noise.map(|n| 100.0 * n),
         drift_percent: verdict.drift.map(|d| 100.0 * d),
+        drift_spread_percent: verdict.drift_spread.map(|d| 100.0 * d),
+        superseded: verdict.n_superseded,
     }
 }

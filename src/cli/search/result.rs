@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
-use lat_profiler::{ProfileOptions, available, measure_one};
+use lat_predictor::Label;
+use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
 use lat_space::{Architecture, count};
 use serde::Serialize;
 
@@ -105,9 +106,6 @@ fn measure(plan: &Plan<'_>, architecture: &Architecture) -> (Option<f64>, String
         return (None, "not measured: there is no predictor that says where".into());
     };
     let label = predictor.label();
-    if label.column != "latency_ms" {
-        return (None, format!("not measured: {} is no latency", label.column));
-    }
     let (Some(name), Some(batch), Some(skeleton)) =
         (&label.device_name, label.batch, label.skeleton)
     else {
@@ -120,19 +118,40 @@ fn measure(plan: &Plan<'_>, architecture: &Architecture) -> (Option<f64>, String
         return (None, format!("not measured: the predictor is for {name}, which is not here"));
     };
     let defaults = ProfileOptions::new(skeleton, device.spec);
+    let point = match operating_point(label) {
+        Ok(point) => point,
+        Err(error) => return (None, format!("not measured: {error}")),
+    };
     let options = ProfileOptions {
         batch,
+        point,
         max_ms: 10.0 * defaults.max_ms,
+        energy_fraction: if label.column == "energy_mj" { 1.0 } else { 0.0 },
         reference_ms: label.reference_ms,
         ..defaults
     };
     match measure_one(plan.space.as_ref(), &options, architecture) {
-        Ok(row) if row.latency_ms.is_finite() => {
-            (Some(row.latency_ms), format!("on {name}, batch {batch}, {skeleton}"))
-        }
-        Ok(row) => (None, format!("not measured: {}", row.reason)),
+        Ok(row) => match row.target(&label.column) {
+            Some(value) => (Some(value), format!("on {name}, batch {batch}, {skeleton}")),
+            None if row.reason.is_empty() => {
+                (None, format!("not measured: {name} does not tell {}", label.column))
+            }
+            None => (None, format!("not measured: {}", row.reason)),
+        },
         Err(error) => (None, format!("not measured: {error}")),
     }
+}
+
+/// How the predictor's data were measured.
+fn operating_point(label: &Label) -> Result<OperatingPoint, ProfileError> {
+    let parsed =
+        |text: &Option<String>, default| text.clone().unwrap_or_else(|| String::from(default));
+    Ok(OperatingPoint {
+        mode: parsed(&label.mode, "eager").parse()?,
+        precision: parsed(&label.precision, "fp32").parse()?,
+        channels_last: label.channels_last,
+        cold: label.cold,
+    })
 }
 
 /// One line per seed.

@@ -1,0 +1,102 @@
+//! A network's run captured once as a CUDA graph and replayed: one launch instead of hundreds, so that the device's own time
+//! is what is measured.
+//!
+//! libtorch works on the legacy default stream, which cannot be captured. So runs are put on a stream of their own by
+//! libtorch's `getStreamFromExternal` and `setCurrentCUDAStream`; warm-up runs there fill the allocator's pool of that stream
+//! and let cuDNN pick its algorithms, so that the captured run neither allocates nor tunes. Memory that the captured run used
+//! goes back to that pool; the runs of the next network may write to it, when this graph is no longer replayed.
+
+use std::ffi::{CStr, c_void};
+use std::sync::Arc;
+
+use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+use cudarc::driver::{CudaGraph, CudaStream};
+
+use crate::cuda::named;
+use crate::libtorch::global_symbol;
+use crate::{ProfileError, Workload};
+
+const FROM_EXTERNAL: &CStr = c"_ZN3c104cuda21getStreamFromExternalEP11CUstream_sta";
+const SET_CURRENT: &CStr = c"_ZN3c104cuda20setCurrentCUDAStreamENS0_10CUDAStreamE";
+
+/// `c10::cuda::CUDAStream`: a device (two bytes and padding) and a number, passed in two registers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TorchStream {
+    device: u64,
+    id: i64,
+}
+
+/// Makes libtorch work on this stream, on this thread, from now on.
+///
+/// # Errors
+/// [`ProfileError::Cuda`] where libtorch's CUDA half lacks the functions.
+#[expect(unsafe_code, reason = "libtorch's own C++ functions")]
+pub(crate) fn work_on(stream: &CudaStream, ordinal: u32) -> Result<(), ProfileError> {
+    let (from_external, set_current) = (symbol(FROM_EXTERNAL)?, symbol(SET_CURRENT)?);
+    // SAFETY: the mangled names say `CUDAStream getStreamFromExternal(CUstream_st*, signed char)` and
+    // `void setCurrentCUDAStream(CUDAStream)`. The class is trivially copyable, 16 bytes of integers, so the C calling
+    // convention of x86-64 and aarch64 passes it in two registers as it does this struct. The stream outlives its use: the
+    // testbed holds it.
+    unsafe {
+        let from_external: unsafe extern "C" fn(*mut c_void, i8) -> TorchStream =
+            std::mem::transmute(from_external);
+        let set_current: unsafe extern "C" fn(TorchStream) = std::mem::transmute(set_current);
+        set_current(from_external(stream.cu_stream().cast(), ordinal as i8));
+    }
+    Ok(())
+}
+
+fn symbol(name: &CStr) -> Result<*mut c_void, ProfileError> {
+    global_symbol(name).ok_or_else(|| ProfileError::Cuda {
+        call: "getStreamFromExternal",
+        reason: format!("this libtorch has no {}", name.to_string_lossy()),
+    })
+}
+
+/// A captured network.
+pub(crate) struct GraphWorkload {
+    // Before what it replays, so that it is dropped first.
+    graph: CudaGraph,
+    eager: Box<dyn Workload>,
+}
+
+impl GraphWorkload {
+    /// Captures one run of a warmed-up workload, whose libtorch calls go to `stream`.
+    ///
+    /// # Errors
+    /// [`ProfileError::Cuda`] or [`ProfileError::Network`] where something in the run cannot be captured.
+    pub(crate) fn capture(
+        mut eager: Box<dyn Workload>,
+        stream: &Arc<CudaStream>,
+    ) -> Result<Self, ProfileError> {
+        eager.synchronize()?;
+        // Relaxed: the allocator may ask the driver for memory while another thread builds the next network.
+        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        named("cuStreamBeginCapture", stream.begin_capture(mode))?;
+        let ran = eager.enqueue();
+        // Ended in any case: a stream left in capture refuses all further work.
+        let graph = named("cuStreamEndCapture", stream.end_capture(CUgraphInstantiate_flags(0)));
+        ran?;
+        let graph = graph?.ok_or_else(|| ProfileError::Cuda {
+            call: "cuStreamEndCapture",
+            reason: "the captured run did nothing on its stream".into(),
+        })?;
+        named("cuGraphUpload", graph.upload())?;
+        Ok(Self { graph, eager })
+    }
+}
+
+impl Workload for GraphWorkload {
+    fn enqueue(&mut self) -> Result<(), ProfileError> {
+        named("cuGraphLaunch", self.graph.launch())
+    }
+
+    fn synchronize(&mut self) -> Result<(), ProfileError> {
+        self.eager.synchronize()
+    }
+
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        self.eager.peak_memory_bytes()
+    }
+}

@@ -1,0 +1,175 @@
+use std::ffi::CStr;
+use std::time::Instant;
+
+use lat_nn::guard;
+use nvml_wrapper::Device;
+use nvml_wrapper::enum_wrappers::device::{TemperatureSensor, TemperatureThreshold};
+use tch::{Kind, Tensor};
+
+use super::{Finding, Grade, stopwatch};
+use crate::libtorch::global_symbol;
+use crate::telemetry::gpu_device;
+use crate::{CudaStopwatch, ProfileError, Workload};
+
+/// `void at::cuda::sleep(int64_t cycles)`: a kernel that does nothing for so many clock cycles.
+const SLEEP: &CStr = c"_ZN2at4cuda5sleepEl";
+/// Some ten milliseconds at the clocks of today's cards.
+const CYCLES: i64 = 20_000_000;
+/// Degrees below the slowdown threshold that leave room.
+const HEADROOM_C: u32 = 10;
+
+/// What bears on timing on a GPU.
+pub(super) fn findings(ordinal: u32) -> Result<Vec<Finding>, ProfileError> {
+    let mut events = CudaStopwatch::new(ordinal)?;
+    let mut findings = vec![stopwatch::clock_resolution(), launch_floor(&mut events, ordinal)?];
+    findings.extend(spins(&mut events, ordinal)?);
+    match gpu_device(ordinal) {
+        Some(device) => findings.extend(state(&device)),
+        None => findings.push(Finding::graded(
+            "NVML",
+            "does not answer",
+            Grade::Doubtful,
+            "install NVIDIA's management library: without it clocks, temperature and throttling stay unknown",
+        )),
+    }
+    Ok(findings)
+}
+
+/// A kernel on one number.
+struct Tiny(Tensor);
+
+impl Workload for Tiny {
+    fn enqueue(&mut self) -> Result<(), ProfileError> {
+        guard(|| drop(&self.0 + 1.0))?;
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<(), ProfileError> {
+        Ok(())
+    }
+}
+
+/// Sleeps on the GPU.
+struct GpuSpin {
+    ordinal: u32,
+    cycles: i64,
+}
+
+impl Workload for GpuSpin {
+    #[expect(unsafe_code, reason = "libtorch's own C++ function")]
+    fn enqueue(&mut self) -> Result<(), ProfileError> {
+        let symbol = global_symbol(SLEEP).ok_or_else(|| ProfileError::Cuda {
+            call: "at::cuda::sleep",
+            reason: "this libtorch has no such function".into(),
+        })?;
+        let cycles = self.cycles;
+        // SAFETY: the mangled name says `void at::cuda::sleep(long)`. A C++ exception would abort; it throws on a failed
+        // launch only.
+        guard(|| unsafe {
+            let sleep: unsafe extern "C" fn(i64) = std::mem::transmute(symbol);
+            sleep(cycles);
+        })?;
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<(), ProfileError> {
+        guard(|| tch::Cuda::synchronize(i64::from(self.ordinal)))?;
+        Ok(())
+    }
+}
+
+/// The time that events show for one kernel on one number: launch, gap and resolution together.
+fn launch_floor(events: &mut CudaStopwatch, ordinal: u32) -> Result<Finding, ProfileError> {
+    let one = guard(|| Tensor::zeros([1], (Kind::Float, tch::Device::Cuda(ordinal as usize))))?;
+    let floor_us = 1e3 * stopwatch::median_ms(events, &mut Tiny(one), 201)?;
+    let advice =
+        "a single launch should take some ten microseconds; another program may be using the card";
+    let found = format!("{floor_us:.1} us");
+    Ok(Finding::check("empty launch", found, floor_us < 100.0, Grade::Doubtful, advice))
+}
+
+/// Sleeps of one and two lengths: twice the cycles must be twice the time, events must agree with the host's clock, and the
+/// enqueue alone must be far shorter, or nothing shows that the wait is there.
+fn spins(events: &mut CudaStopwatch, ordinal: u32) -> Result<[Finding; 3], ProfileError> {
+    let spin = |cycles| GpuSpin { ordinal, cycles };
+    stopwatch::median_ms(events, &mut spin(CYCLES), 3)?;
+    let single_ms = stopwatch::median_ms(events, &mut spin(CYCLES), 11)?;
+    let double_ms = stopwatch::median_ms(events, &mut spin(2 * CYCLES), 11)?;
+    let ratio = double_ms / single_ms;
+    let mut work = spin(CYCLES);
+    let begin = Instant::now();
+    work.enqueue()?;
+    let enqueued_ms = begin.elapsed().as_secs_f64() * 1e3;
+    work.synchronize()?;
+    let host_ms = begin.elapsed().as_secs_f64() * 1e3;
+    let agreement = single_ms / host_ms;
+    Ok([
+        Finding::check(
+            "run of known length",
+            format!("{ratio:.3} times as long for twice the cycles ({single_ms:.2} ms)"),
+            (ratio - 2.0).abs() < 0.04,
+            Grade::Bad,
+            "the card's clock moves or others use it: lock the clocks (nvidia-smi -lgc), end other programs",
+        ),
+        Finding::check(
+            "events and host clock",
+            format!("{single_ms:.2} ms by events, {host_ms:.2} ms by the host"),
+            (agreement - 1.0).abs() < 0.05,
+            Grade::Bad,
+            "events and the host's clock disagree: report this, no number of this build can be trusted",
+        ),
+        Finding::check(
+            "missing wait",
+            format!("the enqueue alone takes {enqueued_ms:.3} ms of {host_ms:.2} ms"),
+            enqueued_ms < 0.2 * single_ms && single_ms > 0.8 * host_ms,
+            Grade::Bad,
+            "what is timed is not what the card does: report this, no number of this build can be trusted",
+        ),
+    ])
+}
+
+/// What NVML tells: other tenants, slices, clocks, heat.
+fn state(device: &Device<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Ok(processes) = device.running_compute_processes() {
+        let others = processes.iter().filter(|p| p.pid != std::process::id()).count();
+        let advice = "end the other programs on the card, or take another card";
+        let found = format!("{others} others compute on the card");
+        findings.push(Finding::check("tenants", found, others == 0, Grade::Doubtful, advice));
+    }
+    if let Ok(mig) = device.mig_mode() {
+        let found = if mig.current == 0 { "off" } else { "on" };
+        let advice = "this is a slice of a card: its numbers hold for such slices only";
+        findings.push(Finding::check("MIG", found, mig.current == 0, Grade::Doubtful, advice));
+    }
+    let has_mps = std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").is_some();
+    let advice = "programs share the card through MPS: stop its daemon while measuring";
+    let found = if has_mps { "named by the environment" } else { "not in use" };
+    findings.push(Finding::check("MPS", found, !has_mps, Grade::Doubtful, advice));
+    findings.extend(heat(device));
+    findings.extend(clocks(device));
+    findings
+}
+
+fn heat(device: &Device<'_>) -> Option<Finding> {
+    let now_c = device.temperature(TemperatureSensor::Gpu).ok()?;
+    let limit_c = device.temperature_threshold(TemperatureThreshold::Slowdown).ok()?;
+    let found = format!("{now_c} C, slows down at {limit_c} C");
+    let ok = now_c + HEADROOM_C < limit_c;
+    let advice = "the card is near its slowdown temperature: cool it, or let it rest";
+    Some(Finding::check("heat", found, ok, Grade::Doubtful, advice))
+}
+
+/// Whether clocks could be locked. Nothing is changed to find out: the driver allows it to root alone unless told otherwise.
+fn clocks(device: &Device<'_>) -> Option<Finding> {
+    use nvml_wrapper::enum_wrappers::device::Api;
+    let restricted = device.is_api_restricted(Api::ApplicationClocks).ok()?;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt;
+        own.uid() == 0
+    });
+    let may = !restricted || is_root;
+    let found = if may { "may be locked" } else { "may not be locked by this user" };
+    let advice = "ask an administrator to lock them (nvidia-smi -lgc), or expect clocks that follow heat and load";
+    Some(Finding::check("clocks", found, may, Grade::Doubtful, advice))
+}

@@ -1,0 +1,54 @@
+//! `lat doctor`: proves timing on this machine.
+
+use std::path::PathBuf;
+
+use lat_profiler::{Certificate, Grade, examine};
+
+use super::output::{say, table, write_json};
+use super::skeleton::device;
+
+/// Prove that timing works on this machine, and find what would disturb it.
+///
+/// Looks at the clock's resolution, the floor of an empty run, a run of known length, whether a missing wait would be noticed,
+/// noise, and what else works on the device. Changes no setting. Exits 1 where numbers could not be trusted.
+///
+/// Example: lat doctor --device cuda:0
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    #[arg(long)]
+    device: Option<String>,
+    /// Also write the certificate as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let certificate = examine(device(args.device.as_deref())?)?;
+    say(format!("{} ({})", certificate.device, certificate.device_name))?;
+    say(findings(&certificate))?;
+    if let Some(path) = &args.json {
+        write_json(path, &certificate)?;
+    }
+    match certificate.grade() {
+        Grade::Good => say("GOOD: timing works here and nothing disturbs it"),
+        Grade::Doubtful => say(
+            "DOUBTFUL: timing works here; see the advice for what makes it noisier than need be",
+        ),
+        Grade::Bad => anyhow::bail!("BAD: numbers measured here cannot be trusted; see the advice"),
+    }
+}
+
+/// The findings as a table, each with its advice.
+fn findings(certificate: &Certificate) -> String {
+    let grade = |grade| match grade {
+        Grade::Good => "good",
+        Grade::Doubtful => "doubtful",
+        Grade::Bad => "BAD",
+    };
+    let rows = certificate.findings.iter().map(|finding| {
+        let grade = grade(finding.grade).to_owned();
+        vec![finding.name.clone(), finding.found.clone(), grade, finding.advice.clone()]
+    });
+    table(&["looked at", "found", "is", "advice"], rows)
+}
