@@ -6,7 +6,7 @@
 
 One genotype per line, as `lat` prints them; empty lines and lines that start with # are skipped. Each network is built in
 PyTorch, put into eval mode and timed without gradients: by default with the usual loop (10 warm-up runs, 50 timed runs), with
---like-lat with the warm-up and the stop rule of `lat profile`. One JSON object goes to standard output. Needs torch only.
+--like-lat with the warm-up and the stop rule of `lat profile`, with --autorange by torch.utils.benchmark's blocked_autorange. One JSON object goes to standard output. Needs torch only.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import time
 
 import torch
 from torch import nn
+from torch.utils.benchmark import Timer
 
 OPS = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 
@@ -194,8 +195,15 @@ def measure(genotype, args, device):
     net = net.to(device).eval()
     x = torch.randn(args.batch, 3, args.resolution, args.resolution, device=device)
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda _: None
-    stop = MedianInterval() if args.like_lat else FixedCount(args.warmup, args.runs)
+    params = sum(p.numel() for p in net.parameters())
     built, n_warmup = time.perf_counter(), 0
+    if args.autorange:
+        # It warms up and waits for the device itself; 0.2 s are its default.
+        timer = Timer("net(x)", globals={"net": net, "x": x}, num_threads=torch.get_num_threads())
+        found = timer.blocked_autorange(min_run_time=0.2)
+        return {"params": params, "median_ms": 1e3 * found.median, "n_warmup": n_warmup, "n_runs": len(found.times) * found.number_per_run,
+                "build_s": built - begin, "runs_s": time.perf_counter() - built}
+    stop = MedianInterval() if args.like_lat else FixedCount(args.warmup, args.runs)
     while not stop.is_warm(n_warmup, 1e3 * (time.perf_counter() - built)):
         net(x)
         synchronize(device)
@@ -207,7 +215,6 @@ def measure(genotype, args, device):
         synchronize(device)
         done = stop.push(1e3 * (time.perf_counter() - start))
     end = time.perf_counter()
-    params = sum(p.numel() for p in net.parameters())
     return {"params": params, "median_ms": middle(stop.times), "n_warmup": n_warmup, "n_runs": len(stop.times),
             "build_s": built - begin, "runs_s": end - built}
 
@@ -246,12 +253,15 @@ def arguments():
     parser.add_argument("--warmup", type=least(0), default=10, help="warm-up runs")
     parser.add_argument("--runs", type=least(1), default=50, help="timed runs")
     parser.add_argument("--like-lat", action="store_true", help="warm up and stop as `lat profile` does; not with --warmup, --runs")
+    parser.add_argument("--autorange", action="store_true", help="time with torch.utils.benchmark's blocked_autorange")
     parser.add_argument("--init", choices=("default", "he"), default="default",
                         help="default: PyTorch's, whose shrinking activations may turn into slow denormal numbers on a CPU; "
                              "he: normal with variance 2/fan-in, as `lat profile` does")
     parser.add_argument("--threads", type=least(1), help="CPU threads (default: PyTorch's)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.like_lat and args.autorange:
+        parser.error("--like-lat and --autorange are two protocols; choose one")
     if args.like_lat and (args.warmup, args.runs) != (10, 50):
         parser.error("--like-lat decides the numbers of runs; leave --warmup and --runs out")
     if args.channels % 2:
@@ -282,7 +292,7 @@ def main():
         "skeleton": {key: getattr(args, key) for key in ("channels", "layers", "resolution", "classes")},
         "batch": args.batch,
         "init": args.init,
-        "protocol": "like lat" if args.like_lat else f"{args.warmup} warm-up runs, {args.runs} timed runs",
+        "protocol": "like lat" if args.like_lat else "blocked_autorange" if args.autorange else f"{args.warmup} warm-up runs, {args.runs} timed runs",
         "n_rows": len(rows),
         "wall_s": wall_s,
         "rows_per_s": len(rows) / wall_s,

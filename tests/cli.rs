@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-fn lat(dir: &Path) -> Command {
+pub(crate) fn lat(dir: &Path) -> Command {
     let mut command = Command::cargo_bin("lat").expect("the program is built with its tests");
     command.current_dir(dir).args(["--threads", "1", "--quiet"]);
     command

@@ -14,6 +14,8 @@ mod cli;
 mod contracts;
 // What only a GPU can show.
 mod gpu;
+// Instruments for a machine or network of one's own.
+mod instruments;
 // Which crate may know which: manifests and sources against ARCHITECTURE.md.
 mod layers;
 // Layers and networks against what PyTorch computed.

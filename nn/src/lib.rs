@@ -23,4 +23,4 @@ pub use error::{NnError, guard};
 pub use graph_net::{DropPath, GraphNet, Logits, SiteAnswer};
 pub use layer::{Layer, LayerBuilder, Phase, WeightInit};
 pub use static_net::StaticNet;
-pub use weight_arena::{ArenaLoan, WeightArena};
+pub use weight_arena::{ArenaLoan, WeightArena, channels_last};

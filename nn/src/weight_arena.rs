@@ -99,7 +99,7 @@ impl WeightArena {
 }
 
 /// The same `[n, c, h, w]` with channels innermost in memory: `torch.channels_last`, which tch has no name for.
-fn channels_last(tensor: &Tensor) -> Tensor {
+pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod fake;
 mod header;
 mod libtorch;
+mod module;
 mod operating_point;
 mod options;
 mod plan;
@@ -52,6 +53,7 @@ pub use fake::{
 };
 pub use header::{LIBTORCH_VERSION, header};
 pub use libtorch::{CudaStatus, enable_cuda};
+pub use module::time_module;
 pub use operating_point::{Mode, OperatingPoint, Precision};
 pub use options::ProfileOptions;
 pub use plan::{Plan, plan};

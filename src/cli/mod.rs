@@ -17,6 +17,7 @@ mod profile;
 mod runs;
 mod search;
 mod skeleton;
+mod time;
 mod train;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ enum Command {
     Search(search::Args),
     Evaluate(evaluate::Args),
     Doctor(doctor::Args),
+    Time(time::Args),
     List(list::Args),
     Completions(complete::CompletionArgs),
     Man(complete::ManArgs),
@@ -88,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Search(args) => search::run(&args, screen),
         Command::Evaluate(args) => evaluate::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Time(args) => time::run(&args),
         Command::List(args) => list::run(&args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&args),
