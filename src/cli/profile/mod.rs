@@ -37,6 +37,7 @@ const PILOT: u64 = 20;
 ///
 /// Example: lat profile --device cuda:0 --samples 100000
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 // Processes of several devices get the whole command with their own device, shard and folder behind it.
 #[command(args_override_self = true)]
 pub(super) struct Args {
@@ -124,7 +125,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         signals::stop_when_input_ends();
     }
     let devices = devices(args.device.as_deref())?;
-    let mut options = options(args, space.as_ref(), devices[0])?;
+    let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
     if devices.len() > 1 && !args.plan {
         return workers::run(args, space.as_ref(), &options, &devices, screen);
@@ -132,17 +133,27 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     if args.plan {
         return say(plan_text(&plan(space.as_ref(), &options, PILOT)?, &options));
     }
-    let dir = run_dir(args, space.as_ref(), &options, &options.device.to_string());
+    run_on_one(args, space.as_ref(), options, screen)
+}
+
+/// Measures on one device, in this process but for the rows that a fresh one repeats.
+fn run_on_one(
+    args: &Args,
+    space: &dyn SearchSpace,
+    mut options: ProfileOptions,
+    screen: Screen,
+) -> anyhow::Result<()> {
+    let dir = run_dir(args, space, &options, &options.device.to_string());
     options.reference_ms = reference_ms(options.device, &dir)?;
-    let header = header(space.as_ref(), &options);
+    let header = header(space, &options);
     let mut journal = Journal::open(&dir, &header)?;
     if let Some(line) = journal.recovered() {
         screen.warn(None, &line);
     }
     if args.fresh {
-        return measure(args, space.as_ref(), &options, &mut journal, screen).map(drop);
+        return measure(args, space, &options, &mut journal, screen).map(drop);
     }
-    journal.expect(wanted(space.as_ref(), &options))?;
+    journal.expect(wanted(space, &options))?;
     say(format!(
         "{}: {} on {} ({}), batch {}, {}, {}",
         dir.display(),
@@ -157,15 +168,20 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         // What the machine was like when the run began stands beside its rows.
         write_json(&dir.join("doctor.json"), &examine(options.device)?)?;
     }
-    let mut verdict = measure(args, space.as_ref(), &options, &mut journal, screen)?;
+    let mut verdict = measure(args, space, &options, &mut journal, screen)?;
     if verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
         drop(journal);
         fresh::measure_in_a_fresh_process()?;
         journal = Journal::open(&dir, &header)?;
         let Verdict { rows_per_s, soak_s, soak_flat, .. } = verdict;
-        verdict = judge(space.as_ref(), &options, journal.rows());
+        verdict = judge(space, &options, journal.rows());
         verdict = Verdict { rows_per_s, soak_s, soak_flat, ..verdict };
     }
+    conclude(args, &mut journal, &verdict)
+}
+
+/// Seals what there is and says what it is worth, or what is left to do.
+fn conclude(args: &Args, journal: &mut Journal, verdict: &Verdict) -> anyhow::Result<()> {
     let is_done = verdict.done == verdict.total;
     if !is_done && !signals::terminated() {
         say(&verdict.text)?;
@@ -190,7 +206,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         100.0 * verdict.busy_share
     ))?;
     match &args.json {
-        Some(path) => write_json(path, &summary(dir, &verdict)),
+        Some(path) => write_json(path, &summary(journal.dir().to_owned(), verdict)),
         None => Ok(()),
     }
 }
