@@ -113,6 +113,11 @@ fn an_architecture_that_ends_its_process_fails_after_three_tries_and_the_rest_go
     let rows = read_run(&run).unwrap().1;
     let failed: Vec<&Measurement> = rows.iter().filter(|r| r.status == Status::Failed).collect();
     assert_eq!(failed.iter().map(|row| row.index).collect::<Vec<_>>(), [20, 22, 17]);
+    // One device is looked after in the same way where that is asked for.
+    lat(dir.path(), &format!("{PROFILE} --device fake --supervise --fake-fault lose=9 --out one"))
+        .success()
+        .stderr(contains("worker-0 (fake): its process ended at sample 9, try 3 of 3"));
+    assert_eq!(samples(&dir.path().join("one")), (0..60).collect::<Vec<_>>());
     for row in &failed {
         let reason = if row.index == 17 { "SIGABRT" } else { "illegal memory access" };
         assert!(row.reason.starts_with("ended the process that measured it 3 times"), "{row:?}");

@@ -67,7 +67,7 @@ pub enum ProfileError {
     },
     /// The GPU cannot be used by this process any more.
     #[error(
-        "the GPU gave up on {architecture}: {reason}; the rows so far are kept, and only a new process can go on: run the same command again"
+        "the GPU gave up on {architecture}: {reason}; the rows so far are kept, and only a new process can go on: run the same command again, with --supervise to have that done"
     )]
     DeviceLost {
         /// The architecture at hand.

@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Measure part I of N of the samples only, in a folder of its own; `lat merge` joins the parts.
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// Measure one device by a process of its own too, as several are: one that a GPU error ends is started again.
+    #[arg(long)]
+    supervise: bool,
     /// Search space; see `lat list spaces`.
     #[arg(long, default_value = "darts")]
     space: String,
@@ -127,7 +130,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
-    if devices.len() > 1 && !args.plan {
+    if (devices.len() > 1 || args.supervise) && !args.plan && !args.worker {
         return workers::run(args, space.as_ref(), &options, &devices, screen);
     }
     if args.plan {
