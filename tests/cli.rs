@@ -90,6 +90,9 @@ fn a_torn_last_row_is_measured_again() {
     let run = dir.path().join("runs/profile-nasbench201-fake-c16-l3-r8-b1-seed0");
     let rows = std::fs::read(run.join("rows.jsonl")).unwrap();
     std::fs::write(run.join("rows.jsonl"), &rows[..rows.len() - 40]).unwrap();
+    // As a crash leaves it: not sealed.
+    std::fs::remove_file(run.join("manifest.json")).unwrap();
+    std::fs::remove_file(run.join("measurements.parquet")).unwrap();
     lat(dir.path())
         .args(["profile", "--device", "fake", "--space", "nasbench201", "--samples", "30"])
         .assert()
@@ -431,7 +434,7 @@ fn lists_help_completions_and_the_man_page_are_printed() {
     ] {
         lat(dir.path()).args(["list", what]).assert().success().stdout(contains(name));
     }
-    for command in ["profile", "train", "predict", "search", "evaluate"] {
+    for command in ["profile", "merge", "train", "predict", "search", "evaluate"] {
         lat(dir.path())
             .args([command, "--help"])
             .assert()

@@ -12,6 +12,8 @@ mod cards;
 mod cli;
 // What every space, method and probe keeps: loops over the tables, no member named.
 mod contracts;
+// Kills, full disks, damage: what is committed stays, and what is damaged is named.
+mod crash;
 // What only a GPU can show.
 mod gpu;
 // Instruments for a machine or network of one's own.
@@ -20,6 +22,10 @@ mod instruments;
 mod layers;
 // Layers and networks against what PyTorch computed.
 mod parity;
+// One run on several devices and machines.
+mod shards;
+// The recipe for SLURM, where there is one.
+mod slurm;
 
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;

@@ -71,6 +71,20 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A finished file that is not what it was when it was finished.
+    #[error(
+        "{} is damaged: expected {expected}, as manifest.json has it; found {found}; restore it from a copy, or remove \
+         manifest.json and run the same command again: what is whole is kept, what is lost is measured again",
+        .path.display()
+    )]
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// Size and checksum as listed.
+        expected: String,
+        /// Size and checksum now.
+        found: String,
+    },
     /// A row could not be added to a journal.
     #[error(
         "could not add a row to {}: {source}; the {safe_rows} rows before it are safe: \

@@ -3,10 +3,11 @@ use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
 use crate::{DataError, Measurement, RunHeader, durable, frame, rows};
 
-const HEADER_FILE: &str = "run.json";
-const ROWS_FILE: &str = "rows.jsonl";
+pub(crate) const HEADER_FILE: &str = "run.json";
+pub(crate) const ROWS_FILE: &str = "rows.jsonl";
 const LOCK_FILE: &str = ".lock";
 /// How long a folder in use is waited for: a writer that was told to end finishes its row first.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
@@ -15,20 +16,22 @@ pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 
 /// The append-only record of a profile run in a folder of its own.
 ///
-/// The folder holds `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement with a checksum) and,
-/// when the run is finished, `measurements.parquet`. Each row is on the disk before [`Journal::append`] returns, so that a
-/// crash at any moment costs the row being written and nothing else.
+/// The folder holds `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement with a checksum),
+/// when the run is finished `measurements.parquet`, and `manifest.json`, which lists the finished ones of these with their
+/// checksums. Each row is on the disk before [`Journal::append`] returns, so that a crash at any moment costs the row being
+/// written and nothing else.
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
     header: RunHeader,
     rows: Vec<Measurement>,
-    recovered: Option<String>,
+    /// Sentences about what was found damaged and put right.
+    recovered: Vec<String>,
     file: File,
     /// Length of `file` up to the end of the last whole row.
     good_bytes: u64,
-    /// Whether the sealed table is there.
-    sealed: bool,
+    /// What the folder's manifest says.
+    manifest: Manifest,
     /// Holds the lock for as long as the journal lives.
     _lock: File,
 }
@@ -46,27 +49,35 @@ impl Journal {
         fs::create_dir_all(dir).map_err(DataError::io("create the run folder", dir))?;
         let lock = lock(dir)?;
         let path = dir.join(ROWS_FILE);
-        let header = match read_header(dir)? {
-            Some(recorded) => same_run(dir, recorded, header)?,
+        let mut recovered = Vec::new();
+        let (header, mut manifest) = match read_header(dir)? {
+            Some(recorded) => {
+                // A damaged header is told as such before it is told as another run's.
+                let manifest = listed(dir, &mut recovered)?;
+                (same_run(dir, recorded, header)?, manifest)
+            }
             None => begin(dir, header)?,
         };
         let file = open_file(&path)?;
-        let scan = rows::scan(&path, &fs::read(&path).map_err(DataError::io("read", &path))?)?;
-        let mut recovered = None;
+        let scan = scan_rows(&path, &manifest)?;
         if scan.torn_bytes > 0 {
             file.set_len(scan.good_bytes).map_err(DataError::io("shorten", &path))?;
-            recovered = Some(format!(
+            recovered.push(format!(
                 "{} ended in {} bytes of an unfinished row, which were removed; {} rows are kept",
                 path.display(),
                 scan.torn_bytes,
                 scan.rows.len()
             ));
         }
+        if let Err(error) = manifest.verify(dir, TABLE_FILE) {
+            // The journal's rows, each with its checksum, are what the table is made from.
+            recovered.push(format!("{error}; all its rows are in {ROWS_FILE}, so it is made anew"));
+            unlist(dir, &mut manifest)?;
+        }
         durable::sync_folder(&path)?;
         let (rows, good_bytes) = (scan.rows, scan.good_bytes);
-        let sealed = dir.join(TABLE_FILE).exists();
         let dir = dir.to_owned();
-        Ok(Self { dir, header, rows, recovered, file, good_bytes, sealed, _lock: lock })
+        Ok(Self { dir, header, rows, recovered, file, good_bytes, manifest, _lock: lock })
     }
 
     /// The run's folder.
@@ -84,14 +95,26 @@ impl Journal {
         &self.rows
     }
 
-    /// A sentence about what was removed, where an unfinished row was found at the end.
+    /// What was found damaged or unfinished and put right: a sentence for each.
     pub fn recovered(&self) -> Option<String> {
-        self.recovered.clone()
+        (!self.recovered.is_empty()).then(|| self.recovered.join("\n"))
+    }
+
+    /// Records what the run should come to, for those who look later whether it is finished.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] where the manifest cannot be written.
+    pub fn expect(&mut self, wanted: Wanted) -> Result<(), DataError> {
+        if self.manifest.wanted != Some(wanted) {
+            self.manifest.wanted = Some(wanted);
+            self.manifest.write(&self.dir)?;
+        }
+        Ok(())
     }
 
     /// Whether the sealed table is there and holds all rows.
     pub fn is_sealed(&self) -> bool {
-        self.sealed
+        self.manifest.lists(TABLE_FILE)
     }
 
     /// Adds a row; when this returns, it is on the disk. A sealed table lacks the row and is removed first.
@@ -128,7 +151,12 @@ impl Journal {
             frame::write_parquet(file, &mut frame).map_err(refused)?;
             Ok(())
         })?;
-        self.sealed = true;
+        let rows = Some(self.rows.len() as u64);
+        let mut manifest = self.manifest.clone();
+        manifest.list(&self.dir, ROWS_FILE, rows)?;
+        manifest.list(&self.dir, TABLE_FILE, rows)?;
+        manifest.write(&self.dir)?;
+        self.manifest = manifest;
         Ok(path)
     }
 
@@ -145,17 +173,17 @@ impl Journal {
     }
 
     fn unseal(&mut self) -> Result<(), DataError> {
-        if self.sealed {
-            let path = self.dir.join(TABLE_FILE);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(DataError::io("remove", &path)(error));
-                }
-                _ => durable::sync_folder(&path)?,
-            }
-            self.sealed = false;
+        if !self.is_sealed() {
+            return Ok(());
         }
-        Ok(())
+        unlist(&self.dir, &mut self.manifest)?;
+        let path = self.dir.join(TABLE_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(DataError::io("remove", &path)(error))
+            }
+            _ => durable::sync_folder(&path),
+        }
     }
 }
 
@@ -170,13 +198,57 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     })?;
     check_version(&dir.join(HEADER_FILE), &header)?;
     let path = dir.join(ROWS_FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        // A crash between the header and the first row leaves a run without rows.
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(DataError::io("read", &path)(error)),
-    };
+    let bytes = read_rows(&path)?;
+    // Read after the rows: a writer takes the rows off the list before it adds one.
+    let manifest = Manifest::read(dir)?.unwrap_or_default();
+    manifest.verify(dir, HEADER_FILE)?;
+    manifest.verify_bytes(&path, ROWS_FILE, &bytes)?;
     Ok((header, rows::scan(&path, &bytes)?.rows))
+}
+
+/// The rows' file; empty where a crash between the header and the first row left none.
+fn read_rows(path: &Path) -> Result<Vec<u8>, DataError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(DataError::io("read", path)(error)),
+    }
+}
+
+/// All rows, where a line is damaged that line, and else what a finished file lacks.
+fn scan_rows(path: &Path, manifest: &Manifest) -> Result<rows::Scan, DataError> {
+    let bytes = read_rows(path)?;
+    let scan = rows::scan(path, &bytes)?;
+    manifest.verify_bytes(path, ROWS_FILE, &bytes)?;
+    Ok(scan)
+}
+
+/// The manifest of a run that has begun. A folder that lost it, or that an older program wrote, gets a new one: rows prove
+/// themselves, and a table that is not listed is not read.
+fn listed(dir: &Path, recovered: &mut Vec<String>) -> Result<Manifest, DataError> {
+    if let Some(manifest) = Manifest::read(dir)? {
+        manifest.verify(dir, HEADER_FILE)?;
+        return Ok(manifest);
+    }
+    let mut manifest = Manifest::default();
+    manifest.list(dir, HEADER_FILE, None)?;
+    manifest.write(dir)?;
+    let path = dir.join(MANIFEST_FILE);
+    recovered.push(format!(
+        "{} was not there and is made anew; whether {HEADER_FILE} changed meanwhile cannot be told",
+        path.display()
+    ));
+    Ok(manifest)
+}
+
+/// Takes rows and table off the list, since they are about to change.
+fn unlist(dir: &Path, manifest: &mut Manifest) -> Result<(), DataError> {
+    let mut unsealed = manifest.clone();
+    unsealed.drop_file(ROWS_FILE);
+    unsealed.drop_file(TABLE_FILE);
+    unsealed.write(dir)?;
+    *manifest = unsealed;
+    Ok(())
 }
 
 /// Refuses what a newer program wrote.
@@ -196,7 +268,7 @@ fn open_file(path: &Path) -> Result<File, DataError> {
     options.open(path).map_err(DataError::io("open for writing", path))
 }
 
-fn lock(dir: &Path) -> Result<File, DataError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, DataError> {
     let path = dir.join(LOCK_FILE);
     let file = open_file(&path)?;
     let deadline = Instant::now() + LOCK_PATIENCE;
@@ -216,7 +288,7 @@ fn lock(dir: &Path) -> Result<File, DataError> {
     }
 }
 
-fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
+pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
     let path = dir.join(HEADER_FILE);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
@@ -237,7 +309,8 @@ fn same_run(dir: &Path, recorded: RunHeader, asked: &RunHeader) -> Result<RunHea
     }
 }
 
-fn begin(dir: &Path, header: &RunHeader) -> Result<RunHeader, DataError> {
+/// Writes the manifest first: a crash in between leaves a folder in which the next try begins anew.
+fn begin(dir: &Path, header: &RunHeader) -> Result<(RunHeader, Manifest), DataError> {
     let path = dir.join(HEADER_FILE);
     for name in [ROWS_FILE, TABLE_FILE] {
         if dir.join(name).exists() {
@@ -247,8 +320,11 @@ fn begin(dir: &Path, header: &RunHeader) -> Result<RunHeader, DataError> {
     }
     let json = serde_json::to_vec_pretty(header)
         .map_err(|error| DataError::io("write", &path)(error.into()))?;
+    let mut manifest = Manifest::default();
+    manifest.list_bytes(HEADER_FILE, &json, None);
+    manifest.write(dir)?;
     durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))?;
-    Ok(header.clone())
+    Ok((header.clone(), manifest))
 }
 
 #[cfg(test)]

@@ -189,6 +189,7 @@ fn a_run_of_the_format_before_is_read() {
     let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
     fs::write(dir.path().join(HEADER_FILE), header_v1.to_string()).unwrap();
     fs::write(dir.path().join(ROWS_FILE), line).unwrap();
+    fs::remove_file(dir.path().join(MANIFEST_FILE)).unwrap();
     let (header, rows) = read_run(dir.path()).unwrap();
     assert_eq!((header.mode.as_str(), header.shard.as_deref()), ("eager", None));
     assert!(rows[0].latency_graph_ms.is_nan() && rows[0].launch_bound.is_none());
@@ -223,4 +224,120 @@ fn a_row_measured_again_replaces_the_one_before_in_the_table_and_not_in_the_jour
     let values: Vec<f64> = table.rows.iter().map(|row| row.value).collect();
     assert_eq!((values, table.skipped), (vec![1.0, 9.0], 1));
     assert!(table.repeats.is_empty(), "a second attempt is no repeat");
+}
+
+/// The files of a sealed run of three rows.
+fn sealed_run() -> (TempDir, Vec<PathBuf>) {
+    let dir = run_of(3);
+    let mut journal = Journal::open(dir.path(), &header()).unwrap();
+    journal.expect(Wanted { rows: 3, samples: 3 }).unwrap();
+    journal.seal().unwrap();
+    let names = [HEADER_FILE, ROWS_FILE, TABLE_FILE, MANIFEST_FILE];
+    let files = names.iter().map(|name| dir.path().join(name)).collect();
+    (dir, files)
+}
+
+#[test]
+fn every_flipped_byte_of_a_sealed_run_is_named_and_never_read_as_data() {
+    let (dir, files) = sealed_run();
+    let whole = LatencyTable::load(dir.path(), None, "latency_ms").unwrap();
+    for path in &files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let good = fs::read(path).unwrap();
+        for at in (0..good.len()).step_by(7) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(path, bytes).unwrap();
+            let from_rows = read_run(dir.path());
+            let from_table = LatencyTable::load(dir.path(), None, "latency_ms");
+            let refused = |error: &DataError| error.to_string().contains(name);
+            match name {
+                TABLE_FILE => assert!(refused(&from_table.unwrap_err()), "{name} {at}"),
+                MANIFEST_FILE => {
+                    // A changed space changes nothing; all else is refused.
+                    assert!(from_table.as_ref().map_or_else(refused, |t| *t == whole), "{at}");
+                    assert!(from_rows.map_or_else(|e| refused(&e), |r| r.1.len() == 3), "{at}");
+                }
+                _ => assert!(refused(&from_rows.unwrap_err()), "{name} {at}"),
+            }
+        }
+        fs::write(path, good).unwrap();
+    }
+    Journal::open(dir.path(), &header()).unwrap();
+}
+
+#[test]
+fn a_sealed_journal_cut_anywhere_is_named_and_its_remedy_works() {
+    let (dir, files) = sealed_run();
+    let good = fs::read(&files[1]).unwrap();
+    for cut in 0..good.len() {
+        fs::write(&files[1], &good[..cut]).unwrap();
+        let errors =
+            [Journal::open(dir.path(), &header()).unwrap_err(), read_run(dir.path()).unwrap_err()];
+        for error in errors {
+            assert!(
+                error.to_string().contains("rows.jsonl is damaged: expected 3 rows"),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read(&files[1]).unwrap().len(), cut, "nothing is changed");
+    }
+    let second = good.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    fs::write(&files[1], &good[..second]).unwrap();
+    fs::remove_file(&files[3]).unwrap();
+    let mut journal = Journal::open(dir.path(), &header()).unwrap();
+    assert!(journal.recovered().unwrap().contains("manifest.json was not there"));
+    assert_eq!(journal.rows(), [sample(0)]);
+    (1..3).for_each(|index| journal.append(&sample(index)).unwrap());
+    assert_eq!(fs::read(&files[1]).unwrap(), good);
+}
+
+#[test]
+fn a_damaged_table_is_made_anew_from_the_rows_and_said_so() {
+    let (dir, files) = sealed_run();
+    let good = fs::read(&files[2]).unwrap();
+    for damage in [&good[..good.len() / 2], b"PAR1"] {
+        fs::write(&files[2], damage).unwrap();
+        let mut journal = Journal::open(dir.path(), &header()).unwrap();
+        let said = journal.recovered().unwrap();
+        assert!(said.contains("measurements.parquet is damaged: expected 3 rows"), "{said}");
+        assert!(!journal.is_sealed());
+        journal.seal().unwrap();
+        assert_eq!(fs::read(&files[2]).unwrap(), good);
+    }
+    // A table that no manifest lists is not read.
+    fs::remove_file(&files[3]).unwrap();
+    fs::write(&files[2], b"PAR1").unwrap();
+    assert_eq!(LatencyTable::load(dir.path(), None, "latency_ms").unwrap().rows.len(), 3);
+    fs::remove_file(&files[1]).unwrap();
+    let error = LatencyTable::load(dir.path(), None, "latency_ms").unwrap_err().to_string();
+    assert!(error.contains("found neither"), "{error}");
+}
+
+/// Each of the states in which a crash between two steps of sealing or unsealing leaves a folder.
+#[test]
+fn a_crash_between_the_steps_of_sealing_leaves_a_run_that_goes_on() {
+    let (dir, files) = sealed_run();
+    let table = fs::read(&files[2]).unwrap();
+    for with_old_table in [false, true] {
+        let mut journal = Journal::open(dir.path(), &header()).unwrap();
+        unlist(dir.path(), &mut journal.manifest).unwrap();
+        drop(journal);
+        if !with_old_table {
+            fs::remove_file(&files[2]).unwrap();
+        }
+        assert_eq!(LatencyTable::load(dir.path(), None, "latency_ms").unwrap().rows.len(), 3);
+        let mut journal = Journal::open(dir.path(), &header()).unwrap();
+        assert_eq!((journal.recovered(), journal.rows().len()), (None, 3));
+        assert!(!journal.is_sealed());
+        journal.seal().unwrap();
+        assert_eq!(fs::read(&files[2]).unwrap(), table);
+    }
+    // Between the manifest and the header of a run that begins.
+    let begun = tempfile::tempdir().unwrap();
+    drop(Journal::open(begun.path(), &header()).unwrap());
+    fs::remove_file(begun.path().join(HEADER_FILE)).unwrap();
+    fs::remove_file(begun.path().join(ROWS_FILE)).unwrap();
+    let journal = Journal::open(begun.path(), &header()).unwrap();
+    assert_eq!((journal.recovered(), journal.rows().len()), (None, 0));
 }

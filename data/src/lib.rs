@@ -12,16 +12,27 @@ mod error;
 mod frame;
 mod images;
 mod journal;
+mod manifest;
 mod measurement;
+mod merge;
+mod part;
 mod rows;
+mod scale;
+mod shard;
 mod split;
 mod table;
+mod tail;
 
 pub use error::DataError;
 pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
 };
 pub use journal::{Journal, read_run};
+pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
+pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};
+pub use scale::Scale;
+pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};
 pub use table::{LatencyTable, TableRow};
+pub use tail::RowCounter;

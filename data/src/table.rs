@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 
 use crate::columns::Columns;
 use crate::frame::{self, HEADER_COLUMNS};
-use crate::journal::{TABLE_FILE, check_version, read_run};
+use crate::journal::{ROWS_FILE, TABLE_FILE, check_version, read_run};
+use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::merge::SCALE_COLUMN;
 use crate::{DataError, Role, RunHeader, Status};
 
 /// Names under which tables keep the architecture's text, the first that a table has being used.
@@ -60,7 +62,8 @@ pub struct LatencyTable {
 }
 
 impl LatencyTable {
-    /// Reads a run folder (its sealed table, else its journal), a `.parquet` or a `.csv` file.
+    /// Reads a run folder (its sealed table, else its journal), a `.parquet` or a `.csv` file. A run's sealed table is first
+    /// compared with the checksum that the folder's manifest has for it.
     ///
     /// A file made elsewhere needs a text column `architecture`, `arch_str` or `arch` and a column of positive numbers
     /// named `column`. Columns `space`, `device`, `device_name`, `batch`, `unit`, `skeleton`, `precision` and `threads` are
@@ -69,7 +72,7 @@ impl LatencyTable {
     /// # Errors
     /// [`DataError::Missing`] where nothing is there, [`DataError::Content`] where it is no such table or of another space
     /// or unit, [`DataError::Mixed`] for tables of several devices or the like, [`DataError::Values`] for values that are
-    /// missing, not finite or not above zero.
+    /// missing, not finite or not above zero, [`DataError::Altered`] for a run's table that is not what was sealed.
     pub fn load(path: &Path, space: Option<&str>, column: &str) -> Result<Self, DataError> {
         let wanted: Vec<&str> = [
             &ARCHITECTURE[..],
@@ -83,7 +86,10 @@ impl LatencyTable {
         } else {
             let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
             let columns = match extension.to_str() {
-                Some("parquet") => Columns::of_parquet(path, &wanted)?,
+                Some("parquet") => {
+                    verify_sealed(path)?;
+                    Columns::of_parquet(path, &wanted)?
+                }
                 Some("csv") => Columns::of_csv(path)?,
                 _ if !path.exists() => return Err(DataError::missing(path, EXPECTED)),
                 _ => return Err(DataError::content(path, EXPECTED, "a file of another name")),
@@ -98,14 +104,32 @@ const EXPECTED: &str = "a run folder, or a table whose name ends in .parquet or 
 
 fn open_run(dir: &Path, wanted: &[&str]) -> Result<(PathBuf, Columns), DataError> {
     let sealed = dir.join(TABLE_FILE);
-    if sealed.exists() {
+    if Manifest::read(dir)?.is_some_and(|manifest| manifest.lists(TABLE_FILE)) {
+        verify_sealed(&sealed)?;
         let columns = Columns::of_parquet(&sealed, wanted)?;
         return Ok((sealed, columns));
+    }
+    // A table that no manifest lists may be anything; each of the journal's rows proves itself.
+    if sealed.exists() && !dir.join(ROWS_FILE).exists() {
+        let expected =
+            format!("{MANIFEST_FILE} or {ROWS_FILE}, which {TABLE_FILE} can be checked by");
+        let found = "neither: restore them, or name the table itself to read it unchecked";
+        return Err(DataError::content(dir, expected, found));
     }
     let (header, rows) = read_run(dir)?;
     let frame = frame::from_measurements(&header, &rows)
         .map_err(|error| DataError::content(dir, "rows of measurements", error.to_string()))?;
     Ok((dir.to_owned(), Columns::of_frame(dir, frame)))
+}
+
+/// A run's table must be what the manifest beside it says; other tables have none.
+fn verify_sealed(path: &Path) -> Result<(), DataError> {
+    if path.file_name().is_some_and(|name| name == TABLE_FILE) {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = dir.unwrap_or(Path::new("."));
+        Manifest::read(dir)?.unwrap_or_default().verify(dir, TABLE_FILE)?;
+    }
+    Ok(())
 }
 
 /// The rows and the repeats of a table.
@@ -204,7 +228,10 @@ impl Reader<'_> {
     }
 
     fn check_constants(&self) -> Result<(), DataError> {
-        for column in CONSTANT.into_iter().filter(|name| self.columns.has(name)) {
+        // Rows of a merged run are scaled to one device, whichever measured them.
+        let may_vary = |name: &str| name == "device" && self.is_merged();
+        let constant = |name: &&str| self.columns.has(name) && !may_vary(name);
+        for column in CONSTANT.into_iter().filter(constant) {
             let mut values = self.columns.distinct(column)?;
             if values.len() > 1 {
                 let more = values.len().saturating_sub(8);
@@ -292,11 +319,21 @@ impl Reader<'_> {
         Ok(Grouped { rows, repeats, anchors })
     }
 
-    /// The header, where the table has all its columns; None where they hold several values, as in joined tables.
+    /// The header, where the table has all its columns; None where they hold several values, as in joined tables. Of a
+    /// merged run's devices, which are of one model, it names the first.
     fn header(&self) -> Result<Option<RunHeader>, DataError> {
         let mut values = HashMap::new();
+        let is_merged = self.is_merged();
         for column in HEADER_COLUMNS {
-            match self.constant(column)? {
+            if is_merged && column == "shard" {
+                continue;
+            }
+            let value = if is_merged && column == "device" {
+                self.columns.distinct(column)?.into_iter().next()
+            } else {
+                self.constant(column)?
+            };
+            match value {
                 Some(value) => values.insert(column, value),
                 // Tables of an older format lack what it did not know.
                 None if NEW_IN_2.contains(&column) && !self.columns.has(column) => None,
@@ -308,6 +345,11 @@ impl Reader<'_> {
         })?;
         check_version(self.path, &header)?;
         Ok(Some(header))
+    }
+
+    /// Whether the table was made of shards; each row then has its device, and the factor that its latencies were given.
+    fn is_merged(&self) -> bool {
+        self.columns.has(SCALE_COLUMN)
     }
 
     /// The column's one value; None where the table lacks it or has several.

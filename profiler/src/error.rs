@@ -65,6 +65,16 @@ pub enum ProfileError {
         /// The driver's own words.
         reason: String,
     },
+    /// The GPU cannot be used by this process any more.
+    #[error(
+        "the GPU gave up on {architecture}: {reason}; the rows so far are kept, and only a new process can go on: run the same command again, with --supervise to have that done"
+    )]
+    DeviceLost {
+        /// The architecture at hand.
+        architecture: String,
+        /// The error's own words.
+        reason: String,
+    },
     /// The fake device was told to fail.
     #[error("the fake device was told to fail at sample {index}")]
     Injected {

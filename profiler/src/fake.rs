@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use lat_data::Role;
 use lat_space::{Graph, Op, OpSpec, Step, count_op, peak_memory_bytes};
@@ -62,6 +63,12 @@ fn op_ms(op: &OpSpec, batch: u32) -> f64 {
 pub struct FakeFaults {
     /// Samples whose network cannot be built.
     pub failing: BTreeSet<u64>,
+    /// Samples that abort the process when they run.
+    pub aborting: BTreeSet<u64>,
+    /// Samples that end the process's use of the device when they run, as an illegal access on a GPU does.
+    pub losing: BTreeSet<u64>,
+    /// Host time that each row takes beside the virtual one.
+    pub pause: Duration,
     /// Samples during which the clock is low and everything takes 1000 / 600 as long.
     pub throttled: BTreeSet<u64>,
     /// Relative growth of all latencies per virtual hour.
@@ -133,6 +140,9 @@ impl Testbed for FakeTestbed {
         work.drift_per_hour = self.faults.drift_per_hour;
         work.peak_memory_bytes = Some(peak_memory_bytes(graph, self.batch, 4));
         self.loaded = Some((fake_graph_ms(graph, self.batch) * slowdown, task));
+        work.aborts = is_sample && self.faults.aborting.contains(&task.index);
+        work.loses = is_sample && self.faults.losing.contains(&task.index);
+        std::thread::sleep(self.faults.pause);
         Ok(Box::new(work))
     }
 
@@ -169,6 +179,8 @@ pub struct FakeWorkload {
     clock: Clock,
     truth_ms: f64,
     drift_per_hour: f64,
+    aborts: bool,
+    loses: bool,
     rng: ChaCha8Rng,
 }
 
@@ -176,7 +188,15 @@ impl FakeWorkload {
     /// Runs of `truth_ms` milliseconds at the median, with 1 % of log-normal noise.
     pub fn new(clock: Rc<Cell<f64>>, truth_ms: f64, noise_seed: [u8; 32]) -> Self {
         let rng = ChaCha8Rng::from_seed(noise_seed);
-        Self { clock, truth_ms, drift_per_hour: 0.0, rng, peak_memory_bytes: None }
+        Self {
+            clock,
+            truth_ms,
+            drift_per_hour: 0.0,
+            aborts: false,
+            loses: false,
+            rng,
+            peak_memory_bytes: None,
+        }
     }
 
     /// A standard normal number (Box and Muller 1958).
@@ -189,6 +209,13 @@ impl FakeWorkload {
 
 impl Workload for FakeWorkload {
     fn enqueue(&mut self) -> Result<(), ProfileError> {
+        if self.aborts {
+            std::process::abort();
+        }
+        if self.loses {
+            let reason = "an illegal memory access was encountered".into();
+            return Err(ProfileError::Cuda { call: "fake run", reason });
+        }
         let now_s = self.clock.get();
         let drift = 1.0 + self.drift_per_hour * now_s / 3600.0;
         let run_ms = self.truth_ms * drift * (NOISE * self.normal()).exp();

@@ -23,7 +23,7 @@ pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
         mode: options.point.mode.name().into(),
         channels_last: options.point.channels_last,
         cold: options.point.cold,
-        shard: None,
+        shard: options.shard.map(|shard| shard.to_string()),
         threads: match options.device {
             DeviceSpec::Fake => 1,
             _ => tch::get_num_threads().unsigned_abs(),

@@ -1,3 +1,4 @@
+use lat_data::Shard;
 use lat_space::{SearchSpace, Skeleton, SpaceError};
 
 use crate::{DeviceSpec, OperatingPoint, ProfileError};
@@ -39,6 +40,8 @@ pub struct ProfileOptions {
     pub energy_fraction: f64,
     /// Longest heat-soak before the first row in seconds: 5. 0: none.
     pub soak_s: f64,
+    /// Which part of the samples to measure, with the repeats of that part and all anchors: nothing, which is all.
+    pub shard: Option<Shard>,
 }
 
 impl ProfileOptions {
@@ -61,6 +64,7 @@ impl ProfileOptions {
             is_fresh: false,
             energy_fraction: 0.0,
             soak_s: 5.0,
+            shard: None,
         }
     }
 
@@ -92,6 +96,13 @@ impl ProfileOptions {
         number("the share of fresh repeats", "from 0 to 0.5", is_share(fresh), fresh)?;
         let energy = self.energy_fraction;
         number("the share of energies", "from 0 to 1", (0.0..=1.0).contains(&energy), energy)?;
+        let shards = f64::from(self.shard.map_or(1, Shard::count));
+        number(
+            "the number of shards",
+            "at most that of samples",
+            shards <= samples as f64,
+            shards,
+        )?;
         space.check_skeleton(&self.skeleton)?;
         self.point.check(self.device)?;
         let size = space.size();
@@ -127,6 +138,8 @@ mod tests {
         assert!(error(|o| o.warmup_ms = -1.0).contains("0 ms or more, found -1"));
         assert!(error(|o| o.soak_s = f64::INFINITY).contains("0 s or more"));
         assert!(error(|o| o.repeat_fraction = 0.6).contains("from 0 to 0.5"));
+        let shards = "expected the number of shards to be at most that of samples, found 1001";
+        assert_eq!(error(|o| o.shard = Shard::new(1, 1001)), shards);
         assert!(error(|o| o.skeleton.layers = 0).contains("multiple of 3"));
         assert!(error(|o| o.samples = 15_626).contains("at most 15625 samples"));
     }

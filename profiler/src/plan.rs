@@ -45,8 +45,16 @@ pub fn plan(
     }
     let samples = n_pilot.min(options.samples);
     let (anchors_every, repeat_fraction, soak_s) = (0, 0.0, 0.0);
-    let pilot =
-        ProfileOptions { samples, anchors_every, repeat_fraction, soak_s, ..options.clone() };
+    // A shard's rows cost what any cost, so the pilot takes the first.
+    let shard = None;
+    let pilot = ProfileOptions {
+        samples,
+        anchors_every,
+        repeat_fraction,
+        soak_s,
+        shard,
+        ..options.clone()
+    };
     let mut rows: Vec<Measurement> = Vec::new();
     let begin = Instant::now();
     let verdict = run(space, &pilot, &mut rows, &mut |_| (), &AtomicBool::new(false))?;

@@ -8,7 +8,9 @@ use lat_space::SearchSpace;
 use crate::bench::Bench;
 use crate::schedule::{n_anchors, schedule};
 use crate::soak::{Soak, soak};
-use crate::{ProfileError, ProfileOptions, RowSink, Task, Testbed, Verdict, drift, open};
+use crate::{
+    ProfileError, ProfileOptions, RowSink, Task, Testbed, Verdict, drift, is_sticky, open,
+};
 
 /// Failed rows in a row after which a run stops: then the fault lies with the device or the options, not with architectures.
 const MOST_FAILURES: u32 = 5;
@@ -167,6 +169,10 @@ fn measure_all(
         ahead = pending.get(position + 1).map(draw).transpose()?;
         let next = ahead.as_ref().map(|(task, architecture)| (*task, architecture));
         let row = bench.measure(task, &architecture, next);
+        if row.status == Status::Failed && is_sticky(&row.reason) {
+            let Measurement { architecture, reason, .. } = row;
+            return Err(ProfileError::DeviceLost { architecture, reason });
+        }
         let row = Measurement { attempt: due.attempt, ..row };
         sink.append(&row)?;
         progress.done += u64::from(due.attempt == 0);
@@ -204,6 +210,17 @@ fn pending(tasks: &[Task], recorded: &[Measurement], is_fresh: bool) -> Vec<Due>
         Some(_) => None,
     };
     tasks.iter().filter(|t| (t.role == Role::Fresh) == is_fresh).filter_map(due).collect()
+}
+
+/// The row that [`run`] would measure next, those of its fresh process included; nothing where all are there.
+pub fn next_task(
+    space: &dyn SearchSpace,
+    options: &ProfileOptions,
+    recorded: &[Measurement],
+) -> Option<Task> {
+    let tasks = schedule(space, options);
+    let next = |is_fresh| pending(&tasks, recorded, is_fresh).first().map(|due| due.task);
+    next(false).or_else(|| next(true))
 }
 
 /// Rows of drifting stretches, with a round of anchors before and after them. Nothing where more than half of the rows would

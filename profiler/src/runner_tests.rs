@@ -141,6 +141,23 @@ fn five_failures_in_a_row_stop_the_run_and_keep_its_rows() {
 }
 
 #[test]
+fn a_lost_device_ends_the_run_without_a_row_and_the_next_task_is_the_one_at_fault() {
+    let mut bed = FakeTestbed::new(5, 1);
+    bed.faults.losing.insert(7);
+    let options = ProfileOptions { shard: lat_data::Shard::new(2, 3), ..options(30) };
+    let mut rows = Vec::new();
+    let error = measure(&mut bed, &options, &mut rows, usize::MAX).unwrap_err();
+    assert!(matches!(&error, ProfileError::DeviceLost { .. }), "{error}");
+    assert!(crate::is_sticky(&error.to_string()) && rows.iter().all(|row| row.index != 7));
+    let next = next_task(space().as_ref(), &options, &rows).unwrap();
+    assert_eq!((next.role, next.index), (Role::Sample, 7));
+    rows.push(crate::lost_row(space().as_ref(), &options, next, 3, "lost").unwrap());
+    let verdict = measure(&mut bed, &options, &mut rows, usize::MAX).unwrap();
+    assert_eq!((verdict.done, verdict.total), (rows.len() as u64, rows.len() as u64));
+    assert_eq!(next_task(space().as_ref(), &options, &rows), None);
+}
+
+#[test]
 fn drift_and_lasting_noise_make_the_verdict_invalid() {
     let mut bed = FakeTestbed::new(5, 1);
     bed.faults.drift_per_hour = 60.0;

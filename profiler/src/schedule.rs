@@ -1,4 +1,4 @@
-use lat_data::Role;
+use lat_data::{Role, Shard};
 use lat_space::{Architecture, SearchSpace, architecture_at};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -57,9 +57,14 @@ impl Task {
 }
 
 /// All rows of a run in their order: a pure function of the options, so that a resumed run goes on where it was.
+///
+/// Shards have the same repeats as the whole run, each those of its own samples. Each shard measures the anchors at the pace of
+/// the whole run, since they show its drift and how its device compares with the others'.
 pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> {
     let mut tasks = Vec::new();
-    let mut repeats = repeats(options).into_iter().peekable();
+    let shard = options.shard.unwrap_or(Shard::WHOLE);
+    let repeats = repeats(options).into_iter().filter(|&(_, index)| shard.contains(index));
+    let mut repeats = repeats.peekable();
     let mut round = 0;
     let mut anchors = |tasks: &mut Vec<Task>| {
         let n_anchors = n_anchors(space);
@@ -70,20 +75,23 @@ pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> 
         tasks.extend(order.into_iter().map(task));
         round += 1;
     };
-    for index in 0..options.samples {
-        if options.anchors_every > 0 && index % options.anchors_every == 0 {
+    for (place, index) in shard.samples(options.samples).enumerate() {
+        if options.anchors_every > 0 && (place as u64).is_multiple_of(options.anchors_every) {
             anchors(&mut tasks);
         }
         tasks.push(Task { role: Role::Sample, index, occurrence: 0 });
-        while let Some((_, index)) = repeats.next_if(|&(after, _)| after == index) {
+        while let Some((_, index)) = repeats.next_if(|&(after, _)| after <= index) {
             tasks.push(Task { role: Role::Repeat, index, occurrence: 0 });
         }
     }
+    // Those due after a sample of another shard that no sample of this one follows.
+    tasks.extend(repeats.map(|(_, index)| Task { role: Role::Repeat, index, occurrence: 0 }));
     if options.anchors_every > 0 {
         anchors(&mut tasks);
     }
     let fresh = |index| Task { role: Role::Fresh, index, occurrence: 0 };
-    tasks.extend(fresh_repeats(options).into_iter().map(fresh));
+    let own = fresh_repeats(options).into_iter().filter(|&index| shard.contains(index));
+    tasks.extend(own.map(fresh));
     tasks
 }
 
@@ -201,6 +209,30 @@ mod tests {
     fn zero_turns_anchors_and_repeats_off() {
         let tasks = tasks(100, |o| (o.anchors_every, o.repeat_fraction) = (0, 0.0));
         assert_eq!(tasks.len(), 100);
+    }
+
+    #[test]
+    fn shards_share_the_samples_and_repeats_and_each_has_all_anchors() {
+        let whole = tasks(500, |_| ());
+        let shards: Vec<Vec<Task>> =
+            (1..=3).map(|i| tasks(500, |o| o.shard = Shard::new(i, 3))).collect();
+        for role in [Role::Sample, Role::Repeat] {
+            let mut all: Vec<Task> = shards.iter().flat_map(|shard| of(shard, role)).collect();
+            let mut expected = of(&whole, role);
+            all.sort_unstable_by_key(|task| task.index);
+            expected.sort_unstable_by_key(|task| task.index);
+            assert_eq!(all, expected);
+        }
+        for shard in &shards {
+            // 166 or 167 samples: at 0, 100 and the end.
+            assert_eq!(of(shard, Role::Anchor).len(), 4 * 3);
+            for task in of(shard, Role::Repeat) {
+                let place =
+                    |role| shard.iter().position(|t| (t.role, t.index) == (role, task.index));
+                assert!(place(Role::Sample) < place(Role::Repeat), "{task:?}");
+            }
+        }
+        assert_eq!(tasks(500, |o| o.shard = Shard::new(1, 1)), whole);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! From errors to sentences and exit codes.
 
+use std::fmt::{Debug, Display};
 use std::process::ExitCode;
 
 use lat::error::SearchError;
+use lat_data::DataError;
 use lat_profiler::ProfileError;
 
 /// Bad input or usage, found by the command line itself.
@@ -13,6 +15,16 @@ pub(super) struct BadInput(pub(super) String);
 /// An error of bad input as `anyhow` carries it.
 pub(super) fn bad(message: impl Into<String>) -> anyhow::Error {
     BadInput(message.into()).into()
+}
+
+/// Work that failed although what was asked for can be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct WorkFailed(anyhow::Error);
+
+/// An error of work that failed as `anyhow` carries it.
+pub(super) fn failed(message: impl Display + Debug + Send + Sync + 'static) -> anyhow::Error {
+    WorkFailed(anyhow::Error::msg(message)).into()
 }
 
 /// Ctrl-C came; what is done is kept.
@@ -36,13 +48,21 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Interrupted>() {
         return 130;
     }
+    if error.is::<WorkFailed>() {
+        return 1;
+    }
     match error.downcast_ref::<SearchError>() {
         Some(SearchError::Interrupted) => return 130,
         Some(error) => return if error.is_bad_input() { 2 } else { 1 },
         None => {}
     }
     match error.downcast_ref::<ProfileError>() {
-        Some(ProfileError::Network(_)) => 1,
+        Some(
+            ProfileError::Network(_)
+            | ProfileError::Cuda { .. }
+            | ProfileError::DeviceLost { .. }
+            | ProfileError::Data(DataError::Append { .. }),
+        ) => 1,
         _ => 2,
     }
 }

@@ -11,19 +11,21 @@ mod error_budget;
 mod evaluate;
 mod failure;
 mod list;
+mod merge;
 mod output;
 mod predict;
 mod profile;
 mod runs;
 mod search;
+mod signals;
 mod skeleton;
 mod time;
 mod train;
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
+use signals::STOP;
 
 const ABOUT: &str = "Measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures \
                      that are both accurate and fast.";
@@ -52,6 +54,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Profile(profile::Args),
+    Merge(merge::Args),
     Train(train::Args),
     Predict(predict::Args),
     Search(search::Args),
@@ -63,9 +66,6 @@ enum Command {
     Man(complete::ManArgs),
 }
 
-/// Set by Ctrl-C; loops look at it between rows and steps.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// Runs the command line and gives the exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -73,18 +73,14 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
         .format_timestamp(None)
         .init();
-    // Where the handler cannot be installed Ctrl-C ends the program at once; what is recorded is safe either way.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
+    signals::install();
     // Before the first call into libtorch, which looks for its CUDA side once and for all.
     lat_profiler::enable_cuda();
     tch::set_num_threads(cli.threads.unwrap_or_else(all_cores));
     let screen = output::Screen { quiet: cli.quiet };
     let done = match cli.command {
         Command::Profile(args) => profile::run(&args, screen),
+        Command::Merge(args) => merge::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Search(args) => search::run(&args, screen),

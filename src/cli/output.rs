@@ -26,6 +26,16 @@ impl Screen {
         ProgressBar::no_length().with_style(style)
     }
 
+    /// A line on standard error about something damaged or lost, which is no progress: quiet or not.
+    #[expect(clippy::print_stderr, reason = "damage is always told")]
+    #[expect(clippy::unused_self, reason = "beside `note`, which it is the louder form of")]
+    pub(super) fn warn(self, bar: Option<&ProgressBar>, line: &str) {
+        match bar {
+            Some(bar) if !bar.is_hidden() => bar.println(line),
+            _ => eprintln!("{line}"),
+        }
+    }
+
     /// A line on standard error, above the bar where there is one.
     #[expect(clippy::print_stderr, reason = "progress is for standard error")]
     pub(super) fn note(self, bar: Option<&ProgressBar>, line: &str) {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use lat_data::Shard;
 use lat_profiler::{Mode, Precision, ProfileOptions};
 use lat_space::{Skeleton, Stem};
 
@@ -10,13 +11,15 @@ use super::failure::bad;
 
 /// The folder of all results.
 const RUNS: &str = "runs";
+/// What the name of a shard's folder has between the run's and the shard's number.
+const SHARD: &str = "-shard";
 /// Ending of a predictor's file.
 const PREDICTOR: &str = "lat";
 
 /// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`, with what departs from the usual operating point before the seed.
-pub(super) fn profile_dir(space: &str, options: &ProfileOptions) -> PathBuf {
-    let ProfileOptions { device, skeleton, batch, seed, point, .. } = options;
-    let device = device.to_string().replace(':', "");
+pub(super) fn profile_dir(space: &str, device: &str, options: &ProfileOptions) -> PathBuf {
+    let ProfileOptions { skeleton, batch, seed, point, .. } = options;
+    let device = device.replace(':', "").replace(',', "+");
     let unusual = [
         (point.mode != Mode::Eager).then(|| point.mode.name()),
         (point.precision != Precision::Fp32).then(|| point.precision.name()),
@@ -26,6 +29,12 @@ pub(super) fn profile_dir(space: &str, options: &ProfileOptions) -> PathBuf {
     let unusual: String = unusual.into_iter().flatten().map(|part| format!("-{part}")).collect();
     let name = format!("profile-{space}-{device}-{}-b{batch}{unusual}-seed{seed}", short(skeleton));
     Path::new(RUNS).join(name)
+}
+
+/// The folder of a shard: a run's, with `-shard2of8` behind it.
+pub(super) fn shard_dir(dir: &Path, shard: Shard) -> PathBuf {
+    let name = format!("{}{SHARD}{}of{}", name_of(dir), shard.index(), shard.count());
+    dir.with_file_name(name)
 }
 
 /// `c8-l4-r8`, with what departs from the usual behind it.
@@ -53,11 +62,13 @@ pub(super) fn newest_profile(space: Option<&str>) -> anyhow::Result<PathBuf> {
     let prefix = space.map_or_else(|| "profile-".to_owned(), |s| format!("profile-{s}-"));
     newest(|path| {
         let sealed = path.join("measurements.parquet");
-        (name_of(path).starts_with(&prefix) && sealed.exists()).then_some(sealed)
+        // A shard is a part of a run; `lat merge` makes the whole.
+        let is_whole = name_of(path).starts_with(&prefix) && !name_of(path).contains(SHARD);
+        (is_whole && sealed.exists()).then_some(sealed)
     })
     .ok_or_else(|| {
         bad(format!(
-            "expected a finished profile in ./{RUNS}/, found none; run `lat profile` first, or name its folder with --data"
+            "expected a finished profile in ./{RUNS}/, found none; run `lat profile` first (and `lat merge` after shards), or name its folder with --data"
         ))
     })
 }

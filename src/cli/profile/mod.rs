@@ -1,22 +1,28 @@
 //! `lat profile`: measures architectures.
 
+mod devices;
+mod faults;
 mod fresh;
+mod worker;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use lat_data::{Journal, read_run};
+use devices::devices;
+use faults::FakeFault;
+use lat_data::{Journal, Role, Shard, Wanted, read_run};
 use lat_profiler::{
-    DeviceSpec, Event, Mode, OperatingPoint, Plan, Precision, ProfileOptions, Verdict,
-    calibrate_reference, examine, header, judge, plan,
+    DeviceSpec, Event, FakeTestbed, Mode, OperatingPoint, Plan, Precision, ProfileOptions, Verdict,
+    calibrate_reference, examine, header, judge, plan, schedule,
 };
 use lat_space::{SearchSpace, find_space};
 use serde::Serialize;
 
-use super::failure::Interrupted;
+use super::failure::{Interrupted, bad, failed};
 use super::output::{Screen, say, write_json};
-use super::skeleton::{SkeletonArgs, device, is_small};
-use super::{STOP, runs};
+use super::skeleton::{SkeletonArgs, is_small};
+use super::{STOP, runs, signals};
 
 /// Share of the samples that a fresh process repeats.
 const FRESH_FRACTION: f64 = 0.01;
@@ -26,14 +32,24 @@ const PILOT: u64 = 20;
 /// Measure how long architectures take on a device.
 ///
 /// Draws distinct architectures, builds each, times it until the 95 % interval of its median is within 1 %, and writes a row
-/// with its proof. Ctrl-C or a crash loses at most the row at hand; the same command resumes.
+/// with its proof. Ctrl-C or a crash loses at most the row at hand; the same command resumes. A scheduler's SIGTERM seals what
+/// there is. Several GPUs are measured by a process each; several machines measure a shard each, which `lat merge` joins.
 ///
 /// Example: lat profile --device cuda:0 --samples 100000
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+// Processes of several devices get the whole command with their own device, shard and folder behind it.
+#[command(args_override_self = true)]
 pub(super) struct Args {
-    /// cpu, cuda:N or fake [default: cuda:0 where there is one, else cpu].
+    /// cpu, cuda:N, several GPUs as cuda:0,cuda:1, or fake [default: cuda:0 where there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
+    /// Measure part I of N of the samples only, in a folder of its own; `lat merge` joins the parts.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Measure one device by a process of its own too, as several are: one that a GPU error ends is started again.
+    #[arg(long)]
+    supervise: bool,
     /// Search space; see `lat list spaces`.
     #[arg(long, default_value = "darts")]
     space: String,
@@ -82,6 +98,12 @@ pub(super) struct Args {
     /// Measure only what a fresh process repeats: how a run calls itself at its end.
     #[arg(long, hide = true)]
     fresh: bool,
+    /// This process measures for another, whose end ends it too.
+    #[arg(long, hide = true)]
+    worker: bool,
+    /// What goes wrong on the fake device: abort=N, lose=N, pause-ms=N.
+    #[arg(long, hide = true, value_delimiter = ',', requires = "device")]
+    fake_fault: Vec<FakeFault>,
 }
 
 /// The result for machines.
@@ -102,22 +124,39 @@ struct Summary {
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let space = find_space(&args.space)?;
-    let mut options = options(args, space.as_ref())?;
+    if args.worker || args.fresh {
+        signals::stop_when_input_ends();
+    }
+    let devices = devices(args.device.as_deref())?;
+    let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
+    if (devices.len() > 1 || args.supervise) && !args.plan && !args.worker {
+        return workers::run(args, space.as_ref(), &options, &devices, screen);
+    }
     if args.plan {
         return say(plan_text(&plan(space.as_ref(), &options, PILOT)?, &options));
     }
-    let dir = args.out.clone().unwrap_or_else(|| runs::profile_dir(space.id(), &options));
+    run_on_one(args, space.as_ref(), options, screen)
+}
+
+/// Measures on one device, in this process but for the rows that a fresh one repeats.
+fn run_on_one(
+    args: &Args,
+    space: &dyn SearchSpace,
+    mut options: ProfileOptions,
+    screen: Screen,
+) -> anyhow::Result<()> {
+    let dir = run_dir(args, space, &options, &options.device.to_string());
     options.reference_ms = reference_ms(options.device, &dir)?;
-    let header = header(space.as_ref(), &options);
+    let header = header(space, &options);
     let mut journal = Journal::open(&dir, &header)?;
     if let Some(line) = journal.recovered() {
-        screen.note(None, &line);
+        screen.warn(None, &line);
     }
     if args.fresh {
-        fresh::end_with_the_parent();
-        return measure(space.as_ref(), &options, &mut journal, screen).map(drop);
+        return measure(args, space, &options, &mut journal, screen).map(drop);
     }
+    journal.expect(wanted(space, &options))?;
     say(format!(
         "{}: {} on {} ({}), batch {}, {}, {}",
         dir.display(),
@@ -132,20 +171,35 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         // What the machine was like when the run began stands beside its rows.
         write_json(&dir.join("doctor.json"), &examine(options.device)?)?;
     }
-    let mut verdict = measure(space.as_ref(), &options, &mut journal, screen)?;
+    let mut verdict = measure(args, space, &options, &mut journal, screen)?;
     if verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
         drop(journal);
         fresh::measure_in_a_fresh_process()?;
         journal = Journal::open(&dir, &header)?;
         let Verdict { rows_per_s, soak_s, soak_flat, .. } = verdict;
-        verdict = judge(space.as_ref(), &options, journal.rows());
+        verdict = judge(space, &options, journal.rows());
         verdict = Verdict { rows_per_s, soak_s, soak_flat, ..verdict };
     }
-    if verdict.done < verdict.total {
+    conclude(args, &mut journal, &verdict)
+}
+
+/// Seals what there is and says what it is worth, or what is left to do.
+fn conclude(args: &Args, journal: &mut Journal, verdict: &Verdict) -> anyhow::Result<()> {
+    let is_done = verdict.done == verdict.total;
+    if !is_done && !signals::terminated() {
         say(&verdict.text)?;
         return Err(Interrupted.into());
     }
-    let table = journal.seal()?;
+    let table = journal.seal().map_err(failed)?;
+    if !is_done {
+        return say(format!(
+            "asked to stop: the {} rows so far are in {}; {} of {} rows are left: run the same command again to go on",
+            verdict.done,
+            table.display(),
+            verdict.total - verdict.done,
+            verdict.total
+        ));
+    }
     say(&verdict.text)?;
     say(format!(
         "{} rows in {}; {:.1} rows/s, {:.0} % of the time inside runs",
@@ -155,13 +209,40 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         100.0 * verdict.busy_share
     ))?;
     match &args.json {
-        Some(path) => write_json(path, &summary(dir, &verdict)),
+        Some(path) => write_json(path, &summary(journal.dir().to_owned(), verdict)),
         None => Ok(()),
     }
 }
 
-fn options(args: &Args, space: &dyn SearchSpace) -> anyhow::Result<ProfileOptions> {
-    let device = device(args.device.as_deref())?;
+/// What a finished run holds.
+fn wanted(space: &dyn SearchSpace, options: &ProfileOptions) -> Wanted {
+    let tasks = schedule(space, options);
+    let rows = tasks.iter().filter(|task| task.role != Role::Anchor).count() as u64;
+    Wanted { rows, samples: options.samples }
+}
+
+/// The folder asked for, or one named by what it will hold.
+fn run_dir(
+    args: &Args,
+    space: &dyn SearchSpace,
+    options: &ProfileOptions,
+    device: &str,
+) -> PathBuf {
+    let named = || {
+        let dir = runs::profile_dir(space.id(), device, options);
+        options.shard.map_or(dir.clone(), |shard| runs::shard_dir(&dir, shard))
+    };
+    args.out.clone().unwrap_or_else(named)
+}
+
+fn options(
+    args: &Args,
+    space: &dyn SearchSpace,
+    device: DeviceSpec,
+) -> anyhow::Result<ProfileOptions> {
+    if device != DeviceSpec::Fake && !args.fake_fault.is_empty() {
+        return Err(bad(format!("expected --device fake for --fake-fault, found {device}")));
+    }
     let preset = args.preset.as_deref().unwrap_or(if is_small(device) { "quick" } else { "cifar" });
     let skeleton = args.skeleton.skeleton(space, preset)?;
     let defaults = ProfileOptions::new(skeleton, device);
@@ -177,6 +258,7 @@ fn options(args: &Args, space: &dyn SearchSpace) -> anyhow::Result<ProfileOption
             cold: args.cold,
         },
         max_ms,
+        shard: args.shard,
         fresh_fraction: FRESH_FRACTION,
         is_fresh: args.fresh,
         energy_fraction: args.energy,
@@ -197,6 +279,7 @@ fn reference_ms(device: DeviceSpec, dir: &Path) -> anyhow::Result<Option<f64>> {
 }
 
 fn measure(
+    args: &Args,
     space: &dyn SearchSpace,
     options: &ProfileOptions,
     journal: &mut Journal,
@@ -231,7 +314,13 @@ fn measure(
         }
         _ => {}
     };
-    let verdict = lat_profiler::run(space, options, journal, &mut on_event, &STOP);
+    let verdict = if args.fake_fault.is_empty() {
+        lat_profiler::run(space, options, journal, &mut on_event, &STOP)
+    } else {
+        let mut bed = FakeTestbed::new(options.seed, options.batch);
+        bed.faults = faults::together(&args.fake_fault);
+        lat_profiler::run_on(&mut bed, space, options, journal, &mut on_event, &STOP)
+    };
     bar.finish_and_clear();
     Ok(verdict?)
 }

@@ -1,0 +1,44 @@
+//! `--fake-fault`: what goes wrong on the fake device, so that tests can see what the program makes of it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use lat_profiler::FakeFaults;
+
+/// One fault as typed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FakeFault {
+    /// `abort=17`: sample 17 aborts the process.
+    Abort(u64),
+    /// `lose=17`: sample 17 ends the process's use of the device.
+    Lose(u64),
+    /// `pause-ms=20`: each row takes 20 ms of real time.
+    PauseMs(u64),
+}
+
+impl FromStr for FakeFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = text.split_once('=').and_then(|(kind, n)| Some((kind, n.parse().ok()?)));
+        match found {
+            Some(("abort", sample)) => Ok(Self::Abort(sample)),
+            Some(("lose", sample)) => Ok(Self::Lose(sample)),
+            Some(("pause-ms", ms)) => Ok(Self::PauseMs(ms)),
+            _ => Err(format!("expected abort=N, lose=N or pause-ms=N; found '{text}'")),
+        }
+    }
+}
+
+/// The faults together, as the fake device takes them.
+pub(super) fn together(faults: &[FakeFault]) -> FakeFaults {
+    let mut all = FakeFaults::default();
+    for fault in faults {
+        match *fault {
+            FakeFault::Abort(sample) => _ = all.aborting.insert(sample),
+            FakeFault::Lose(sample) => _ = all.losing.insert(sample),
+            FakeFault::PauseMs(ms) => all.pause = Duration::from_millis(ms),
+        }
+    }
+    all
+}

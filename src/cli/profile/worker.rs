@@ -1,0 +1,242 @@
+//! One device of several: the process that measures on it, and what is done when that ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use lat_data::{Journal, Measurement, RowCounter, RunHeader, read_run};
+use lat_profiler::{ProfileOptions, Task, is_sticky, lost_row, next_task};
+use lat_space::SearchSpace;
+
+use super::fresh::ENDED;
+use crate::cli::STOP;
+use crate::cli::failure::failed;
+use crate::cli::output::Screen;
+
+/// How often an architecture may end the process that measures it.
+const TRIES: u32 = 3;
+/// Architectures in a row that did so after which a worker is given up: then the fault lies with the device.
+const MOST_LOST: u32 = 5;
+/// A worker's verdict in its folder.
+pub(super) const VERDICT: &str = "verdict.json";
+
+/// How a worker ended.
+enum End {
+    /// Its shard is finished, or it was asked to stop.
+    Quiet,
+    /// It cannot go on because of this.
+    GaveUp(String),
+}
+
+/// One device with its shard and the process that measures it.
+pub(super) struct Worker<'a> {
+    space: &'a dyn SearchSpace,
+    options: ProfileOptions,
+    dir: PathBuf,
+    child: Child,
+    /// What the process says on standard error, line by line.
+    lines: Receiver<String>,
+    /// The last of these, or the sentences of errors among them.
+    last_line: String,
+    counter: RowCounter,
+    /// The task at which processes ended, how many of them, and how many tasks in a row were lost that way.
+    at: Option<Task>,
+    tries: u32,
+    lost: u32,
+    end: Option<End>,
+}
+
+impl<'a> Worker<'a> {
+    /// Starts measuring the options' shard into `dir`.
+    pub(super) fn start(
+        space: &'a dyn SearchSpace,
+        options: ProfileOptions,
+        dir: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let (child, lines) = spawn(&options, &dir)?;
+        let counter = RowCounter::new(&dir);
+        let last_line = String::new();
+        Ok(Self {
+            space,
+            options,
+            dir,
+            child,
+            lines,
+            last_line,
+            counter,
+            at: None,
+            tries: 0,
+            lost: 0,
+            end: None,
+        })
+    }
+
+    /// Whether it has ended, for better or worse.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Asks the process to stop: the end of its input tells it.
+    pub(super) fn ask_to_stop(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Rows measured so far.
+    pub(super) fn rows(&mut self) -> u64 {
+        self.counter.count()
+    }
+
+    /// Its folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Passes on what the process said and, where it has ended, decides how to go on.
+    pub(super) fn look(&mut self, bar: &ProgressBar, screen: Screen) -> anyhow::Result<()> {
+        let ended = self.child.try_wait().context("could not look after a worker")?;
+        // Once the process has ended, its last words are waited for: the sender goes away with them.
+        while let Some(line) =
+            if ended.is_some() { self.lines.recv().ok() } else { self.lines.try_recv().ok() }
+        {
+            // An error's sentence is told with what is made of it.
+            match line.strip_prefix("lat: ") {
+                // A fresh process that it started tells its error before it does.
+                Some(error) if is_sticky(&self.last_line) => {
+                    self.last_line = format!("{}; {error}", self.last_line);
+                }
+                Some(error) => error.clone_into(&mut self.last_line),
+                None if line.trim().is_empty() => {}
+                None => {
+                    screen.warn(Some(bar), &format!("{}: {line}", self.name()));
+                    self.last_line = line;
+                }
+            }
+        }
+        if let Some(status) = ended {
+            self.after(status, bar, screen)?;
+        }
+        Ok(())
+    }
+
+    fn after(
+        &mut self,
+        status: ExitStatus,
+        bar: &ProgressBar,
+        screen: Screen,
+    ) -> anyhow::Result<()> {
+        let was_killed = status.code().is_none();
+        let was_asked = STOP.load(Ordering::Relaxed) && matches!(status.code(), None | Some(130));
+        if status.success() || was_asked {
+            self.end = Some(End::Quiet);
+        } else if was_killed || is_sticky(&self.last_line) || self.last_line.contains(ENDED) {
+            let reason = if was_killed { status.to_string() } else { self.last_line.clone() };
+            self.retry(&reason, bar, screen)?;
+        } else {
+            self.end = Some(End::GaveUp(self.last_line.clone()));
+        }
+        Ok(())
+    }
+
+    /// Starts the process again, after it ended [`TRIES`] times at one task behind a failed row for that.
+    fn retry(&mut self, reason: &str, bar: &ProgressBar, screen: Screen) -> anyhow::Result<()> {
+        let has_begun = self.dir.join("run.json").exists();
+        let recorded = if has_begun { Some(read_run(&self.dir)?) } else { None };
+        let rows = recorded.as_ref().map_or(&[][..], |(_, rows)| rows);
+        let task = next_task(self.space, &self.options, rows);
+        self.count(task, rows);
+        let name = self.name();
+        let at = |task: Task| format!("at {} {}", task.role.name(), task.index);
+        let what = task.map_or("after its last row".into(), at);
+        let line =
+            format!("{name}: its process ended {what}, try {} of {TRIES}: {reason}", self.tries);
+        screen.warn(Some(bar), &line);
+        if self.tries == TRIES {
+            let (Some((header, _)), Some(task)) = (&recorded, task) else {
+                let text = format!("its process ended {TRIES} times {what}: {reason}");
+                self.end = Some(End::GaveUp(text));
+                return Ok(());
+            };
+            self.lose(header, task, reason)?;
+        }
+        if self.end.is_none() {
+            (self.child, self.lines) = spawn(&self.options, &self.dir)?;
+            self.last_line.clear();
+        }
+        Ok(())
+    }
+
+    /// Counts one more try at the task that is next after these rows.
+    fn count(&mut self, task: Option<Task>, rows: &[Measurement]) {
+        if self.at != task {
+            // Rows between the last lost one and this show that the device works.
+            let is_lost = |row: &Measurement| {
+                self.at.is_some_and(|at| (at.role, at.index) == (row.role, row.index))
+            };
+            self.lost = if rows.last().is_some_and(is_lost) { self.lost } else { 0 };
+            (self.at, self.tries) = (task, 0);
+        }
+        self.tries += 1;
+    }
+
+    /// Writes the task's failed row; too many of them in a row are the device's fault.
+    fn lose(&mut self, header: &RunHeader, task: Task, reason: &str) -> anyhow::Result<()> {
+        let row = lost_row(self.space, &self.options, task, TRIES, reason)?;
+        Journal::open(&self.dir, header)?.append(&row).map_err(failed)?;
+        self.lost += 1;
+        if self.lost == MOST_LOST {
+            let text = format!("{MOST_LOST} architectures in a row ended its process: {reason}");
+            self.end = Some(End::GaveUp(text));
+        }
+        Ok(())
+    }
+
+    /// Folder and device, for people.
+    pub(super) fn name(&self) -> String {
+        let folder = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        format!("{folder} ({})", self.options.device)
+    }
+
+    /// Why it gave up; nothing where it did not.
+    pub(super) fn fault(&self) -> Option<String> {
+        match &self.end {
+            Some(End::GaveUp(reason)) => Some(format!("{}: {reason}", self.name())),
+            _ => None,
+        }
+    }
+}
+
+/// A worker's process: this command with its own device, shard and folder, which win over those before them.
+fn spawn(options: &ProfileOptions, dir: &Path) -> anyhow::Result<(Child, Receiver<String>)> {
+    let program = std::env::current_exe().context("could not find this program")?;
+    let shard = options.shard.map(|shard| shard.to_string()).unwrap_or_default();
+    let mut child = Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .args(["--worker", "--quiet", "--device", &options.device.to_string(), "--shard", &shard])
+        .arg("--out")
+        .arg(dir)
+        .arg("--json")
+        .arg(dir.join(VERDICT))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("could not start a process for a device")?;
+    let lines = child.stderr.take().map(read_lines);
+    Ok((child, lines.context("a process without its standard error")?))
+}
+
+fn read_lines(stderr: ChildStderr) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

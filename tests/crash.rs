@@ -1,0 +1,301 @@
+//! A profile that is killed, runs out of room, loses its folder or finds it damaged: no committed row is lost or doubled, and
+//! every damage is named.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lat_data::{Measurement, Role, read_run};
+use predicates::prelude::*;
+use predicates::str::contains;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A profile of the fake device into `run`, with real time for each row.
+fn profile(samples: u64, pause_ms: u64) -> Vec<String> {
+    let text = format!(
+        "--threads 1 --quiet profile --device fake --space nasbench201 --samples {samples} --out run \
+         --fake-fault pause-ms={pause_ms}"
+    );
+    text.split(' ').map(str::to_owned).collect()
+}
+
+fn program() -> PathBuf {
+    assert_cmd::cargo::cargo_bin("lat")
+}
+
+fn start(dir: &Path, args: &[String]) -> Child {
+    let mut command = Command::new(program());
+    command.current_dir(dir).args(args).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn finish(dir: &Path, args: &[String]) -> assert_cmd::assert::Assert {
+    assert_cmd::Command::new(program()).current_dir(dir).args(args).assert()
+}
+
+/// The rows that a run folder holds; none where the run has not begun.
+fn committed(run: &Path) -> Vec<Measurement> {
+    if run.join("run.json").exists() { read_run(run).unwrap().1 } else { Vec::new() }
+}
+
+/// The rows of a run begin with those that were there before, unchanged (a NaN equals itself here).
+pub(crate) fn assert_begins_with(rows: &[Measurement], before: &[Measurement]) {
+    assert!(rows.len() >= before.len(), "{} rows after {}", rows.len(), before.len());
+    for (row, old) in rows.iter().zip(before) {
+        assert_eq!(serde_json::to_value(row).unwrap(), serde_json::to_value(old).unwrap());
+    }
+}
+
+fn identities(rows: &[Measurement]) -> Vec<(Role, u64, u32)> {
+    rows.iter().map(Measurement::identity).collect()
+}
+
+fn assert_whole(rows: &[Measurement], samples: u64) {
+    let distinct: HashSet<_> = identities(rows).into_iter().collect();
+    assert_eq!(distinct.len(), rows.len(), "a row is there twice");
+    let mut found: Vec<u64> =
+        rows.iter().filter(|row| row.role == Role::Sample).map(|row| row.index).collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..samples).collect::<Vec<_>>());
+}
+
+fn wait_for_rows(run: &Path, n: usize) {
+    let begin = Instant::now();
+    while committed(run).len() < n {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no {n} rows after a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a test that did not run says so")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
+#[test]
+fn fifty_kills_at_random_moments_lose_and_double_no_row() {
+    const SAMPLES: u64 = 120;
+    let args = profile(SAMPLES, 2);
+    let mut rng = ChaCha8Rng::seed_from_u64(50);
+    let mut dir = tempfile::tempdir().unwrap();
+    let (mut n_between_rows, mut n_finished) = (0, 0);
+    for kill in 0..50 {
+        let run = dir.path().join("run");
+        let before = committed(&run);
+        let mut child = start(dir.path(), &args);
+        // One half at any moment since the start, the other while rows come and the table is sealed.
+        if kill % 2 == 0 {
+            std::thread::sleep(Duration::from_millis(rng.gen_range(0..800)));
+        } else {
+            while committed(&run).len() <= before.len() && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(rng.gen_range(0..400)));
+        }
+        let seen = committed(&run);
+        child.kill().unwrap();
+        let had_finished = child.wait().unwrap().success();
+        let after = committed(&run);
+        assert_begins_with(&seen, &before);
+        assert_begins_with(&after, &seen);
+        n_between_rows += usize::from(!had_finished && after.len() > before.len());
+        if had_finished {
+            assert_whole(&after, SAMPLES);
+            n_finished += 1;
+            dir = tempfile::tempdir().unwrap();
+        }
+    }
+    finish(dir.path(), &args).success();
+    let rows = committed(&dir.path().join("run"));
+    assert_whole(&rows, SAMPLES);
+    let straight = tempfile::tempdir().unwrap();
+    finish(straight.path(), &args).success();
+    assert_eq!(identities(&rows), identities(&committed(&straight.path().join("run"))));
+    assert!(n_between_rows >= 5, "{n_between_rows} kills while rows came, {n_finished} too late");
+}
+
+/// A limit on the size of files stands for a full disk: it needs no mount, and a write fails in the middle of a row alike.
+#[test]
+fn a_row_that_finds_no_room_is_not_there_and_the_run_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (args, run) = (profile(40, 0), dir.path().join("run"));
+    limited(dir.path(), &args, 20)
+        .code(1)
+        .stderr(contains("could not add a row").and(contains("rows before it are safe")));
+    let before = committed(&run);
+    assert!(before.len() > 3, "{} rows", before.len());
+    finish(dir.path(), &args).success();
+    let rows = committed(&run);
+    assert_begins_with(&rows, &before);
+    assert_whole(&rows, 40);
+
+    // Room for all but the table.
+    std::fs::remove_file(run.join("measurements.parquet")).unwrap();
+    std::fs::remove_file(run.join("manifest.json")).unwrap();
+    limited(dir.path(), &args, 2).code(1).stderr(contains("measurements.parquet"));
+    let left: HashSet<String> = std::fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected = [".lock", "doctor.json", "manifest.json", "rows.jsonl", "run.json"];
+    assert_eq!(left, expected.map(String::from).into());
+    assert_begins_with(&committed(&run), &rows);
+    finish(dir.path(), &args).success();
+}
+
+/// Runs the program where no file may be longer than so many blocks of 512 bytes.
+fn limited(dir: &Path, args: &[String], blocks: u32) -> assert_cmd::assert::Assert {
+    // The limit's signal would end the program; ignored, it makes the write fail as a full disk does.
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    assert_cmd::Command::new("sh")
+        .current_dir(dir)
+        .arg("-c")
+        .arg(script)
+        .arg(program())
+        .args(args)
+        .assert()
+}
+
+#[test]
+fn a_file_system_that_fills_up_keeps_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+        .arg(dir.path())
+        .output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        return skipped("no file system can be mounted here");
+    }
+    let args = profile(100, 0);
+    let full = finish(dir.path(), &args).code(1);
+    let rows = committed(&dir.path().join("run")).len();
+    let grown =
+        Command::new("mount").args(["-o", "remount,size=1m"]).arg(dir.path()).status().unwrap();
+    assert!(grown.success());
+    finish(dir.path(), &args).success();
+    let after = committed(&dir.path().join("run"));
+    Command::new("umount").arg("-l").arg(dir.path()).status().unwrap();
+    full.stderr(contains(format!("the {rows} rows before it are safe")));
+    assert!(rows > 10, "{rows} rows");
+    assert_whole(&after, 100);
+}
+
+#[test]
+fn a_folder_that_becomes_a_file_midway_costs_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let (args, run, moved) = (profile(60, 5), dir.path().join("run"), dir.path().join("moved"));
+    let child = start(dir.path(), &args);
+    wait_for_rows(&run, 5);
+    std::fs::rename(&run, &moved).unwrap();
+    std::fs::write(&run, "a file where the folder was").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("could not create the run folder run"), "{told}");
+    std::fs::remove_file(&run).unwrap();
+    std::fs::rename(&moved, &run).unwrap();
+    let before = committed(&run);
+    finish(dir.path(), &args).success();
+    let rows = committed(&run);
+    assert_begins_with(&rows, &before);
+    assert_whole(&rows, 60);
+}
+
+#[test]
+fn a_folder_that_becomes_read_only_midway_costs_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let (args, run) = (profile(60, 5), dir.path().join("run"));
+    let child = start(dir.path(), &args);
+    wait_for_rows(&run, 5);
+    // For root permissions do not count; an immutable folder does, where the file system knows it.
+    let change = |how: &str| {
+        let folder = Command::new("chattr").arg(how).arg(&run).output();
+        folder.is_ok_and(|output| output.status.success())
+    };
+    let is_read_only = change("+i");
+    let output = child.wait_with_output().unwrap();
+    if !is_read_only {
+        return skipped("no folder can be made immutable here");
+    }
+    assert!(change("-i"));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("could not create") && told.contains("measurements.parquet"), "{told}");
+    let before = committed(&run);
+    finish(dir.path(), &args).success();
+    assert_begins_with(&committed(&run), &before);
+    assert_whole(&committed(&run), 60);
+}
+
+/// One bit of a file changed, or its end cut off.
+fn damage(path: &Path, at: usize, cut: bool) -> Vec<u8> {
+    let good = std::fs::read(path).unwrap();
+    let mut bytes = good.clone();
+    bytes[at] ^= 2;
+    std::fs::write(path, if cut { &good[..at] } else { &bytes }).unwrap();
+    good
+}
+
+#[test]
+fn damage_to_a_finished_run_is_named_and_never_learned_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let (args, run) = (profile(40, 0), dir.path().join("run"));
+    finish(dir.path(), &args).success();
+    let whole = committed(&run);
+    let train: Vec<String> =
+        "--threads 1 train --data run --out p.lat".split(' ').map(str::to_owned).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for cut in [false, true] {
+        for name in ["rows.jsonl", "run.json"] {
+            let at = rng.gen_range(1..std::fs::metadata(run.join(name)).unwrap().len() as usize);
+            let good = damage(&run.join(name), at, cut);
+            finish(dir.path(), &args).code(2).stderr(contains(name).and(contains("expected")));
+            std::fs::write(run.join(name), good).unwrap();
+        }
+        let table = run.join("measurements.parquet");
+        let at = rng.gen_range(1..std::fs::metadata(&table).unwrap().len() as usize);
+        let good = damage(&table, at, cut);
+        finish(dir.path(), &train).code(2).stderr(contains("measurements.parquet is damaged"));
+        // The rows are whole, so the same profile mends the table, and says so even when quiet.
+        finish(dir.path(), &args).success().stderr(contains("measurements.parquet is damaged"));
+        assert_eq!(std::fs::read(&table).unwrap(), good);
+        let manifest = run.join("manifest.json");
+        let good = damage(&manifest, 20, cut);
+        finish(dir.path(), &train).code(2).stderr(contains("manifest.json"));
+        finish(dir.path(), &args).code(2).stderr(contains("manifest.json"));
+        std::fs::write(&manifest, good).unwrap();
+    }
+    finish(dir.path(), &train).success();
+    let after = committed(&run);
+    assert_begins_with(&after, &whole);
+    assert_eq!(after.len(), whole.len());
+}
+
+#[test]
+fn damage_to_an_unfinished_run_is_named_and_a_cut_row_is_measured_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (args, run) = (profile(60, 5), dir.path().join("run"));
+    let mut child = start(dir.path(), &args);
+    wait_for_rows(&run, 20);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let journal = run.join("rows.jsonl");
+    let (rows, length) = (committed(&run), std::fs::read(&journal).unwrap().len());
+    for at in [40, length / 2, length - 30] {
+        let good = damage(&journal, at, false);
+        finish(dir.path(), &args)
+            .code(2)
+            .stderr(contains("rows.jsonl is damaged: expected checksum"));
+        std::fs::write(&journal, good).unwrap();
+    }
+    damage(&journal, length - 30, true);
+    finish(dir.path(), &args).success().stderr(
+        contains("bytes of an unfinished row")
+            .and(contains(format!("{} rows are kept", rows.len() - 1))),
+    );
+    let after = committed(&run);
+    assert_begins_with(&after, &rows[..rows.len() - 1]);
+    assert_whole(&after, 60);
+}
