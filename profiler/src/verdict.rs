@@ -91,6 +91,18 @@ impl Verdict {
         verdict
     }
 
+    /// The verdict on the rows of a recorded run, of which `total` were wanted: to read it again after the run. What a later
+    /// attempt replaced does not count, and the heat-soak is not recorded.
+    pub fn of_rows(rows: &[Measurement], total: u64) -> Self {
+        let live: Vec<Measurement> = rows
+            .iter()
+            .zip(lat_data::superseded(rows))
+            .filter(|(_, superseded)| !superseded)
+            .map(|(row, _)| row.clone())
+            .collect();
+        Self::of(&live, live.len() as u64, total, None)
+    }
+
     /// Share of the rows with this status.
     pub fn share(&self, status: Status) -> f64 {
         self.shares.iter().find(|(s, _)| *s == status).map_or(0.0, |(_, share)| *share)
@@ -271,6 +283,20 @@ mod tests {
         let mut noisy = rows(0, Status::Noisy);
         noisy.push(row(Role::Repeat, 3, 1.2));
         assert!(text(&noisy).contains("differs by 18.2 %"), "{}", text(&noisy));
+    }
+
+    #[test]
+    fn recorded_rows_give_the_verdict_again_without_what_was_replaced() {
+        let mut rows = anchors(&[1.0, 1.01]);
+        let replaced = Measurement { status: Status::Failed, ..row(Role::Sample, 0, f64::NAN) };
+        rows.push(replaced);
+        rows.push(Measurement { attempt: 1, ..row(Role::Sample, 0, 2.0) });
+        for (place, row) in rows.iter_mut().enumerate() {
+            row.occurrence = if place < 8 { place as u32 / 4 } else { 0 };
+        }
+        let verdict = Verdict::of_rows(&rows, 9);
+        assert!(verdict.valid && verdict.done == 9, "{}", verdict.text);
+        assert!(!Verdict::of_rows(&rows, 10).valid);
     }
 
     #[test]

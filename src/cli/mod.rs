@@ -6,6 +6,7 @@
 mod architectures;
 mod complete;
 mod datasets;
+mod diff;
 mod doctor;
 mod error_budget;
 mod evaluate;
@@ -58,6 +59,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Doctor(doctor::Args),
     Time(time::Args),
+    Diff(diff::Args),
     List(list::Args),
     Completions(complete::CompletionArgs),
     Man(complete::ManArgs),
@@ -91,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),
         Command::Time(args) => time::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::List(args) => list::run(&args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&args),
