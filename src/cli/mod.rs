@@ -15,6 +15,7 @@ mod list;
 mod output;
 mod predict;
 mod profile;
+mod report;
 mod runs;
 mod search;
 mod skeleton;
@@ -60,6 +61,7 @@ enum Command {
     Doctor(doctor::Args),
     Time(time::Args),
     Diff(diff::Args),
+    Report(report::Args),
     List(list::Args),
     Completions(complete::CompletionArgs),
     Man(complete::ManArgs),
@@ -94,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Time(args) => time::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&args),
