@@ -20,6 +20,8 @@ mod instruments;
 mod layers;
 // Layers and networks against what PyTorch computed.
 mod parity;
+// Pages and comparisons of runs.
+mod reports;
 
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;

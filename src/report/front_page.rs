@@ -63,7 +63,12 @@ fn figure(group: &[Found<'_>], view: &View) -> Figure {
     let points = view.points.iter().zip(&view.best);
     let mut front: Vec<(f64, f64)> = points.filter(|(_, b)| **b).filter_map(|(p, _)| *p).collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let plot = plot.with("Pareto front", Mark::Line, stairs(&front));
+    let drawn = || view.points.iter().flatten();
+    let worst = (
+        drawn().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max),
+        drawn().map(|p| p.1).fold(f64::INFINITY, f64::min),
+    );
+    let plot = plot.with("Pareto front", Mark::Line, stairs(&front, worst));
     let place = (0..group.len()).find(|&i| view.points[i].is_some());
     let place = place.map_or_else(String::new, |i| group[i].place(view.cost));
     Figure::new(
@@ -85,15 +90,16 @@ fn cost_label(group: &[Found<'_>], cost: Cost) -> String {
     format!("{column}, {unit}").trim_end_matches(", ").to_owned()
 }
 
-/// From point to point along x first: what can be had for a cost is the accuracy of the last point before it.
-fn stairs(front: &[(f64, f64)]) -> Vec<(f64, f64)> {
+/// The border of what the front beats, from the least accuracy up to the highest cost: what can be had for a cost is the
+/// accuracy of the last point before it.
+fn stairs(front: &[(f64, f64)], worst: (f64, f64)) -> Vec<(f64, f64)> {
+    let mut accuracy = worst.1;
     let mut path = Vec::new();
-    for (i, point) in front.iter().enumerate() {
-        if i > 0 {
-            path.push((point.0, front[i - 1].1));
-        }
-        path.push(*point);
+    for point in front {
+        path.extend([(point.0, accuracy), *point]);
+        accuracy = point.1;
     }
+    path.push((worst.0, accuracy));
     path
 }
 
@@ -153,7 +159,8 @@ mod tests {
     #[test]
     fn the_stairs_go_right_before_they_go_up() {
         let front = [(1.0, 90.0), (2.0, 95.0)];
-        assert_eq!(stairs(&front), [(1.0, 90.0), (2.0, 90.0), (2.0, 95.0)]);
+        let path = [(1.0, 80.0), (1.0, 90.0), (2.0, 90.0), (2.0, 95.0), (3.0, 95.0)];
+        assert_eq!(stairs(&front, (3.0, 80.0)), path);
     }
 
     #[test]

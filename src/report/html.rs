@@ -1,6 +1,6 @@
 //! The page around the pictures: text, tables, figures, style.
 
-use super::plot::Plot;
+use super::plot::{MOST_POINTS, Plot};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -65,10 +65,10 @@ impl Page {
         self.body += "</dl>\n";
     }
 
-    /// A table; of a column whose name is in `numbers` the cells stand to the right.
+    /// A table; a column that has cells which begin with a number stands to the right.
     pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
         let is_number: Vec<bool> =
-            (0..header.len()).map(|c| rows.iter().any(|r| r[c].parse::<f64>().is_ok())).collect();
+            (0..header.len()).map(|c| rows.iter().any(|r| begins_with_number(&r[c]))).collect();
         let class = |c: usize| if is_number[c] { " class=\"number\"" } else { "" };
         self.body += "<div class=\"wide\"><table>\n<thead><tr>";
         for (c, name) in header.iter().enumerate() {
@@ -87,7 +87,16 @@ impl Page {
 
     /// Figures that stand side by side where there is room.
     pub(super) fn figures(&mut self, figures: &[Figure]) {
-        self.body += "<div class=\"figures\">\n";
+        self.figures_in("figures", figures);
+    }
+
+    /// Wide figures, one below the other.
+    pub(super) fn wide_figures(&mut self, figures: &[Figure]) {
+        self.figures_in("figures single", figures);
+    }
+
+    fn figures_in(&mut self, class: &str, figures: &[Figure]) {
+        self.body += &format!("<div class=\"{class}\">\n");
         for figure in figures {
             self.body += &figure.html();
         }
@@ -122,7 +131,9 @@ impl Figure {
     /// A plot; `reading` says what is seen and what is good.
     pub(super) fn new(title: &str, plot: &Plot, reading: &str) -> Self {
         let svg = plot.svg(title).unwrap_or_else(|| "<p>Nothing to draw.</p>\n".to_owned());
-        Self::drawn(title, svg, plot.legend(), reading)
+        let thinned = format!(" Of many points {MOST_POINTS}, evenly taken, are drawn.");
+        let reading = format!("{reading}{}", if plot.is_thinned() { &thinned } else { "" });
+        Self::drawn(title, svg, plot.legend(), &reading)
     }
 
     /// A picture that is drawn already.
@@ -151,6 +162,10 @@ impl Figure {
             escape(&self.reading)
         )
     }
+}
+
+fn begins_with_number(cell: &str) -> bool {
+    cell.split_whitespace().next().is_some_and(|word| word.parse::<f64>().is_ok())
 }
 
 /// A share in percent.
@@ -196,7 +211,7 @@ mod tests {
     #[test]
     fn numbers_stand_to_the_right_and_missing_ones_are_dashes() {
         let mut page = Page::new("x");
-        page.table(&["name", "ms"], &[vec!["a".into(), "1.5".into()]]);
+        page.table(&["name", "ms"], &[vec!["a".into(), "1.5 ms".into()]]);
         assert!(page.body.contains("<th>name</th><th class=\"number\">ms</th>"));
         assert_eq!(number(Some(1.23456), "ms"), "1.2346 ms");
         assert_eq!((number(None, "ms").as_str(), number(Some(f64::NAN), "").as_str()), ("-", "-"));

@@ -8,7 +8,7 @@ use super::html::escape;
 /// Width and height of a plot; the page scales it.
 const SIZE: (u32, u32) = (640, 320);
 /// Points drawn of one series at most; more would make megabytes of picture that nobody can tell apart.
-const MOST_POINTS: usize = 2000;
+pub(super) const MOST_POINTS: usize = 2000;
 /// Colours of the page's style.
 pub(super) const N_COLOURS: usize = 8;
 /// Stand-ins that [`themed`] replaces: plotters writes fixed colours, the page's follow light and dark.
@@ -98,6 +98,11 @@ impl Plot {
         let mut svg = String::new();
         self.draw(&mut svg, x, y).expect("drawing into a text cannot fail");
         Some(themed(&svg, title))
+    }
+
+    /// Whether not every point of a series is drawn.
+    pub(super) fn is_thinned(&self) -> bool {
+        self.series.iter().any(|s| s.points.len() > MOST_POINTS)
     }
 
     fn points(&self) -> impl Iterator<Item = (f64, f64)> + '_ {

@@ -2,7 +2,7 @@
 
 use lat_space::{SpaceError, find_space};
 
-use super::cell::derived;
+use super::cell::{Cell, derived};
 use super::html::{Figure, Page, number, percent};
 use super::plot::{Mark, Plot};
 use super::record::{EpochRecord, SearchRecord};
@@ -21,11 +21,14 @@ pub fn search_page(name: &str, record: &SearchRecord) -> Result<String, SpaceErr
     page.section("The architecture found");
     page.code(&record.architecture);
     let derived = derived(space.as_ref(), &record.skeleton, &architecture);
-    let reading = "Nodes are values, numbered as in the text; an arc is an operation from one to the next, sums where arcs meet. Lines to \"out\" are joined to the cell's output; where there is none, the last node is the output. Edges without an arc were left out; of grey circles nothing leads in.";
-    let cell = |cell: &super::cell::Cell| {
-        Figure::drawn(&format!("Cell type {}", cell.name), cell.svg(), cell.legend(), reading)
+    let cell = |cell: &Cell| {
+        Figure::drawn(&format!("Cell type {}", cell.name), cell.svg(), cell.legend(), "")
     };
-    page.figures(&derived.cells.iter().map(cell).collect::<Vec<_>>());
+    let cells: Vec<_> = derived.cells.iter().map(cell).collect();
+    if !cells.is_empty() {
+        page.wide_figures(&cells);
+        page.text("Circles are values, numbered as in the text; an arc is an operation from one to the next, and where arcs meet they are added. Lines to \"out\" are joined to the cell's output; where there is none, the last circle is the output. Edges without an arc were left out; nothing leads into grey circles.");
+    }
     if !derived.others.is_empty() {
         let rows: Vec<_> = derived.others.into_iter().map(|(d, c)| vec![d, c]).collect();
         page.table(&["decision", "choice"], &rows);
