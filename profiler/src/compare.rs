@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::ProfileError;
 use crate::summary::{median, median_interval};
+use crate::verdict::pair_differences;
 
 /// Relative change below which nobody should care (`nvbench`'s 0.5 %).
 pub const RATIO_MEANT: f64 = 0.005;
@@ -178,15 +179,7 @@ fn live(rows: &[Measurement]) -> Vec<&Measurement> {
 
 /// The larger of the medians over repeats in the run's own process and over those in fresh ones: two runs are two processes.
 fn noise(rows: &[&Measurement]) -> Option<f64> {
-    let of = |role| rows.iter().filter(move |row| row.role == role);
-    let first: HashMap<u64, f64> =
-        of(Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
-    let floor = |role| {
-        median(of(role).filter_map(|again| {
-            let first_ms = first.get(&again.index)?;
-            Some((first_ms - again.latency_ms).abs() / f64::midpoint(*first_ms, again.latency_ms))
-        }))
-    };
+    let floor = |role| median(pair_differences(rows.iter().copied(), role));
     [Role::Repeat, Role::Fresh].into_iter().filter_map(floor).max_by(f64::total_cmp)
 }
 

@@ -143,3 +143,27 @@ fn runs_of_two_seeds_are_compared_by_their_anchors_and_shared_samples() {
     assert!(low <= 2.0 && 2.0 <= high);
     assert_eq!(comparison.changed().len(), comparison.pairs.len());
 }
+
+/// Runs of 2000 samples whose measurements err by 2 % (normal), 300 of them measured again, with intervals much narrower than
+/// that: what the noise floor is there for.
+#[test]
+fn noise_makes_no_more_than_one_row_in_twenty_a_change() {
+    use rand::{Rng, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let mut measured = |scale: f64| -> Vec<Measurement> {
+        let mut error =
+            || 1.0 + 0.02 * ((0..12).map(|_| rng.gen_range(0.0..1.0)).sum::<f64>() - 6.0);
+        let mut rows: Vec<Measurement> =
+            (0..2000).map(|i| row(Role::Sample, i, scale * error(), 0.001)).collect();
+        rows.extend((0..300).map(|i| row(Role::Repeat, i, scale * error(), 0.001)));
+        rows
+    };
+    let (a, same, slower) = (measured(1.0), measured(1.0), measured(1.1));
+    let changed = compared(&a, &same).changed().len();
+    assert!((20..=120).contains(&changed), "{changed} of 2000 though nothing changed");
+    let comparison = compared(&a, &slower);
+    assert_eq!(comparison.count(Change::Faster), 0);
+    assert!(comparison.count(Change::Slower) > 1800, "{}", comparison.count(Change::Slower));
+    let (low, high) = comparison.ratio_interval.unwrap();
+    assert!(low < 1.1 && 1.1 < high && high - low < 0.01, "{low} {high}");
+}

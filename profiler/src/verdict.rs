@@ -91,16 +91,11 @@ impl Verdict {
         verdict
     }
 
-    /// The verdict on the rows of a recorded run, of which `total` were wanted: to read it again after the run. What a later
-    /// attempt replaced does not count, and the heat-soak is not recorded.
+    /// The verdict on the rows of a recorded run, of which `total` were wanted: to read it again after the run. The heat-soak is
+    /// not recorded.
     pub fn of_rows(rows: &[Measurement], total: u64) -> Self {
-        let live: Vec<Measurement> = rows
-            .iter()
-            .zip(lat_data::superseded(rows))
-            .filter(|(_, superseded)| !superseded)
-            .map(|(row, _)| row.clone())
-            .collect();
-        Self::of(&live, live.len() as u64, total, None)
+        let done = superseded(rows).into_iter().filter(|superseded| !superseded).count();
+        Self::of(rows, done as u64, total, None)
     }
 
     /// Share of the rows with this status.
@@ -198,8 +193,14 @@ fn shares(rows: &[Measurement]) -> Vec<(Status, f64)> {
 }
 
 /// |a - b| / mean for each sample measured again.
-fn pair_differences(rows: &[Measurement], again: Role) -> Vec<f64> {
-    let of = |role| rows.iter().filter(move |r| r.role == role && r.status != Status::Failed);
+pub(crate) fn pair_differences<'a>(
+    rows: impl IntoIterator<Item = &'a Measurement> + Clone,
+    again: Role,
+) -> Vec<f64> {
+    let of = |role| {
+        let rows = rows.clone().into_iter();
+        rows.filter(move |r| r.role == role && r.status != Status::Failed)
+    };
     let samples: HashMap<u64, f64> =
         of(Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
     of(again)

@@ -30,7 +30,7 @@ const EVALUATION_FILE: &str = "evaluation.json";
 pub(super) struct Args {
     /// Folder of a profile run, of a search, or of several searches.
     dir: PathBuf,
-    /// Predictor to judge on a profile run [default: the newest of the same space, device, batch and network].
+    /// Predictor to judge on a profile run [default: the newest of the same space, device and settings].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
     /// The page [default: DIR/report.html].
@@ -109,6 +109,8 @@ fn fits(predictor: &Predictor, header: &RunHeader) -> bool {
         && label.batch == Some(header.batch)
         && label.skeleton == Some(header.skeleton)
         && label.precision.as_deref() == Some(&header.precision)
+        && label.mode.as_deref().unwrap_or("eager") == header.mode
+        && (label.channels_last, label.cold) == (header.channels_last, header.cold)
 }
 
 fn search(dir: &Path) -> anyhow::Result<(String, String)> {

@@ -136,33 +136,18 @@ impl Cell {
         let row_y = 30.0 + RISE * longest as f64;
         let below = if self.output.is_empty() { 34.0 } else { 78.0 };
         let x = |node: usize| STEP * (node as f64 + 0.5);
-        let mut svg = format!(
+        let head = format!(
             "<svg class=\"cell\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
             row_y + below,
             escape(&format!("{}: {}", self.name, self.text()))
         );
-        for edge in &self.edges {
-            svg += &arc(x(edge.from), x(edge.to), row_y, edge);
-        }
+        let arcs = self.edges.iter().map(|e| arc(x(e.from), x(e.to), row_y, e));
         // Names lie over all arcs.
-        for edge in &self.edges {
-            svg += &name(f64::midpoint(x(edge.from), x(edge.to)), row_y, edge);
-        }
-        for &node in &self.output {
-            let (from, to) = (x(node), x(self.n_nodes));
-            svg += &format!(
-                "<path d=\"M{from:.0} {:.0} Q{:.0} {:.0} {:.0} {:.0}\" fill=\"none\" stroke=\"var(--line)\" stroke-width=\"2\"/>",
-                row_y + RADIUS,
-                f64::midpoint(from, to),
-                row_y + 84.0,
-                to - 8.0,
-                row_y + RADIUS
-            );
-        }
-        for place in 0..n_places {
-            svg += &self.node(place, x(place), row_y);
-        }
-        svg + "</svg>\n"
+        let names = self.edges.iter().map(|e| name(f64::midpoint(x(e.from), x(e.to)), row_y, e));
+        let joins = self.output.iter().map(|&node| join(x(node), x(self.n_nodes), row_y));
+        let nodes = (0..n_places).map(|place| self.node(place, x(place), row_y));
+        let parts = std::iter::once(head).chain(arcs).chain(names).chain(joins).chain(nodes);
+        parts.chain(["</svg>\n".to_owned()]).collect()
     }
 
     /// The edges in words, for those who cannot see the picture.
@@ -184,6 +169,18 @@ impl Cell {
             y + 5.0
         )
     }
+}
+
+/// A line from a node to the cell's output.
+fn join(from: f64, to: f64, y: f64) -> String {
+    format!(
+        "<path d=\"M{from:.0} {:.0} Q{:.0} {:.0} {:.0} {:.0}\" fill=\"none\" stroke=\"var(--line)\" stroke-width=\"2\"/>",
+        y + RADIUS,
+        f64::midpoint(from, to),
+        y + 84.0,
+        to - 8.0,
+        y + RADIUS
+    )
 }
 
 /// Where an arc is highest.

@@ -35,34 +35,38 @@ impl Page {
         Self { title: title.to_owned(), body: format!("<h1>{}</h1>\n", escape(title)) }
     }
 
+    fn add(&mut self, html: &str) {
+        self.body.push_str(html);
+    }
+
     /// A heading.
     pub(super) fn section(&mut self, heading: &str) {
-        self.body += &format!("<h2>{}</h2>\n", escape(heading));
+        self.add(&format!("<h2>{}</h2>\n", escape(heading)));
     }
 
     /// A paragraph.
     pub(super) fn text(&mut self, text: &str) {
-        self.body += &format!("<p>{}</p>\n", escape(text));
+        self.add(&format!("<p>{}</p>\n", escape(text)));
     }
 
     /// A judgement that stands out.
     pub(super) fn verdict(&mut self, good: bool, text: &str) {
         let class = if good { "good" } else { "bad" };
-        self.body += &format!("<p class=\"verdict {class}\">{}</p>\n", escape(text));
+        self.add(&format!("<p class=\"verdict {class}\">{}</p>\n", escape(text)));
     }
 
     /// An architecture or the like, in letters of one width.
     pub(super) fn code(&mut self, text: &str) {
-        self.body += &format!("<pre>{}</pre>\n", escape(text));
+        self.add(&format!("<pre>{}</pre>\n", escape(text)));
     }
 
     /// Names and what they stand for, nothing of those without a value.
     pub(super) fn facts(&mut self, facts: &[(&str, String)]) {
-        self.body += "<dl>\n";
+        self.add("<dl>\n");
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-            self.body += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value));
+            self.add(&format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)));
         }
-        self.body += "</dl>\n";
+        self.add("</dl>\n");
     }
 
     /// A table; a column that has cells which begin with a number stands to the right.
@@ -70,19 +74,19 @@ impl Page {
         let is_number: Vec<bool> =
             (0..header.len()).map(|c| rows.iter().any(|r| begins_with_number(&r[c]))).collect();
         let class = |c: usize| if is_number[c] { " class=\"number\"" } else { "" };
-        self.body += "<div class=\"wide\"><table>\n<thead><tr>";
+        self.add("<div class=\"wide\"><table>\n<thead><tr>");
         for (c, name) in header.iter().enumerate() {
-            self.body += &format!("<th{}>{}</th>", class(c), escape(name));
+            self.add(&format!("<th{}>{}</th>", class(c), escape(name)));
         }
-        self.body += "</tr></thead>\n<tbody>\n";
+        self.add("</tr></thead>\n<tbody>\n");
         for row in rows {
-            self.body += "<tr>";
+            self.add("<tr>");
             for (c, cell) in row.iter().enumerate() {
-                self.body += &format!("<td{}>{}</td>", class(c), escape(cell));
+                self.add(&format!("<td{}>{}</td>", class(c), escape(cell)));
             }
-            self.body += "</tr>\n";
+            self.add("</tr>\n");
         }
-        self.body += "</tbody></table></div>\n";
+        self.add("</tbody></table></div>\n");
     }
 
     /// Figures that stand side by side where there is room.
@@ -96,11 +100,11 @@ impl Page {
     }
 
     fn figures_in(&mut self, class: &str, figures: &[Figure]) {
-        self.body += &format!("<div class=\"{class}\">\n");
+        self.add(&format!("<div class=\"{class}\">\n"));
         for figure in figures {
-            self.body += &figure.html();
+            self.add(&figure.html());
         }
-        self.body += "</div>\n";
+        self.add("</div>\n");
     }
 
     /// The whole file.
