@@ -194,13 +194,11 @@ fn shares(rows: &[Measurement]) -> Vec<(Status, f64)> {
 
 /// |a - b| / mean for each sample measured again.
 pub(crate) fn pair_differences<'a>(
-    rows: impl IntoIterator<Item = &'a Measurement> + Clone,
+    rows: impl IntoIterator<Item = &'a Measurement>,
     again: Role,
 ) -> Vec<f64> {
-    let of = |role| {
-        let rows = rows.clone().into_iter();
-        rows.filter(move |r| r.role == role && r.status != Status::Failed)
-    };
+    let rows: Vec<&Measurement> = rows.into_iter().filter(|r| r.status != Status::Failed).collect();
+    let of = |role| rows.iter().filter(move |r| r.role == role);
     let samples: HashMap<u64, f64> =
         of(Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
     of(again)

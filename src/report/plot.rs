@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn ticks_have_no_idle_zeros() {
-        let texts = [0.0, -1e-9, 15.0, 0.30000000000000004, -2.5, 2450.0].map(tick);
+        let texts = [0.0, -1e-9, 15.0, 0.1 + 0.2, -2.5, 2450.0].map(tick);
         assert_eq!(texts, ["0", "0", "15", "0.3", "-2.5", "2450"]);
     }
 

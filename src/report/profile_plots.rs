@@ -227,7 +227,7 @@ mod tests {
     fn every_value_falls_into_one_bin() {
         let values: Vec<f64> = (0..1000).map(|i| f64::from(i) * 0.37).collect();
         let (bars, width) = bins(&values);
-        assert_eq!(bars.iter().map(|(_, n)| n).sum::<f64>(), 1000.0);
+        assert_eq!(bars.iter().map(|(_, n)| *n as usize).sum::<usize>(), 1000);
         assert!((bars[BINS - 1].0 + width - values[999]).abs() < 1e-9);
         assert_eq!(bins(&[2.0, 2.0]).0.len(), 1);
     }

@@ -114,7 +114,7 @@ fn plots(record: &SearchRecord) -> Vec<Figure> {
         ),
     ];
     if let Some(column) = &record.column {
-        let costs = plot(&format!("{column}, {}", record.unit()).trim_end_matches(", ").to_owned())
+        let costs = plot(format!("{column}, {}", record.unit()).trim_end_matches(", "))
             .with("relaxed", Mark::DottedLine, over(&|e| e.relaxed_cost))
             .with("derived", Mark::DottedLine, over(&|e| e.derived_cost))
             .level(record.reference);
