@@ -83,9 +83,9 @@ impl Plot {
         self
     }
 
-    /// Names and colours of the series, where there is more than one.
+    /// Names and colours of the series, where there is more than one or x does not say what they are.
     pub(super) fn legend(&self) -> Vec<(String, usize)> {
-        if self.series.len() < 2 {
+        if self.series.len() < 2 && !self.without_x {
             return Vec::new();
         }
         let named = self.series.iter().enumerate();

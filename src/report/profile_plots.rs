@@ -10,6 +10,8 @@ use super::predictions::Predictions;
 
 /// Bars of a histogram, and stretches of time that the busy share is read over.
 const BINS: usize = 40;
+/// Rounds of anchors up to which lines between them can be followed.
+const MOST_JOINED: usize = 20;
 
 fn measured<'a>(live: &'a [&Measurement], role: Role) -> impl Iterator<Item = &'a Measurement> {
     live.iter().copied().filter(move |row| row.role == role && row.status != Status::Failed)
@@ -110,18 +112,43 @@ pub(super) fn drift(live: &[&Measurement]) -> Figure {
     for row in measured(live, Role::Anchor) {
         anchors.entry(row.index).or_default().push((minutes(row), row.latency_ms));
     }
+    let moved: Vec<(u64, Vec<(f64, f64)>)> = anchors
+        .iter()
+        .filter_map(|(index, series)| {
+            let level = median(series.iter().map(|(_, ms)| *ms))?;
+            let moved = series.iter().map(|(at, ms)| (*at, 100.0 * (ms / level - 1.0)));
+            Some((*index, moved.collect()))
+        })
+        .collect();
+    let many = moved.iter().any(|(_, series)| series.len() > MOST_JOINED);
+    let mark = if many { Mark::Dots } else { Mark::DottedLine };
     let mut plot = Plot::new("minutes since the first row", "against the anchor's median, %");
-    for (index, series) in &anchors {
-        let Some(level) = median(series.iter().map(|(_, ms)| *ms)) else { continue };
-        let moved = series.iter().map(|(at, ms)| (*at, 100.0 * (ms / level - 1.0))).collect();
-        plot = plot.with(&format!("anchor {}", index + 1), Mark::DottedLine, moved);
+    for (index, series) in &moved {
+        plot = plot.with(&format!("anchor {}", index + 1), mark.clone(), series.clone());
+    }
+    if many {
+        let series: Vec<_> = moved.into_iter().map(|(_, series)| series).collect();
+        plot = plot.with("running median of all", Mark::Line, running_median(&series));
     }
     let plot = plot.level((!anchors.is_empty()).then_some(0.0));
     Figure::new(
         "Drift",
         &plot,
-        "The same few architectures measured again and again. Lines that move together mean that the device itself became faster or slower; lines that jitter apart are noise.",
+        "The same few architectures measured again and again. What moves together means that the device itself became faster or slower; what jitters apart is noise.",
     )
+}
+
+/// Per round the median over all anchors of it and of the two rounds to either side, at the round's first moment.
+fn running_median(anchors: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
+    let n_rounds = anchors.iter().map(Vec::len).max().unwrap_or(0);
+    let at = |round: usize| {
+        let near = anchors.iter().flat_map(move |series| {
+            series.iter().take(round + 3).skip(round.saturating_sub(2)).map(|(_, moved)| *moved)
+        });
+        let moments = anchors.iter().filter_map(|series| Some(series.get(round)?.0));
+        Some((moments.fold(f64::INFINITY, f64::min), median(near)?))
+    };
+    (0..n_rounds).filter_map(at).collect()
 }
 
 /// The share of the time that went into runs.
@@ -230,6 +257,16 @@ mod tests {
         assert_eq!(bars.iter().map(|(_, n)| *n as usize).sum::<usize>(), 1000);
         assert!((bars[BINS - 1].0 + width - values[999]).abs() < 1e-9);
         assert_eq!(bins(&[2.0, 2.0]).0.len(), 1);
+    }
+
+    #[test]
+    fn the_running_median_passes_over_one_disturbed_round_and_follows_a_step() {
+        let level = |i: i32| if i == 3 { 50.0 } else { f64::from(i32::from(i >= 10)) };
+        let series: Vec<(f64, f64)> = (0..20).map(|i| (f64::from(i), level(i))).collect();
+        let line = running_median(&[series.clone(), series]);
+        assert_eq!(line.len(), 20);
+        let rounded: Vec<i32> = line.iter().map(|(_, y)| y.round() as i32).collect();
+        assert_eq!((&rounded[..9], &rounded[11..]), (&[0; 9][..], &[1; 9][..]));
     }
 
     #[test]
