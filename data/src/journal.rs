@@ -1,9 +1,10 @@
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::{DataError, Measurement, RunHeader, durable, frame, rows};
+use crate::{DataError, Measurement, Role, RunHeader, durable, frame, rows};
 
 const HEADER_FILE: &str = "run.json";
 const ROWS_FILE: &str = "rows.jsonl";
@@ -176,7 +177,22 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(DataError::io("read", &path)(error)),
     };
-    Ok((header, rows::scan(&path, &bytes)?.rows))
+    let mut rows = rows::scan(&path, &bytes)?.rows;
+    number_rounds(&header, &mut rows);
+    Ok((header, rows))
+}
+
+/// Anchors of format version 1 do not say which round they are of: their order does.
+fn number_rounds(header: &RunHeader, rows: &mut [Measurement]) {
+    if header.version > 1 {
+        return;
+    }
+    let mut rounds: HashMap<u64, u32> = HashMap::new();
+    for row in rows.iter_mut().filter(|row| row.role == Role::Anchor && row.attempt == 0) {
+        let round = rounds.entry(row.index).or_default();
+        row.occurrence = *round;
+        *round += 1;
+    }
 }
 
 /// Refuses what a newer program wrote.
