@@ -1,7 +1,7 @@
 //! `lat` measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures that
 //! are both accurate and fast.
 //!
-//! This crate holds the searches: supernet, methods, objective, evaluation. Spaces, layers, data, measuring and predicting are
+//! This crate holds the searches: supernet, methods, objective, evaluation; and the reports on what was found. Spaces, layers, data, measuring and predicting are
 //! crates of their own; `ARCHITECTURE.md` says what lies where.
 
 #![forbid(unsafe_code)]
@@ -14,5 +14,6 @@ pub mod methods;
 pub mod objective;
 pub mod optimizer;
 pub mod relaxed;
+pub mod report;
 pub mod search;
 pub mod supernet;

@@ -22,6 +22,8 @@ mod instruments;
 mod layers;
 // Layers and networks against what PyTorch computed.
 mod parity;
+// Pages and comparisons of runs.
+mod reports;
 // One run on several devices and machines.
 mod shards;
 // The recipe for SLURM, where there is one.

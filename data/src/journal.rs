@@ -1,10 +1,11 @@
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
-use crate::{DataError, Measurement, RunHeader, durable, frame, rows};
+use crate::{DataError, Measurement, Role, RunHeader, durable, frame, rows};
 
 pub(crate) const HEADER_FILE: &str = "run.json";
 pub(crate) const ROWS_FILE: &str = "rows.jsonl";
@@ -203,7 +204,22 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     let manifest = Manifest::read(dir)?.unwrap_or_default();
     manifest.verify(dir, HEADER_FILE)?;
     manifest.verify_bytes(&path, ROWS_FILE, &bytes)?;
-    Ok((header, rows::scan(&path, &bytes)?.rows))
+    let mut rows = rows::scan(&path, &bytes)?.rows;
+    number_rounds(&header, &mut rows);
+    Ok((header, rows))
+}
+
+/// Anchors of format version 1 do not say which round they are of: their order does.
+fn number_rounds(header: &RunHeader, rows: &mut [Measurement]) {
+    if header.version > 1 {
+        return;
+    }
+    let mut rounds: HashMap<u64, u32> = HashMap::new();
+    for row in rows.iter_mut().filter(|row| row.role == Role::Anchor && row.attempt == 0) {
+        let round = rounds.entry(row.index).or_default();
+        row.occurrence = *round;
+        *round += 1;
+    }
 }
 
 /// The rows' file; empty where a crash between the header and the first row left none.

@@ -3,8 +3,8 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::LatencyTable;
 use crate::measurement::tests::{failed, header, measurement};
-use crate::{LatencyTable, Role};
 
 fn sample(index: u64) -> Measurement {
     measurement(index, Role::Sample, 1.0 + index as f64)
@@ -196,6 +196,18 @@ fn a_run_of_the_format_before_is_read() {
     assert_eq!((rows[0].index, rows[0].latency_ms), (7, sample(7).latency_ms));
     let table = LatencyTable::load(dir.path(), None, "latency_ms").unwrap();
     assert_eq!((table.rows.len(), table.header.unwrap().version), (1, 1));
+}
+
+#[test]
+fn anchors_of_the_format_before_are_numbered_by_their_order() {
+    let old = RunHeader { version: 1, ..header() };
+    let anchor = |index| measurement(index, Role::Anchor, 1.0);
+    let mut rows = vec![anchor(0), anchor(1), sample(0), anchor(0), anchor(1), anchor(0)];
+    let rounds = |rows: &[Measurement]| rows.iter().map(|row| row.occurrence).collect::<Vec<_>>();
+    number_rounds(&header(), &mut rows);
+    assert_eq!(rounds(&rows), [0; 6], "rows of this version number themselves");
+    number_rounds(&old, &mut rows);
+    assert_eq!(rounds(&rows), [0, 0, 0, 1, 1, 2]);
 }
 
 #[test]

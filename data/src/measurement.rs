@@ -233,6 +233,11 @@ impl RunHeader {
 
     /// The first thing that makes the two runs different measurements, as (name, this, other); versions do not count.
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        self.differences(other).into_iter().next()
+    }
+
+    /// All that makes the two runs different measurements, as (name, this, other); versions do not count.
+    pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
         let pairs = [
             ("space", self.space.clone(), other.space.clone()),
             ("skeleton", describe(&self.skeleton), describe(&other.skeleton)),
@@ -247,7 +252,7 @@ impl RunHeader {
             ("shard", shard(self), shard(other)),
             ("threads", self.threads.to_string(), other.threads.to_string()),
         ];
-        pairs.into_iter().find(|(_, a, b)| a != b)
+        pairs.into_iter().filter(|(_, a, b)| a != b).collect()
     }
 }
 
@@ -379,5 +384,8 @@ pub(crate) mod tests {
         assert_eq!(field, "skeleton");
         assert_eq!(this, "C=16, 8 cells, 32x32, 10 classes, Cifar stem");
         assert_eq!(other, "C=16, 8 cells, 32x32, 10 classes, ImageNet stem");
+        b.threads += 1;
+        let names: Vec<&str> = a.differences(&b).into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["skeleton", "threads"]);
     }
 }

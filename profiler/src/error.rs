@@ -111,4 +111,26 @@ pub enum ProfileError {
         /// The architecture recorded.
         found: String,
     },
+    /// Two runs whose times are not times of the same networks.
+    #[error(
+        "expected two runs of one {what}, found {a} and {b}: their latencies are of different networks or batches and say nothing about each other"
+    )]
+    Incomparable {
+        /// The setting that differs.
+        what: &'static str,
+        /// Its value in the first run.
+        a: String,
+        /// Its value in the second.
+        b: String,
+    },
+    /// Two runs without an architecture in common.
+    #[error(
+        "expected architectures that both runs measured, found none among {n_a} of the first and {n_b} of the second: measure with the same --seed, or with anchors"
+    )]
+    NothingShared {
+        /// Architectures of the first run with a latency.
+        n_a: usize,
+        /// Those of the second.
+        n_b: usize,
+    },
 }

@@ -13,6 +13,7 @@ mod bench;
 mod builder;
 mod cache_flush;
 mod clock;
+mod compare;
 mod cuda;
 mod cuda_graph;
 mod device;
@@ -45,6 +46,7 @@ mod verdict;
 mod workload;
 
 pub use clock::{CpuStopwatch, Stopwatch};
+pub use compare::{Change, Comparison, RATIO_MEANT, RowPair, compare};
 pub use cuda::CudaStopwatch;
 pub use device::{Available, DeviceSpec, available};
 pub use doctor::{Certificate, Finding, Grade, examine};

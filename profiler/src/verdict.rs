@@ -91,6 +91,13 @@ impl Verdict {
         verdict
     }
 
+    /// The verdict on the rows of a recorded run, of which `total` were wanted: to read it again after the run. The heat-soak is
+    /// not recorded.
+    pub fn of_rows(rows: &[Measurement], total: u64) -> Self {
+        let done = superseded(rows).into_iter().filter(|superseded| !superseded).count();
+        Self::of(rows, done as u64, total, None)
+    }
+
     /// Share of the rows with this status.
     pub fn share(&self, status: Status) -> f64 {
         self.shares.iter().find(|(s, _)| *s == status).map_or(0.0, |(_, share)| *share)
@@ -186,8 +193,12 @@ fn shares(rows: &[Measurement]) -> Vec<(Status, f64)> {
 }
 
 /// |a - b| / mean for each sample measured again.
-fn pair_differences(rows: &[Measurement], again: Role) -> Vec<f64> {
-    let of = |role| rows.iter().filter(move |r| r.role == role && r.status != Status::Failed);
+pub(crate) fn pair_differences<'a>(
+    rows: impl IntoIterator<Item = &'a Measurement>,
+    again: Role,
+) -> Vec<f64> {
+    let rows: Vec<&Measurement> = rows.into_iter().filter(|r| r.status != Status::Failed).collect();
+    let of = |role| rows.iter().filter(move |r| r.role == role);
     let samples: HashMap<u64, f64> =
         of(Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
     of(again)
@@ -271,6 +282,20 @@ mod tests {
         let mut noisy = rows(0, Status::Noisy);
         noisy.push(row(Role::Repeat, 3, 1.2));
         assert!(text(&noisy).contains("differs by 18.2 %"), "{}", text(&noisy));
+    }
+
+    #[test]
+    fn recorded_rows_give_the_verdict_again_without_what_was_replaced() {
+        let mut rows = anchors(&[1.0, 1.01]);
+        let replaced = Measurement { status: Status::Failed, ..row(Role::Sample, 0, f64::NAN) };
+        rows.push(replaced);
+        rows.push(Measurement { attempt: 1, ..row(Role::Sample, 0, 2.0) });
+        for (place, row) in rows.iter_mut().enumerate() {
+            row.occurrence = if place < 8 { place as u32 / 4 } else { 0 };
+        }
+        let verdict = Verdict::of_rows(&rows, 9);
+        assert!(verdict.valid && verdict.done == 9, "{}", verdict.text);
+        assert!(!Verdict::of_rows(&rows, 10).valid);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod architectures;
 mod complete;
 mod datasets;
+mod diff;
 mod doctor;
 mod error_budget;
 mod evaluate;
@@ -15,6 +16,7 @@ mod merge;
 mod output;
 mod predict;
 mod profile;
+mod report;
 mod runs;
 mod search;
 mod signals;
@@ -61,6 +63,8 @@ enum Command {
     Evaluate(evaluate::Args),
     Doctor(doctor::Args),
     Time(time::Args),
+    Diff(diff::Args),
+    Report(report::Args),
     List(list::Args),
     Completions(complete::CompletionArgs),
     Man(complete::ManArgs),
@@ -87,6 +91,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),
         Command::Time(args) => time::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::List(args) => list::run(&args),
         Command::Completions(args) => complete::completions(&args),
         Command::Man(args) => complete::man(&args),

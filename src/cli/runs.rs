@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use lat_data::Shard;
+use lat_predictor::Predictor;
 use lat_profiler::{Mode, Precision, ProfileOptions};
 use lat_space::{Skeleton, Stem};
 
@@ -95,6 +96,17 @@ pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
             "expected a predictor in ./{RUNS}/, found none; run `lat train` first, or name its file with --predictor"
         ))
     })
+}
+
+/// The newest predictor that fits, with its file; files that cannot be read do not.
+pub(super) fn newest_fitting_predictor(
+    fits: &dyn Fn(&Predictor) -> bool,
+) -> Option<(PathBuf, Predictor)> {
+    let ends = |path: &Path| path.extension().is_some_and(|e| e == PREDICTOR);
+    let load = |path: &Path| Predictor::load(path).ok().filter(fits);
+    let path = newest(|path| (ends(path) && load(path).is_some()).then(|| path.to_owned()))?;
+    let predictor = load(&path)?;
+    Some((path, predictor))
 }
 
 /// The entry of the folder whose key file is newest; an entry without a key does not count.

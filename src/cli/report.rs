@@ -1,0 +1,184 @@
+//! `lat report`: a folder of results as a page.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lat::report::{
+    EvaluationRecord, Predictions, ProfileRun, SearchRecord, front_page, profile_page, search_page,
+};
+use lat_data::{LatencyTable, RunHeader, read_run};
+use lat_predictor::Predictor;
+use lat_space::find_space;
+
+use super::failure::bad;
+use super::output::{say, write_whole};
+use super::runs;
+
+/// Folders below the named one in which searches are looked for.
+const DEPTH: usize = 3;
+const SEARCH_FILE: &str = "search.json";
+const EVALUATION_FILE: &str = "evaluation.json";
+
+/// Draw a profile run, a search, or a folder of searches as one HTML file that needs no network.
+///
+/// Of a profile run: verdict, latencies, noise, drift, sensors, predicted against measured, and what every column means. Of a
+/// search: loss, accuracy, cost, entropy and skip connections per epoch, and the cells found. Of a folder with several
+/// searches: accuracy against cost with the Pareto front.
+///
+/// Example: lat report runs/profile-darts-cuda0-c36-l20-r32-b1-seed0
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Folder of a profile run, of a search, or of several searches.
+    dir: PathBuf,
+    /// Predictor to judge on a profile run [default: the newest of the same space, device and settings].
+    #[arg(long, value_name = "FILE")]
+    predictor: Option<PathBuf>,
+    /// The page [default: DIR/report.html].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let dir = &args.dir;
+    if !dir.is_dir() {
+        return Err(bad(format!("expected a folder of results at {}, found none", dir.display())));
+    }
+    let (html, line) = if dir.join("run.json").exists() {
+        profile(args)?
+    } else if args.predictor.is_some() {
+        return Err(bad(format!(
+            "expected a profile run with --predictor, found no run.json in {}",
+            dir.display()
+        )));
+    } else if dir.join(SEARCH_FILE).exists() {
+        search(dir)?
+    } else {
+        front(dir)?
+    };
+    let out = args.out.clone().unwrap_or_else(|| dir.join("report.html"));
+    runs::writable_dir(
+        out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+    )?;
+    write_whole(&out, &html)?;
+    say(format!("{line}; {}", out.display()))
+}
+
+fn profile(args: &Args) -> anyhow::Result<(String, String)> {
+    let dir = &args.dir;
+    let (header, rows) = read_run(dir)?;
+    if rows.is_empty() {
+        return Err(bad(format!(
+            "expected rows of measurements in {}, found none; run `lat profile` with --out {} to go on with it",
+            dir.display(),
+            dir.display()
+        )));
+    }
+    let predictions = predictions(args, &header)?;
+    let name = dir.display().to_string();
+    let html = profile_page(&ProfileRun {
+        name: &name,
+        header: &header,
+        rows: &rows,
+        finished: dir.join("measurements.parquet").exists(),
+        predictions: predictions.as_ref(),
+    });
+    let beside = predictions.map_or_else(String::new, |p| format!(", predictor {}", p.source));
+    Ok((html, format!("profile run {name}, {} rows{beside}", rows.len())))
+}
+
+/// What the predictor that is named, or the newest that fits, says of the run.
+fn predictions(args: &Args, header: &RunHeader) -> anyhow::Result<Option<Predictions>> {
+    let (path, predictor) = match &args.predictor {
+        Some(path) => (path.clone(), Predictor::load(path)?),
+        None => match runs::newest_fitting_predictor(&|p| fits(p, header)) {
+            Some(found) => found,
+            None => return Ok(None),
+        },
+    };
+    let space = find_space(&header.space)?;
+    let table = LatencyTable::load(&args.dir, Some(&header.space), &predictor.label().column)?;
+    let source = path.display().to_string();
+    Ok(Some(Predictions::new(&predictor, &source, space.as_ref(), &table)?))
+}
+
+fn fits(predictor: &Predictor, header: &RunHeader) -> bool {
+    let label = predictor.label();
+    label.space == header.space
+        && label.column == "latency_ms"
+        && label.device_name.as_deref() == Some(&header.device_name)
+        && label.batch == Some(header.batch)
+        && label.skeleton == Some(header.skeleton)
+        && label.precision.as_deref() == Some(&header.precision)
+        && label.mode.as_deref().unwrap_or("eager") == header.mode
+        && (label.channels_last, label.cold) == (header.channels_last, header.cold)
+}
+
+fn search(dir: &Path) -> anyhow::Result<(String, String)> {
+    let record = read_search(&dir.join(SEARCH_FILE))?;
+    let name = dir.display().to_string();
+    let html = search_page(&name, &record)
+        .with_context(|| format!("{}", dir.join(SEARCH_FILE).display()))?;
+    Ok((html, format!("search {name}, {} epochs", record.epochs.len())))
+}
+
+fn front(dir: &Path) -> anyhow::Result<(String, String)> {
+    let (mut searches, mut evaluations) = (Vec::new(), Vec::new());
+    for place in folders(dir)? {
+        let name = place.strip_prefix(dir).unwrap_or(&place).display().to_string();
+        let file = place.join(SEARCH_FILE);
+        if file.exists() {
+            searches.push((name.clone(), read_search(&file)?));
+        }
+        let file = place.join(EVALUATION_FILE);
+        if file.exists() {
+            let record = EvaluationRecord::read(&text(&file)?).map_err(|found| {
+                bad(format!(
+                    "expected the evaluation.json of an evaluation at {}, found: {found}",
+                    file.display()
+                ))
+            })?;
+            evaluations.push((name, record));
+        }
+    }
+    if searches.is_empty() {
+        return Err(bad(format!(
+            "expected run.json of a profile run or search.json of a search in {} or its folders, found neither",
+            dir.display()
+        )));
+    }
+    let name = dir.display().to_string();
+    let line =
+        format!("{} searches and {} evaluations in {name}", searches.len(), evaluations.len());
+    Ok((front_page(&name, &searches, &evaluations), line))
+}
+
+/// The folder and those below it, by name.
+fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = vec![dir.to_owned()];
+    let mut level = all.clone();
+    for _ in 0..DEPTH {
+        let mut below = Vec::new();
+        for dir in &level {
+            let entries = std::fs::read_dir(dir)
+                .map_err(|e| bad(format!("expected to read {}, found: {e}", dir.display())))?;
+            // Links may lead round in circles.
+            let is_dir = |e: &std::fs::DirEntry| e.file_type().is_ok_and(|t| t.is_dir());
+            below.extend(entries.flatten().filter(is_dir).map(|entry| entry.path()));
+        }
+        below.sort();
+        all.extend(below.iter().cloned());
+        level = below;
+    }
+    Ok(all)
+}
+
+fn read_search(file: &Path) -> anyhow::Result<SearchRecord> {
+    SearchRecord::read(&text(file)?).map_err(|found| {
+        bad(format!("expected the search.json of a search at {}, found: {found}", file.display()))
+    })
+}
+
+fn text(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file)
+        .map_err(|e| bad(format!("expected to read {}, found: {e}", file.display())))
+}

@@ -1,0 +1,278 @@
+//! The derived cells as pictures: nodes in a row, an arc per edge with its operation.
+//!
+//! Which edge a decision stands for is in its name, `normal/0-2`; which nodes make up the cell's output is read from the graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lat_space::{Architecture, Graph, SearchSpace, Site, Skeleton, Step};
+
+use super::html::escape;
+use super::plot::N_COLOURS;
+
+/// Distance of neighbouring nodes, and how much higher an arc is per node that it passes.
+const STEP: f64 = 132.0;
+const RISE: f64 = 46.0;
+const RADIUS: f64 = 15.0;
+
+/// One edge with what was chosen there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Edge {
+    from: usize,
+    to: usize,
+    operation: String,
+    /// Position of the operation among the choices: its colour.
+    colour: usize,
+}
+
+/// One type of cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    /// The cell type: `normal`.
+    pub(super) name: String,
+    edges: Vec<Edge>,
+    n_nodes: usize,
+    /// Nodes that are concatenated to the cell's output; none where the last node is the output.
+    output: Vec<usize>,
+}
+
+/// The derived cells, and decisions that stand for no edge, as (name, choice).
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    /// A cell per cell type with edges.
+    pub(super) cells: Vec<Cell>,
+    /// The other decisions.
+    pub(super) others: Vec<(String, String)>,
+}
+
+/// `normal/0-2` as ("normal", 0, 2).
+fn place(decision: &str) -> Option<(&str, usize, usize)> {
+    let (cell, edge) = decision.split_once('/')?;
+    let (from, to) = edge.split_once('-')?;
+    let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+    (from < to).then_some((cell, from, to))
+}
+
+/// The cells of an architecture.
+pub(super) fn derived(
+    space: &dyn SearchSpace,
+    skeleton: &Skeleton,
+    architecture: &Architecture,
+) -> Derived {
+    let graph = space.graph(skeleton);
+    let mut derived = Derived::default();
+    for (decision, set) in space.decisions().iter().zip(&architecture.choices) {
+        let chosen: Vec<usize> = set.iter().filter(|&c| Some(c) != decision.none()).collect();
+        let names: Vec<&str> = chosen.iter().map(|&c| decision.choices[c].as_str()).collect();
+        let operation = names.join(" + ");
+        let Some((cell, from, to)) = place(&decision.name) else {
+            derived.others.push((decision.name.clone(), operation));
+            continue;
+        };
+        let cell = derived.cell(cell);
+        cell.n_nodes = cell.n_nodes.max(to + 1);
+        if let Some(&colour) = chosen.first() {
+            cell.edges.push(Edge { from, to, operation, colour });
+        }
+    }
+    for cell in &mut derived.cells {
+        cell.output = output(space, &graph, &cell.name);
+    }
+    derived
+}
+
+impl Derived {
+    fn cell(&mut self, name: &str) -> &mut Cell {
+        let known = self.cells.iter().position(|cell| cell.name == name);
+        let place = known.unwrap_or_else(|| {
+            let name = name.to_owned();
+            self.cells.push(Cell { name, edges: Vec::new(), n_nodes: 0, output: Vec::new() });
+            self.cells.len() - 1
+        });
+        &mut self.cells[place]
+    }
+}
+
+/// The nodes whose values a concatenation joins, in the first cell of the type.
+fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
+    let decisions = space.decisions();
+    let mut first = None;
+    // Per value that an edge's site computes the node it leads to.
+    let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
+    for (value, cell, Site::Choice { decision, .. }) in graph.sites() {
+        let Some((own, _, to)) = place(&decisions[*decision].name) else { continue };
+        if own == name && *first.get_or_insert(cell) == cell {
+            ends.insert(value, to);
+        }
+    }
+    // A node's value is the sum of its edges'.
+    let mut nodes: BTreeMap<usize, usize> = BTreeMap::new();
+    for (value, node) in graph.nodes.iter().enumerate() {
+        if let Step::Sum(from) = &node.step
+            && let Some(&to) = from.iter().find_map(|v| ends.get(v))
+        {
+            nodes.insert(value, to);
+        }
+    }
+    let joined = graph.nodes.iter().find_map(|node| match &node.step {
+        Step::Concat(from) => from.iter().map(|v| nodes.get(v).copied()).collect(),
+        _ => None,
+    });
+    joined.map(|nodes: BTreeSet<usize>| nodes.into_iter().collect()).unwrap_or_default()
+}
+
+impl Cell {
+    /// Names of the operations with their colours, in the order of the choices.
+    pub(super) fn legend(&self) -> Vec<(String, usize)> {
+        let all: BTreeSet<(usize, &str)> =
+            self.edges.iter().map(|e| (e.colour, e.operation.as_str())).collect();
+        all.into_iter().map(|(c, name)| (name.to_owned(), c % N_COLOURS)).collect()
+    }
+
+    /// The picture.
+    pub(super) fn svg(&self) -> String {
+        let n_places = self.n_nodes + usize::from(!self.output.is_empty());
+        let width = STEP * n_places as f64;
+        let longest = self.edges.iter().map(|e| e.to - e.from).max().unwrap_or(1);
+        let row_y = 30.0 + RISE * longest as f64;
+        let below = if self.output.is_empty() { 34.0 } else { 78.0 };
+        let x = |node: usize| STEP * (node as f64 + 0.5);
+        let head = format!(
+            "<svg class=\"cell\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
+            row_y + below,
+            escape(&format!("{}: {}", self.name, self.text()))
+        );
+        let arcs = self.edges.iter().map(|e| arc(x(e.from), x(e.to), row_y, e));
+        // Names lie over all arcs.
+        let names = self.edges.iter().map(|e| name(f64::midpoint(x(e.from), x(e.to)), row_y, e));
+        let joins = self.output.iter().map(|&node| join(x(node), x(self.n_nodes), row_y));
+        let nodes = (0..n_places).map(|place| self.node(place, x(place), row_y));
+        let parts = std::iter::once(head).chain(arcs).chain(names).chain(joins).chain(nodes);
+        parts.chain(["</svg>\n".to_owned()]).collect()
+    }
+
+    /// The edges in words, for those who cannot see the picture.
+    fn text(&self) -> String {
+        let edge = |e: &Edge| format!("{} to {} {}", e.from, e.to, e.operation);
+        self.edges.iter().map(edge).collect::<Vec<_>>().join("; ")
+    }
+
+    fn node(&self, place: usize, x: f64, y: f64) -> String {
+        let is_end = self.edges.iter().any(|e| e.to == place);
+        let label = match place {
+            _ if place == self.n_nodes => "out".to_owned(),
+            _ => place.to_string(),
+        };
+        // Nodes that nothing reaches in this cell are its inputs, or cut off by `none`.
+        let line = if is_end || place == self.n_nodes { "var(--ink)" } else { "var(--soft)" };
+        format!(
+            "<circle cx=\"{x:.0}\" cy=\"{y:.0}\" r=\"{RADIUS}\" fill=\"var(--paper)\" stroke=\"{line}\" stroke-width=\"2\"/><text x=\"{x:.0}\" y=\"{:.0}\" text-anchor=\"middle\" fill=\"var(--ink)\">{label}</text>",
+            y + 5.0
+        )
+    }
+}
+
+/// A line from a node to the cell's output.
+fn join(from: f64, to: f64, y: f64) -> String {
+    format!(
+        "<path d=\"M{from:.0} {:.0} Q{:.0} {:.0} {:.0} {:.0}\" fill=\"none\" stroke=\"var(--line)\" stroke-width=\"2\"/>",
+        y + RADIUS,
+        f64::midpoint(from, to),
+        y + 84.0,
+        to - 8.0,
+        y + RADIUS
+    )
+}
+
+/// Where an arc is highest.
+fn top(y: f64, edge: &Edge) -> f64 {
+    y - 8.0 - RISE * (edge.to - edge.from) as f64
+}
+
+/// The operation's name upon its arc.
+fn name(middle: f64, y: f64, edge: &Edge) -> String {
+    format!(
+        "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--s{})\" stroke=\"var(--paper)\" stroke-width=\"4\" paint-order=\"stroke\">{}</text>",
+        top(y, edge) - 5.0,
+        edge.colour % N_COLOURS,
+        escape(&edge.operation)
+    )
+}
+
+/// An arc with an arrow's head.
+fn arc(from: f64, to: f64, y: f64, edge: &Edge) -> String {
+    let colour = format!("var(--s{})", edge.colour % N_COLOURS);
+    let (start, end, foot) = (from + 5.0, to - 5.0, y - RADIUS);
+    // The curve's top is at three quarters of its control points' height.
+    let control = foot - (foot - top(y, edge)) / 0.75;
+    let lean = 0.12 * (end - start);
+    format!(
+        "<path d=\"M{start:.1} {foot:.1} C{:.1} {control:.1} {:.1} {control:.1} {end:.1} {foot:.1}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/><path d=\"M{:.1} {:.1} L{end:.1} {foot:.1} L{:.1} {:.1} Z\" fill=\"{colour}\"/>",
+        start + lean,
+        end - lean,
+        end - 6.5,
+        foot - 9.0,
+        end + 3.0,
+        foot - 11.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{SPACES, find_skeleton, find_space};
+
+    use super::*;
+
+    fn cells(space: &str, text: &str) -> Derived {
+        let space = find_space(space).unwrap();
+        let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+        derived(space.as_ref(), &skeleton, &space.parse(text).unwrap())
+    }
+
+    #[test]
+    fn edges_are_those_of_the_text_and_none_is_not_drawn() {
+        let text =
+            "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|skip_connect~2|";
+        let derived = cells("nasbench201", text);
+        let [cell] = &derived.cells[..] else { panic!("one cell type: {derived:?}") };
+        assert_eq!(
+            cell.text(),
+            "0 to 1 nor_conv_3x3; 1 to 2 skip_connect; 0 to 3 avg_pool_3x3; 2 to 3 skip_connect"
+        );
+        assert_eq!((cell.n_nodes, &cell.output[..]), (4, &[][..]), "the last node is the output");
+        assert_eq!(cell.svg().matches("<circle").count(), 4);
+        assert!(derived.others.is_empty());
+    }
+
+    #[test]
+    fn concatenated_nodes_lead_to_the_output() {
+        let space = find_space("darts").unwrap();
+        let derived = cells("darts", &space.format(&space.at(12345)));
+        let names: Vec<&str> = derived.cells.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["normal", "reduce"]);
+        for cell in &derived.cells {
+            assert_eq!(
+                (cell.edges.len(), cell.n_nodes, &cell.output[..]),
+                (8, 6, &[2, 3, 4, 5][..])
+            );
+            assert_eq!(cell.svg().matches("<circle").count(), 7);
+        }
+    }
+
+    #[test]
+    fn every_space_can_be_shown() {
+        for build in SPACES {
+            let space = build();
+            let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+            let shown = derived(space.as_ref(), &skeleton, &space.at(0));
+            assert!(!shown.cells.is_empty() || !shown.others.is_empty(), "{}", space.id());
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_edges_are_none() {
+        assert_eq!(place("normal/0-2"), Some(("normal", 0, 2)));
+        for name in ["block3", "stage/kernel", "a/2-1", "a/1-x"] {
+            assert_eq!(place(name), None, "{name}");
+        }
+    }
+}

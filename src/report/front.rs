@@ -1,0 +1,215 @@
+//! Accuracy against cost over several searches, and which of them nothing beats.
+
+use super::record::{EvaluationRecord, SearchRecord};
+
+/// One search with its evaluation, where it has one.
+#[derive(Debug, Clone)]
+pub(super) struct Found<'a> {
+    /// Where the search lies.
+    pub(super) name: &'a str,
+    pub(super) search: &'a SearchRecord,
+    pub(super) evaluation: Option<&'a EvaluationRecord>,
+}
+
+/// Which cost is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// As the searches measured it, all at one place.
+    Measured,
+    /// As the evaluations measured it, all on one device.
+    Evaluated,
+    /// As predicted.
+    Predicted,
+}
+
+/// Which accuracy is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accuracy {
+    /// On the test images, after training from scratch.
+    Test,
+    /// Of the supernet with its shared weights.
+    Supernet,
+}
+
+/// Searches that may be compared: of one space, data set, skeleton and cost.
+pub(super) type Group<'a> = Vec<Found<'a>>;
+
+/// One picture of a group: those that have one kind of accuracy, by a cost that they all have.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) accuracy: Accuracy,
+    pub(super) cost: Cost,
+    /// Per search of the group its point (cost, accuracy in percent).
+    pub(super) points: Vec<Option<(f64, f64)>>,
+    /// Which points no other beats.
+    pub(super) best: Vec<bool>,
+}
+
+/// Pairs searches with the evaluation of their architecture (the nearest folder's where there are several) and groups what may
+/// be compared.
+pub(super) fn groups<'a>(
+    searches: &'a [(String, SearchRecord)],
+    evaluations: &'a [(String, EvaluationRecord)],
+) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for (name, search) in searches {
+        let fits = |e: &&(String, EvaluationRecord)| {
+            (&e.1.space, &e.1.dataset, &e.1.architecture)
+                == (&search.space, &search.dataset, &search.architecture)
+        };
+        let nearest = |e: &&(String, EvaluationRecord)| common_prefix(name, &e.0);
+        let evaluation = evaluations.iter().filter(fits).max_by_key(nearest).map(|(_, e)| e);
+        let found = Found { name, search, evaluation };
+        let alike = |group: &&mut Group<'a>| comparable(group[0].search, search);
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(found),
+            None => groups.push(vec![found]),
+        }
+    }
+    groups
+}
+
+fn common_prefix(a: &str, b: &str) -> usize {
+    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+fn comparable(a: &SearchRecord, b: &SearchRecord) -> bool {
+    // A search without a cost can stand beside any.
+    let one_column = a.column == b.column || a.column.is_none() || b.column.is_none();
+    (&a.space, &a.dataset, &a.skeleton) == (&b.space, &b.dataset, &b.skeleton) && one_column
+}
+
+/// Test accuracies where there are any, and the supernets' where not all searches have one.
+pub(super) fn views(group: &[Found<'_>]) -> Vec<View> {
+    let n_tested = group.iter().filter(|f| f.evaluation.is_some()).count();
+    let mut kinds = Vec::new();
+    kinds.extend((n_tested > 0).then_some(Accuracy::Test));
+    kinds.extend((n_tested < group.len()).then_some(Accuracy::Supernet));
+    kinds.into_iter().filter_map(|kind| view(group, kind)).collect()
+}
+
+/// The first cost that all searches with this accuracy have from one place; no picture where there is none.
+fn view(group: &[Found<'_>], accuracy: Accuracy) -> Option<View> {
+    let members: Vec<&Found<'_>> =
+        group.iter().filter(|f| f.accuracy(accuracy).is_some()).collect();
+    let first = members.first()?;
+    let is_known = |cost: &Cost| {
+        let alike =
+            |f: &&Found<'_>| f.cost(*cost).is_some() && f.place(*cost) == first.place(*cost);
+        members.iter().all(alike)
+    };
+    let cost = [Cost::Measured, Cost::Evaluated, Cost::Predicted].into_iter().find(is_known)?;
+    let points: Vec<Option<(f64, f64)>> =
+        group.iter().map(|f| f.cost(cost).zip(f.accuracy(accuracy))).collect();
+    let best = pareto(&points);
+    Some(View { accuracy, cost, points, best })
+}
+
+impl Found<'_> {
+    fn accuracy(&self, kind: Accuracy) -> Option<f64> {
+        match kind {
+            Accuracy::Test => self.evaluation.map(|e| e.test_accuracy),
+            Accuracy::Supernet => self.search.epochs.last()?.valid_accuracy,
+        }
+    }
+
+    fn cost(&self, kind: Cost) -> Option<f64> {
+        match kind {
+            Cost::Measured => self.search.measured,
+            Cost::Evaluated => self.evaluation?.latency_ms,
+            Cost::Predicted => self.search.predicted,
+        }
+    }
+
+    /// Where the cost comes from, in words; costs of two places cannot be compared.
+    pub(super) fn place(&self, kind: Cost) -> String {
+        match kind {
+            Cost::Measured => format!("measured {}", self.search.measurement),
+            Cost::Evaluated => {
+                let device = self.evaluation.map_or("", |e| e.device_name.as_str());
+                format!("one image, measured by lat evaluate on {device}")
+            }
+            Cost::Predicted => "predicted, not measured".to_owned(),
+        }
+    }
+}
+
+/// Which of the points (cost, accuracy) no other beats: none costs as little and is as accurate, and better in one of both.
+pub(super) fn pareto(points: &[Option<(f64, f64)>]) -> Vec<bool> {
+    let beats = |a: &(f64, f64), b: &(f64, f64)| a.0 <= b.0 && a.1 >= b.1 && a != b;
+    let is_best = |p: &(f64, f64)| !points.iter().flatten().any(|other| beats(other, p));
+    points.iter().map(|p| p.as_ref().is_some_and(is_best)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::tests::SEARCH;
+    use super::*;
+
+    pub(super) fn search(measured: Option<f64>) -> SearchRecord {
+        SearchRecord { measured, ..SearchRecord::read(SEARCH).unwrap() }
+    }
+
+    fn evaluation(of: &SearchRecord, test_accuracy: f64) -> EvaluationRecord {
+        EvaluationRecord {
+            architecture: of.architecture.clone(),
+            space: of.space.clone(),
+            dataset: of.dataset.clone(),
+            skeleton: of.skeleton,
+            seed: 0,
+            test_accuracy,
+            params: of.params,
+            multiply_adds: of.multiply_adds,
+            latency_ms: Some(0.3),
+            device_name: "CPU".into(),
+        }
+    }
+
+    #[test]
+    fn the_front_is_what_nothing_beats() {
+        let points = [(1.0, 90.0), (2.0, 95.0), (2.0, 94.0), (3.0, 95.0), (0.5, 80.0), (1.0, 90.0)];
+        let mut points: Vec<_> = points.into_iter().map(Some).collect();
+        points.push(None);
+        assert_eq!(pareto(&points), [true, true, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn what_all_have_from_one_place_is_compared() {
+        let shown = |searches: Vec<SearchRecord>, n_evaluated: usize| {
+            let named: Vec<_> = searches.into_iter().map(|s| ("s".to_owned(), s)).collect();
+            let evaluations: Vec<_> = named
+                .iter()
+                .take(n_evaluated)
+                .map(|(_, s)| ("e".to_owned(), evaluation(s, 91.0)))
+                .collect();
+            let groups = groups(&named, &evaluations);
+            assert_eq!(groups.len(), 1);
+            let views = views(&groups[0]);
+            views.iter().map(|v| (v.accuracy, v.cost)).collect::<Vec<_>>()
+        };
+        let (a, b) = (search(Some(0.3)), search(Some(0.4)));
+        let supernets = |cost| vec![(Accuracy::Supernet, cost)];
+        assert_eq!(shown(vec![a.clone(), b.clone()], 0), supernets(Cost::Measured));
+        let elsewhere = SearchRecord { measurement: "on a GPU".into(), ..b.clone() };
+        let mixed = vec![a.clone(), elsewhere];
+        assert_eq!(shown(mixed.clone(), 2), [(Accuracy::Test, Cost::Evaluated)]);
+        assert_eq!(shown(mixed, 0), supernets(Cost::Predicted));
+        let none = SearchRecord { predicted: None, ..search(None) };
+        assert_eq!(shown(vec![a.clone(), none], 0), []);
+        let other = SearchRecord { architecture: "another".into(), ..b };
+        let both = [(Accuracy::Test, Cost::Measured), (Accuracy::Supernet, Cost::Measured)];
+        assert_eq!(shown(vec![a, other], 1), both, "one of two has an evaluation");
+    }
+
+    #[test]
+    fn other_networks_are_another_group_and_the_nearest_evaluation_counts() {
+        let (a, mut b) = (search(Some(0.3)), search(Some(0.4)));
+        b.skeleton.channels = 32;
+        let searches = [("x/s1".to_owned(), a.clone()), ("y/s2".to_owned(), b.clone())];
+        let evaluations =
+            [("y/e".to_owned(), evaluation(&b, 92.0)), ("x/e".to_owned(), evaluation(&a, 91.0))];
+        let groups = groups(&searches, &evaluations);
+        let points: Vec<_> = groups.iter().map(|group| views(group)[0].points.clone()).collect();
+        assert_eq!(points, [[Some((0.3, 91.0))], [Some((0.4, 92.0))]]);
+    }
+}

@@ -1,0 +1,223 @@
+//! The page around the pictures: text, tables, figures, style.
+
+use super::plot::{MOST_POINTS, Plot};
+
+const STYLE: &str = include_str!("style.css");
+
+/// A page that grows from the top down.
+#[derive(Debug)]
+pub(super) struct Page {
+    title: String,
+    body: String,
+}
+
+/// Text with what HTML would read as marks written out.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Control characters are no HTML, not even written out.
+            c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+impl Page {
+    /// A page with its title as the first heading.
+    pub(super) fn new(title: &str) -> Self {
+        Self { title: title.to_owned(), body: format!("<h1>{}</h1>\n", escape(title)) }
+    }
+
+    fn add(&mut self, html: &str) {
+        self.body.push_str(html);
+    }
+
+    /// A heading.
+    pub(super) fn section(&mut self, heading: &str) {
+        self.add(&format!("<h2>{}</h2>\n", escape(heading)));
+    }
+
+    /// A paragraph.
+    pub(super) fn text(&mut self, text: &str) {
+        self.add(&format!("<p>{}</p>\n", escape(text)));
+    }
+
+    /// A judgement that stands out.
+    pub(super) fn verdict(&mut self, good: bool, text: &str) {
+        let class = if good { "good" } else { "bad" };
+        self.add(&format!("<p class=\"verdict {class}\">{}</p>\n", escape(text)));
+    }
+
+    /// An architecture or the like, in letters of one width.
+    pub(super) fn code(&mut self, text: &str) {
+        self.add(&format!("<pre>{}</pre>\n", escape(text)));
+    }
+
+    /// Names and what they stand for, nothing of those without a value.
+    pub(super) fn facts(&mut self, facts: &[(&str, String)]) {
+        self.add("<dl>\n");
+        for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+            self.add(&format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)));
+        }
+        self.add("</dl>\n");
+    }
+
+    /// A table; a column that has cells which begin with a number stands to the right.
+    pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
+        let is_number: Vec<bool> =
+            (0..header.len()).map(|c| rows.iter().any(|r| begins_with_number(&r[c]))).collect();
+        let class = |c: usize| if is_number[c] { " class=\"number\"" } else { "" };
+        self.add("<div class=\"wide\"><table>\n<thead><tr>");
+        for (c, name) in header.iter().enumerate() {
+            self.add(&format!("<th{}>{}</th>", class(c), escape(name)));
+        }
+        self.add("</tr></thead>\n<tbody>\n");
+        for row in rows {
+            self.add("<tr>");
+            for (c, cell) in row.iter().enumerate() {
+                self.add(&format!("<td{}>{}</td>", class(c), escape(cell)));
+            }
+            self.add("</tr>\n");
+        }
+        self.add("</tbody></table></div>\n");
+    }
+
+    /// Figures that stand side by side where there is room.
+    pub(super) fn figures(&mut self, figures: &[Figure]) {
+        self.figures_in("figures", figures);
+    }
+
+    /// Wide figures, one below the other.
+    pub(super) fn wide_figures(&mut self, figures: &[Figure]) {
+        self.figures_in("figures single", figures);
+    }
+
+    fn figures_in(&mut self, class: &str, figures: &[Figure]) {
+        self.add(&format!("<div class=\"{class}\">\n"));
+        for figure in figures {
+            self.add(&figure.html());
+        }
+        self.add("</div>\n");
+    }
+
+    /// The whole file.
+    pub(super) fn finish(self) -> String {
+        let (title, body) = (escape(&self.title), self.body);
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+             <style>\n{STYLE}</style>\n</head>\n<body>\n{body}\
+             <footer>Made by lat {}.</footer>\n</body>\n</html>\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+}
+
+/// A picture with its title, its legend, and how to read it.
+#[derive(Debug)]
+pub(super) struct Figure {
+    title: String,
+    svg: String,
+    /// Names and numbers of the colours.
+    legend: Vec<(String, usize)>,
+    reading: String,
+}
+
+impl Figure {
+    /// A plot; `reading` says what is seen and what is good.
+    pub(super) fn new(title: &str, plot: &Plot, reading: &str) -> Self {
+        let svg = plot.svg(title).unwrap_or_else(|| "<p>Nothing to draw.</p>\n".to_owned());
+        let thinned = format!(" Of many points {MOST_POINTS}, evenly taken, are drawn.");
+        let reading = format!("{reading}{}", if plot.is_thinned() { &thinned } else { "" });
+        Self::drawn(title, svg, plot.legend(), &reading)
+    }
+
+    /// A picture that is drawn already.
+    pub(super) fn drawn(
+        title: &str,
+        svg: String,
+        legend: Vec<(String, usize)>,
+        reading: &str,
+    ) -> Self {
+        Self { title: title.to_owned(), svg, legend, reading: reading.to_owned() }
+    }
+
+    fn html(&self) -> String {
+        let swatch = |(name, colour): &(String, usize)| {
+            format!(
+                "<li><svg viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect width=\"10\" height=\"10\" fill=\"var(--s{colour})\"/></svg>{}</li>",
+                escape(name)
+            )
+        };
+        let legend: String = self.legend.iter().map(swatch).collect();
+        let legend = if legend.is_empty() { legend } else { format!("<ul>{legend}</ul>\n") };
+        format!(
+            "<figure>\n<h3>{}</h3>\n{}{legend}<figcaption>{}</figcaption>\n</figure>\n",
+            escape(&self.title),
+            self.svg,
+            escape(&self.reading)
+        )
+    }
+}
+
+fn begins_with_number(cell: &str) -> bool {
+    cell.split_whitespace().next().is_some_and(|word| word.parse::<f64>().is_ok())
+}
+
+/// A share in percent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// A number with its unit, or a dash.
+pub(super) fn number(value: Option<f64>, unit: &str) -> String {
+    match value.filter(|v| v.is_finite()) {
+        Some(value) => format!("{value:.4} {unit}").trim_end().to_owned(),
+        None => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_files_cannot_become_marks() {
+        let evil = "<script>alert('1')</script> & \"x\" \u{0}";
+        let mut page = Page::new(evil);
+        page.section(evil);
+        page.text(evil);
+        page.verdict(false, evil);
+        page.code(evil);
+        page.facts(&[("name", evil.to_owned())]);
+        page.table(&["a"], &[vec![evil.to_owned()]]);
+        page.figures(&[Figure::drawn(evil, String::new(), vec![(evil.to_owned(), 0)], evil)]);
+        let html = page.finish();
+        assert!(!html.contains("<script") && !html.contains('\u{0}'));
+        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;").count(), 11);
+    }
+
+    #[test]
+    fn a_page_needs_nothing_from_elsewhere() {
+        let html = Page::new("x").finish();
+        assert!(!html.contains("<script") && !html.contains("@import") && !html.contains("url("));
+        assert!(html.contains("prefers-color-scheme: dark") && html.contains("@media print"));
+    }
+
+    #[test]
+    fn numbers_stand_to_the_right_and_missing_ones_are_dashes() {
+        let mut page = Page::new("x");
+        page.table(&["name", "ms"], &[vec!["a".into(), "1.5 ms".into()]]);
+        assert!(page.body.contains("<th>name</th><th class=\"number\">ms</th>"));
+        assert_eq!(number(Some(1.23456), "ms"), "1.2346 ms");
+        assert_eq!((number(None, "ms").as_str(), number(Some(f64::NAN), "").as_str()), ("-", "-"));
+    }
+}

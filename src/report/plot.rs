@@ -1,0 +1,302 @@
+//! Plots with two linear axes, as SVG.
+
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+use super::html::escape;
+
+/// Width and height of a plot; the page scales it.
+const SIZE: (u32, u32) = (640, 320);
+/// Points drawn of one series at most; more would make megabytes of picture that nobody can tell apart.
+pub(super) const MOST_POINTS: usize = 2000;
+/// Colours of the page's style.
+pub(super) const N_COLOURS: usize = 8;
+/// Stand-ins that [`themed`] replaces: plotters writes fixed colours, the page's follow light and dark.
+const INK: RGBColor = RGBColor(1, 2, 3);
+const LINE: RGBColor = RGBColor(1, 2, 4);
+const FIRST_COLOUR: u8 = 16;
+
+/// How the points of a series are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Mark {
+    /// A dot each.
+    Dots,
+    /// A dot each with a short text beside it.
+    Labels(Vec<String>),
+    /// Joined in their order.
+    Line,
+    /// Joined in their order, with a dot each: few points.
+    DottedLine,
+    /// A bar from zero, so wide in units of x, its left side at the point.
+    Bars(f64),
+}
+
+/// Points of one colour.
+#[derive(Debug, Clone)]
+pub(super) struct Series {
+    /// Its name in the legend.
+    pub(super) name: String,
+    /// How it is drawn.
+    pub(super) mark: Mark,
+    /// Pairs (x, y); those that are not finite are left out, which labelled ones must not be.
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+/// A plot.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plot {
+    /// What x is, with its unit.
+    pub(super) x_label: String,
+    /// What y is, with its unit.
+    pub(super) y_label: String,
+    /// The series, each in a colour of its own.
+    pub(super) series: Vec<Series>,
+    /// A line across at these y, in the axes' colour.
+    pub(super) levels: Vec<f64>,
+    /// Whether y begins at zero.
+    pub(super) from_zero: bool,
+    /// Whether x is only a place, so that its axis says nothing.
+    pub(super) without_x: bool,
+    /// Whether both axes have one range and the line y = x is drawn.
+    pub(super) diagonal: bool,
+}
+
+impl Plot {
+    /// An empty plot.
+    pub(super) fn new(x_label: &str, y_label: &str) -> Self {
+        Self { x_label: x_label.to_owned(), y_label: y_label.to_owned(), ..Self::default() }
+    }
+
+    /// With one more series, where it has a finite point.
+    #[must_use]
+    pub(super) fn with(mut self, name: &str, mark: Mark, points: Vec<(f64, f64)>) -> Self {
+        if points.iter().any(|(x, y)| x.is_finite() && y.is_finite()) {
+            self.series.push(Series { name: name.to_owned(), mark, points });
+        }
+        self
+    }
+
+    /// With a line across, where y is a finite number.
+    #[must_use]
+    pub(super) fn level(mut self, y: Option<f64>) -> Self {
+        self.levels.extend(y.filter(|y| y.is_finite()));
+        self
+    }
+
+    /// Names and colours of the series, where there is more than one or x does not say what they are.
+    pub(super) fn legend(&self) -> Vec<(String, usize)> {
+        if self.series.len() < 2 && !self.without_x {
+            return Vec::new();
+        }
+        let named = self.series.iter().enumerate();
+        named.map(|(i, s)| (s.name.clone(), i % N_COLOURS)).collect()
+    }
+
+    /// The picture; nothing where there is no point. `title` is for those who cannot see it.
+    pub(super) fn svg(&self, title: &str) -> Option<String> {
+        let (x, y) = self.ranges()?;
+        let mut svg = String::new();
+        self.draw(&mut svg, x, y).expect("drawing into a text cannot fail");
+        Some(themed(&svg, title))
+    }
+
+    /// Whether not every point of a series is drawn.
+    pub(super) fn is_thinned(&self) -> bool {
+        self.series.iter().any(|s| s.points.len() > MOST_POINTS)
+    }
+
+    fn points(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let all = self.series.iter().flat_map(|s| {
+            let width = if let Mark::Bars(width) = s.mark { width } else { 0.0 };
+            s.points.iter().flat_map(move |&(x, y)| [(x, y), (x + width, y)])
+        });
+        all.filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
+    /// Ranges of the axes, a little wider than what is drawn.
+    fn ranges(&self) -> Option<((f64, f64), (f64, f64))> {
+        let x = range(self.points().map(|(x, _)| x))?;
+        let ys = self.points().map(|(_, y)| y).chain(self.levels.iter().copied());
+        let y = range(ys.chain(self.from_zero.then_some(0.0)))?;
+        if self.diagonal {
+            let both = widened((x.0.min(y.0), x.1.max(y.1)), 0.04);
+            return Some((both, both));
+        }
+        let has_bars = self.series.iter().any(|s| matches!(s.mark, Mark::Bars(_)));
+        let y_wide = widened(y, 0.06);
+        let y_wide = if self.from_zero { (y.0, y_wide.1) } else { y_wide };
+        Some((if has_bars { x } else { widened(x, 0.03) }, y_wide))
+    }
+
+    fn draw(&self, svg: &mut String, x: (f64, f64), y: (f64, f64)) -> Result<(), String> {
+        let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .margin(8)
+            .margin_right(16)
+            .x_label_area_size(42)
+            .y_label_area_size(72)
+            .build_cartesian_2d(x.0..x.1, y.0..y.1)
+            .map_err(|e| e.to_string())?;
+        let text = text_style();
+        chart
+            .configure_mesh()
+            .x_desc(&self.x_label)
+            .y_desc(&self.y_label)
+            .x_labels(if self.without_x { 0 } else { 8 })
+            .y_labels(6)
+            .x_label_formatter(&|x| tick(*x))
+            .y_label_formatter(&|y| tick(*y))
+            .label_style(text.clone())
+            .axis_desc_style(text.clone())
+            .axis_style(INK)
+            .bold_line_style(LINE)
+            .light_line_style(TRANSPARENT)
+            .draw()
+            .map_err(|e| e.to_string())?;
+        let mut paths: Vec<Vec<(f64, f64)>> =
+            self.levels.iter().map(|&level| vec![(x.0, level), (x.1, level)]).collect();
+        paths.extend(self.diagonal.then(|| vec![(x.0, x.0), (x.1, x.1)]));
+        let lines = paths.into_iter().map(|path| PathElement::new(path, INK.stroke_width(1)));
+        chart.draw_series(lines).map_err(|e| e.to_string())?;
+        for (i, series) in self.series.iter().enumerate() {
+            let colour = RGBColor(1, 2, FIRST_COLOUR + (i % N_COLOURS) as u8);
+            draw_series(&mut chart, series, colour)?;
+        }
+        root.present().map_err(|e| e.to_string())
+    }
+}
+
+/// A tick's number without the zeros behind it.
+fn tick(value: f64) -> String {
+    let text = format!("{value:.6}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+fn text_style() -> TextStyle<'static> {
+    ("sans-serif", 17).into_font().color(&INK)
+}
+
+type Chart<'a, DB> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+fn draw_series<DB: DrawingBackend>(
+    chart: &mut Chart<'_, DB>,
+    series: &Series,
+    colour: RGBColor,
+) -> Result<(), String> {
+    let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
+    let points: Vec<(f64, f64)> = series.points.iter().filter(finite).copied().collect();
+    // Labels belong to their points one by one.
+    let is_labelled = matches!(series.mark, Mark::Labels(_));
+    let points = if is_labelled { points } else { thinned(points) };
+    if matches!(series.mark, Mark::Line | Mark::DottedLine) {
+        let line = PathElement::new(points.clone(), colour.stroke_width(2));
+        chart.draw_series([line]).map_err(|e| e.to_string())?;
+    }
+    if let Mark::Bars(width) = series.mark {
+        let bar =
+            |&(x, y): &(f64, f64)| Rectangle::new([(x, 0.0), (x + width, y)], colour.filled());
+        chart.draw_series(points.iter().map(bar)).map_err(|e| e.to_string())?;
+    }
+    if let Mark::Labels(labels) = &series.mark {
+        let label = |(&p, label): (&(f64, f64), &String)| {
+            EmptyElement::at(p) + Text::new(label.clone(), (8, -9), text_style())
+        };
+        chart.draw_series(points.iter().zip(labels).map(label)).map_err(|e| e.to_string())?;
+    }
+    let radius = match series.mark {
+        Mark::Line | Mark::Bars(_) => return Ok(()),
+        Mark::DottedLine => 3,
+        Mark::Dots if points.len() > 100 => 2,
+        Mark::Dots => 4,
+        Mark::Labels(_) => 5,
+    };
+    let dots = points.iter().map(|&p| Circle::new(p, radius, colour.filled()));
+    chart.draw_series(dots).map(|_| ()).map_err(|e| e.to_string())
+}
+
+/// Every n-th of too many points, the last one included.
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let n = points.len();
+    if n <= MOST_POINTS {
+        return points;
+    }
+    let last = n - 1;
+    (0..MOST_POINTS).map(|i| points[i * last / (MOST_POINTS - 1)]).collect()
+}
+
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |range, v| match range {
+        None => Some((v, v)),
+        Some((low, high)) => Some((low.min(v), high.max(v))),
+    })
+}
+
+/// Wider by this share to either side; a range of one number becomes one that has an inside.
+fn widened((low, high): (f64, f64), share: f64) -> (f64, f64) {
+    let width = high - low;
+    let edge = if width > 0.0 { share * width } else { (0.05 * low.abs()).max(0.5) };
+    (low - edge, high + edge)
+}
+
+/// With the page's colours in place of the stand-ins, no size of its own, and a title.
+fn themed(svg: &str, title: &str) -> String {
+    let hex = |c: RGBColor| format!("\"#{:02X}{:02X}{:02X}\"", c.0, c.1, c.2);
+    let mut svg = svg.replace(&hex(INK), "\"var(--ink)\"").replace(&hex(LINE), "\"var(--line)\"");
+    for i in 0..N_COLOURS {
+        let stand_in = hex(RGBColor(1, 2, FIRST_COLOUR + i as u8));
+        svg = svg.replace(&stand_in, &format!("\"var(--s{i})\""));
+    }
+    let size = format!("width=\"{}\" height=\"{}\" ", SIZE.0, SIZE.1);
+    let svg = svg.replacen(&size, "role=\"img\" ", 1);
+    let open = svg.find('>').map_or(0, |place| place + 1);
+    format!("{}<title>{}</title>{}", &svg[..open], escape(title), &svg[open..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finite_point_is_drawn_in_the_pages_colours() {
+        let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0)];
+        let plot = Plot::new("x <ms>", "y").with("a", Mark::Dots, points.clone());
+        let plot = plot.with("b", Mark::Line, points).level(Some(2.0)).level(None);
+        let svg = plot.svg("a & b").unwrap();
+        assert_eq!(svg.matches("<circle").count(), 2);
+        assert!(svg.contains("var(--s0)") && svg.contains("var(--s1)") && svg.contains("--ink"));
+        assert!(!svg.contains("#0102"), "a stand-in is left");
+        assert!(svg.contains("<title>a &amp; b</title>") && svg.contains("x &lt;ms&gt;"));
+        assert_eq!(plot.legend(), [("a".to_owned(), 0), ("b".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn nothing_finite_is_no_picture_and_one_point_is_one() {
+        let none = Plot::new("x", "y").with("a", Mark::Dots, vec![(f64::NAN, 1.0)]);
+        assert!(none.series.is_empty() && none.svg("t").is_none());
+        let one = Plot::new("x", "y").with("a", Mark::Bars(0.0), vec![(5.0, 0.0)]);
+        assert!(Plot { from_zero: true, ..one }.svg("t").is_some());
+    }
+
+    #[test]
+    fn bars_begin_at_zero_and_their_right_sides_are_inside() {
+        let mut plot = Plot::new("x", "n").with("a", Mark::Bars(1.0), vec![(0.0, 3.0), (1.0, 5.0)]);
+        plot.from_zero = true;
+        let (x, y) = plot.ranges().unwrap();
+        assert_eq!((x, y.0), ((0.0, 2.0), 0.0));
+        assert!(y.1 > 5.0);
+    }
+
+    #[test]
+    fn ticks_have_no_idle_zeros() {
+        let texts = [0.0, -1e-9, 15.0, 0.1 + 0.2, -2.5, 2450.0].map(tick);
+        assert_eq!(texts, ["0", "0", "15", "0.3", "-2.5", "2450"]);
+    }
+
+    #[test]
+    fn too_many_points_are_thinned_from_end_to_end() {
+        let points: Vec<(f64, f64)> = (0..100_000).map(|i| (f64::from(i), 0.0)).collect();
+        let thin = thinned(points);
+        assert_eq!((thin.len(), thin[0].0, thin[MOST_POINTS - 1].0), (MOST_POINTS, 0.0, 99_999.0));
+    }
+}

@@ -1,0 +1,89 @@
+use lat_data::{LatencyTable, split_sizes};
+use lat_predictor::{Label, Metrics, PredictError, Predictor};
+use lat_space::{Encoding, SearchSpace};
+use ndarray::Array2;
+
+/// How near two MAPEs must be to be those of the same rows, relative: a file keeps weights as 32-bit floats.
+const SAME_MAPE: f64 = 1e-3;
+
+/// What a predictor says of a run's architectures.
+#[derive(Debug, Clone)]
+pub struct Predictions {
+    /// Where the predictor comes from, in words.
+    pub source: String,
+    /// What the predictor was trained on and for.
+    pub label: Label,
+    /// Pairs (measured, predicted) in the column's unit.
+    pub points: Vec<(f64, f64)>,
+    /// Whether the rows are those that training left out; else rows it was trained on may be among them.
+    pub held_out: bool,
+    /// Errors on these rows.
+    pub errors: Metrics,
+}
+
+impl Predictions {
+    /// Predicts the table's architectures, those that training left out where they can be told.
+    ///
+    /// The file does not name them. Where the table split again, as training does, by the label's seed and number of training
+    /// rows, leaves a test part on which the predictor shows the very error that its label records, that part is it.
+    ///
+    /// # Errors
+    /// [`PredictError`] where predictor, space and column do not fit, or a text is no architecture of the space.
+    pub fn new(
+        predictor: &Predictor,
+        source: &str,
+        space: &dyn SearchSpace,
+        table: &LatencyTable,
+    ) -> Result<Self, PredictError> {
+        predictor.check(space, &table.column)?;
+        let predicted = predict(predictor, space, table)?;
+        let measured: Vec<f64> = table.rows.iter().map(|row| row.value).collect();
+        let label = predictor.label();
+        let pick = |rows: &[usize]| -> Vec<(f64, f64)> {
+            rows.iter().map(|&row| (measured[row], predicted[row])).collect()
+        };
+        let tested = held_out(label, measured.len()).map(|rows| pick(&rows));
+        let is_it = |points: &Vec<(f64, f64)>| {
+            errors(points).is_ok_and(|found| label.errors.is_some_and(|e| same(&e, &found)))
+        };
+        let (points, held_out) = match tested.filter(is_it) {
+            Some(points) => (points, true),
+            None => (measured.iter().copied().zip(predicted.iter().copied()).collect(), false),
+        };
+        let errors = errors(&points)?;
+        Ok(Self { source: source.to_owned(), label: label.clone(), points, held_out, errors })
+    }
+}
+
+fn predict(
+    predictor: &Predictor,
+    space: &dyn SearchSpace,
+    table: &LatencyTable,
+) -> Result<Vec<f64>, PredictError> {
+    let known: [Encoding; 2] = [space.encoding(), space.counts_encoding()];
+    // `Predictor::check` has found it.
+    let encoding = known.iter().find(|e| e.id == predictor.label().encoding).unwrap_or(&known[0]);
+    let mut codes = Vec::with_capacity(table.rows.len() * encoding.len());
+    for row in &table.rows {
+        let architecture = space.parse(&row.architecture)?;
+        codes.extend(encoding.encode_architecture(&architecture, space.decisions()));
+    }
+    let codes = Array2::from_shape_vec((table.rows.len(), encoding.len()), codes)
+        .expect("each architecture gives one code");
+    Ok(predictor.predict_codes(codes.view())?.to_vec())
+}
+
+/// The test rows of `lat train` on a table of `n` rows, should the label be of it.
+fn held_out(label: &Label, n: usize) -> Option<Vec<usize>> {
+    let n_test = label.errors?.n;
+    split_sizes(n, label.n_train, n_test, label.seed).ok().map(|(_, test)| test)
+}
+
+fn errors(points: &[(f64, f64)]) -> Result<Metrics, PredictError> {
+    let (measured, predicted): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+    Metrics::of(&measured, &predicted)
+}
+
+fn same(a: &Metrics, b: &Metrics) -> bool {
+    a.n == b.n && (a.mape - b.mape).abs() <= SAME_MAPE * a.mape
+}

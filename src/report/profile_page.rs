@@ -1,0 +1,180 @@
+//! The page of a profile run.
+
+use lat_data::{Measurement, Role, RunHeader, Status, superseded};
+use lat_profiler::Verdict;
+
+use super::columns::explained;
+use super::html::Page;
+use super::predictions::Predictions;
+use super::profile_plots as plots;
+
+/// Architectures in each of the tables of the fastest and the slowest.
+const EXTREMES: usize = 10;
+
+/// A recorded run as its page needs it.
+#[derive(Debug)]
+pub struct ProfileRun<'a> {
+    /// Where it lies, in words.
+    pub name: &'a str,
+    /// Its settings.
+    pub header: &'a RunHeader,
+    /// Its rows, those that later attempts replaced included.
+    pub rows: &'a [Measurement],
+    /// Whether it ended by itself: its table is sealed.
+    pub finished: bool,
+    /// What a predictor says of its architectures, where there is one.
+    pub predictions: Option<&'a Predictions>,
+}
+
+/// The page of a run with one row at least.
+pub fn profile_page(run: &ProfileRun<'_>) -> String {
+    let dead = superseded(run.rows);
+    let live: Vec<&Measurement> =
+        run.rows.iter().zip(&dead).filter(|(_, dead)| !**dead).map(|(row, _)| row).collect();
+    let RunHeader { space, device_name, batch, .. } = run.header;
+    let mut page = Page::new(&format!("{space} on {device_name}, batch {batch}"));
+    page.facts(&settings(run, live.len()));
+    let verdict = Verdict::of_rows(run.rows, live.len() as u64);
+    judge(&mut page, run, &verdict);
+    page.section("Latencies");
+    page.figures(&[plots::histogram(&live), plots::statuses(&verdict.shares)]);
+    page.section("Can the numbers be trusted?");
+    let mut proof =
+        vec![plots::noise(&live, verdict.noise_floor), plots::drift(&live), plots::busy(&live)];
+    let sensors = plots::sensors(&live);
+    if sensors.is_empty() {
+        page.text("The device told neither its clock nor its temperature, so there is no picture of them.");
+    }
+    proof.extend(sensors);
+    page.figures(&proof);
+    predicted(&mut page, run.predictions);
+    extremes(&mut page, &live);
+    page.section("What the columns mean");
+    page.text("Each row of measurements.parquet and rows.jsonl has these columns; those that the run did not measure are empty.");
+    page.table(&["column", "meaning"], &explained());
+    page.finish()
+}
+
+fn settings(run: &ProfileRun<'_>, n_live: usize) -> Vec<(&'static str, String)> {
+    let header = run.header;
+    let replaced = match run.rows.len() - n_live {
+        0 => String::new(),
+        n => format!(", and {n} that a later attempt replaced"),
+    };
+    vec![
+        ("run", run.name.to_owned()),
+        ("space", header.space.clone()),
+        ("device", format!("{} ({})", header.device_name, header.device)),
+        ("batch", header.batch.to_string()),
+        ("skeleton", header.skeleton.to_string()),
+        ("mode", header.mode.clone()),
+        ("precision", header.precision.clone()),
+        (
+            "memory layout",
+            if header.channels_last { "channels last".into() } else { String::new() },
+        ),
+        ("caches", if header.cold { "emptied before each run".into() } else { String::new() }),
+        ("shard", header.shard.clone().unwrap_or_default()),
+        ("CPU threads", header.threads.to_string()),
+        ("reference network", header.reference_ms.map_or(String::new(), |ms| format!("{ms} ms"))),
+        ("seed", header.seed.to_string()),
+        ("versions", header.versions.join(", ")),
+        ("rows", format!("{n_live}{replaced}")),
+    ]
+}
+
+fn judge(page: &mut Page, run: &ProfileRun<'_>, verdict: &Verdict) {
+    if run.finished {
+        return page.verdict(verdict.valid, &verdict.text);
+    }
+    page.verdict(
+        false,
+        "INVALID because the run is not finished (there is no measurements.parquet): run the same `lat profile` command again to go on.",
+    );
+    page.text(&format!("Of the rows so far: {}", verdict.text));
+}
+
+fn predicted(page: &mut Page, predictions: Option<&Predictions>) {
+    page.section("Predicted against measured");
+    let Some(predictions) = predictions else {
+        return page.text(
+            "There is no predictor for this run: `lat train` learns one, --predictor names one.",
+        );
+    };
+    let (label, errors) = (&predictions.label, &predictions.errors);
+    let rows = if predictions.held_out {
+        format!("the {} architectures that training left out", errors.n)
+    } else {
+        format!(
+            "all {} architectures; those it was trained on may be among them, so this flatters it",
+            errors.n
+        )
+    };
+    page.facts(&[
+        ("predictor", format!("{}, {}", predictions.source, label.regressor)),
+        ("trained on", format!("{} rows, seed {}", label.n_train, label.seed)),
+        ("trained for", label.device_name.clone().unwrap_or_else(|| "an unnamed device".into())),
+        ("judged on", rows),
+        ("MAPE", format!("{:.2} %", errors.mape)),
+        (
+            "within 5 %, 10 %",
+            format!("{:.1} %, {:.1} % of them", errors.within_5, errors.within_10),
+        ),
+        ("Kendall, Spearman", format!("{:.3}, {:.3}", errors.kendall, errors.spearman)),
+        ("noise floor", label.noise_floor.map_or(String::new(), |n| format!("{n:.2} % MAPE"))),
+    ]);
+    page.figures(&plots::predicted(predictions));
+}
+
+fn extremes(page: &mut Page, live: &[&Measurement]) {
+    let measured = |row: &&&Measurement| row.role == Role::Sample && row.status != Status::Failed;
+    let mut rows: Vec<&&Measurement> = live.iter().filter(measured).collect();
+    rows.sort_by(|a, b| a.latency_ms.total_cmp(&b.latency_ms));
+    let header =
+        ["latency_ms", "interval", "n_runs", "status", "params", "multiply_adds", "architecture"];
+    let cells = |row: &&&Measurement| {
+        vec![
+            format!("{:.4}", row.latency_ms),
+            format!("{:.4} to {:.4}", row.latency_ci_low_ms, row.latency_ci_high_ms),
+            row.n_runs.to_string(),
+            row.status.name().to_owned(),
+            row.params.to_string(),
+            row.multiply_adds.to_string(),
+            row.architecture.clone(),
+        ]
+    };
+    let fastest: Vec<_> = rows.iter().take(EXTREMES).map(cells).collect();
+    let slowest: Vec<_> = rows.iter().rev().take(EXTREMES).map(cells).collect();
+    page.section("Fastest architectures");
+    page.text("Samples only. The interval holds the median with 95 % probability; what the other columns mean stands below.");
+    page.table(&header, &fastest);
+    page.section("Slowest architectures");
+    page.table(&header, &slowest);
+    failures(page, live);
+}
+
+/// The reasons of failed rows, the commonest first.
+fn failures(page: &mut Page, live: &[&Measurement]) {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for row in live.iter().filter(|row| row.status == Status::Failed) {
+        match reasons.iter_mut().find(|(reason, _)| *reason == row.reason) {
+            Some((_, n)) => *n += 1,
+            None => reasons.push((&row.reason, 1)),
+        }
+    }
+    if reasons.is_empty() {
+        return;
+    }
+    reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    page.section("Why rows failed");
+    let rows: Vec<_> = reasons
+        .iter()
+        .take(EXTREMES)
+        .map(|(reason, n)| vec![n.to_string(), (*reason).to_owned()])
+        .collect();
+    page.table(&["rows", "reason"], &rows);
+}
+
+#[cfg(test)]
+#[path = "profile_page_tests.rs"]
+mod tests;
