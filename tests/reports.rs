@@ -93,6 +93,9 @@ fn folders_without_results_are_refused() {
     profiled(dir, "run", &["--samples", "20"]);
     refused(dir, &["report", "run", "--predictor", "no.lat"], "no.lat");
     std::fs::write(dir.join("run/rows.jsonl"), "").unwrap();
+    refused(dir, &["report", "run"], "run/rows.jsonl is damaged");
+    // Without the list of finished files it is a run that has just begun.
+    std::fs::remove_file(dir.join("run/manifest.json")).unwrap();
     refused(dir, &["report", "run"], "expected rows of measurements in run, found none");
     refused(dir, &["diff", "run", "run"], "expected rows of measurements in run, found none");
     std::fs::write(dir.join("run/run.json"), "{").unwrap();

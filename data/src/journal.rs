@@ -76,7 +76,8 @@ impl Journal {
             unlist(dir, &mut manifest)?;
         }
         durable::sync_folder(&path)?;
-        let (rows, good_bytes) = (scan.rows, scan.good_bytes);
+        let (mut rows, good_bytes) = (scan.rows, scan.good_bytes);
+        number_rounds(&header, &mut rows);
         let dir = dir.to_owned();
         Ok(Self { dir, header, rows, recovered, file, good_bytes, manifest, _lock: lock })
     }

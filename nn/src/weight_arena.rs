@@ -80,19 +80,19 @@ impl WeightArena {
     /// [`NnError::Torch`] where libtorch cannot allocate them.
     pub fn images(&self, n: u32, hw: u16) -> Result<Tensor, NnError> {
         let dims = [i64::from(n), 3, i64::from(hw), i64::from(hw)];
-        guard(|| self.laid_out(Tensor::randn(dims, (Kind::Float, self.device))))
+        guard(|| self.laid_out(&Tensor::randn(dims, (Kind::Float, self.device))))
     }
 
     fn draw(&self, dims: &[i64], fill: Fill) -> Tensor {
         let options = (Kind::Float, self.device);
-        self.laid_out(match fill {
+        self.laid_out(&match fill {
             Fill::He { fan_in } => Tensor::randn(dims, options) * (2.0 / fan_in as f64).sqrt(),
             Fill::Ones => Tensor::ones(dims, options),
             Fill::Zeros => Tensor::zeros(dims, options),
         })
     }
 
-    fn laid_out(&self, tensor: Tensor) -> Tensor {
+    fn laid_out(&self, tensor: &Tensor) -> Tensor {
         let tensor = tensor.to_kind(self.kind);
         if self.channels_last && tensor.dim() == 4 { channels_last(&tensor) } else { tensor }
     }
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(arena.len(), 2);
         assert_ne!(a[0].data_ptr(), a[1].data_ptr());
         assert_eq!([a[0].data_ptr(), a[1].data_ptr()], [b[0].data_ptr(), b[1].data_ptr()]);
-        first.tensor(&[4, 8], Fill::Ones);
+        let _ones = first.tensor(&[4, 8], Fill::Ones);
         assert_eq!(arena.len(), 3);
     }
 

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn noise_alone_is_hardly_any_drift() {
         // Four anchors per round, each with 3 % of noise: a plain range of ten levels would be 6 %.
-        let mut work = crate::FakeWorkload::new(Default::default(), 1.0, [3; 32]);
+        let mut work = crate::FakeWorkload::new(std::rc::Rc::default(), 1.0, [3; 32]);
         let mut rows = Vec::new();
         for round in 0..10 {
             for i in 0..4 {

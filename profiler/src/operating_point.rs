@@ -102,7 +102,6 @@ impl OperatingPoint {
         };
         let (mode, precision) = (self.mode.name(), self.precision.name());
         match device {
-            DeviceSpec::Cuda(_) => Ok(()),
             DeviceSpec::Cpu if self.mode != Mode::Eager => {
                 refuse("the mode", "eager on a CPU, which has no CUDA graphs", mode)
             }
@@ -117,7 +116,7 @@ impl OperatingPoint {
                 "neither channels last nor cold on the fake device, which has none",
                 if self.cold { "cold" } else { "channels last" },
             ),
-            _ => Ok(()),
+            DeviceSpec::Cuda(_) | DeviceSpec::Cpu | DeviceSpec::Fake => Ok(()),
         }
     }
 }

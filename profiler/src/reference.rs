@@ -72,7 +72,7 @@ impl Stopwatch for PairedStopwatch {
         let after_ms = self.reference_ms()?;
         self.before_ms = Some(after_ms);
         self.raw_ms.push(raw_ms);
-        Ok(raw_ms / ((before_ms + after_ms) / 2.0) * self.undisturbed_ms)
+        Ok(raw_ms / f64::midpoint(before_ms, after_ms) * self.undisturbed_ms)
     }
 
     fn take_raw_ms(&mut self) -> Option<f64> {

@@ -72,8 +72,7 @@ fn inside_op(spec: &OpSpec) -> u64 {
         Op::None | Op::Identity | Op::AvgPool { .. } | Op::Relu => 0,
         // The places of the maxima, 64 bits each: two numbers of 32.
         Op::MaxPool { .. } => 2 * output,
-        Op::BnRelu => output,
-        Op::ConvBn { .. } => output,
+        Op::BnRelu | Op::ConvBn { .. } => output,
         Op::ReluConvBn { .. } | Op::FactorizedReduce => input + output,
         // ReLU and depthwise output beside the 1x1's, then that beside BN's; the second stack beside the first one's output.
         Op::DilConv { .. } => (input + middle).max(output),

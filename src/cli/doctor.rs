@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lat_profiler::{Certificate, Grade, examine};
 
+use super::failure::failed;
 use super::output::{say, table, write_json};
 use super::skeleton::device;
 
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Grade::Doubtful => say(
             "DOUBTFUL: timing works here; see the advice for what makes it noisier than need be",
         ),
-        Grade::Bad => anyhow::bail!("BAD: numbers measured here cannot be trusted; see the advice"),
+        Grade::Bad => Err(failed("BAD: numbers measured here cannot be trusted; see the advice")),
     }
 }
 

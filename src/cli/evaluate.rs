@@ -1,10 +1,12 @@
 //! `lat evaluate`: trains an architecture from scratch and tests it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use lat::evaluate::{EvaluationSettings, TrainingPlan, evaluate};
+use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
 use lat::methods::Preset;
+use lat_data::Dataset;
 use lat_profiler::{ProfileOptions, measure_one};
+use lat_space::{Architecture, SearchSpace};
 use serde::Serialize;
 
 use super::architectures::{Named, read};
@@ -100,29 +102,8 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     runs::writable_dir(&dir)?;
     say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
     let start = std::time::Instant::now();
-    let bar = screen.bar("epochs");
-    bar.set_length(u64::from(settings.plan.epochs));
-    let found = evaluate(
-        (space.as_ref(), &architecture),
-        &settings,
-        (&dataset, torch_device(device)),
-        dir.join("checkpoint.safetensors"),
-        &STOP,
-        &mut |epoch| {
-            bar.set_position(u64::from(epoch.epoch));
-            let line = format!(
-                "epoch {}/{}: loss {:.4} acc {:.1} %, {:.1} s",
-                epoch.epoch,
-                settings.plan.epochs,
-                epoch.train_loss,
-                epoch.train_accuracy,
-                epoch.seconds
-            );
-            screen.note(Some(&bar), &line);
-        },
-    );
-    bar.finish_and_clear();
-    let found = found?;
+    let work = Work { space: space.as_ref(), architecture: &architecture, dataset: &dataset };
+    let found = train(&work, &settings, torch_device(device), &dir, screen)?;
     let options = ProfileOptions::new(skeleton, device);
     let options = ProfileOptions { max_ms: 10.0 * options.max_ms, reference_ms, ..options };
     let row = measure_one(space.as_ref(), &options, &architecture)?;
@@ -141,18 +122,62 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     if let Some(path) = &args.json {
         write_json(path, &result)?;
     }
-    let latency = result
-        .latency_ms
-        .map_or_else(|| format!("not measured: {}", row.reason), |ms| format!("{ms:.4} ms"));
-    say(format!(
-        "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}; {:.0} s; {}",
-        result.test_accuracy,
-        result.params,
-        result.multiply_adds,
-        result.device_name,
-        result.seconds,
-        path.display()
-    ))
+    say(result.line(&row.reason, &path))
+}
+
+/// What is trained on what.
+struct Work<'a> {
+    space: &'a dyn SearchSpace,
+    architecture: &'a Architecture,
+    dataset: &'a Dataset,
+}
+
+/// Trains from scratch and tests, with a bar of the epochs.
+fn train(
+    work: &Work<'_>,
+    settings: &EvaluationSettings,
+    device: tch::Device,
+    dir: &Path,
+    screen: Screen,
+) -> anyhow::Result<Evaluation> {
+    let epochs = settings.plan.epochs;
+    let bar = screen.bar("epochs");
+    bar.set_length(u64::from(epochs));
+    let found = evaluate(
+        (work.space, work.architecture),
+        settings,
+        (work.dataset, device),
+        dir.join("checkpoint.safetensors"),
+        &STOP,
+        &mut |epoch| {
+            bar.set_position(u64::from(epoch.epoch));
+            let TrainedEpoch { epoch, train_loss, train_accuracy, seconds } = epoch;
+            let line = format!(
+                "epoch {epoch}/{epochs}: loss {train_loss:.4} acc {train_accuracy:.1} %, {seconds:.1} s"
+            );
+            screen.note(Some(&bar), &line);
+        },
+    );
+    bar.finish_and_clear();
+    Ok(found?)
+}
+
+impl EvaluationResult {
+    /// The result for people; `reason` says why there is no latency.
+    fn line(&self, reason: &str, path: &Path) -> String {
+        let latency = self.latency_ms;
+        let latency =
+            latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
+        format!(
+            "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}; {:.0} s; {}",
+            self.test_accuracy,
+            self.params,
+            self.multiply_adds,
+            self.device_name,
+            self.seconds,
+            path.display()
+        )
+    }
 }
 
 /// Named by network, images and seed; the architecture by a number from its text.

@@ -3,6 +3,8 @@
 //! Progress goes to standard error, results to standard output. Exit codes: 0 done, 1 failed while working, 2 bad input or
 //! usage, 130 interrupted.
 
+#![allow(clippy::doc_markdown, reason = "doc comments of flags are their help texts")]
+
 mod architectures;
 mod complete;
 mod datasets;

@@ -118,7 +118,7 @@ fn search(dir: &Path) -> anyhow::Result<(String, String)> {
     let name = dir.display().to_string();
     let html = search_page(&name, &record)
         .with_context(|| format!("{}", dir.join(SEARCH_FILE).display()))?;
-    Ok((html, format!("search {name}, {} epochs", record.epochs.len())))
+    Ok((html, format!("search {name}, {} epochs", record.log.len())))
 }
 
 fn front(dir: &Path) -> anyhow::Result<(String, String)> {

@@ -100,14 +100,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let space = find_space(&measured.space)?;
     let architectures = parse_all(space.as_ref(), &measured)?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
-    let device = measured.header.as_ref().map_or("", |h| h.device_name.as_str());
+    let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
     say(format!(
         "{} from {}: {} architectures of {}{}, {} to train on, {} to test on",
         args.target,
         data.display(),
         architectures.len(),
         space.id(),
-        if device.is_empty() { String::new() } else { format!(" on {device}") },
+        device.unwrap_or_default(),
         train_rows.len(),
         test_rows.len()
     ))?;
@@ -136,28 +136,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     say(report_table(&report, unit(&args.target)))?;
     say(budget.line(measured.repeats.len()))?;
     say(format!("{}: {}", out.display(), report.reason))?;
-    match &args.json {
-        Some(path) => {
-            let regressors = report.fitted.iter().enumerate();
-            let regressors =
-                regressors.map(|(i, f)| row(f, i == report.chosen, report.n_train, floor));
-            write_json(
-                path,
-                &Summary {
-                    data,
-                    space: space.id().to_owned(),
-                    target: args.target.clone(),
-                    seed: args.seed,
-                    predictor: out,
-                    reason: report.reason.clone(),
-                    drift: budget.drift,
-                    rest: budget.rest,
-                    regressors: regressors.collect(),
-                },
-            )
-        }
-        None => Ok(()),
-    }
+    let Some(path) = &args.json else { return Ok(()) };
+    let regressors = report.fitted.iter().enumerate();
+    let regressors = regressors.map(|(i, f)| row(f, i == report.chosen, report.n_train, floor));
+    let summary = Summary {
+        data,
+        space: space.id().to_owned(),
+        target: args.target.clone(),
+        seed: args.seed,
+        predictor: out,
+        reason: report.reason.clone(),
+        drift: budget.drift,
+        rest: budget.rest,
+        regressors: regressors.collect(),
+    };
+    write_json(path, &summary)
 }
 
 fn parse_all(
@@ -179,24 +172,21 @@ fn split(
     architectures: &[Architecture],
 ) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
     let n = architectures.len();
-    let (mut train, test) = match &args.test_rows {
-        Some(path) => {
-            let chosen = read_test_rows(path, space)?;
-            let (test, train): (Vec<usize>, Vec<usize>) =
-                (0..n).partition(|&r| chosen.contains(&architectures[r]));
-            if test.is_empty() {
-                return Err(bad(format!(
-                    "expected architectures of the table in {}, found none of them",
-                    path.display()
-                )));
-            }
-            let (order, _) = split_sizes(train.len(), train.len(), 0, args.seed)?;
-            (order.into_iter().map(|i| train[i]).collect(), test)
+    let (mut train, test) = if let Some(path) = &args.test_rows {
+        let chosen = read_test_rows(path, space)?;
+        let (test, train): (Vec<usize>, Vec<usize>) =
+            (0..n).partition(|&r| chosen.contains(&architectures[r]));
+        if test.is_empty() {
+            return Err(bad(format!(
+                "expected architectures of the table in {}, found none of them",
+                path.display()
+            )));
         }
-        None => {
-            let test = args.test.unwrap_or(n / 5);
-            split_sizes(n, args.train.unwrap_or(n.saturating_sub(test)), test, args.seed)?
-        }
+        let (order, _) = split_sizes(train.len(), train.len(), 0, args.seed)?;
+        (order.into_iter().map(|i| train[i]).collect(), test)
+    } else {
+        let test = args.test.unwrap_or(n / 5);
+        split_sizes(n, args.train.unwrap_or(n.saturating_sub(test)), test, args.seed)?
     };
     if let Some(wanted) = args.train {
         if wanted > train.len() {

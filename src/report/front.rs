@@ -109,7 +109,7 @@ impl Found<'_> {
     fn accuracy(&self, kind: Accuracy) -> Option<f64> {
         match kind {
             Accuracy::Test => self.evaluation.map(|e| e.test_accuracy),
-            Accuracy::Supernet => self.search.epochs.last()?.valid_accuracy,
+            Accuracy::Supernet => self.search.log.last()?.valid_accuracy,
         }
     }
 

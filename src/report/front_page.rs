@@ -114,7 +114,7 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
     };
     let row = |(i, found): (usize, &Found<'_>)| {
         let search = found.search;
-        let accuracy = search.epochs.last().and_then(|e| e.valid_accuracy);
+        let accuracy = search.log.last().and_then(|e| e.valid_accuracy);
         let share = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.2}"));
         vec![
             (i + 1).to_string(),

@@ -2,7 +2,6 @@
 
 use lat_space::Skeleton;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// `search.json`. What a file of another version lacks is nothing.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,7 +47,7 @@ pub struct SearchRecord {
     /// Seconds the search took.
     pub seconds: f64,
     /// The log, an entry per epoch.
-    pub epochs: Vec<EpochRecord>,
+    pub log: Vec<EpochRecord>,
 }
 
 /// One epoch of a search. Numbers that JSON cannot say (a loss that ran away) are nothing.
@@ -108,9 +107,8 @@ impl SearchRecord {
     /// # Errors
     /// What is missing or broken, in words.
     pub fn read(text: &str) -> Result<Self, String> {
-        // The log has the name of the setting before it, and in a JSON object the later of two counts.
-        let record: Self = through_value(text)?;
-        if record.epochs.is_empty() {
+        let record: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        if record.log.is_empty() {
             return Err("a log without an epoch".to_owned());
         }
         Ok(record)
@@ -131,20 +129,15 @@ impl EvaluationRecord {
     /// # Errors
     /// What is missing or broken, in words.
     pub fn read(text: &str) -> Result<Self, String> {
-        through_value(text)
+        serde_json::from_str(text).map_err(|e| e.to_string())
     }
-}
-
-fn through_value<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
-    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    serde_json::from_value(value).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    /// As `lat search` writes it, the name `epochs` twice.
+    /// As `lat search` writes it.
     pub(crate) const SEARCH: &str = r#"{
       "space": "nasbench201", "method": "darts", "dataset": "digits",
       "skeleton": {"channels": 16, "layers": 3, "resolution": 8, "classes": 10, "stem": "cifar"},
@@ -153,7 +146,7 @@ pub(super) mod tests {
       "column": "latency_ms", "unit": "ms", "relaxed": 0.40, "predicted": 0.27, "measured": 0.28,
       "measurement": "on CPU <1>", "reference_ms": 0.5, "reference": 0.43, "params": 78906,
       "multiply_adds": 551552, "seconds": 25.8,
-      "epochs": [
+      "log": [
         {"epoch": 1, "train_loss": 1.5, "train_accuracy": 60.0, "valid_loss": null, "valid_accuracy": 55.0,
          "relaxed_cost": 0.43, "derived_cost": 0.3, "skips": [["cell", 2]], "alpha_entropy": 1.6,
          "architecture": "", "seconds": 2.0},
@@ -163,18 +156,18 @@ pub(super) mod tests {
     }"#;
 
     #[test]
-    fn the_log_is_read_and_not_the_number_of_the_same_name() {
+    fn the_log_is_read() {
         let record = SearchRecord::read(SEARCH).unwrap();
-        assert_eq!((record.epochs.len(), record.epochs[0].valid_loss), (2, None));
-        assert_eq!((record.unit(), record.epochs[1].skips[0].1), ("ms", 1));
+        assert_eq!((record.log.len(), record.log[0].valid_loss), (2, None));
+        assert_eq!((record.unit(), record.log[1].skips[0].1), ("ms", 1));
     }
 
     #[test]
     fn what_is_missing_is_named() {
         assert!(SearchRecord::read("{}").unwrap_err().contains("missing field `space`"));
         assert!(SearchRecord::read("{").unwrap_err().contains("EOF"));
-        let (before, _) = SEARCH.split_once("\"epochs\": [").unwrap();
-        let error = SearchRecord::read(&format!("{before} \"epochs\": []}}")).unwrap_err();
+        let (before, _) = SEARCH.split_once("\"log\": [").unwrap();
+        let error = SearchRecord::read(&format!("{before} \"log\": []}}")).unwrap_err();
         assert!(error.contains("without an epoch"), "{error}");
     }
 }

@@ -49,7 +49,7 @@ fn settings(name: &str, record: &SearchRecord) -> Vec<(&'static str, String)> {
         ("goal", record.goal.clone()),
         ("data set", record.dataset.clone()),
         ("supernet", record.skeleton.to_string()),
-        ("epochs, batch", format!("{}, {}", record.epochs.len(), record.batch)),
+        ("epochs, batch", format!("{}, {}", record.log.len(), record.batch)),
         ("seed", record.seed.to_string()),
         ("took", format!("{:.0} s", record.seconds)),
         ("parameters", record.params.to_string()),
@@ -92,7 +92,7 @@ fn cost(page: &mut Page, record: &SearchRecord) {
 
 fn plots(record: &SearchRecord) -> Vec<Figure> {
     let over = |get: &dyn Fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
-        record.epochs.iter().filter_map(|e| Some((f64::from(e.epoch), get(e)?))).collect()
+        record.log.iter().filter_map(|e| Some((f64::from(e.epoch), get(e)?))).collect()
     };
     let plot = |y: &str| Plot::new("epoch", y);
     let loss = plot("cross entropy")
@@ -123,7 +123,7 @@ fn plots(record: &SearchRecord) -> Vec<Figure> {
     let entropy = plot("nats").with("entropy", Mark::DottedLine, over(&|e| e.alpha_entropy));
     figures.push(Figure::new("Entropy of the choices", &entropy, "Mean over the decisions. It falls as the search decides; where it stays high the derived architecture is a close call."));
     let mut skips = plot("skip connections");
-    let cells = record.epochs.last().map_or(&[][..], |e| &e.skips[..]);
+    let cells = record.log.last().map_or(&[][..], |e| &e.skips[..]);
     for (cell, _) in cells {
         let of =
             |e: &EpochRecord| e.skips.iter().find(|(name, _)| name == cell).map(|(_, n)| *n as f64);
@@ -164,7 +164,7 @@ fn epochs(page: &mut Page, record: &SearchRecord) {
         "skips",
         "s",
     ];
-    page.table(&header, &record.epochs.iter().map(row).collect::<Vec<_>>());
+    page.table(&header, &record.log.iter().map(row).collect::<Vec<_>>());
 }
 
 #[cfg(test)]

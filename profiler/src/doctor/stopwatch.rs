@@ -89,12 +89,15 @@ pub(super) fn floor(stopwatch: &mut dyn Stopwatch) -> Result<Finding, ProfileErr
     Ok(Finding::check("empty run", found, floor_us < 20.0, Grade::Doubtful, advice))
 }
 
-/// A run of known length must be shown as long as it is.
+/// A run of known length must be shown as long as it is: never shorter, and on the undisturbed machine not longer. The fastest
+/// run says what the stopwatch does; others may have lost the processor meanwhile.
 pub(super) fn known_length(stopwatch: &mut dyn Stopwatch) -> Result<Finding, ProfileError> {
     let length_ms = 5.0;
     let mut spin = Spin(Duration::from_secs_f64(length_ms / 1e3));
-    let shown_ms = median_ms(stopwatch, &mut spin, RUNS)?;
-    let found = format!("{shown_ms:.3} ms for {length_ms:.3} ms");
+    let times: Result<Vec<f64>, ProfileError> =
+        (0..RUNS).map(|_| stopwatch.time_ms(&mut spin)).collect();
+    let shown_ms = times?.into_iter().fold(f64::INFINITY, f64::min);
+    let found = format!("{shown_ms:.3} ms for {length_ms:.3} ms, the fastest of {RUNS}");
     let grade = match (shown_ms / length_ms - 1.0).abs() {
         error if error < 0.01 => Grade::Good,
         error if error < 0.10 => Grade::Doubtful,

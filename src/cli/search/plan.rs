@@ -59,7 +59,7 @@ impl<'a> Plan<'a> {
         let name = if preset == Preset::Quick { "quick" } else { "search" };
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
-        say(format!("{}; {line}", cost_line))?;
+        say(format!("{cost_line}; {line}"))?;
         let schedule = (method.schedule)(preset);
         let unit = cost.as_ref().map_or("", |c| c.model.unit());
         let settings = SearchSettings {

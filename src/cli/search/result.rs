@@ -35,7 +35,7 @@ pub(super) struct SearchResult {
     params: u64,
     multiply_adds: u64,
     seconds: f64,
-    epochs: Vec<EpochReport>,
+    log: Vec<EpochReport>,
 }
 
 impl SearchResult {
@@ -69,7 +69,7 @@ impl SearchResult {
             params: counts.params,
             multiply_adds: counts.multiply_adds,
             seconds,
-            epochs: outcome.epochs,
+            log: outcome.epochs,
         })
     }
 
@@ -158,7 +158,7 @@ fn operating_point(label: &Label) -> Result<OperatingPoint, ProfileError> {
 pub(super) fn seeds_table(rows: &[SearchResult]) -> String {
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
     let cells = rows.iter().map(|r| {
-        let accuracy = r.epochs.last().map(|e| e.valid_accuracy);
+        let accuracy = r.log.last().map(|e| e.valid_accuracy);
         vec![
             r.settings.seed.to_string(),
             number(accuracy),
