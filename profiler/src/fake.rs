@@ -150,6 +150,7 @@ impl Testbed for FakeTestbed {
         // Replayed, the same network costs what its operations do; the launches are gone.
         let Some((replayed_ms, task)) = self.loaded else { return Ok(work) };
         let mut replayed = FakeWorkload::new(self.clock(), replayed_ms, self.noise_seed(task));
+        replayed.is_tuned = true;
         replayed.peak_memory_bytes = work.peak_memory_bytes();
         replayed.drift_per_hour = self.faults.drift_per_hour;
         Ok(Box::new(replayed))
@@ -176,6 +177,7 @@ impl Testbed for FakeTestbed {
 #[derive(Debug)]
 pub struct FakeWorkload {
     peak_memory_bytes: Option<u64>,
+    is_tuned: bool,
     clock: Clock,
     truth_ms: f64,
     drift_per_hour: f64,
@@ -196,6 +198,7 @@ impl FakeWorkload {
             loses: false,
             rng,
             peak_memory_bytes: None,
+            is_tuned: false,
         }
     }
 
@@ -229,6 +232,10 @@ impl Workload for FakeWorkload {
 
     fn peak_memory_bytes(&self) -> Option<u64> {
         self.peak_memory_bytes
+    }
+
+    fn is_tuned(&self) -> bool {
+        self.is_tuned
     }
 }
 

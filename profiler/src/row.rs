@@ -74,7 +74,7 @@ mod tests {
     use lat_space::{count, find_skeleton, find_space};
 
     use super::*;
-    use crate::{DeviceSpec, FakeTestbed, fake_latency_ms};
+    use crate::{DeviceSpec, FakeTestbed, Mode, OperatingPoint, fake_graph_ms, fake_latency_ms};
 
     fn sample(index: u64) -> Task {
         Task { role: Role::Sample, index, occurrence: 0 }
@@ -102,6 +102,27 @@ mod tests {
         // 10 ms of warm-up and 10 ms of timed runs at least, all of it on the device's clock.
         assert!(row.timed_s >= 0.02 && (row.wall_s - row.timed_s).abs() < 1e-9);
         assert_eq!(row.clock_mhz, Some(1000.0));
+    }
+
+    #[test]
+    fn replayed_runs_are_timed_beside_eager_ones_and_need_no_warm_up_by_time() {
+        let space = find_space("nasbench201").unwrap();
+        let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+        let point = OperatingPoint { mode: Mode::Both, ..OperatingPoint::default() };
+        let options = ProfileOptions { point, ..ProfileOptions::new(skeleton, DeviceSpec::Fake) };
+        let architecture = space.at(9_000);
+        let row = measure_one(space.as_ref(), &options, &architecture).unwrap();
+        let graph = space.graph(&skeleton).derive(&architecture).without_auxiliary();
+        let off = |found: f64, truth: f64| (found / truth - 1.0).abs();
+        assert!(off(row.latency_eager_ms, fake_latency_ms(&graph, 1)) < 0.01, "{row:?}");
+        assert!(off(row.latency_graph_ms, fake_graph_ms(&graph, 1)) < 0.01, "{row:?}");
+        assert_eq!((row.n_warmup, row.launch_bound), (2, Some(true)));
+        let eager = measure_one(
+            space.as_ref(),
+            &ProfileOptions { point: OperatingPoint::default(), ..options },
+            &architecture,
+        );
+        assert!(eager.unwrap().n_warmup > 10, "ten milliseconds of them");
     }
 
     #[test]

@@ -166,9 +166,10 @@ impl Timer {
         }
     }
 
-    /// Runs until the warm-up time is over; returns the number of runs.
+    /// Runs until the warm-up time is over, or a few times where everything is tuned; returns the number of runs.
     fn warm_up(&self, bed: &mut dyn Testbed, work: &mut dyn Workload) -> Result<u32, ProfileError> {
-        let end_s = bed.now_s() + self.warmup_ms / 1e3;
+        let warmup_ms = if work.is_tuned() { 0.0 } else { self.warmup_ms };
+        let end_s = bed.now_s() + warmup_ms / 1e3;
         let mut runs = 0;
         while runs < FEWEST_WARMUP_RUNS || bed.now_s() < end_s {
             bed.stopwatch().time_ms(work)?;
