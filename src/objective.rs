@@ -1,7 +1,7 @@
 //! The second half of a search's loss: what the architecture costs.
 
 use lat_predictor::{CostModel, Penalty};
-use lat_space::SearchSpace;
+use lat_space::{Architecture, SearchSpace};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -38,6 +38,8 @@ const TAU: f64 = 1.0;
 const SAMPLES: i64 = 4;
 /// Step of the dual ascent, per search step.
 const MU_LR: f64 = 0.05;
+/// What a cost of twice the target adds to a loss.
+const EXCESS_PRICE: f64 = 1000.0;
 /// Memory of the score function's baseline.
 const BASELINE_DECAY: f64 = 0.9;
 
@@ -113,6 +115,19 @@ impl<'a> Objective<'a> {
                 self.mu = (self.mu + MU_LR * excess).max(0.0);
                 Penalty::Additive { lambda: self.mu }.join(&task, &cost, target)
             }
+        })
+    }
+
+    /// What an architecture's cost adds to its loss where architectures are compared one by one: lambda * cost / reference; or
+    /// nothing within the target and so much above it that no loss makes up for it.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    pub fn price(&self, architecture: &Architecture) -> Result<f64, SearchError> {
+        let cost = self.cost.cost(architecture)?;
+        Ok(match self.goal {
+            Goal::Lambda(lambda) => lambda * cost / self.reference,
+            Goal::Target(target) => EXCESS_PRICE * (cost / target - 1.0).max(0.0),
         })
     }
 

@@ -1,7 +1,8 @@
 //! SGD and Adam whose state can be saved.
 //!
 //! tch's optimizers wrap libtorch's, whose moments cannot be read out: a resumed search would not equal the straight run. The
-//! formulas are `PyTorch`'s, weight decay added to the gradient.
+//! formulas are `PyTorch`'s, weight decay added to the gradient. As there, a weight without a gradient (an undefined tensor: it took
+//! no part in the loss) rests: neither momentum nor decay moves it.
 
 use tch::Tensor;
 
@@ -10,6 +11,7 @@ use tch::Tensor;
 pub struct Sgd {
     weights: Vec<Tensor>,
     momentum: f64,
+    nesterov: bool,
     weight_decay: f64,
     buffers: Vec<Tensor>,
 }
@@ -18,7 +20,13 @@ impl Sgd {
     /// For these weights, in this order.
     pub fn new(weights: Vec<Tensor>, momentum: f64, weight_decay: f64) -> Self {
         let buffers = weights.iter().map(Tensor::zeros_like).collect();
-        Self { weights, momentum, weight_decay, buffers }
+        Self { weights, momentum, nesterov: false, weight_decay, buffers }
+    }
+
+    /// With Nesterov's momentum, where asked for: the step looks ahead along the buffer.
+    #[must_use]
+    pub fn nesterov(self, nesterov: bool) -> Self {
+        Self { nesterov, ..self }
     }
 
     /// The weights it moves.
@@ -31,9 +39,15 @@ impl Sgd {
         tch::no_grad(|| {
             let scale = clip_scale(gradients, clip);
             for ((w, g), buffer) in self.weights.iter_mut().zip(gradients).zip(&mut self.buffers) {
+                if !g.defined() {
+                    continue;
+                }
                 let g = g * &scale + &*w * self.weight_decay;
                 let _ = buffer.g_mul_scalar_(self.momentum).g_add_(&g);
-                let _ = w.g_sub_(&(&*buffer * lr));
+                let _ = match self.nesterov {
+                    true => w.g_sub_(&((g + &*buffer * self.momentum) * lr)),
+                    false => w.g_sub_(&(&*buffer * lr)),
+                };
             }
         });
     }
@@ -94,7 +108,7 @@ impl Adam {
         let step_size = lr / (1.0 - b1.powi(steps));
         let root = (1.0 - b2.powi(steps)).sqrt();
         tch::no_grad(|| {
-            for (i, g) in gradients.iter().enumerate() {
+            for (i, g) in gradients.iter().enumerate().filter(|(_, g)| g.defined()) {
                 let w = &mut self.weights[i];
                 let g = g + &*w * self.weight_decay;
                 let _ = self.first[i].g_mul_scalar_(b1).g_add_(&(&g * (1.0 - b1)));
@@ -134,16 +148,23 @@ pub fn cosine(start: f64, end: f64, progress: f64) -> f64 {
     end + (start - end) * (1.0 + (std::f64::consts::PI * progress).cos()) / 2.0
 }
 
+/// The gradients brought down to a joint norm of `clip`.
+pub fn clipped(gradients: &[Tensor], clip: f64) -> Vec<Tensor> {
+    let scale = clip_scale(gradients, clip);
+    let shrink = |g: &Tensor| if g.defined() { g * &scale } else { Tensor::new() };
+    gradients.iter().map(shrink).collect()
+}
+
 /// `PyTorch`'s `clip_grad_norm_`: the factor that brings the joint norm down to `clip`.
 fn clip_scale(gradients: &[Tensor], clip: f64) -> Tensor {
     let total = joint_norm(gradients);
     (clip / (total + 1e-6)).clamp_max(1.0)
 }
 
-/// Euclidean norm over all tensors together, a scalar tensor.
+/// Euclidean norm over all defined tensors together, a scalar tensor.
 pub fn joint_norm(tensors: &[Tensor]) -> Tensor {
-    let norms: Vec<Tensor> = tensors.iter().map(Tensor::norm).collect();
-    Tensor::stack(&norms, 0).norm()
+    let norms: Vec<Tensor> = tensors.iter().filter(|t| t.defined()).map(Tensor::norm).collect();
+    if norms.is_empty() { Tensor::from(0.0f32) } else { Tensor::stack(&norms, 0).norm() }
 }
 
 fn numbered(prefix: &str, tensors: &[Tensor]) -> Vec<(String, Tensor)> {
@@ -192,6 +213,35 @@ mod tests {
         let build =
             |store: &nn::VarStore| nn::sgd(0.9, 0.0, 3e-4, false).build(store, 0.025).unwrap();
         against_libtorch(build, |g, _| sgd.step(g, 0.025, 1e9), &w);
+    }
+
+    #[test]
+    fn nesterovs_sgd_is_libtorchs() {
+        let w = Tensor::ones([3], tch::kind::FLOAT_CPU);
+        let mut sgd = Sgd::new(vec![w.shallow_clone()], 0.9, 3e-4).nesterov(true);
+        let build =
+            |store: &nn::VarStore| nn::sgd(0.9, 0.0, 3e-4, true).build(store, 0.025).unwrap();
+        against_libtorch(build, |g, _| sgd.step(g, 0.025, 1e9), &w);
+    }
+
+    #[test]
+    fn a_weight_without_a_gradient_rests() {
+        let both = || {
+            [Tensor::ones([2], tch::kind::FLOAT_CPU), Tensor::full([2], 2.0, tch::kind::FLOAT_CPU)]
+        };
+        let (of_sgd, of_adam) = (both(), both());
+        let shallow = |w: &[Tensor]| w.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
+        let mut sgd = Sgd::new(shallow(&of_sgd), 0.9, 0.1);
+        let mut adam = Adam::new(shallow(&of_adam), (0.5, 0.999), 0.1);
+        let gradient = || Tensor::ones([2], tch::kind::FLOAT_CPU);
+        for gradients in [[gradient(), gradient()], [gradient(), Tensor::new()]] {
+            let before = [of_sgd[1].copy(), of_adam[1].copy()];
+            sgd.step(&gradients, 0.1, 5.0);
+            adam.step(&gradients, 0.1);
+            for (now, before) in [&of_sgd[1], &of_adam[1]].into_iter().zip(before) {
+                assert_eq!(*now == before, !gradients[1].defined());
+            }
+        }
     }
 
     #[test]

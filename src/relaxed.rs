@@ -13,14 +13,18 @@ use tch::{Kind, Tensor};
 pub struct Relaxed {
     /// Per decision `[n_choices]`, sums to one, `none` included.
     pub probs: Vec<Tensor>,
-    /// Per decision a positive scalar: how strongly it competes for its group's places.
+    /// Per decision a positive scalar: how strongly it competes for its group's places. Empty where decisions do not compete
+    /// and `none` alone says which edges there are (SNAS).
     pub strengths: Vec<Tensor>,
 }
 
 /// The decisions of a space in blocks that are drawn together.
 #[derive(Debug)]
 pub struct Blocks {
-    blocks: Vec<Block>,
+    /// Groups as one block each, and the decisions outside groups.
+    competing: Vec<Block>,
+    /// Every decision a block of its own.
+    free: Vec<Block>,
     n_decisions: usize,
 }
 
@@ -45,18 +49,19 @@ impl Blocks {
     /// The blocks of a space.
     pub fn new(space: &dyn SearchSpace) -> Self {
         let decisions = space.decisions();
-        let mut blocks: Vec<Block> =
+        let alone =
+            |d: usize| Block { decisions: vec![d], none: decisions[d].none(), subsets: None };
+        let mut competing: Vec<Block> =
             space.groups().iter().map(|group| Block::group(group, decisions)).collect();
-        let grouped: Vec<usize> = blocks.iter().flat_map(|b| b.decisions.clone()).collect();
-        for d in (0..decisions.len()).filter(|d| !grouped.contains(d)) {
-            blocks.push(Block { decisions: vec![d], none: decisions[d].none(), subsets: None });
-        }
-        Self { blocks, n_decisions: decisions.len() }
+        let grouped: Vec<usize> = competing.iter().flat_map(|b| b.decisions.clone()).collect();
+        let n_decisions = decisions.len();
+        competing.extend((0..n_decisions).filter(|d| !grouped.contains(d)).map(alone));
+        Self { competing, free: (0..n_decisions).map(alone).collect(), n_decisions }
     }
 
     /// The exact mean of the code: `[n_gates]`.
     pub fn expected(&self, relaxed: &Relaxed) -> Tensor {
-        self.assemble(|block| block.expected(relaxed).unsqueeze(0)).squeeze_dim(0)
+        self.assemble(relaxed, |block| block.expected(relaxed).unsqueeze(0)).squeeze_dim(0)
     }
 
     /// `m` architectures drawn from the distribution. Forward they are 0/1 gates; with `tau` the gradient is that of the
@@ -69,7 +74,7 @@ impl Blocks {
         rng: &mut dyn RngCore,
     ) -> Samples {
         let mut log_prob = Tensor::zeros([m], (Kind::Float, relaxed.probs[0].device()));
-        let gates = self.assemble(|block| {
+        let gates = self.assemble(relaxed, |block| {
             let (gates, lp) = block.sample(relaxed, m, tau, rng);
             log_prob = &log_prob + lp;
             gates
@@ -78,9 +83,9 @@ impl Blocks {
     }
 
     /// Puts the blocks' `[m, n, n_choices]` into the order of the decisions: `[m, n_gates]`.
-    fn assemble(&self, mut gates: impl FnMut(&Block) -> Tensor) -> Tensor {
+    fn assemble(&self, relaxed: &Relaxed, mut gates: impl FnMut(&Block) -> Tensor) -> Tensor {
         let mut slots: Vec<Option<Tensor>> = (0..self.n_decisions).map(|_| None).collect();
-        for block in &self.blocks {
+        for block in if relaxed.strengths.is_empty() { &self.free } else { &self.competing } {
             let gates = gates(block);
             for (i, &d) in block.decisions.iter().enumerate() {
                 slots[d] = Some(gates.select(1, i as i64));
@@ -113,7 +118,9 @@ impl Block {
                 let mask = Tensor::ones([probs.size()[1]], (Kind::Float, probs.device()));
                 let _ = mask.get(none as i64).fill_(0.0);
                 let kept = probs * mask;
-                &kept / kept.sum_dim_intlist([1i64].as_slice(), true, Kind::Float)
+                // An edge that is surely `none` has a strength that says so; its operations are all 0 then, not 0 / 0.
+                let sum = kept.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+                kept / sum.clamp_min(1e-30)
             }
             _ => probs,
         }
@@ -174,22 +181,32 @@ impl Block {
 fn gumbel(log_probs: &Tensor, m: i64, tau: Option<f64>, rng: &mut dyn RngCore) -> Tensor {
     let mut shape = vec![m];
     shape.extend(log_probs.size());
-    let n: i64 = shape.iter().product();
-    let noise: Vec<f32> = (0..n)
-        .map(|_| {
-            let u: f64 = rng.gen_range(1e-12..1.0);
-            -(-u.ln()).ln() as f32
-        })
-        .collect();
-    let noise = Tensor::from_slice(&noise).view(shape.as_slice()).to_device(log_probs.device());
-    let noisy = log_probs.unsqueeze(0) + noise;
-    let hard = noisy.argmax(-1, true);
-    let hard = Tensor::zeros_like(&noisy).scatter_value(-1, &hard, 1.0);
+    let noisy = log_probs.unsqueeze(0) + gumbel_noise(&shape, rng).to_device(log_probs.device());
+    let hard = one_hot(&noisy);
     match tau {
-        None => hard.detach(),
-        Some(tau) => {
-            let soft = (noisy / tau).softmax(-1, Kind::Float);
-            (hard - &soft).detach() + soft
-        }
+        None => hard,
+        Some(tau) => straight_through(&hard, &(noisy / tau).softmax(-1, Kind::Float)),
     }
+}
+
+/// Draws from Gumbel(0, 1), on the CPU. The largest of `log_probs + noise` is a draw from `probs` (Gumbel-max).
+pub(crate) fn gumbel_noise(shape: &[i64], rng: &mut dyn RngCore) -> Tensor {
+    let draw = |_| {
+        // Bounded away from 0 and 1, so that every number is finite.
+        let u: f64 = rng.gen_range(1e-12..1.0);
+        -(-u.ln()).ln() as f32
+    };
+    let noise: Vec<f32> = (0..shape.iter().product::<i64>()).map(draw).collect();
+    Tensor::from_slice(&noise).view(shape)
+}
+
+/// 1 at the largest entry of the last dimension, 0 elsewhere; no gradient.
+pub(crate) fn one_hot(scores: &Tensor) -> Tensor {
+    let largest = scores.detach().argmax(-1, true);
+    Tensor::zeros_like(&scores.detach()).scatter_value(-1, &largest, 1.0)
+}
+
+/// The value of `hard` with the gradient of `soft`.
+pub(crate) fn straight_through(hard: &Tensor, soft: &Tensor) -> Tensor {
+    (hard - soft).detach() + soft
 }

@@ -44,11 +44,11 @@ pub struct SearchSettings {
 pub struct EpochReport {
     /// From 1.
     pub epoch: u32,
-    /// Mean cross entropy on the training half.
+    /// Mean cross entropy on the training half; on all training images where the method has one level.
     pub train_loss: f64,
     /// Share of correct answers on the training half, percent.
     pub train_accuracy: f64,
-    /// Mean cross entropy on the validation half in eval mode.
+    /// Mean cross entropy on the validation half in eval mode; a method of one level has trained on it too.
     pub valid_loss: f64,
     /// Share of correct answers on the validation half, percent.
     pub valid_accuracy: f64,
@@ -164,10 +164,14 @@ impl Search<'_, '_> {
         })
     }
 
-    /// Cuts the training images in two halves of equal class shares.
+    /// Cuts the training images in two halves of equal class shares. A method of one level trains on both; the second still
+    /// serves the log.
     fn halves(&self, dataset: &Dataset) -> Result<Halves, SearchError> {
         let labels = &dataset.train.labels;
-        let (train, valid) = split_stratified(labels, labels.len() / 2, self.settings.seed)?;
+        let (mut train, valid) = split_stratified(labels, labels.len() / 2, self.settings.seed)?;
+        if self.method.is_one_level() {
+            train.extend(&valid);
+        }
         let batch = self.settings.batch as usize;
         if train.len().min(valid.len()) < batch {
             return Err(SearchError::Dataset {
@@ -259,7 +263,7 @@ impl Search<'_, '_> {
 
     /// Loss and accuracy in percent of the supernet on the validation half, in eval mode and without augmentation.
     fn validate(&self, net: &CellSupernet, halves: &Halves) -> (f64, f64) {
-        let gates = self.method.gates();
+        let gates = self.method.gates(self.space);
         let forward = |batch: &Batch| net.forward_t(&batch.images, gates.as_ref(), false);
         accuracy(&halves.images, &halves.valid, self.settings.batch as usize, forward)
     }

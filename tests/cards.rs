@@ -1,5 +1,14 @@
 //! What the description of each method says must be true, by its number there.
 
 mod darts;
+mod dropnas;
+mod entrannas;
+mod gdas;
 mod la_darts;
+mod mergenas;
+mod parsec;
+mod paths;
 mod pc_darts;
+mod proxylessnas;
+mod random;
+mod snas;

@@ -41,6 +41,11 @@ pub(crate) fn fill(store: &nn::VarStore) {
     }
 }
 
+/// Copies of all weights and running statistics by name.
+pub(crate) fn values(store: &nn::VarStore) -> std::collections::HashMap<String, Tensor> {
+    store.variables().into_iter().map(|(name, v)| (name, v.copy())).collect()
+}
+
 #[test]
 fn the_formula_gives_the_check_values_of_its_description() {
     crate::setup::ready();

@@ -50,12 +50,14 @@ pub(crate) struct Plan {
     pub(crate) options: Options,
     /// Epoch and step after which the user interrupts.
     pub(crate) interrupt: Option<(u32, usize)>,
+    /// The user interrupts too once an epoch's training loss is below this share of the first epoch's.
+    pub(crate) until: Option<f64>,
 }
 
 impl Plan {
     /// Batches of 16: two steps an epoch.
     pub(crate) fn new(epochs: u32) -> Self {
-        Self { epochs, batch: 16, seed: 1, options: Options::new(), interrupt: None }
+        Self { epochs, batch: 16, seed: 1, options: Options::new(), interrupt: None, until: None }
     }
 }
 
@@ -84,8 +86,14 @@ pub(crate) fn search(
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
     let search = Search { space, method, objective, settings, device, checkpoint };
     let stop = AtomicBool::new(false);
+    let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {
         drop(generator.take());
+        if let SearchEvent::Epoch(report) = event {
+            let first = *first_loss.get_or_insert(report.train_loss);
+            let is_enough = plan.until.is_some_and(|share| report.train_loss < share * first);
+            stop.fetch_or(is_enough, Ordering::Relaxed);
+        }
         if let SearchEvent::Step(step, _, epoch) = event
             && plan.interrupt == Some((epoch, step))
         {

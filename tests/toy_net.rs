@@ -1,23 +1,33 @@
 //! A stand-in for the supernet whose loss is a known function of the gates, so that steps take no time and their end is known.
 
+use std::cell::RefCell;
+
 use lat::methods::{Batch, Batches, Context, Method, StepReport};
 use lat::objective::Objective;
-use lat::supernet::{Gating, Supernet};
-use lat_space::SearchSpace;
+use lat::supernet::{Gate, Gating, Path, Supernet};
+use lat_space::{Decision, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::setup;
 
-/// Its loss is `ln(1 + e^s)`, where `s` sums the gates' weights times their harms; one weight that does not matter.
+/// Its loss is `ln(1 + e^s)`, where `s` sums the gates' weights times their harms; one weight that does not matter. A candidate that
+/// is not computed does no harm and tells its gate nothing; `none`, which nobody computes, harms by its weight.
 #[derive(Debug)]
 pub(crate) struct ToyNet {
     weights: nn::VarStore,
     weight: Tensor,
-    /// Per decision `[n_choices]`.
-    harms: Vec<Tensor>,
+    /// `[n_decisions, n_choices]`.
+    harms: Tensor,
+    /// Per decision the position of `none`.
+    nones: Vec<Option<usize>>,
 }
+
+/// Images in a training batch.
+pub(crate) const N_TRAIN: i64 = 2;
+/// Images in a validation batch.
+pub(crate) const N_VALID: i64 = 3;
 
 impl ToyNet {
     /// `harms` has one value per gate of the space.
@@ -25,9 +35,10 @@ impl ToyNet {
         setup::ready();
         let weights = nn::VarStore::new(Device::Cpu);
         let weight = weights.root().ones("weight", &[1]);
-        let widths: Vec<i64> = space.decisions().iter().map(|d| d.choices.len() as i64).collect();
-        let harms = Tensor::from_slice(harms).to_kind(Kind::Float).split_with_sizes(widths, 0);
-        Self { weights, weight, harms }
+        let n = space.decisions().len() as i64;
+        let harms = Tensor::from_slice(harms).to_kind(Kind::Float).view([n, -1]);
+        let nones = space.decisions().iter().map(Decision::none).collect();
+        Self { weights, weight, harms, nones }
     }
 
     /// A loss that no gate changes.
@@ -39,29 +50,94 @@ impl ToyNet {
 
 impl Supernet for ToyNet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, _train: bool) -> Tensor {
-        let mut sum = Tensor::zeros([], tch::kind::FLOAT_CPU);
-        for (decision, harm) in self.harms.iter().enumerate() {
-            let gate = gates.gate(decision, 0);
-            let harm = (gate.weights * harm).sum(Kind::Float);
-            sum += match gate.edge {
-                Some(edge) => harm * edge,
-                None => harm,
-            };
+        let gates: Vec<Gate> = (0..self.nones.len()).map(|d| gates.gate(d, 0)).collect();
+        let weights: Vec<&Tensor> = gates.iter().map(|g| &g.weights).collect();
+        let weights = Tensor::stack(&weights, 0);
+        let counts = |(gate, none): (&Gate, &Option<usize>)| {
+            let paths = gate.paths.iter().enumerate();
+            paths.map(|(c, p)| f32::from(u8::from(*p != Path::Off || Some(c) == *none))).collect()
+        };
+        let counted: Vec<Vec<f32>> = gates.iter().zip(&self.nones).map(counts).collect();
+        let counted = Tensor::from_slice(&counted.concat()).view_as(&self.harms);
+        let mut harms = (&weights * &self.harms * counted).sum_dim_intlist(1, false, Kind::Float);
+        if let Some(edges) = gates.iter().map(|g| g.edge.as_ref()).collect::<Option<Vec<_>>>() {
+            harms *= Tensor::stack(&edges, 0);
         }
         let right = self.weight.sum(Kind::Float) * 0.0;
-        Tensor::stack(&[right, sum], 0).unsqueeze(0).repeat([images.size()[0], 1])
+        let logits = Tensor::stack(&[right, harms.sum(Kind::Float)], 0);
+        logits.unsqueeze(0).repeat([images.size()[0], 1])
     }
 
     fn weights(&self) -> &nn::VarStore {
         &self.weights
     }
+
+    fn sites(&self) -> Vec<(usize, u16)> {
+        (0..self.nones.len()).map(|d| (d, 0)).collect()
+    }
 }
 
-/// Two images of the right class.
-fn batch() -> Batch {
+/// A supernet that keeps what its forward passes are asked.
+#[derive(Debug)]
+pub(crate) struct Watched<'a> {
+    net: &'a dyn Supernet,
+    n_decisions: usize,
+    passes: RefCell<Vec<Pass>>,
+}
+
+/// What one forward pass was asked.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// Images in the batch: [`N_TRAIN`] or [`N_VALID`] in [`steps`].
+    pub(crate) n_images: i64,
+    /// `[n_decisions, n_choices]` without its graph.
+    pub(crate) weights: Tensor,
+    /// Per decision one per choice.
+    pub(crate) paths: Vec<Vec<Path>>,
+    /// Whether it computed no gradients.
+    pub(crate) without_gradients: bool,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(net: &'a dyn Supernet, space: &dyn SearchSpace) -> Self {
+        let n_decisions = space.decisions().len();
+        Self { net, n_decisions, passes: RefCell::default() }
+    }
+
+    /// The passes since the last call.
+    pub(crate) fn passes(&self) -> Vec<Pass> {
+        self.passes.take()
+    }
+}
+
+impl Supernet for Watched<'_> {
+    fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
+        let all: Vec<Gate> = (0..self.n_decisions).map(|d| gates.gate(d, 0)).collect();
+        let weights: Vec<&Tensor> = all.iter().map(|g| &g.weights).collect();
+        let logits = self.net.forward_t(images, gates, train);
+        self.passes.borrow_mut().push(Pass {
+            n_images: images.size()[0],
+            weights: Tensor::stack(&weights, 0).detach(),
+            paths: all.into_iter().map(|g| g.paths).collect(),
+            without_gradients: !logits.requires_grad(),
+        });
+        logits
+    }
+
+    fn weights(&self) -> &nn::VarStore {
+        self.net.weights()
+    }
+
+    fn sites(&self) -> Vec<(usize, u16)> {
+        self.net.sites()
+    }
+}
+
+/// Images of the right class.
+fn batch(n: i64) -> Batch {
     Batch {
-        images: Tensor::zeros([2, 3, 1, 1], tch::kind::FLOAT_CPU),
-        labels: Tensor::zeros([2], tch::kind::INT64_CPU),
+        images: Tensor::zeros([n, 3, 1, 1], tch::kind::FLOAT_CPU),
+        labels: Tensor::zeros([n], tch::kind::INT64_CPU),
     }
 }
 
@@ -70,15 +146,26 @@ pub(crate) fn steps(
     method: &mut dyn Method,
     space: &dyn SearchSpace,
     net: &dyn Supernet,
+    objective: Option<&mut Objective<'_>>,
+    schedule: (usize, f64),
+) -> StepReport {
+    steps_by(&mut ChaCha8Rng::seed_from_u64(0), method, space, net, objective, schedule)
+}
+
+/// The same with random numbers that go on from call to call.
+pub(crate) fn steps_by(
+    rng: &mut ChaCha8Rng,
+    method: &mut dyn Method,
+    space: &dyn SearchSpace,
+    net: &dyn Supernet,
     mut objective: Option<&mut Objective<'_>>,
     (n, progress): (usize, f64),
 ) -> StepReport {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut report = StepReport::default();
     for _ in 0..n {
         let objective = objective.as_deref_mut();
-        let mut cx = Context { space, net, objective, progress, rng: &mut rng };
-        let batches = Batches { train: batch(), valid: batch() };
+        let mut cx = Context { space, net, objective, progress, rng };
+        let batches = Batches { train: batch(N_TRAIN), valid: batch(N_VALID) };
         report = method.step(&mut cx, &batches).unwrap();
     }
     report

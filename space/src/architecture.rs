@@ -18,6 +18,12 @@ impl Decision {
         self.choices.iter().position(|c| c == "none")
     }
 
+    /// Whether the choice has no weights that a search would have to train: `none`, skips and pools.
+    pub fn is_weightless(&self, choice: usize) -> bool {
+        let name = self.choices[choice].as_str();
+        name == "none" || name == "skip_connect" || name.contains("_pool_")
+    }
+
     /// The part of the name before the slash: the cell type.
     pub fn cell_type(&self) -> &str {
         self.name.split('/').next().unwrap_or(&self.name)
@@ -118,6 +124,22 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weightless_choices_are_those_of_the_operations() {
+        for space in crate::SPACES.iter().map(|build| build()) {
+            let graph = space.graph(&space.skeletons()[0].skeleton);
+            for (_, _, crate::Site::Choice { decision, candidates }) in graph.sites() {
+                let decision = &space.decisions()[*decision];
+                for (c, spec) in candidates.iter().enumerate() {
+                    // A skip that halves the map has weights, but of the path, not of the choice.
+                    let expected =
+                        spec.op.is_parameter_free() || spec.op == crate::Op::FactorizedReduce;
+                    assert_eq!(decision.is_weightless(c), expected, "{}", decision.choices[c]);
+                }
+            }
+        }
+    }
 
     #[test]
     fn choice_sets_hold_what_was_put_in() {

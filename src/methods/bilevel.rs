@@ -8,7 +8,7 @@ use crate::error::SearchError;
 use crate::optimizer::{Sgd, StateMap, cosine, joint_norm};
 use crate::supernet::{Gating, Supernet};
 
-/// How operation weights are trained.
+/// How operation weights are trained; part of every gradient method's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct WeightConfig {
     /// Learning rate at the start of the cosine.
@@ -17,11 +17,53 @@ pub(super) struct WeightConfig {
     pub lr_min: f64,
     /// Momentum.
     pub momentum: f64,
+    /// Nesterov's form of it.
+    pub nesterov: bool,
     /// L2 weight decay.
     pub decay: f64,
     /// Bound of the gradient's norm.
     pub clip: f64,
+    /// Share of the label's mass that is spread over all classes.
+    pub label_smoothing: f64,
 }
+
+impl WeightConfig {
+    /// What DARTS trains with, and most of its family.
+    pub(super) const DARTS: Self = Self {
+        lr: 0.025,
+        lr_min: 0.001,
+        momentum: 0.9,
+        nesterov: false,
+        decay: 3e-4,
+        clip: 5.0,
+        label_smoothing: 0.0,
+    };
+}
+
+/// What the network answered to a batch.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Mean cross entropy, a scalar with its graph.
+    pub loss: Tensor,
+    /// Correct answers.
+    pub n_correct: i64,
+}
+
+impl Answer {
+    /// For the log.
+    pub(super) fn report(&self) -> StepReport {
+        let train_loss = self.loss.double_value(&[]);
+        StepReport { train_loss, n_correct: self.n_correct, valid_loss: f64::NAN }
+    }
+}
+
+/// Cross entropy of a batch in training mode.
+pub(super) fn task_loss(net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Tensor {
+    net.forward_t(&batch.images, gates, true).cross_entropy_for_logits(&batch.labels)
+}
+
+/// `PyTorch`'s mark for a sample that has no label; ours all have one.
+const NO_LABEL: i64 = -100;
 
 /// Trains the supernet's operation weights.
 #[derive(Debug)]
@@ -38,7 +80,58 @@ impl WeightStep {
     /// Takes hold of the supernet's weights.
     pub(super) fn begin(&mut self, net: &dyn Supernet) {
         let weights = ordered_weights(net.weights());
-        self.sgd = Some(Sgd::new(weights, self.config.momentum, self.config.decay));
+        let WeightConfig { momentum, nesterov, decay, .. } = self.config;
+        self.sgd = Some(Sgd::new(weights, momentum, decay).nesterov(nesterov));
+    }
+
+    fn sgd(&self) -> &Sgd {
+        self.sgd.as_ref().expect("begin comes before step")
+    }
+
+    /// The weights it trains.
+    pub(super) fn weights(&self) -> &[Tensor] {
+        self.sgd().weights()
+    }
+
+    /// The network's answer to a batch, with the loss that weights are trained on.
+    pub(super) fn answer(&self, net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Answer {
+        let logits = net.forward_t(&batch.images, gates, true);
+        let n_correct = logits.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
+        let loss = match self.config.label_smoothing {
+            0.0 => logits.cross_entropy_for_logits(&batch.labels),
+            share => logits.cross_entropy_loss::<Tensor>(
+                &batch.labels,
+                None,
+                tch::Reduction::Mean,
+                NO_LABEL,
+                share,
+            ),
+        };
+        Answer { loss, n_correct: n_correct.int64_value(&[]) }
+    }
+
+    /// Moves the weights, clipped, at this point of the cosine; weights without a gradient rest.
+    pub(super) fn apply(&mut self, gradients: &[Tensor], progress: f64) {
+        self.apply_clipped(gradients, progress, self.config.clip);
+    }
+
+    /// The same with a bound of its own.
+    pub(super) fn apply_clipped(&mut self, gradients: &[Tensor], progress: f64, clip: f64) {
+        let lr = cosine(self.config.lr, self.config.lr_min, progress);
+        self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
+    }
+
+    /// One level: gradients of one loss for the weights and for architecture parameters.
+    pub(super) fn joint_gradients(
+        &self,
+        loss: &Tensor,
+        alphas: &[Tensor],
+    ) -> (Vec<Tensor>, Vec<Tensor>) {
+        let all: Vec<Tensor> =
+            self.weights().iter().chain(alphas).map(Tensor::shallow_clone).collect();
+        let mut of_weights = gradients(loss, &all);
+        let of_alphas = of_weights.split_off(self.weights().len());
+        (of_weights, of_alphas)
     }
 
     /// One SGD step on the training batch; the gates carry no gradient here.
@@ -49,21 +142,10 @@ impl WeightStep {
         batch: &Batch,
         progress: f64,
     ) -> StepReport {
-        let sgd = self.sgd.as_mut().expect("begin comes before step");
-        let logits = net.forward_t(&batch.images, gates, true);
-        let loss = logits.cross_entropy_for_logits(&batch.labels);
-        let gradients = gradients(&loss, sgd.weights());
-        sgd.step(
-            &gradients,
-            cosine(self.config.lr, self.config.lr_min, progress),
-            self.config.clip,
-        );
-        let n_correct = logits.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
-        StepReport {
-            train_loss: loss.double_value(&[]),
-            n_correct: n_correct.int64_value(&[]),
-            valid_loss: f64::NAN,
-        }
+        let answer = self.answer(net, gates, batch);
+        let gradients = gradients(&answer.loss, self.weights());
+        self.apply(&gradients, progress);
+        answer.report()
     }
 
     /// DARTS' second-order architecture gradient: of the validation loss after one virtual weight step, the Hessian product by
@@ -76,7 +158,7 @@ impl WeightStep {
         mut train_loss: impl FnMut() -> Tensor,
         mut valid_loss: impl FnMut() -> Result<(Tensor, f64), SearchError>,
     ) -> Result<(Vec<Tensor>, f64), SearchError> {
-        let sgd = self.sgd.as_ref().expect("begin comes before step");
+        let sgd = self.sgd();
         let xi = cosine(self.config.lr, self.config.lr_min, progress);
         let weights: Vec<Tensor> = sgd.weights().iter().map(Tensor::shallow_clone).collect();
         let saved: Vec<Tensor> = weights.iter().map(|w| w.detach().copy()).collect();
@@ -125,7 +207,8 @@ pub(crate) fn ordered_weights(store: &nn::VarStore) -> Vec<Tensor> {
     named.into_iter().map(|(_, w)| w).filter(Tensor::requires_grad).collect()
 }
 
-/// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated.
+/// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated. Undefined for a tensor that took no
+/// part in the loss.
 pub(super) fn gradients(loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
     let of: Vec<&Tensor> = of.iter().collect();
     Tensor::run_backward(&[loss], &of, false, false)
@@ -165,7 +248,7 @@ mod tests {
 
     const C: f64 = 3.0;
     const CONFIG: WeightConfig =
-        WeightConfig { lr: 0.1, lr_min: 0.0, momentum: 0.9, decay: 0.05, clip: 5.0 };
+        WeightConfig { lr: 0.1, lr_min: 0.0, decay: 0.05, ..WeightConfig::DARTS };
     const W: [f64; 2] = [0.7, -1.2];
     const A: [f64; 2] = [0.5, -0.8];
     const T: [f64; 2] = [2.0, 0.3];
@@ -178,6 +261,10 @@ mod tests {
 
         fn weights(&self) -> &nn::VarStore {
             &self.store
+        }
+
+        fn sites(&self) -> Vec<(usize, u16)> {
+            Vec::new()
         }
     }
 

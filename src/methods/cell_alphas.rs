@@ -3,7 +3,127 @@
 use lat_space::{Decision, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
+
+use super::bilevel::gradients;
+use crate::optimizer::{Adam, StateMap};
+use crate::relaxed::Relaxed;
+use crate::supernet::{SharedGates, Supernet};
+
+/// How architecture parameters learn; part of a method's options.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct AlphaConfig {
+    /// Learning rate of Adam.
+    pub alpha_lr: f64,
+    /// Its weight decay.
+    pub alpha_decay: f64,
+    /// Share of the search before alpha moves.
+    pub warmup: f64,
+}
+
+impl AlphaConfig {
+    /// DARTS' values.
+    pub(super) const DARTS: Self = Self { alpha_lr: 3e-4, alpha_decay: 1e-3, warmup: 0.0 };
+    /// Some hundred steps suffice.
+    pub(super) const QUICK: Self = Self { alpha_lr: 3e-2, alpha_decay: 1e-3, warmup: 0.2 };
+}
+
+/// Betas of alpha's Adam in DARTS and most of its family.
+pub(super) const ALPHA_BETAS: (f64, f64) = (0.5, 0.999);
+
+/// One row of logits per decision, with their optimizer.
+#[derive(Debug)]
+pub(super) struct CellAlphas {
+    /// The space's decisions.
+    pub decisions: Vec<Decision>,
+    /// `[n_decisions, n_choices]`, on the CPU.
+    pub logits: Tensor,
+    /// Where the supernet computes.
+    pub device: Device,
+    adam: Adam,
+    lr: f64,
+}
+
+impl CellAlphas {
+    pub(super) fn new(
+        space: &dyn SearchSpace,
+        config: AlphaConfig,
+        betas: (f64, f64),
+        seed: u64,
+    ) -> Self {
+        let logits = init(space.decisions().len(), n_choices(space), &mut rng(seed));
+        Self {
+            decisions: space.decisions().to_vec(),
+            adam: Adam::new(vec![logits.shallow_clone()], betas, config.alpha_decay),
+            lr: config.alpha_lr,
+            device: Device::Cpu,
+            logits,
+        }
+    }
+
+    /// Learns where the supernet computes.
+    pub(super) fn begin(&mut self, net: &dyn Supernet) {
+        self.device = net.weights().device();
+    }
+
+    /// `[n_decisions, n_choices]`: softmax of each row.
+    pub(super) fn probs(&self) -> Tensor {
+        self.logits.softmax(-1, Kind::Float)
+    }
+
+    /// Rows of a CPU tensor where the supernet computes, one per decision.
+    pub(super) fn rows(&self, weights: &Tensor) -> Vec<Tensor> {
+        weights.to_device(self.device).unbind(0)
+    }
+
+    /// Everything computed and weighted by its probability, without a gradient: DARTS' supernet.
+    pub(super) fn soft_gates(&self) -> SharedGates {
+        SharedGates::soft(&self.decisions, &self.rows(&self.probs().detach()), None)
+    }
+
+    /// What the logits say, differentiable; edges as strong as their best operation (DARTS).
+    pub(super) fn relaxed(&self) -> Relaxed {
+        let probs = self.probs();
+        Relaxed { strengths: strengths(&self.decisions, &probs), probs: probs.unbind(0) }
+    }
+
+    /// A step down the gradient of a loss.
+    pub(super) fn descend(&mut self, loss: &Tensor) {
+        let gradients = gradients(loss, &[self.logits.shallow_clone()]);
+        self.apply(&gradients);
+    }
+
+    /// A step along a gradient.
+    pub(super) fn apply(&mut self, gradients: &[Tensor]) {
+        self.adam.step(gradients, self.lr);
+    }
+
+    pub(super) fn state(&self) -> Vec<(String, Tensor)> {
+        let mut state = self.adam.state("alpha.adam");
+        state.push(("alpha".into(), self.logits.detach()));
+        state
+    }
+
+    pub(super) fn load(&mut self, state: &StateMap) -> Result<(), String> {
+        self.adam.load("alpha.adam", state)?;
+        load_parameter(&mut self.logits, "alpha", state)
+    }
+}
+
+/// Copies a saved parameter back.
+pub(super) fn load_parameter(
+    parameter: &mut Tensor,
+    name: &str,
+    state: &StateMap,
+) -> Result<(), String> {
+    let saved = state.get(name).ok_or(name)?;
+    if saved.size() != parameter.size() {
+        return Err(format!("{name} of shape {:?}", parameter.size()));
+    }
+    tch::no_grad(|| parameter.copy_(saved));
+    Ok(())
+}
 
 /// Scale of the initial values: 1e-3 * N(0, 1) (all methods of the family).
 const INIT_SCALE: f32 = 1e-3;
@@ -27,6 +147,12 @@ pub(super) fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ 0xa1fa)
 }
 
+/// Which choice each row of a one-hot `[n_decisions, n_choices]` takes.
+pub(super) fn chosen(one_hot: &Tensor) -> Vec<usize> {
+    let chosen = Vec::<i64>::try_from(&one_hot.argmax(-1, false)).expect("one number per row");
+    chosen.into_iter().map(|c| c as usize).collect()
+}
+
 /// Number of choices that all decisions of a cell space share.
 pub(super) fn n_choices(space: &dyn SearchSpace) -> usize {
     let n = space.decisions()[0].choices.len();
@@ -39,13 +165,12 @@ pub(super) fn probs(alpha: &Tensor, device: Device) -> Vec<Tensor> {
     alpha.softmax(-1, Kind::Float).to_device(device).unbind(0)
 }
 
-/// Edge strength of DARTS: the largest probability of an operation other than `none`.
-pub(super) fn strengths(decisions: &[Decision], probs: &[Tensor]) -> Vec<Tensor> {
-    let strength = |(decision, p): (&Decision, &Tensor)| {
-        let kept: Vec<i64> = (0..decision.choices.len() as i64)
-            .filter(|&c| Some(c as usize) != decision.none())
-            .collect();
-        p.index_select(0, &Tensor::from_slice(&kept).to_device(p.device())).max()
+/// Edge strength of DARTS: the largest of the row's probabilities (`[n_decisions, n_choices]`) other than that of `none`.
+pub(super) fn strengths(decisions: &[Decision], probs: &Tensor) -> Vec<Tensor> {
+    let kept = |d: &Decision| {
+        (0..d.choices.len()).map(|c| f32::from(u8::from(Some(c) != d.none()))).collect()
     };
-    decisions.iter().zip(probs).map(strength).collect()
+    let kept: Vec<Vec<f32>> = decisions.iter().map(kept).collect();
+    let kept = Tensor::from_slice(&kept.concat()).view_as(probs).to_device(probs.device());
+    (probs * kept).amax([-1i64].as_slice(), false).unbind(0)
 }

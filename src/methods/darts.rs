@@ -5,15 +5,19 @@
 //! reference's do on its copy, here on the one network; the search ends with the last epoch's architecture.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
-use lat_space::{Decision, SearchSpace};
-use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use std::fmt::Debug;
 
-use super::bilevel::{WeightConfig, WeightStep, gradients};
-use super::cell_alphas::{init, n_choices, probs, rng, strengths};
-use super::{Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure};
+use lat_space::SearchSpace;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
+use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas};
+use super::{
+    Batch, Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure,
+};
 use crate::error::SearchError;
-use crate::optimizer::{Adam, StateMap};
+use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
 use crate::supernet::{AllChannels, BuildMixedOp, Gating, SharedGates, Supernet};
 
@@ -21,90 +25,82 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
     name: "darts",
     summary: "softmax over all operations of every edge, weights and alpha in turn",
     paper: "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055",
-    schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 12, batch: 64 },
-        Preset::Paper => Schedule { epochs: 50, batch: 64 },
-    },
+    is_sampling: false,
+    schedule,
     build: |preset, options, space, seed| {
-        let config = configure("darts", Config::preset(preset), options)?;
-        Ok(Box::new(Darts::new(config, space, seed)))
+        let config = configure("darts", Config::preset(preset), options, space)?;
+        Ok(Box::new(Darts::new(config, AllChannels, space, seed)))
     },
 };
 
+/// The paper's second row: the same with the gradient through one step of the weights.
+pub(super) const SECOND_ORDER: MethodEntry = MethodEntry {
+    name: "darts-2nd",
+    summary: "DARTS with the second-order gradient: through one virtual step of the weights",
+    paper: ENTRY.paper,
+    is_sampling: false,
+    schedule,
+    build: |preset, options, space, seed| {
+        let preset = Config { unrolled: true, ..Config::preset(preset) };
+        let config = configure("darts-2nd", preset, options, space)?;
+        if !config.unrolled {
+            return Err(SearchError::Settings(
+                "option of method darts-2nd: expected unrolled=true, which is what it is; found false. Use --method darts".into(),
+            ));
+        }
+        Ok(Box::new(Darts::new(config, AllChannels, space, seed)))
+    },
+};
+
+pub(super) fn schedule(preset: Preset) -> Schedule {
+    match preset {
+        Preset::Quick => Schedule { epochs: 12, batch: 64 },
+        Preset::Paper => Schedule { epochs: 50, batch: 64 },
+    }
+}
+
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Config {
-    /// Learning rate of the operation weights, start of the cosine.
-    lr: f64,
-    /// Its end.
-    lr_min: f64,
-    /// Momentum of the weights' SGD.
-    momentum: f64,
-    /// Weight decay of the operation weights.
-    decay: f64,
-    /// Bound of the weight gradient's norm.
-    clip: f64,
-    /// Learning rate of alpha's Adam.
-    alpha_lr: f64,
-    /// Weight decay of alpha.
-    alpha_decay: f64,
-    /// Share of the search before alpha moves.
-    warmup: f64,
+pub(super) struct Config {
+    #[serde(flatten)]
+    weights: WeightConfig,
+    #[serde(flatten)]
+    alpha: AlphaConfig,
     /// Second-order gradient.
     unrolled: bool,
 }
 
 impl Config {
-    fn preset(preset: Preset) -> Self {
-        let paper = Self {
-            lr: 0.025,
-            lr_min: 0.001,
-            momentum: 0.9,
-            decay: 3e-4,
-            clip: 5.0,
-            alpha_lr: 3e-4,
-            alpha_decay: 1e-3,
-            warmup: 0.0,
-            unrolled: false,
-        };
+    pub(super) fn preset(preset: Preset) -> Self {
+        let (weights, alpha, unrolled) = (WeightConfig::DARTS, AlphaConfig::DARTS, false);
         match preset {
-            Preset::Paper => paper,
-            Preset::Quick => Self { alpha_lr: 3e-2, warmup: 0.2, lr: 0.05, ..paper },
+            Preset::Paper => Self { weights, alpha, unrolled },
+            Preset::Quick => Self {
+                weights: WeightConfig { lr: 0.05, ..weights },
+                alpha: AlphaConfig::QUICK,
+                unrolled,
+            },
         }
     }
 }
 
-/// Betas of alpha's Adam.
-const ALPHA_BETAS: (f64, f64) = (0.5, 0.999);
-
+/// DARTS on sites of some kind.
 #[derive(Debug)]
-struct Darts {
+pub(super) struct Darts<S> {
     config: Config,
-    decisions: Vec<Decision>,
-    /// `[n_decisions, n_choices]`.
-    alpha: Tensor,
-    adam: Adam,
+    sites: S,
+    alphas: CellAlphas,
     weights: WeightStep,
-    device: Device,
 }
 
-impl Darts {
-    fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
-        let alpha = init(space.decisions().len(), n_choices(space), &mut rng(seed));
-        let Config { lr, lr_min, momentum, decay, clip, .. } = config;
+impl<S> Darts<S> {
+    pub(super) fn new(config: Config, sites: S, space: &dyn SearchSpace, seed: u64) -> Self {
         Self {
-            adam: Adam::new(vec![alpha.shallow_clone()], ALPHA_BETAS, config.alpha_decay),
-            weights: WeightStep::new(WeightConfig { lr, lr_min, momentum, decay, clip }),
-            decisions: space.decisions().to_vec(),
-            alpha,
+            alphas: CellAlphas::new(space, config.alpha, ALPHA_BETAS, seed),
+            weights: WeightStep::new(config.weights),
             config,
-            device: Device::Cpu,
+            sites,
         }
-    }
-
-    fn soft_gates(&self, alpha: &Tensor) -> SharedGates {
-        SharedGates::soft(&self.decisions, &probs(alpha, self.device), None)
     }
 
     /// The architecture step: alpha moves along the gradient of validation loss and cost.
@@ -113,48 +109,36 @@ impl Darts {
         cx: &mut Context<'_, '_>,
         batches: &Batches,
     ) -> Result<f64, SearchError> {
-        let alphas = [self.alpha.shallow_clone()];
-        let (net, progress) = (cx.net, cx.progress);
-        let (device, decisions) = (self.device, self.decisions.clone());
-        let alpha = self.alpha.shallow_clone();
-        let loss_on = |batch: &super::Batch| {
-            let gates = SharedGates::soft(&decisions, &probs(&alpha, device), None);
-            net.forward_t(&batch.images, &gates, true).cross_entropy_for_logits(&batch.labels)
+        let (net, progress, alphas) = (cx.net, cx.progress, &self.alphas);
+        let loss_on = |batch: &Batch| {
+            let gates = SharedGates::soft(&alphas.decisions, &alphas.rows(&alphas.probs()), None);
+            task_loss(net, &gates, batch)
         };
         let mut valid_loss = || -> Result<(Tensor, f64), SearchError> {
             let task = loss_on(&batches.valid);
             let value = task.double_value(&[]);
-            let joined = match &mut cx.objective {
-                Some(objective) => objective.join(task, &relaxed(&decisions, &alpha), cx.rng)?,
-                None => task,
-            };
-            Ok((joined, value))
+            Ok((cx.join(task, &alphas.relaxed())?, value))
         };
+        let parameters = [alphas.logits.shallow_clone()];
         let (gradients, value) = if self.config.unrolled {
             let train_loss = || loss_on(&batches.train);
-            self.weights.unrolled_gradients(&alphas, progress, train_loss, valid_loss)?
+            self.weights.unrolled_gradients(&parameters, progress, train_loss, valid_loss)?
         } else {
             let (loss, value) = valid_loss()?;
-            (gradients(&loss, &alphas), value)
+            (gradients(&loss, &parameters), value)
         };
-        self.adam.step(&gradients, self.config.alpha_lr);
+        self.alphas.apply(&gradients);
         Ok(value)
     }
 }
 
-/// Edge strength is the best operation's probability; the card's derivation and cost use the same.
-fn relaxed(decisions: &[Decision], alpha: &Tensor) -> Relaxed {
-    let probs = probs(alpha, Device::Cpu);
-    Relaxed { strengths: strengths(decisions, &probs), probs }
-}
-
-impl Method for Darts {
+impl<S: BuildMixedOp + Copy + Debug + 'static> Method for Darts<S> {
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+        Box::new(self.sites)
     }
 
     fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
-        self.device = net.weights().device();
+        self.alphas.begin(net);
         self.weights.begin(net);
         Ok(())
     }
@@ -165,46 +149,28 @@ impl Method for Darts {
         batches: &Batches,
     ) -> Result<StepReport, SearchError> {
         let mut valid_loss = f64::NAN;
-        if cx.progress >= self.config.warmup {
+        if cx.progress >= self.config.alpha.warmup {
             valid_loss = self.step_alpha(cx, batches)?;
         }
-        let gates = self.soft_gates(&self.alpha.detach());
+        let gates = self.alphas.soft_gates();
         let report = self.weights.step(cx.net, &gates, &batches.train, cx.progress);
         Ok(StepReport { valid_loss, ..report })
     }
 
-    fn gates(&self) -> Box<dyn Gating> {
-        Box::new(self.soft_gates(&self.alpha.detach()))
+    fn gates(&self, _: &dyn SearchSpace) -> Box<dyn Gating> {
+        Box::new(self.alphas.soft_gates())
     }
 
     fn relaxed(&self) -> Relaxed {
-        relaxed(&self.decisions, &self.alpha.detach())
+        tch::no_grad(|| self.alphas.relaxed())
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
-        let mut state = self.weights.state();
-        state.extend(self.adam.state("alpha.adam"));
-        state.push(("alpha".into(), self.alpha.detach()));
-        state
+        self.weights.state().into_iter().chain(self.alphas.state()).collect()
     }
 
     fn load(&mut self, state: &StateMap) -> Result<(), String> {
         self.weights.load(state)?;
-        self.adam.load("alpha.adam", state)?;
-        load_parameter(&mut self.alpha, "alpha", state)
+        self.alphas.load(state)
     }
-}
-
-/// Copies a saved parameter back.
-pub(super) fn load_parameter(
-    parameter: &mut Tensor,
-    name: &str,
-    state: &StateMap,
-) -> Result<(), String> {
-    let saved = state.get(name).ok_or(name)?;
-    if saved.size() != parameter.size() {
-        return Err(format!("{name} of shape {:?}", parameter.size()));
-    }
-    tch::no_grad(|| parameter.copy_(saved));
-    Ok(())
 }

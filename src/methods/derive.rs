@@ -8,17 +8,21 @@ const MOST_COMPARED: usize = 12;
 /// DARTS' rule: of each group keep the strongest decisions, on each the most probable choice other than `none`; a decision
 /// outside groups takes its most probable choice. Ties go to the earlier one.
 ///
+/// Where nothing competes (no strengths), every decision takes its most probable choice, `none` included (SNAS). A group that would
+/// lose all its edges keeps the one that gives up the least log probability: a published cell has no node without input.
+///
 /// Where `none` then cuts every path from image to output (NAS-Bench-201 allows it, and a large lambda leads there), the most
 /// probable reconnected architecture is taken instead: a network that ignores its input is no answer.
 pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
     let decisions = space.decisions();
-    let grouped: Vec<usize> = space.groups().iter().flat_map(|g| g.decisions.clone()).collect();
+    let competing = if relaxed.strengths.is_empty() { &[] } else { space.groups() };
+    let grouped: Vec<usize> = competing.iter().flat_map(|g| g.decisions.clone()).collect();
     let probs: Vec<Vec<f64>> = relaxed.probs.iter().map(values).collect();
     let without_none = |d: usize| best(&probs[d], decisions[d].none());
     let mut choices: Vec<usize> = (0..decisions.len())
         .map(|d| if grouped.contains(&d) { without_none(d) } else { best(&probs[d], None) })
         .collect();
-    for group in space.groups() {
+    for group in competing {
         let strength = |d: &usize| relaxed.strengths[*d].double_value(&[]);
         let mut order = group.decisions.clone();
         // A stable sort: of equals the earlier stays in front.
@@ -27,13 +31,26 @@ pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
             choices[dropped] = decisions[dropped].none().expect("groups compete by `none`");
         }
     }
+    let is_none = |d: usize, choices: &[usize]| Some(choices[d]) == decisions[d].none();
+    let loss_of =
+        |d: usize, choices: &[usize]| (probs[d][choices[d]] / probs[d][without_none(d)]).ln();
+    if relaxed.strengths.is_empty() {
+        for group in space.groups() {
+            if group.decisions.iter().all(|&d| is_none(d, &choices)) {
+                let loss = |&d: &usize| (d, loss_of(d, &choices));
+                let least = group.decisions.iter().map(loss).min_by(|a, b| a.1.total_cmp(&b.1));
+                let (kept, _) = least.expect("groups have members");
+                choices[kept] = without_none(kept);
+            }
+        }
+    }
     let architecture = Architecture::new(space.id(), choices.iter().copied());
     if is_connected(space, &architecture) {
         return architecture;
     }
     let cut: Vec<(usize, usize, f64)> = (0..decisions.len())
-        .filter(|d| !grouped.contains(d) && Some(choices[*d]) == decisions[*d].none())
-        .map(|d| (d, without_none(d), (probs[d][choices[d]] / probs[d][without_none(d)]).ln()))
+        .filter(|&d| !grouped.contains(&d) && is_none(d, &choices))
+        .map(|d| (d, without_none(d), loss_of(d, &choices)))
         .collect();
     reconnected(space, &choices, cut).unwrap_or(architecture)
 }
@@ -59,7 +76,8 @@ fn reconnected(
     })
 }
 
-fn is_connected(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
+/// Whether the network reads its input.
+pub(super) fn is_connected(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
     // Connections are the cells'; any skeleton shows them.
     space.graph(&space.skeletons()[0].skeleton).derive(architecture).is_connected()
 }

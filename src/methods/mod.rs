@@ -7,7 +7,17 @@ mod bilevel;
 mod cell_alphas;
 mod darts;
 mod derive;
+mod dropnas;
+mod entrannas;
+mod frequencies;
+mod gdas;
+mod local_search;
+mod mergenas;
+mod parsec;
 mod pc_darts;
+mod proxylessnas;
+mod random;
+mod snas;
 
 use std::fmt::Debug;
 
@@ -56,6 +66,19 @@ pub struct Context<'a, 'c> {
     pub rng: &'a mut dyn RngCore,
 }
 
+impl Context<'_, '_> {
+    /// Task loss and cost, where there is one, joined by the goal.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    fn join(&mut self, task: Tensor, relaxed: &Relaxed) -> Result<Tensor, SearchError> {
+        match &mut self.objective {
+            Some(objective) => objective.join(task, relaxed, self.rng),
+            None => Ok(task),
+        }
+    }
+}
+
 /// What a step reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StepReport {
@@ -63,7 +86,7 @@ pub struct StepReport {
     pub train_loss: f64,
     /// Correct answers on the training batch.
     pub n_correct: i64,
-    /// Cross entropy on the validation batch, the cost aside; NaN where the architecture was not stepped.
+    /// Cross entropy on the validation batch, the cost aside; NaN where the architecture was not stepped, or on the training batch.
     pub valid_loss: f64,
 }
 
@@ -88,8 +111,13 @@ pub trait Method: Debug {
         batches: &Batches,
     ) -> Result<StepReport, SearchError>;
 
+    /// Whether weights and architecture learn from the same images, all of them; else each has a half of its own.
+    fn is_one_level(&self) -> bool {
+        false
+    }
+
     /// The gates of the supernet as it stands, for evaluating it.
-    fn gates(&self) -> Box<dyn Gating>;
+    fn gates(&self, space: &dyn SearchSpace) -> Box<dyn Gating>;
 
     /// What the method believes at the moment.
     fn relaxed(&self) -> Relaxed;
@@ -133,6 +161,8 @@ pub struct MethodEntry {
     pub summary: &'static str,
     /// Title, year, arXiv id.
     pub paper: &'static str,
+    /// Whether it chooses among architectures that it drew; else it moves a distribution by gradients.
+    pub is_sampling: bool,
     /// Epochs and batch of the preset.
     pub schedule: fn(Preset) -> Schedule,
     /// Builds the method with the preset's settings, some overridden; `seed` fixes its initial parameters.
@@ -150,7 +180,20 @@ pub struct Schedule {
 }
 
 /// All methods, one row each.
-pub const METHODS: &[MethodEntry] = &[darts::ENTRY, pc_darts::ENTRY];
+pub const METHODS: &[MethodEntry] = &[
+    darts::ENTRY,
+    darts::SECOND_ORDER,
+    pc_darts::ENTRY,
+    gdas::ENTRY,
+    snas::ENTRY,
+    parsec::ENTRY,
+    dropnas::ENTRY,
+    proxylessnas::ENTRY,
+    mergenas::ENTRY,
+    entrannas::ENTRY,
+    random::ENTRY,
+    local_search::ENTRY,
+];
 
 /// The method of this name.
 ///
@@ -164,22 +207,63 @@ pub fn find_method(name: &str) -> Result<&'static MethodEntry, SearchError> {
     })
 }
 
+/// An option's condition; `expected` completes "expected ..., found ..." where it does not hold.
+fn expect(method: &str, holds: bool, expected: impl FnOnce() -> String) -> Result<(), SearchError> {
+    if holds {
+        return Ok(());
+    }
+    Err(SearchError::Settings(format!("option of method {method}: expected {}", expected())))
+}
+
+/// Cell-based methods hold one row of logits per decision, so decisions must share one list of operations.
+fn is_covered(method: &str, space: &dyn SearchSpace) -> Result<(), SearchError> {
+    let has_one_list = |space: &dyn SearchSpace| {
+        let decisions = space.decisions();
+        decisions.iter().all(|d| d.choices == decisions[0].choices)
+    };
+    if has_one_list(space) {
+        return Ok(());
+    }
+    let all = lat_space::SPACES.iter().map(|build| build());
+    let covered: Vec<&str> = all.filter(|s| has_one_list(s.as_ref())).map(|s| s.id()).collect();
+    Err(SearchError::Settings(format!(
+        "method {method} searches spaces whose decisions share one list of operations ({}); found {}. Choose another --space or --method",
+        covered.join(", "),
+        space.id()
+    )))
+}
+
 /// A method's settings: the preset's, with those given by hand put over them. Unknown keys are errors that list the known.
-fn configure<C>(method: &str, preset: C, options: &Options) -> Result<C, SearchError>
+fn configure<C>(
+    method: &str,
+    preset: C,
+    options: &Options,
+    space: &dyn SearchSpace,
+) -> Result<C, SearchError>
 where
     C: serde::Serialize + serde::de::DeserializeOwned,
 {
+    is_covered(method, space)?;
     let wrong = |e: &dyn std::fmt::Display| {
         SearchError::Settings(format!("option of method {method}: {e}").trim_end().to_owned())
     };
     let mut table = Options::try_from(preset).map_err(|e| wrong(&e))?;
     for (key, value) in options {
+        if !table.contains_key(key) {
+            let known = table.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(wrong(&format!("expected one of {known}; found '{key}'")));
+        }
         // `--set tau=1` means 1.0 where a float is expected.
         let value = match (table.get(key), value) {
             (Some(toml::Value::Float(_)), toml::Value::Integer(i)) => toml::Value::Float(*i as f64),
             _ => value.clone(),
         };
         table.insert(key.clone(), value);
+        // Read again with each option, so that the message can name the one that does not fit.
+        table
+            .clone()
+            .try_into::<C>()
+            .map_err(|e: toml::de::Error| wrong(&format!("{key}: {}", e.message())))?;
     }
     table.try_into().map_err(|e: toml::de::Error| wrong(&e.message()))
 }

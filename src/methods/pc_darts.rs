@@ -9,10 +9,13 @@ use lat_space::{Decision, SearchSpace};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::bilevel::{WeightConfig, WeightStep, gradients};
-use super::cell_alphas::{init, n_choices, probs, rng, strengths};
-use super::darts::load_parameter;
-use super::{Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure};
+use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
+use super::cell_alphas::{
+    ALPHA_BETAS, AlphaConfig, init, load_parameter, n_choices, probs, rng, strengths,
+};
+use super::{
+    Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
+};
 use crate::error::SearchError;
 use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;
@@ -22,67 +25,46 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
     name: "pc-darts",
     summary: "DARTS on 1/K of the channels, with a second weight per edge",
     paper: "PC-DARTS: Partial Channel Connections, 2019, arXiv 1907.05737",
+    is_sampling: false,
     schedule: |preset| match preset {
         Preset::Quick => Schedule { epochs: 10, batch: 64 },
         Preset::Paper => Schedule { epochs: 50, batch: 256 },
     },
     build: |preset, options, space, seed| {
-        let config = configure("pc-darts", Config::preset(preset), options)?;
-        if config.divisor == 0 {
-            return Err(SearchError::Settings(
-                "option of method pc-darts: expected divisor of at least 1, found 0".into(),
-            ));
-        }
+        let config: Config = configure("pc-darts", Config::preset(preset), options, space)?;
+        expect("pc-darts", config.divisor > 0, || "divisor of at least 1, found 0".into())?;
         Ok(Box::new(PcDarts::new(config, space, seed)))
     },
 };
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Config {
+    #[serde(flatten)]
+    weights: WeightConfig,
+    /// Of alpha and beta; the warm-up is 15 of 50 epochs in the paper.
+    #[serde(flatten)]
+    alpha: AlphaConfig,
     /// K: one channel in so many goes through the mixed op.
     divisor: u32,
-    /// Learning rate of the operation weights, start of the cosine.
-    lr: f64,
-    /// Its end.
-    lr_min: f64,
-    /// Momentum of the weights' SGD.
-    momentum: f64,
-    /// Weight decay of the operation weights.
-    decay: f64,
-    /// Bound of the weight gradient's norm.
-    clip: f64,
-    /// Learning rate of the Adam of alpha and beta.
-    alpha_lr: f64,
-    /// Weight decay of alpha and beta.
-    alpha_decay: f64,
-    /// Share of the search before alpha and beta move (15 of 50 epochs in the paper).
-    warmup: f64,
 }
 
 impl Config {
     fn preset(preset: Preset) -> Self {
         let paper = Self {
+            weights: WeightConfig { lr: 0.1, lr_min: 0.0, ..WeightConfig::DARTS },
+            alpha: AlphaConfig { alpha_lr: 6e-4, alpha_decay: 1e-3, warmup: 0.3 },
             divisor: 4,
-            lr: 0.1,
-            lr_min: 0.0,
-            momentum: 0.9,
-            decay: 3e-4,
-            clip: 5.0,
-            alpha_lr: 6e-4,
-            alpha_decay: 1e-3,
-            warmup: 0.3,
         };
         match preset {
             Preset::Paper => paper,
             // Eight channels divided by four would leave two: too few for a reduction's two halves to differ.
-            Preset::Quick => Self { divisor: 2, alpha_lr: 3e-2, ..paper },
+            Preset::Quick => {
+                Self { divisor: 2, alpha: AlphaConfig { alpha_lr: 3e-2, ..paper.alpha }, ..paper }
+            }
         }
     }
 }
-
-const ALPHA_BETAS: (f64, f64) = (0.5, 0.999);
 
 #[derive(Debug)]
 struct PcDarts {
@@ -104,11 +86,10 @@ impl PcDarts {
         let n = space.decisions().len();
         let mut rng = rng(seed);
         let (alpha, beta) = (init(n, n_choices(space), &mut rng), init(n, 1, &mut rng));
-        let Config { lr, lr_min, momentum, decay, clip, .. } = config;
         let parameters = vec![alpha.shallow_clone(), beta.shallow_clone()];
         Self {
-            adam: Adam::new(parameters, ALPHA_BETAS, config.alpha_decay),
-            weights: WeightStep::new(WeightConfig { lr, lr_min, momentum, decay, clip }),
+            adam: Adam::new(parameters, ALPHA_BETAS, config.alpha.alpha_decay),
+            weights: WeightStep::new(config.weights),
             nodes: nodes(space.decisions()),
             decisions: space.decisions().to_vec(),
             alpha,
@@ -139,10 +120,11 @@ impl PcDarts {
 
     /// Edge strength is beta times the best operation's probability: the paper's rule of derivation.
     fn relaxed_at(&self, alpha: &Tensor, beta: &Tensor) -> Relaxed {
-        let probs = probs(alpha, Device::Cpu);
+        let probs = alpha.softmax(-1, Kind::Float);
         let best = strengths(&self.decisions, &probs);
         let edges = self.edge_weights(beta, Device::Cpu);
-        Relaxed { strengths: best.iter().zip(edges).map(|(b, e)| b * e).collect(), probs }
+        let strengths = best.iter().zip(edges).map(|(best, edge)| best * edge).collect();
+        Relaxed { strengths, probs: probs.unbind(0) }
     }
 
     fn step_alpha(
@@ -151,17 +133,11 @@ impl PcDarts {
         batches: &Batches,
     ) -> Result<f64, SearchError> {
         let gates = self.soft_gates(&self.alpha, &self.beta);
-        let logits = cx.net.forward_t(&batches.valid.images, &gates, true);
-        let task = logits.cross_entropy_for_logits(&batches.valid.labels);
+        let task = task_loss(cx.net, &gates, &batches.valid);
         let value = task.double_value(&[]);
-        let loss = match &mut cx.objective {
-            Some(objective) => {
-                objective.join(task, &self.relaxed_at(&self.alpha, &self.beta), cx.rng)?
-            }
-            None => task,
-        };
+        let loss = cx.join(task, &self.relaxed_at(&self.alpha, &self.beta))?;
         let gradients = gradients(&loss, self.adam.weights());
-        self.adam.step(&gradients, self.config.alpha_lr);
+        self.adam.step(&gradients, self.config.alpha.alpha_lr);
         Ok(value)
     }
 }
@@ -200,7 +176,7 @@ impl Method for PcDarts {
         batches: &Batches,
     ) -> Result<StepReport, SearchError> {
         let mut valid_loss = f64::NAN;
-        if cx.progress >= self.config.warmup {
+        if cx.progress >= self.config.alpha.warmup {
             valid_loss = self.step_alpha(cx, batches)?;
         }
         let gates = self.soft_gates(&self.alpha.detach(), &self.beta.detach());
@@ -208,7 +184,7 @@ impl Method for PcDarts {
         Ok(StepReport { valid_loss, ..report })
     }
 
-    fn gates(&self) -> Box<dyn Gating> {
+    fn gates(&self, _: &dyn SearchSpace) -> Box<dyn Gating> {
         Box::new(self.soft_gates(&self.alpha.detach(), &self.beta.detach()))
     }
 

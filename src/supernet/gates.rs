@@ -38,6 +38,24 @@ pub struct SharedGates {
 }
 
 impl SharedGates {
+    /// Candidates weighted by `weights` (`[n_choices]` per decision), each computed as `path(decision, choice)` says; `none` is
+    /// off since its output is zero.
+    pub fn with_paths(
+        decisions: &[Decision],
+        weights: &[Tensor],
+        path: impl Fn(DecisionId, usize) -> Path,
+    ) -> Self {
+        let gates = decisions.iter().zip(weights).enumerate().map(|(d, (decision, weights))| {
+            let path = |c| if Some(c) == decision.none() { Path::Off } else { path(d, c) };
+            Gate {
+                weights: weights.shallow_clone(),
+                paths: (0..decision.choices.len()).map(path).collect(),
+                edge: None,
+            }
+        });
+        Self { gates: gates.collect() }
+    }
+
     /// All candidates on, weighted by `weights` (`[n_choices]` per decision); `none` is off since its output is zero.
     pub fn soft(decisions: &[Decision], weights: &[Tensor], edges: Option<&[Tensor]>) -> Self {
         let gates = decisions.iter().zip(weights).enumerate().map(|(d, (decision, weights))| {

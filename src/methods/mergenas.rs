@@ -1,0 +1,40 @@
+//! MergeNAS: Merge Operations into One for Differentiable Architecture Search. Wang, Xue, Yan, Yang, Hu, Sun, IJCAI 2020. The paper has
+//! no repository; the authors' later ones carry the merged operation: <https://github.com/vicFigure/ZARTS>, `cnn/operations.py`.
+//!
+//! US patent 12,141,681 B2, "Merge operations for DARTS", is related: mind it before any commercial use.
+//!
+//! Deviations: the paper's optimizers, rates and epochs are not known to us; they are those of DARTS of first order (second with
+//! `unrolled`), as the authors' code has them. One depthwise and pointwise stage, the default of that code; its variants with two
+//! stages, without dil_conv_5x5 and with pools and skips merged too are not offered. In NAS-Bench-201 the two full convolutions share a
+//! full kernel, whose 1x1 part is its centre. BN after the merged convolution takes the common scale of the convolutions'
+//! probabilities out, so that they compete with pools and skips through their ratios alone; `scaled` puts it back.
+//! The quick preset is that of DARTS.
+
+use serde::{Deserialize, Serialize};
+
+use super::darts::{self, Darts};
+use super::{MethodEntry, configure};
+use crate::supernet::MergedConvs;
+
+pub(super) const ENTRY: MethodEntry = MethodEntry {
+    name: "mergenas",
+    summary: "DARTS whose convolutions on an edge share one masked kernel and are computed as one",
+    paper: "MergeNAS: Merge Operations into One for Differentiable Architecture Search, IJCAI 2020",
+    is_sampling: false,
+    schedule: darts::schedule,
+    build: |preset, options, space, seed| {
+        let preset = Config { darts: darts::Config::preset(preset), scaled: false };
+        let config: Config = configure("mergenas", preset, options, space)?;
+        let sites = MergedConvs { scaled: config.scaled };
+        Ok(Box::new(Darts::new(config.darts, sites, space, seed)))
+    },
+};
+
+/// The options for `--set`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Config {
+    #[serde(flatten)]
+    darts: darts::Config,
+    /// Weigh the merged convolution by the sum of its candidates' probabilities.
+    scaled: bool,
+}

@@ -1,0 +1,109 @@
+//! What the lists of several methods ask: which operations were computed and which learnt, how often each was drawn.
+
+use std::collections::{HashMap, HashSet};
+
+use lat::methods::{Batch, Batches, Context, Method, Options, Preset, StepReport, find_method};
+use lat::supernet::{AllChannels, CellSupernet, Path, Supernet};
+use lat_space::{SPACES, SearchSpace, Site};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Tensor};
+
+use crate::toy_net::Pass;
+use crate::{formula, setup, toy};
+
+/// The method with the paper's settings, some overridden.
+pub(super) fn built(
+    method: &str,
+    space: &dyn SearchSpace,
+    options: &[(&str, toml::Value)],
+) -> Box<dyn Method> {
+    setup::ready();
+    let options: Options = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+    (find_method(method).unwrap().build)(Preset::Paper, &options, space, 1).unwrap()
+}
+
+/// Some space refuses the option with a sentence that contains this text.
+pub(super) fn refused(method: &str, (key, value): (&str, toml::Value), expected: &str) {
+    setup::ready();
+    let options = Options::from_iter([(key.to_owned(), value)]);
+    let build = find_method(method).unwrap().build;
+    let spaces = SPACES.iter().map(|build| build());
+    let mut errors = spaces.filter_map(|s| build(Preset::Paper, &options, s.as_ref(), 1).err());
+    let found = errors.find(|e| e.is_bad_input() && e.to_string().contains(expected));
+    assert!(found.is_some(), "{key}: nothing says '{expected}'");
+}
+
+/// A small supernet of the space with weights by the formula.
+pub(super) fn real_net(space: &dyn SearchSpace) -> CellSupernet {
+    let _generator = setup::exclusive();
+    let graph = space.graph(&toy::skeleton(space));
+    let net = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
+    formula::fill(net.weights());
+    net
+}
+
+/// One step in the middle of the search on images that are not special.
+pub(super) fn steps_on_images(
+    method: &mut dyn Method,
+    space: &dyn SearchSpace,
+    net: &dyn Supernet,
+) -> StepReport {
+    let batch = |name: &str| Batch {
+        images: formula::tensor(name, &[4, 3, 8, 8]),
+        labels: Tensor::from_slice(&[3i64, 7, 1, 9]),
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut cx = Context { space, net, objective: None, progress: 0.5, rng: &mut rng };
+    method.step(&mut cx, &Batches { train: batch("train"), valid: batch("valid") }).unwrap()
+}
+
+/// Per decision the largest weight's choice.
+pub(super) fn drawn(pass: &Pass) -> Vec<usize> {
+    let drawn = Vec::<i64>::try_from(&pass.weights.argmax(-1, false)).unwrap();
+    drawn.into_iter().map(|c| c as usize).collect()
+}
+
+/// How often each choice was drawn, over all decisions and passes.
+pub(super) fn frequencies(passes: &[Pass]) -> Vec<f64> {
+    let n_choices = passes[0].weights.size()[1] as usize;
+    let mut counts = vec![0.0; n_choices];
+    let all: Vec<usize> = passes.iter().flat_map(drawn).collect();
+    all.iter().for_each(|&c| counts[c] += 1.0);
+    counts.into_iter().map(|n| n / all.len() as f64).collect()
+}
+
+/// Of the operations exactly those on a path of `computed` have run (their running statistics moved), and exactly those on an
+/// open path of `trained` have learnt (their weights moved).
+pub(super) fn assert_computed(
+    space: &dyn SearchSpace,
+    net: &CellSupernet,
+    before: &HashMap<String, Tensor>,
+    trained: &[Pass],
+    computed: &[Pass],
+) {
+    let after = formula::values(net.weights());
+    let is_open = |passes: &[Pass], d: usize, c: usize, probed: bool| {
+        let open = |path: Path| path == Path::On || (probed && path == Path::Probe);
+        passes.iter().any(|pass| open(pass.paths[d][c]))
+    };
+    let mut seen = [HashSet::new(), HashSet::new()];
+    let graph = space.graph(&toy::skeleton(space)).pruned(false);
+    for (node, _, Site::Choice { decision, candidates }) in graph.sites() {
+        for (choice, spec) in candidates.iter().enumerate() {
+            let prefix = format!("{}.{}.", graph.nodes[node].name, spec.op.name());
+            for (name, value) in after.iter().filter(|(name, _)| name.starts_with(&prefix)) {
+                let moved = *value != before[name];
+                let is_statistic = name.contains("running_");
+                let expected = if is_statistic {
+                    is_open(computed, *decision, choice, true)
+                } else {
+                    is_open(trained, *decision, choice, false)
+                };
+                seen[usize::from(is_statistic)].insert(expected);
+                assert_eq!(moved, expected, "{name}");
+            }
+        }
+    }
+    assert!(seen.iter().all(|s| s.len() == 2), "some operations rest, some do not");
+}
