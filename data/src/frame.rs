@@ -91,6 +91,7 @@ fn proof(rows: &[Measurement]) -> Vec<Column> {
             rows.iter().map(|r| r.multiply_adds).collect::<Vec<_>>(),
         ),
         numbers("peak_memory_mib", rows, |r| r.peak_memory_mib),
+        numbers("peak_rss_mib", rows, |r| r.peak_rss_mib),
         numbers("energy_mj", rows, |r| r.energy_mj),
         numbers("clock_mhz", rows, |r| r.clock_mhz),
         numbers("temperature_c", rows, |r| r.temperature_c),

@@ -182,7 +182,7 @@ fn a_run_of_the_format_before_is_read() {
     header_v1["version"] = 1.into();
     let new = ["occurrence", "attempt", "latency_eager_ms", "latency_graph_ms", "launch_bound"];
     let new = new.into_iter().chain(["latency_p90_ms", "latency_p99_ms", "n_discarded"]);
-    for field in new.chain(["peak_memory_mib", "energy_mj"]) {
+    for field in new.chain(["peak_memory_mib", "peak_rss_mib", "energy_mj"]) {
         row_v1.as_object_mut().unwrap().remove(field).unwrap();
     }
     let json = row_v1.to_string();

@@ -131,10 +131,13 @@ pub struct Measurement {
     pub params: u64,
     /// Multiply-adds for one image.
     pub multiply_adds: u64,
-    /// Memory for activations at their peak and for weights, MiB: what libtorch's allocator reports on CUDA, a count over the
-    /// graph elsewhere; nothing where the run did not ask for it.
+    /// Memory for activations at their peak and for weights, MiB, counted over the graph.
     #[serde(default)]
     pub peak_memory_mib: Option<f64>,
+    /// Growth of the process's resident memory at its peak, MiB, in rows that a fresh process of their own measured on a CPU:
+    /// what the count leaves out (libraries' workspaces, the allocator's rounding) is in it.
+    #[serde(default)]
+    pub peak_rss_mib: Option<f64>,
     /// Energy of one batch, millijoules, where the device tells and the row is of the subset that it is measured on.
     #[serde(default)]
     pub energy_mj: Option<f64>,
@@ -162,6 +165,7 @@ impl Measurement {
             "latency_eager_ms" => self.latency_eager_ms,
             "latency_graph_ms" => self.latency_graph_ms,
             "peak_memory_mib" => self.peak_memory_mib?,
+            "peak_rss_mib" => self.peak_rss_mib?,
             "energy_mj" => self.energy_mj?,
             "params" => self.params as f64,
             "multiply_adds" => self.multiply_adds as f64,
@@ -322,6 +326,7 @@ pub(crate) mod tests {
             params: 1000 + index,
             multiply_adds: 2_000_000 + index,
             peak_memory_mib: Some(12.5),
+            peak_rss_mib: Some(14.5),
             energy_mj: Some(33.0),
             clock_mhz: Some(1410.0),
             temperature_c: None,

@@ -1,10 +1,11 @@
 use lat_data::Measurement;
 use lat_space::{Architecture, Graph, SearchSpace, count};
 
+use crate::resident::ResidentPeak;
 use crate::row::{blank, unix_s};
 use crate::schedule::measures_energy;
 use crate::timer::{Timer, Timing};
-use crate::{ProfileError, ProfileOptions, Task, Testbed, Workload};
+use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload};
 
 /// Measures one architecture after another on one testbed.
 pub(crate) struct Bench<'a> {
@@ -66,9 +67,12 @@ impl<'a> Bench<'a> {
         next: Option<(Task, &Architecture)>,
     ) -> Measurement {
         let cost = count(&self.graph.derive(architecture));
+        let is_alone = self.options.is_fresh && self.options.device == DeviceSpec::Cpu;
+        let memory = if is_alone { ResidentPeak::begin() } else { None };
         let timing = self.time(architecture, task, next);
         let end_s = self.bed.now_s();
         let row = Measurement {
+            peak_rss_mib: memory.and_then(|memory| memory.grown_mib()),
             architecture: self.space.format(architecture),
             params: cost.params,
             multiply_adds: cost.multiply_adds,

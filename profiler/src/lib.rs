@@ -30,6 +30,7 @@ mod options;
 mod plan;
 mod probes;
 mod reference;
+mod resident;
 mod row;
 mod runner;
 mod schedule;

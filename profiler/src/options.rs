@@ -34,7 +34,7 @@ pub struct ProfileOptions {
     /// Share of the samples that a fresh process measures once more when the others are done, at least five of them: 0. `lat
     /// profile` asks for 0.01.
     pub fresh_fraction: f64,
-    /// Whether this is that fresh process: then it measures those rows only, else all others.
+    /// Whether this is that fresh process: then it measures those rows only (on a CPU one of them), else all others.
     pub is_fresh: bool,
     /// Share of the samples whose energy is measured too: 0. It takes two seconds each.
     pub energy_fraction: f64,

@@ -53,6 +53,7 @@ pub(crate) fn blank(task: Task) -> Measurement {
         params: 0,
         multiply_adds: 0,
         peak_memory_mib: None,
+        peak_rss_mib: None,
         energy_mj: None,
         clock_mhz: None,
         temperature_c: None,

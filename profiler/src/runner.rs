@@ -9,7 +9,8 @@ use crate::bench::Bench;
 use crate::schedule::{n_anchors, schedule};
 use crate::soak::{Soak, soak};
 use crate::{
-    ProfileError, ProfileOptions, RowSink, Task, Testbed, Verdict, drift, is_sticky, open,
+    DeviceSpec, ProfileError, ProfileOptions, RowSink, Task, Testbed, Verdict, drift, is_sticky,
+    open,
 };
 
 /// Failed rows in a row after which a run stops: then the fault lies with the device or the options, not with architectures.
@@ -90,7 +91,11 @@ pub fn run_on(
     let tasks = schedule(space, options);
     let total = tasks.len() as u64;
     let done = n_done(&tasks, sink.recorded());
-    let pending = pending(&tasks, sink.recorded(), options.is_fresh);
+    let mut pending = pending(&tasks, sink.recorded(), options.is_fresh);
+    if options.is_fresh && options.device == DeviceSpec::Cpu {
+        // A process for each: the memory that it grows by is that row's.
+        pending.truncate(1);
+    }
     let mut progress = Progress { done, total, on_event };
     (progress.on_event)(Event::Begun { done: progress.done, total });
     let begin = Instant::now();

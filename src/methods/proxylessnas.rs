@@ -335,7 +335,7 @@ mod tests {
         let found = of_gates(&method.compared(&active, &probs, &pair));
         assert!(found.allclose(&contracted(&probs.detach()), 0.0, 1e-5, false));
         assert_eq!(
-            (found.ne(0.0).to_kind(Kind::Float) * (1.0 - pair)).max().double_value(&[]),
+            (found.ne(0.0).to_kind(Kind::Float) * (1.0f64 - pair)).max().double_value(&[]),
             0.0
         );
     }

@@ -1,0 +1,63 @@
+use std::fs;
+
+const KIB_PER_MIB: f64 = 1024.0;
+/// What the kernel takes for "forget the peak" (proc(5), `clear_refs`).
+const RESET_PEAK: &str = "5";
+
+/// The growth of this process's resident memory over some work, at its peak.
+///
+/// The allocator keeps what was freed, so only the first work of its size in a process shows all that it takes.
+#[derive(Debug)]
+pub(crate) struct ResidentPeak {
+    begin_mib: f64,
+}
+
+impl ResidentPeak {
+    /// From now on; nothing where the kernel does not tell.
+    pub(crate) fn begin() -> Option<Self> {
+        fs::write("/proc/self/clear_refs", RESET_PEAK).ok()?;
+        Some(Self { begin_mib: field_mib(&status()?, "VmRSS:")? })
+    }
+
+    /// The peak since then above the beginning, MiB.
+    pub(crate) fn grown_mib(&self) -> Option<f64> {
+        Some((field_mib(&status()?, "VmHWM:")? - self.begin_mib).max(0.0))
+    }
+}
+
+fn status() -> Option<String> {
+    fs::read_to_string("/proc/self/status").ok()
+}
+
+/// `VmHWM:	  123456 kB`, in MiB.
+fn field_mib(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / KIB_PER_MIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_in_mib() {
+        let status = "Name:\tlat\nVmHWM:\t    3072 kB\nVmRSS:\t 1024 kB\n";
+        assert_eq!(field_mib(status, "VmHWM:"), Some(3.0));
+        assert_eq!(field_mib(status, "VmRSS:"), Some(1.0));
+        assert_eq!(field_mib(status, "VmSwap:"), None);
+    }
+
+    #[test]
+    fn memory_that_is_touched_shows_even_when_it_is_given_back() {
+        let Some(peak) = ResidentPeak::begin() else { return };
+        // A map of its own, which goes back to the system when dropped.
+        let mut bytes = vec![0u8; 64 << 20];
+        bytes.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+        assert_eq!(std::hint::black_box(&bytes)[4096], 1);
+        drop(bytes);
+        let grown_mib = peak.grown_mib().unwrap();
+        // Tests beside this one use memory too.
+        assert!((60.0..2000.0).contains(&grown_mib), "{grown_mib} MiB for 64");
+    }
+}
