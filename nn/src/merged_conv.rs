@@ -1,4 +1,4 @@
-//! MergeNAS' merged convolution: several candidates share one large kernel, each sees it through a mask. Wang, Xue, Yan, Yang, Hu, Sun,
+//! `MergeNAS`' merged convolution: several candidates share one large kernel, each sees it through a mask. Wang, Xue, Yan, Yang, Hu, Sun,
 //! IJCAI 2020.
 
 use lat_space::{Op, OpSpec};

@@ -231,6 +231,11 @@ fn restore(weights: &[Tensor], saved: &[Tensor]) {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::float_cmp,
+    clippy::manual_midpoint,
+    reason = "bitwise equality is meant, and a sum over two is no mean"
+)]
 mod tests {
     use tch::Device;
 

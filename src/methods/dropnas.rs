@@ -1,4 +1,4 @@
-//! DropNAS: Grouped Operation Dropout for Differentiable Architecture Search. Hong, Li, Zhang, Tang, Wang, Li, Yu, IJCAI 2020,
+//! `DropNAS`: Grouped Operation Dropout for Differentiable Architecture Search. Hong, Li, Zhang, Tang, Wang, Li, Yu, IJCAI 2020,
 //! arXiv 2201.11679. Reference: <https://github.com/wiljohnhong/DropNAS>.
 //!
 //! Deviations: what was dropped rests wholly: neither its weights nor its alpha move on momentum, as they do in the reference, and a

@@ -1,4 +1,4 @@
-//! EnTranNAS: Towards Improving the Consistency, Efficiency, and Flexibility of Differentiable Neural Architecture Search. Yang, You, Li,
+//! `EnTranNAS`: Towards Improving the Consistency, Efficiency, and Flexibility of Differentiable Neural Architecture Search. Yang, You, Li,
 //! Wang, Qian, Lin, CVPR 2021, arXiv 2101.11342. No public implementation is known to us.
 //!
 //! A few Engine-cells run the mixture of all operations; every other cell is a Transit-cell and runs just what would be derived now.
@@ -6,7 +6,7 @@
 //! What of the paper could not be read and is chosen here: the Engine-cells are the first of each cell type (a type without one would
 //! learn nothing), temperature 1, rates and epochs are DARTS'. Deviations: `none` is among the operations as in DARTS; inside a cell
 //! every edge has operations of its own, where the paper evaluates an operation once per source node and shares it among the edges
-//! that leave it; the variant that learns the number of edges by thresholds (EnTranNAS-DST) is not offered.
+//! that leave it; the variant that learns the number of edges by thresholds (`EnTranNAS-DST`) is not offered.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
 use std::collections::HashSet;

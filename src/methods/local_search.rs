@@ -135,7 +135,9 @@ fn neighbours(space: &dyn SearchSpace, current: &Architecture) -> Vec<Architectu
     let decisions = space.decisions();
     let with = |changes: &[(usize, ChoiceSet)]| {
         let mut neighbour = current.clone();
-        changes.iter().for_each(|&(d, choice)| neighbour.choices[d] = choice);
+        for &(d, choice) in changes {
+            neighbour.choices[d] = choice;
+        }
         neighbour
     };
     let none_of = |d: usize| decisions[d].none().map(ChoiceSet::one);

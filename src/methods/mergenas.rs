@@ -1,11 +1,11 @@
-//! MergeNAS: Merge Operations into One for Differentiable Architecture Search. Wang, Xue, Yan, Yang, Hu, Sun, IJCAI 2020. The paper has
+//! `MergeNAS`: Merge Operations into One for Differentiable Architecture Search. Wang, Xue, Yan, Yang, Hu, Sun, IJCAI 2020. The paper has
 //! no repository; the authors' later ones carry the merged operation: <https://github.com/vicFigure/ZARTS>, `cnn/operations.py`.
 //!
 //! US patent 12,141,681 B2, "Merge operations for DARTS", is related: mind it before any commercial use.
 //!
 //! Deviations: the paper's optimizers, rates and epochs are not known to us; they are those of DARTS of first order (second with
 //! `unrolled`), as the authors' code has them. One depthwise and pointwise stage, the default of that code; its variants with two
-//! stages, without dil_conv_5x5 and with pools and skips merged too are not offered. In NAS-Bench-201 the two full convolutions share a
+//! stages, without `dil_conv_5x5` and with pools and skips merged too are not offered. In NAS-Bench-201 the two full convolutions share a
 //! full kernel, whose 1x1 part is its centre. BN after the merged convolution takes the common scale of the convolutions'
 //! probabilities out, so that they compete with pools and skips through their ratios alone; `scaled` puts it back.
 //! The quick preset is that of DARTS.

@@ -152,6 +152,10 @@ pub enum Preset {
 /// Options of a method given by hand: `--set key=value` as one TOML table.
 pub type Options = toml::Table;
 
+/// Builds a method on a space with a preset's settings, some overridden; the last argument is the seed.
+pub type BuildMethod =
+    fn(Preset, &Options, &dyn SearchSpace, u64) -> Result<Box<dyn Method>, SearchError>;
+
 /// A row of [`METHODS`].
 #[derive(Debug)]
 pub struct MethodEntry {
@@ -166,8 +170,7 @@ pub struct MethodEntry {
     /// Epochs and batch of the preset.
     pub schedule: fn(Preset) -> Schedule,
     /// Builds the method with the preset's settings, some overridden; `seed` fixes its initial parameters.
-    pub build:
-        fn(Preset, &Options, &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>, SearchError>,
+    pub build: BuildMethod,
 }
 
 /// Length and batch of a search.

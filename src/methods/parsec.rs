@@ -67,8 +67,7 @@ impl Config {
             Preset::Paper => paper,
             Preset::Quick => Self {
                 weights: WeightConfig { lr: 0.05, ..paper.weights },
-                // Slower than elsewhere: what importances say is noisy.
-                alpha: AlphaConfig { alpha_lr: 2e-2, alpha_decay: 0.0, ..AlphaConfig::QUICK },
+                alpha: AlphaConfig { alpha_decay: 0.0, ..AlphaConfig::QUICK },
                 children: 8,
                 ..paper
             },

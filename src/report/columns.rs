@@ -54,7 +54,11 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("multiply_adds", "multiply-adds for one image"),
     (
         "peak_memory_mib",
-        "memory for activations at their peak and for weights, MiB, where asked for",
+        "memory for activations at their peak and for weights, MiB, counted over the graph",
+    ),
+    (
+        "peak_rss_mib",
+        "growth of the process's resident memory at its peak, MiB, in rows that a fresh process of their own measured on a CPU",
     ),
     ("energy_mj", "energy of one batch, millijoules, on the rows it was measured on"),
     ("clock_mhz", "clock of the device after the runs"),

@@ -1,4 +1,4 @@
-//! MergeNAS' mixed op: the convolutions of an edge are one, the other candidates as in DARTS.
+//! `MergeNAS`' mixed op: the convolutions of an edge are one, the other candidates as in DARTS.
 
 use lat_nn::{LayerBuilder, MergedConv};
 use lat_space::OpSpec;

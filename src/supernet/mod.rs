@@ -41,6 +41,7 @@ impl CellSupernet {
     ///
     /// # Errors
     /// [`NnError::Torch`] where libtorch cannot make the weights.
+    #[expect(clippy::needless_pass_by_value, reason = "a graph is made for its supernet")]
     pub fn new(graph: Graph, mixed_op: &dyn BuildMixedOp, device: Device) -> Result<Self, NnError> {
         guard(|| {
             let weights = nn::VarStore::new(device);

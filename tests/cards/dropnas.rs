@@ -1,4 +1,4 @@
-//! DropNAS, arXiv 2201.11679.
+//! `DropNAS`, arXiv 2201.11679.
 //!
 //! Elsewhere: 4 and 5 (alpha-adjust) in `src/methods/dropnas.rs`. 8 speaks of spaces with fewer operations, whose groups have other
 //! sizes; NAS-Bench-201 stands for them.

@@ -1,4 +1,4 @@
-//! EnTranNAS, arXiv 2101.11342.
+//! `EnTranNAS`, arXiv 2101.11342.
 //!
 //! 5 to 8 are about the variant with thresholds, which is not offered; of 4 the counts without sharing.
 

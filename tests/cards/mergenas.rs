@@ -1,4 +1,4 @@
-//! MergeNAS, IJCAI 2020.
+//! `MergeNAS`, IJCAI 2020.
 //!
 //! Elsewhere: 1, 2, 3, 4, 7 and 8 (masks, linearity, gradients, sizes, scale) in `nn/src/merged_conv.rs`. 5 and 6 are about the variant
 //! that merges pools and skips, which is not offered.

@@ -69,7 +69,9 @@ pub(super) fn frequencies(passes: &[Pass]) -> Vec<f64> {
     let n_choices = passes[0].weights.size()[1] as usize;
     let mut counts = vec![0.0; n_choices];
     let all: Vec<usize> = passes.iter().flat_map(drawn).collect();
-    all.iter().for_each(|&c| counts[c] += 1.0);
+    for &c in &all {
+        counts[c] += 1.0;
+    }
     counts.into_iter().map(|n| n / all.len() as f64).collect()
 }
 

@@ -1,4 +1,4 @@
-//! ProxylessNAS, arXiv 1812.00332.
+//! `ProxylessNAS`, arXiv 1812.00332.
 //!
 //! Elsewhere: 2 (the gates' gradient) in `src/methods/proxylessnas.rs`; 5 (expected cost and its gradient) in `la_darts.rs`. 6 is about
 //! penalties that are this program's lambda and target; 7 about blocks of a chain, which cells have none of.
