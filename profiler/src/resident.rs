@@ -29,7 +29,7 @@ fn status() -> Option<String> {
     fs::read_to_string("/proc/self/status").ok()
 }
 
-/// `VmHWM:	  123456 kB`, in MiB.
+/// `VmHWM:  123456 kB`, in MiB.
 fn field_mib(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -168,4 +168,5 @@ fn cell_size() -> u128 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "codes are exactly 0 or 1")]
 mod tests;
