@@ -66,10 +66,11 @@ impl<'a> Bench<'a> {
         architecture: &Architecture,
         next: Option<(Task, &Architecture)>,
     ) -> Measurement {
-        let cost = count(&self.graph.derive(architecture));
+        let derived = self.graph.derive(architecture);
+        let cost = count(&derived);
         let is_alone = self.options.is_fresh && self.options.device == DeviceSpec::Cpu;
         let memory = if is_alone { ResidentPeak::begin() } else { None };
-        let timing = self.time(architecture, task, next);
+        let timing = self.time(&derived.without_auxiliary(), task, next);
         let end_s = self.bed.now_s();
         let row = Measurement {
             peak_rss_mib: memory.and_then(|memory| memory.grown_mib()),
@@ -89,11 +90,11 @@ impl<'a> Bench<'a> {
 
     fn time(
         &mut self,
-        architecture: &Architecture,
+        graph: &Graph,
         task: Task,
         next: Option<(Task, &Architecture)>,
     ) -> Result<Timing, ProfileError> {
-        let work = self.load(architecture, task)?;
+        let work = self.bed.load(graph, task)?;
         if let Some((task, architecture)) = next {
             self.bed.announce(&self.timed_graph(architecture), task);
         }
