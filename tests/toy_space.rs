@@ -1,7 +1,7 @@
 //! A space small enough to sum over all its architectures by hand: one node, three in-edges of which two stay, two operations.
 
 use lat_space::{
-    Architecture, Decision, Graph, Group, SearchSpace, Skeleton, SkeletonPreset, SpaceError,
+    Architecture, Decision, Graph, Group, SearchSpace, Skeleton, SkeletonPreset, Space, SpaceError,
 };
 
 const OPS: usize = 2;
@@ -24,17 +24,9 @@ impl ToySpace {
     }
 }
 
-impl SearchSpace for ToySpace {
-    fn id(&self) -> &'static str {
+impl Space for ToySpace {
+    fn id(&self) -> &str {
         "toy"
-    }
-
-    fn summary(&self) -> &'static str {
-        "one node, three edges, two operations"
-    }
-
-    fn paper(&self) -> &'static str {
-        "none"
     }
 
     fn decisions(&self) -> &[Decision] {
@@ -43,6 +35,29 @@ impl SearchSpace for ToySpace {
 
     fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    fn check(&self, _: &Architecture) -> Result<(), SpaceError> {
+        Ok(())
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        format!("{:?}", architecture.choices)
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let (expected, found) = ("nothing".to_owned(), text.to_owned());
+        Err(SpaceError::Text { space: "toy".into(), expected, found })
+    }
+}
+
+impl SearchSpace for ToySpace {
+    fn summary(&self) -> &'static str {
+        "one node, three edges, two operations"
+    }
+
+    fn paper(&self) -> &'static str {
+        "none"
     }
 
     fn skeletons(&self) -> &'static [SkeletonPreset] {
@@ -68,18 +83,5 @@ impl SearchSpace for ToySpace {
         choices[a] = 1 + index / PAIRS.len() % OPS;
         choices[b] = 1 + index / PAIRS.len() / OPS;
         Architecture::new(self.id(), choices)
-    }
-
-    fn check(&self, _: &Architecture) -> Result<(), SpaceError> {
-        Ok(())
-    }
-
-    fn format(&self, architecture: &Architecture) -> String {
-        format!("{:?}", architecture.choices)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
-        let (expected, found) = ("nothing".to_owned(), text.to_owned());
-        Err(SpaceError::Text { space: "toy", expected, found })
     }
 }

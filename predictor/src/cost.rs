@@ -1,4 +1,4 @@
-use lat_space::{Architecture, SearchSpace};
+use lat_space::{Architecture, Space};
 use tch::{Device, Kind, Tensor};
 
 use crate::gates::GateLayout;
@@ -43,7 +43,7 @@ impl PredictorCost {
     /// Those of [`Predictor::check`].
     pub fn new(
         predictor: &Predictor,
-        space: &dyn SearchSpace,
+        space: &dyn Space,
         column: &str,
         device: Device,
     ) -> Result<Self, PredictError> {

@@ -1,10 +1,10 @@
-use lat_space::{Decision, Encoding, SearchSpace};
+use lat_space::{Decision, Encoding, Space};
 use ndarray::{Array2, ArrayView2};
 
 use crate::PredictError;
 
 /// The space's encoding of this id.
-pub(crate) fn find(space: &dyn SearchSpace, id: &str) -> Result<Encoding, PredictError> {
+pub(crate) fn find(space: &dyn Space, id: &str) -> Result<Encoding, PredictError> {
     let all = [space.encoding(), space.counts_encoding()];
     let known: Vec<&str> = all.iter().map(|e| e.id).collect();
     let known = known.join(" or ");

@@ -1,4 +1,4 @@
-use lat_space::{Architecture, Decision, SearchSpace};
+use lat_space::{Architecture, Decision, Space};
 use tch::Tensor;
 
 use crate::PredictError;
@@ -11,7 +11,7 @@ pub(crate) struct GateLayout {
 }
 
 impl GateLayout {
-    pub(crate) fn of(space: &dyn SearchSpace) -> Self {
+    pub(crate) fn of(space: &dyn Space) -> Self {
         Self { space: space.id().to_owned(), decisions: space.decisions().to_vec() }
     }
 

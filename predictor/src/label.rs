@@ -1,5 +1,5 @@
 use lat_data::RunHeader;
-use lat_space::{SearchSpace, Skeleton};
+use lat_space::{Space, Skeleton};
 use serde::{Deserialize, Serialize};
 
 use crate::{Metrics, PredictError};
@@ -56,7 +56,7 @@ impl Label {
     /// # Errors
     /// [`PredictError::Mismatch`] where the header is of another space, [`PredictError::Unknown`] for an unknown encoding.
     pub fn new(
-        space: &dyn SearchSpace,
+        space: &dyn Space,
         encoding: &str,
         column: &str,
         header: Option<&RunHeader>,

@@ -1,4 +1,4 @@
-use lat_space::SearchSpace;
+use lat_space::Space;
 use ndarray::{Array1, ArrayView2};
 use tch::{Device, Tensor};
 
@@ -35,7 +35,7 @@ impl Predictor {
     ///
     /// # Errors
     /// [`PredictError::Mismatch`] names both sides and says what to do.
-    pub fn check(&self, space: &dyn SearchSpace, column: &str) -> Result<(), PredictError> {
+    pub fn check(&self, space: &dyn Space, column: &str) -> Result<(), PredictError> {
         let label = &self.label;
         let mismatch = |what, expected: String, found: &str, advice| {
             Err(PredictError::Mismatch { what, expected, found: found.to_owned(), advice })

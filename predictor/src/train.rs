@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use lat_data::RunHeader;
-use lat_space::{Architecture, SearchSpace};
+use lat_space::{Architecture, Space};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::metrics::check_finite;
@@ -26,7 +26,7 @@ impl Samples {
     /// # Errors
     /// [`PredictError::Space`] for an architecture that the space does not allow.
     pub fn of<'a>(
-        space: &dyn SearchSpace,
+        space: &dyn Space,
         rows: impl IntoIterator<Item = (&'a Architecture, f64)>,
     ) -> Result<Self, PredictError> {
         let n_gates = space.decisions().iter().map(|d| d.choices.len()).sum();
@@ -125,7 +125,7 @@ impl Report {
     /// [`PredictError::Mismatch`] where the header is of another space.
     pub fn predictor(
         &self,
-        space: &dyn SearchSpace,
+        space: &dyn Space,
         column: &str,
         header: Option<&RunHeader>,
         noise_floor: Option<f64>,
@@ -151,7 +151,7 @@ impl Report {
 /// [`PredictError::Unknown`] and [`PredictError::NotDifferentiable`] for a name that cannot be saved; for unfit rows those of
 /// [`Regressor::fit`].
 pub fn train(
-    space: &dyn SearchSpace,
+    space: &dyn Space,
     train: &Samples,
     test: &Samples,
     options: &TrainOptions,

@@ -16,7 +16,7 @@ pub enum SpaceError {
     #[error("not an architecture of {space}: expected {expected}, found {found}")]
     Text {
         /// The space's id.
-        space: &'static str,
+        space: String,
         /// The form expected.
         expected: String,
         /// The piece of text found.
@@ -26,7 +26,7 @@ pub enum SpaceError {
     #[error("invalid architecture of {space}: {reason}")]
     Invalid {
         /// The space's id.
-        space: &'static str,
+        space: String,
         /// Which decision is wrong and how.
         reason: String,
     },

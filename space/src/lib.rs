@@ -24,6 +24,7 @@ mod nasbench201;
 mod op;
 mod peak_memory;
 mod skeleton;
+mod structure;
 
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
 pub use count::{Cost, count, count_op};
@@ -36,17 +37,12 @@ pub use nasbench201::NasBench201;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
+pub use structure::{Edges, Presence, Structure};
 
-/// A search space: decisions, their graph, and the text form of a point.
-pub trait SearchSpace: Send + Sync {
+/// What predictors need of a search space: its decisions, and the text form of a point.
+pub trait Space: Send + Sync {
     /// The paper's name in lower case: `darts`.
-    fn id(&self) -> &'static str;
-
-    /// One line for `lat list spaces`.
-    fn summary(&self) -> &'static str;
-
-    /// Title, year and arXiv id of the paper that defines the space.
-    fn paper(&self) -> &'static str;
+    fn id(&self) -> &str;
 
     /// The decisions in their fixed order.
     fn decisions(&self) -> &[Decision];
@@ -57,23 +53,10 @@ pub trait SearchSpace: Send + Sync {
         &[]
     }
 
-    /// Skeletons worth naming, `quick`, `cifar`, `imagenet` and `search` among them.
-    fn skeletons(&self) -> &'static [SkeletonPreset];
-
-    /// Whether [`SearchSpace::graph`] can build this skeleton.
-    ///
-    /// # Errors
-    /// [`SpaceError::Skeleton`] says which value is out of range.
-    fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError>;
-
-    /// The network with all candidates in it, of a skeleton that [`SearchSpace::check_skeleton`] accepts.
-    fn graph(&self, skeleton: &Skeleton) -> Graph;
-
-    /// How many architectures of the published form there are.
-    fn size(&self) -> u128;
-
-    /// The architecture with this number, `0 <= index < size()`; every published architecture has exactly one.
-    fn at(&self, index: u128) -> Architecture;
+    /// What is known of how decisions act together, from which predictors derive their features.
+    fn structure(&self) -> Structure {
+        Structure::independent(self.decisions())
+    }
 
     /// Whether the architecture is one of this space.
     ///
@@ -98,6 +81,39 @@ pub trait SearchSpace: Send + Sync {
     /// How often each operation occurs per cell type: the few numbers that a linear model needs least samples for.
     fn counts_encoding(&self) -> Encoding {
         Encoding::counts(self.decisions())
+    }
+}
+
+/// A search space whose architectures are networks: what profiling and searching need besides.
+pub trait SearchSpace: Space {
+    /// One line for `lat list spaces`.
+    fn summary(&self) -> &'static str;
+
+    /// Title, year and arXiv id of the paper that defines the space.
+    fn paper(&self) -> &'static str;
+
+    /// Skeletons worth naming, `quick`, `cifar`, `imagenet` and `search` among them.
+    fn skeletons(&self) -> &'static [SkeletonPreset];
+
+    /// Whether [`SearchSpace::graph`] can build this skeleton.
+    ///
+    /// # Errors
+    /// [`SpaceError::Skeleton`] says which value is out of range.
+    fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError>;
+
+    /// The network with all candidates in it, of a skeleton that [`SearchSpace::check_skeleton`] accepts.
+    fn graph(&self, skeleton: &Skeleton) -> Graph;
+
+    /// How many architectures of the published form there are.
+    fn size(&self) -> u128;
+
+    /// The architecture with this number, `0 <= index < size()`; every published architecture has exactly one.
+    fn at(&self, index: u128) -> Architecture;
+}
+
+impl std::fmt::Debug for dyn Space {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Space({})", self.id())
     }
 }
 

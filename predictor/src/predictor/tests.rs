@@ -79,7 +79,7 @@ fn mismatches_name_both_sides() {
     let space = NasBench201::new();
     let mut predictor = trained(&space);
     assert!(predictor.check(&space, "latency_ms").is_ok());
-    let message = |p: &Predictor, space: &dyn SearchSpace, column| {
+    let message = |p: &Predictor, space: &dyn Space, column| {
         p.check(space, column).unwrap_err().to_string()
     };
     let error = message(&predictor, &Darts::new(), "latency_ms");

@@ -1,4 +1,4 @@
-use lat_space::{NasBench201, SearchSpace, architecture_at};
+use lat_space::{NasBench201, Space, architecture_at};
 use ndarray::Array2;
 
 use super::*;

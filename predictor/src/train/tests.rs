@@ -4,7 +4,7 @@ use super::*;
 
 /// Architectures of the space with a cost that a function of their gates tells.
 pub(crate) fn synthetic(
-    space: &dyn SearchSpace,
+    space: &dyn Space,
     range: std::ops::Range<u64>,
     cost: impl Fn(&[f32]) -> f64,
 ) -> Samples {

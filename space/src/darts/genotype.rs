@@ -33,7 +33,7 @@ fn pairs(architecture: &Architecture, cell_type: usize, node: usize) -> Vec<Stri
 }
 
 pub(super) fn check(architecture: &Architecture, groups: &[Group]) -> Result<(), SpaceError> {
-    let invalid = |reason: String| Err(SpaceError::Invalid { space: "darts", reason });
+    let invalid = |reason: String| Err(SpaceError::Invalid { space: "darts".into(), reason });
     if architecture.space != "darts" {
         return invalid(format!("it is an architecture of {}", architecture.space));
     }
@@ -161,7 +161,7 @@ fn read_pairs(list: &str) -> Result<Vec<(usize, usize)>, SpaceError> {
 }
 
 fn wrong(expected: &str, found: &str) -> SpaceError {
-    SpaceError::Text { space: "darts", expected: expected.to_owned(), found: found.to_owned() }
+    SpaceError::Text { space: "darts".into(), expected: expected.to_owned(), found: found.to_owned() }
 }
 
 fn shortened(text: &str) -> String {

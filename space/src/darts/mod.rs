@@ -10,7 +10,7 @@ mod network;
 
 use crate::{
     Architecture, ChoiceSet, Decision, DecisionId, Graph, Group, SearchSpace, Skeleton,
-    SkeletonPreset, SpaceError, Stem,
+    SkeletonPreset, Space, SpaceError, Stem,
 };
 
 /// Intermediate nodes of a cell.
@@ -82,17 +82,9 @@ impl Darts {
     }
 }
 
-impl SearchSpace for Darts {
-    fn id(&self) -> &'static str {
+impl Space for Darts {
+    fn id(&self) -> &str {
         "darts"
-    }
-
-    fn summary(&self) -> &'static str {
-        "normal and reduction cell, 14 edges of 8 operations each, 2 in-edges kept per node"
-    }
-
-    fn paper(&self) -> &'static str {
-        "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055"
     }
 
     fn decisions(&self) -> &[Decision] {
@@ -101,6 +93,30 @@ impl SearchSpace for Darts {
 
     fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
+        genotype::check(architecture, &self.groups)
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        genotype::format(architecture)
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let architecture = genotype::parse(text)?;
+        self.check(&architecture)?;
+        Ok(architecture)
+    }
+}
+
+impl SearchSpace for Darts {
+    fn summary(&self) -> &'static str {
+        "normal and reduction cell, 14 edges of 8 operations each, 2 in-edges kept per node"
+    }
+
+    fn paper(&self) -> &'static str {
+        "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055"
     }
 
     fn skeletons(&self) -> &'static [SkeletonPreset] {
@@ -140,20 +156,6 @@ impl SearchSpace for Darts {
             }
         }
         Architecture { space: self.id().to_owned(), choices: choices.into() }
-    }
-
-    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
-        genotype::check(architecture, &self.groups)
-    }
-
-    fn format(&self, architecture: &Architecture) -> String {
-        genotype::format(architecture)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
-        let architecture = genotype::parse(text)?;
-        self.check(&architecture)?;
-        Ok(architecture)
     }
 }
 

@@ -6,8 +6,8 @@
 //! timed and counted as the benchmark does, and left out when training, where they would have no gradient.
 
 use crate::{
-    Architecture, Decision, Graph, GraphBuilder, Op, SearchSpace, Skeleton, SkeletonPreset,
-    SpaceError, Stem,
+    Architecture, Decision, Edges, Graph, GraphBuilder, Op, SearchSpace, Skeleton, SkeletonPreset,
+    Space, SpaceError, Stem, Structure,
 };
 
 /// The operations in the benchmark's order.
@@ -48,21 +48,72 @@ impl NasBench201 {
     }
 }
 
-impl SearchSpace for NasBench201 {
-    fn id(&self) -> &'static str {
+impl Space for NasBench201 {
+    fn id(&self) -> &str {
         "nasbench201"
     }
 
+    fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    fn structure(&self) -> Structure {
+        let ends = EDGES.iter().map(|&ends| Some(ends)).collect();
+        let edges = Edges { ends, input: 0, output: STAGES as usize };
+        Structure { edges: Some(edges), ..Structure::independent(&self.decisions) }
+    }
+
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
+        let invalid = |reason: String| Err(SpaceError::Invalid { space: "nasbench201".into(), reason });
+        if architecture.space != self.id() || architecture.choices.len() != EDGES.len() {
+            let (space, n) = (&architecture.space, architecture.choices.len());
+            return invalid(format!("expected 6 decisions, found {n} of space {space}"));
+        }
+        let single = |c: &crate::ChoiceSet| c.only().is_some_and(|op| op < OPERATIONS.len());
+        match architecture.choices.iter().position(|c| !single(c)) {
+            Some(i) => {
+                invalid(format!("{} needs exactly one operation of 5", self.decisions[i].name))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        let mut nodes = vec![String::from("|"); STAGES as usize];
+        for ((from, to), set) in EDGES.iter().zip(&architecture.choices) {
+            let op = OPERATIONS[set.only().expect("a checked architecture has one operation")];
+            nodes[to - 1] += &format!("{op}~{from}|");
+        }
+        nodes.join("+")
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let nodes: Vec<&str> = text.trim().split('+').collect();
+        if nodes.len() != 3 {
+            return Err(wrong(EXPECTED, text));
+        }
+        let mut choices = Vec::new();
+        for (n, node) in nodes.into_iter().enumerate() {
+            let inner = node.strip_prefix('|').and_then(|s| s.strip_suffix('|'));
+            let edges: Vec<&str> = inner.ok_or_else(|| wrong(EXPECTED, text))?.split('|').collect();
+            if edges.len() != n + 1 {
+                return Err(wrong(&format!("{} edges into node {}", n + 1, n + 1), node));
+            }
+            for (from, edge) in edges.into_iter().enumerate() {
+                choices.push(read_edge(edge, from)?);
+            }
+        }
+        Ok(Architecture::new(self.id(), choices))
+    }
+}
+
+impl SearchSpace for NasBench201 {
     fn summary(&self) -> &'static str {
         "one cell, 6 edges of 5 operations each, 15,625 architectures"
     }
 
     fn paper(&self) -> &'static str {
         "NAS-Bench-201, 2020, arXiv 2001.00326"
-    }
-
-    fn decisions(&self) -> &[Decision] {
-        &self.decisions
     }
 
     fn skeletons(&self) -> &'static [SkeletonPreset] {
@@ -116,49 +167,6 @@ impl SearchSpace for NasBench201 {
         let digit = |edge| (index / radix.pow(edge) % radix) as usize;
         Architecture::new(self.id(), (0..EDGES.len() as u32).map(digit))
     }
-
-    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
-        let invalid = |reason: String| Err(SpaceError::Invalid { space: "nasbench201", reason });
-        if architecture.space != self.id() || architecture.choices.len() != EDGES.len() {
-            let (space, n) = (&architecture.space, architecture.choices.len());
-            return invalid(format!("expected 6 decisions, found {n} of space {space}"));
-        }
-        let single = |c: &crate::ChoiceSet| c.only().is_some_and(|op| op < OPERATIONS.len());
-        match architecture.choices.iter().position(|c| !single(c)) {
-            Some(i) => {
-                invalid(format!("{} needs exactly one operation of 5", self.decisions[i].name))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn format(&self, architecture: &Architecture) -> String {
-        let mut nodes = vec![String::from("|"); STAGES as usize];
-        for ((from, to), set) in EDGES.iter().zip(&architecture.choices) {
-            let op = OPERATIONS[set.only().expect("a checked architecture has one operation")];
-            nodes[to - 1] += &format!("{op}~{from}|");
-        }
-        nodes.join("+")
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
-        let nodes: Vec<&str> = text.trim().split('+').collect();
-        if nodes.len() != 3 {
-            return Err(wrong(EXPECTED, text));
-        }
-        let mut choices = Vec::new();
-        for (n, node) in nodes.into_iter().enumerate() {
-            let inner = node.strip_prefix('|').and_then(|s| s.strip_suffix('|'));
-            let edges: Vec<&str> = inner.ok_or_else(|| wrong(EXPECTED, text))?.split('|').collect();
-            if edges.len() != n + 1 {
-                return Err(wrong(&format!("{} edges into node {}", n + 1, n + 1), node));
-            }
-            for (from, edge) in edges.into_iter().enumerate() {
-                choices.push(read_edge(edge, from)?);
-            }
-        }
-        Ok(Architecture::new(self.id(), choices))
-    }
 }
 
 fn add_cell(b: &mut GraphBuilder, input: usize, cell: u16) -> usize {
@@ -195,7 +203,7 @@ fn read_edge(edge: &str, from: usize) -> Result<usize, SpaceError> {
 fn wrong(expected: &str, found: &str) -> SpaceError {
     let found = found.chars().take(100).collect::<String>();
     SpaceError::Text {
-        space: "nasbench201",
+        space: "nasbench201".into(),
         expected: expected.to_owned(),
         found: format!("'{found}'"),
     }

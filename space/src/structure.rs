@@ -1,0 +1,95 @@
+use crate::{Decision, DecisionId};
+
+/// Blocks up to which all pairs of them are looked at; of more, neighbours only.
+const FEW_BLOCKS: usize = 8;
+
+/// When a decision's slot is built at all: where another decision takes one of these choices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// The decision that says so, such as a stage's depth.
+    pub decision: DecisionId,
+    /// Its choices with which the slot exists.
+    pub choices: Vec<usize>,
+}
+
+/// Decisions as the edges of a small directed graph of which only what lies between input and output counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edges {
+    /// Per decision the nodes it joins; None for decisions that are no edge.
+    pub ends: Vec<Option<(usize, usize)>>,
+    /// The node that all paths begin at.
+    pub input: usize,
+    /// The node that all paths end at.
+    pub output: usize,
+}
+
+/// How the decisions of a space act together. Predictors derive their features from it; nothing in it is a measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Structure {
+    /// Per decision its class: choices of one class are counted together.
+    pub classes: Vec<usize>,
+    /// Per decision the number that each choice stands for, where choices are numbers (a width, a depth).
+    pub values: Vec<Option<Vec<f64>>>,
+    /// Per decision when its slot exists; None: always.
+    pub presence: Vec<Option<Presence>>,
+    /// Decisions that describe one layer together, such as its kernel size and its expansion. Scales are in no block.
+    pub blocks: Vec<Vec<DecisionId>>,
+    /// Blocks that work on maps of one size, by number. Empty where that is not known.
+    pub stages: Vec<Vec<usize>>,
+    /// Decisions that multiply the work of all others, such as the resolution.
+    pub scales: Vec<DecisionId>,
+    /// Blocks that may act on one another, by number.
+    pub pairs: Vec<(usize, usize)>,
+    /// Where decisions are edges and dead ends may be left out by the runtime.
+    pub edges: Option<Edges>,
+}
+
+impl Structure {
+    /// Each decision a block of its own, counted with those of its cell type that have the same choices.
+    pub fn independent(decisions: &[Decision]) -> Self {
+        let class_of = |d: &Decision| {
+            let is_same =
+                |o: &Decision| o.cell_type() == d.cell_type() && o.choices == d.choices;
+            decisions.iter().position(is_same).expect("a decision is like itself")
+        };
+        let blocks: Vec<Vec<DecisionId>> = (0..decisions.len()).map(|d| vec![d]).collect();
+        Self {
+            classes: decisions.iter().map(class_of).collect(),
+            values: vec![None; decisions.len()],
+            presence: vec![None; decisions.len()],
+            pairs: neighbours(blocks.len()),
+            blocks,
+            stages: Vec::new(),
+            scales: Vec::new(),
+            edges: None,
+        }
+    }
+}
+
+/// All pairs of few blocks, of many each with the next.
+pub(crate) fn neighbours(n_blocks: usize) -> Vec<(usize, usize)> {
+    let is_pair = |&(a, b): &(usize, usize)| a < b && (n_blocks <= FEW_BLOCKS || b == a + 1);
+    (0..n_blocks).flat_map(|a| (a + 1..n_blocks).map(move |b| (a, b))).filter(is_pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Darts, NasBench201, Space};
+
+    #[test]
+    fn darts_has_two_classes_and_neighbours() {
+        let structure = Darts::new().structure();
+        assert_eq!(structure.classes[..14], [0; 14]);
+        assert_eq!(structure.classes[14..], [14; 14]);
+        assert_eq!(structure.pairs.len(), 27);
+    }
+
+    #[test]
+    fn nasbench201_is_a_graph_of_four_nodes() {
+        let structure = NasBench201::new().structure();
+        assert_eq!(structure.pairs.len(), 15);
+        let edges = structure.edges.unwrap();
+        assert_eq!((edges.ends.len(), edges.input, edges.output), (6, 0, 3));
+    }
+}
