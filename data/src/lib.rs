@@ -9,6 +9,7 @@
 mod columns;
 mod durable;
 mod error;
+mod flusher;
 mod frame;
 mod images;
 mod journal;

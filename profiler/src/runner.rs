@@ -115,6 +115,7 @@ pub fn run_on(
         (progress.on_event)(Event::Drifted { rows: again.len() as u64 });
         measure_all(&mut bench, &again, options.seed, sink, &mut progress, stop)?;
     }
+    sink.settle()?;
     let rows = sink.recorded();
     let mut verdict = Verdict::of(rows, n_done(&tasks, rows), total, soak);
     verdict.rows_per_s = (rows.len() - already) as f64 / begin.elapsed().as_secs_f64();

@@ -7,11 +7,19 @@ pub trait RowSink {
     /// All rows so far, those of earlier runs and those appended since, in the order they were measured.
     fn recorded(&self) -> &[Measurement];
 
-    /// Takes a row; when it returns, the row is safe.
+    /// Takes a row; when it returns, the row is safe from the end of this process.
     ///
     /// # Errors
     /// [`ProfileError::Data`] where it cannot be kept.
     fn append(&mut self, row: &Measurement) -> Result<(), ProfileError>;
+
+    /// Waits until all rows are as safe as they will be.
+    ///
+    /// # Errors
+    /// [`ProfileError::Data`] where some cannot be kept.
+    fn settle(&mut self) -> Result<(), ProfileError> {
+        Ok(())
+    }
 }
 
 impl RowSink for Journal {
@@ -21,6 +29,10 @@ impl RowSink for Journal {
 
     fn append(&mut self, row: &Measurement) -> Result<(), ProfileError> {
         Ok(Self::append(self, row)?)
+    }
+
+    fn settle(&mut self) -> Result<(), ProfileError> {
+        Ok(self.flush()?)
     }
 }
 
