@@ -42,7 +42,7 @@ pub enum SpaceError {
     )]
     TooMany {
         /// The space's id.
-        space: &'static str,
+        space: String,
         /// How many there are.
         size: u128,
         /// How many were asked for.
