@@ -125,6 +125,31 @@ fn an_architecture_that_ends_its_process_fails_after_three_tries_and_the_rest_go
     }
 }
 
+/// Rows are measured again where the anchors were off their level. All rows are there then, so only the process itself can tell
+/// which of them it ended at.
+#[test]
+fn an_architecture_that_ends_its_process_when_it_is_measured_again_is_the_one_that_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    // Rounds of anchors stand before samples 0, 100 and so on: off in round 3, samples 200 to 399 are measured again.
+    let faults = "--fake-fault slow-round=3,abort-again=250 --supervise --out run";
+    lat(dir.path(), &format!("profile --space nasbench201 --samples 600 --device fake {faults}"))
+        .success()
+        .stderr(contains("its process ended at sample 250, try 3 of 3").and(contains("SIGABRT")));
+    let run = dir.path().join("run");
+    let rows = read_run(&run).unwrap().1;
+    let failed: Vec<&Measurement> = rows.iter().filter(|r| r.status == Status::Failed).collect();
+    assert_eq!(failed.iter().map(|row| row.index).collect::<Vec<_>>(), [250]);
+    assert_eq!(failed[0].attempt, 2);
+    assert!(failed[0].reason.starts_with("ended the process that measured it 3 times"));
+    // The others of the stretch were measured again, each once; nothing is lost.
+    let again = |index| rows.iter().filter(move |r| r.role == Role::Sample && r.index == index);
+    for index in (200..400).filter(|index| *index != 250) {
+        let attempts: Vec<u32> = again(index).map(|row| row.attempt).collect();
+        assert_eq!(attempts, [0, 1], "sample {index}");
+    }
+    assert_eq!(again(199).count() + again(400).count(), 2);
+}
+
 #[test]
 fn a_device_on_which_nothing_works_is_given_up_and_the_other_finishes_its_part() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,18 +1,15 @@
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use crate::flusher::Flusher;
 use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
-use crate::{DataError, Measurement, Role, RunHeader, durable, frame, rows};
+use crate::run_lock::RunLock;
+use crate::{AtHand, DataError, Measurement, Role, RunHeader, durable, frame, rows};
 
 pub(crate) const HEADER_FILE: &str = "run.json";
 pub(crate) const ROWS_FILE: &str = "rows.jsonl";
-const LOCK_FILE: &str = ".lock";
-/// How long a folder in use is waited for: a writer that was told to end finishes its row first.
-const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// The sealed table's name in a run folder.
 pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 
@@ -38,8 +35,7 @@ pub struct Journal {
     good_bytes: u64,
     /// What the folder's manifest says.
     manifest: Manifest,
-    /// Holds the lock for as long as the journal lives.
-    _lock: File,
+    lock: RunLock,
 }
 
 impl Journal {
@@ -53,7 +49,7 @@ impl Journal {
     /// cannot be written.
     pub fn open(dir: &Path, header: &RunHeader) -> Result<Self, DataError> {
         fs::create_dir_all(dir).map_err(DataError::io("create the run folder", dir))?;
-        let lock = lock(dir)?;
+        let lock = RunLock::take(dir)?;
         let path = dir.join(ROWS_FILE);
         let mut recovered = Vec::new();
         let (header, mut manifest) = match read_header(dir)? {
@@ -95,7 +91,7 @@ impl Journal {
             n_flushed,
             good_bytes,
             manifest,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -134,6 +130,12 @@ impl Journal {
     /// Whether the sealed table is there and holds all rows.
     pub fn is_sealed(&self) -> bool {
         self.manifest.lists(TABLE_FILE)
+    }
+
+    /// Says which row is about to be measured, for [`AtHand::read`] where this process ends at it. Where that cannot be written
+    /// down, nobody will know; the row is none the worse for it.
+    pub fn begin_row(&mut self, row: AtHand) {
+        let _ = self.lock.tell(row);
     }
 
     /// Adds a row; when this returns, the end of the process does not undo it, and within a fifth of a second it is on the disk.
@@ -314,30 +316,10 @@ pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataE
 }
 
 /// Opens for reading and writing, and creates what is not there; the content stays.
-fn open_file(path: &Path) -> Result<File, DataError> {
+pub(crate) fn open_file(path: &Path) -> Result<File, DataError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     options.open(path).map_err(DataError::io("open for writing", path))
-}
-
-pub(crate) fn lock(dir: &Path) -> Result<File, DataError> {
-    let path = dir.join(LOCK_FILE);
-    let file = open_file(&path)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(DataError::Locked { dir: dir.to_owned() });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(DataError::Io { action: "lock", path: path.clone(), source });
-            }
-        }
-    }
 }
 
 pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {

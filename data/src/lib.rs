@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod at_hand;
 mod columns;
 mod durable;
 mod error;
@@ -18,12 +19,14 @@ mod measurement;
 mod merge;
 mod part;
 mod rows;
+mod run_lock;
 mod scale;
 mod shard;
 mod split;
 mod table;
 mod tail;
 
+pub use at_hand::AtHand;
 pub use error::DataError;
 pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,

@@ -151,7 +151,7 @@ fn a_lost_device_ends_the_run_without_a_row_and_the_next_task_is_the_one_at_faul
     assert!(crate::is_sticky(&error.to_string()) && rows.iter().all(|row| row.index != 7));
     let next = next_task(space().as_ref(), &options, &rows).unwrap();
     assert_eq!((next.role, next.index), (Role::Sample, 7));
-    rows.push(crate::lost_row(space().as_ref(), &options, next, 3, "lost").unwrap());
+    rows.push(crate::lost_row(space().as_ref(), &options, next, 0, 3, "lost").unwrap());
     let verdict = measure(&mut bed, &options, &mut rows, usize::MAX).unwrap();
     assert_eq!((verdict.done, verdict.total), (rows.len() as u64, rows.len() as u64));
     assert_eq!(next_task(space().as_ref(), &options, &rows), None);

@@ -101,7 +101,7 @@ pub(super) struct Args {
     /// This process measures for another, whose end ends it too.
     #[arg(long, hide = true)]
     worker: bool,
-    /// What goes wrong on the fake device: abort=N, lose=N, pause-ms=N.
+    /// What goes wrong on the fake device: abort=N, abort-again=N, slow-round=N, lose=N, pause-ms=N.
     #[arg(long, hide = true, value_delimiter = ',', requires = "device")]
     fake_fault: Vec<FakeFault>,
 }
