@@ -4,6 +4,7 @@ use lat_space::SearchSpace;
 use crate::allocator;
 use crate::libtorch::{cuda_runtime_version, cudnn_version};
 use crate::telemetry::nvml;
+use crate::torch_context::CUDNN_CHOICE;
 use crate::{DeviceSpec, ProfileOptions, enable_cuda};
 
 /// The libtorch that this program is built for; the bindings refuse any other.
@@ -45,7 +46,7 @@ fn versions(device: DeviceSpec) -> Vec<String> {
         versions.extend(driver.map(|v| format!("driver {v}")));
         versions.extend(cuda_runtime_version().map(|v| format!("cuda {v}")));
         versions.extend(cudnn_version().map(|v| format!("cudnn {v}")));
-        versions.push("cudnn-benchmark on".into());
+        versions.extend(CUDNN_CHOICE.map(str::to_owned));
     }
     versions
 }
