@@ -21,7 +21,7 @@ pub fn architecture_at(
 ) -> Result<Architecture, SpaceError> {
     let size = space.size();
     if u128::from(i) >= size {
-        return Err(SpaceError::TooMany { space: space.id(), size, asked: i + 1 });
+        return Err(SpaceError::TooMany { space: space.id().to_owned(), size, asked: i + 1 });
     }
     let key = space.id().bytes().fold(mix(seed), |key, byte| mix(key ^ u64::from(byte)));
     Ok(space.at(permute(u128::from(i), size, key)))

@@ -48,8 +48,7 @@ impl Structure {
     /// Each decision a block of its own, counted with those of its cell type that have the same choices.
     pub fn independent(decisions: &[Decision]) -> Self {
         let class_of = |d: &Decision| {
-            let is_same =
-                |o: &Decision| o.cell_type() == d.cell_type() && o.choices == d.choices;
+            let is_same = |o: &Decision| o.cell_type() == d.cell_type() && o.choices == d.choices;
             decisions.iter().position(is_same).expect("a decision is like itself")
         };
         let blocks: Vec<Vec<DecisionId>> = (0..decisions.len()).map(|d| vec![d]).collect();
@@ -74,7 +73,6 @@ pub(crate) fn neighbours(n_blocks: usize) -> Vec<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Darts, NasBench201, Space};
 
     #[test]

@@ -161,7 +161,11 @@ fn read_pairs(list: &str) -> Result<Vec<(usize, usize)>, SpaceError> {
 }
 
 fn wrong(expected: &str, found: &str) -> SpaceError {
-    SpaceError::Text { space: "darts".into(), expected: expected.to_owned(), found: found.to_owned() }
+    SpaceError::Text {
+        space: "darts".into(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
 }
 
 fn shortened(text: &str) -> String {

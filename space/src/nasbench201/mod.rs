@@ -64,7 +64,8 @@ impl Space for NasBench201 {
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
-        let invalid = |reason: String| Err(SpaceError::Invalid { space: "nasbench201".into(), reason });
+        let invalid =
+            |reason: String| Err(SpaceError::Invalid { space: "nasbench201".into(), reason });
         if architecture.space != self.id() || architecture.choices.len() != EDGES.len() {
             let (space, n) = (&architecture.space, architecture.choices.len());
             return invalid(format!("expected 6 decisions, found {n} of space {space}"));
