@@ -1,5 +1,5 @@
 use lat_data::RunHeader;
-use lat_space::{Space, Skeleton};
+use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
 use serde::{Deserialize, Serialize};
 
 use crate::{Metrics, PredictError};
@@ -9,6 +9,9 @@ use crate::{Metrics, PredictError};
 pub struct Label {
     /// Id of the search space.
     pub space: String,
+    /// The TOML text that declares the space, where it is not built in.
+    #[serde(default)]
+    pub declaration: Option<String>,
     /// Id of the encoding: `one-hot` or `counts`.
     pub encoding: String,
     /// The code's columns in their order.
@@ -72,6 +75,7 @@ impl Label {
         let encoding = crate::encoding::find(space, encoding)?;
         Ok(Self {
             space: space.id().to_owned(),
+            declaration: space.declaration().map(str::to_owned),
             encoding: encoding.id.to_owned(),
             features: encoding.features.into_iter().map(|(name, _)| name).collect(),
             column: column.to_owned(),
@@ -91,6 +95,19 @@ impl Label {
             seed: 0,
             lat_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+}
+
+impl Label {
+    /// The space predicted for: the one declared in the label, or the built-in one of its name.
+    ///
+    /// # Errors
+    /// [`PredictError::Space`] where this program has no such space.
+    pub fn read_space(&self) -> Result<Box<dyn Space>, PredictError> {
+        match &self.declaration {
+            Some(declaration) => Ok(Box::new(DeclaredSpace::read(declaration)?)),
+            None => Ok(find_space(&self.space)?),
+        }
     }
 }
 

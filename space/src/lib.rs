@@ -135,13 +135,13 @@ pub trait SearchSpace: Space {
     fn at(&self, index: u128) -> Architecture;
 }
 
-impl std::fmt::Debug for dyn Space {
+impl std::fmt::Debug for dyn Space + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Space({})", self.id())
     }
 }
 
-impl std::fmt::Debug for dyn SearchSpace {
+impl std::fmt::Debug for dyn SearchSpace + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SearchSpace({})", self.id())
     }

@@ -47,8 +47,8 @@ impl Template {
     fn of(text: &str, slots: &[Slot]) -> Result<Self, SpaceError> {
         let place = "key `text`";
         let mut parts = text.split('{');
-        let mut template = Self { text: text.to_owned(), head: String::new(), pieces: Vec::new() };
-        template.head = parts.next().unwrap_or_default().to_owned();
+        let head = parts.next().unwrap_or_default().to_owned();
+        let mut template = Self { text: text.to_owned(), head, pieces: Vec::new() };
         for part in parts {
             let Some((name, literal)) = part.split_once('}') else {
                 let found = format!("'{{{part}' without a closing brace");
