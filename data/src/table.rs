@@ -98,3 +98,7 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
 #[cfg(test)]
 #[path = "table_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "declared_table_tests.rs"]
+mod declared_tests;
