@@ -2,7 +2,7 @@ use lat_space::{Architecture, Space};
 use tch::{Device, Kind, Tensor};
 
 use crate::gates::GateLayout;
-use crate::{PredictError, Predictor, encoding};
+use crate::{PredictError, Predictor};
 
 /// What a search minimises besides its task's loss. All implementations look alike to a search.
 pub trait CostModel: Send {
@@ -31,8 +31,6 @@ pub trait CostModel: Send {
 pub struct PredictorCost {
     predictor: Predictor,
     layout: GateLayout,
-    /// The encoding as `[n_gates, n_features]`.
-    encoding: Tensor,
     device: Device,
 }
 
@@ -48,14 +46,7 @@ impl PredictorCost {
         device: Device,
     ) -> Result<Self, PredictError> {
         predictor.check(space, column)?;
-        let encoding = encoding::find(space, &predictor.label().encoding)?;
-        let size = [encoding.len() as i64, encoding.n_gates as i64];
-        Ok(Self {
-            predictor: predictor.to_device(device),
-            layout: GateLayout::of(space),
-            encoding: Tensor::from_slice(&encoding.matrix()).view(size).tr().to_device(device),
-            device,
-        })
+        Ok(Self { predictor: predictor.to_device(device), layout: GateLayout::of(space), device })
     }
 
     /// The predictor behind.
@@ -81,8 +72,8 @@ impl CostModel for PredictorCost {
 
     fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         let (rows, is_single) = self.layout.rows(gates)?;
-        let code = rows.to_device(self.device).to_kind(Kind::Float).matmul(&self.encoding);
-        let costs = self.predictor.forward(&code)?.to_device(gates.device());
+        let rows = rows.to_device(self.device).to_kind(Kind::Float);
+        let costs = self.predictor.forward(&rows)?.to_device(gates.device());
         Ok(if is_single { costs.squeeze_dim(0) } else { costs })
     }
 }

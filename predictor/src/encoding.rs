@@ -1,60 +1,86 @@
-use lat_space::{Decision, Encoding, Space};
+use lat_space::{Decision, FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 
-use crate::PredictError;
+use crate::evidence::Layout;
+use crate::{PredictError, Setup};
 
-/// The space's encoding of this id.
-pub(crate) fn find(space: &dyn Space, id: &str) -> Result<Encoding, PredictError> {
-    let all = [space.encoding(), space.counts_encoding()];
-    let known: Vec<&str> = all.iter().map(|e| e.id).collect();
-    let known = known.join(" or ");
-    all.into_iter().find(|e| e.id == id).ok_or_else(|| PredictError::Mismatch {
-        what: "encoding",
-        expected: known,
-        found: id.to_owned(),
-        advice: "train again with this version of lat",
-    })
+/// Groups of features that networks read beside the linear part's subtotals: those of one decision each, and counts.
+const SIMPLE: [&str; 8] =
+    ["one-hot", "counts", "value", "live", "live-counts", "reach", "scale", "scale-one-hot"];
+/// Gate vectors encoded at once.
+const CHUNK: usize = 1024;
+
+/// The space's features of this id: `one-hot`, `counts` or `structured`.
+pub(crate) fn find(space: &dyn Space, id: &str) -> Result<FeatureMap, PredictError> {
+    match id {
+        "one-hot" => Ok(FeatureMap::of_encoding(&space.encoding())),
+        "counts" => Ok(FeatureMap::of_encoding(&space.counts_encoding())),
+        "structured" => Ok(FeatureMap::structured(space)),
+        _ => Err(PredictError::Mismatch {
+            what: "encoding",
+            expected: "one-hot, counts or structured".to_owned(),
+            found: id.to_owned(),
+            advice: "train again with this version of lat",
+        }),
+    }
 }
 
-/// Columns of the full encoding that the counts encoding adds up: one operation at different places.
-pub(crate) fn ties(full: &Encoding, counts: &Encoding) -> Vec<Vec<usize>> {
-    let inside = |sum: &[usize], gates: &[usize]| gates.iter().all(|g| sum.contains(g));
-    let tied = |sum: &Vec<usize>| {
-        let columns = full.features.iter().enumerate();
-        columns.filter(|(_, (_, gates))| inside(sum, gates)).map(|(i, _)| i).collect::<Vec<_>>()
+/// What regressors are told of the features.
+pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
+    let features = map.features.iter();
+    let layout = Layout {
+        groups: features.clone().map(|f| usize::from(f.group)).collect(),
+        blocks: features.clone().map(|f| f.block.map(usize::from)).collect(),
     };
-    counts.features.iter().map(|(_, sum)| tied(sum)).filter(|tied| tied.len() > 1).collect()
+    let is_simple =
+        |f: &lat_space::Feature| SIMPLE.contains(&map.groups[usize::from(f.group)].as_str());
+    let inputs = features.enumerate().filter(|(_, f)| is_simple(f)).map(|(j, _)| j).collect();
+    Setup { seed, layout, inputs, parts: parts(map, space) }
 }
 
-/// Columns of each decision, and of each cell type.
-pub(crate) fn parts(full: &Encoding, decisions: &[Decision]) -> Vec<Vec<usize>> {
-    let owners: Vec<&Decision> =
-        decisions.iter().flat_map(|d| d.choices.iter().map(move |_| d)).collect();
-    let columns = |owned: &dyn Fn(&Decision) -> bool| -> Vec<usize> {
-        let features = full.features.iter().enumerate();
-        let inside = |gates: &[usize]| gates.iter().all(|&gate| owned(owners[gate]));
-        features.filter(|(_, (_, gates))| inside(gates)).map(|(i, _)| i).collect()
+/// Features of each cell type, of each stage, and all.
+fn parts(map: &FeatureMap, space: &dyn Space) -> Vec<Vec<usize>> {
+    let structure = space.structure();
+    let cell_type = |block: usize| {
+        let first = structure.blocks[block].first();
+        first.map_or("", |&d: &usize| Decision::cell_type(&space.decisions()[d]))
     };
-    let mut cell_types: Vec<&str> = decisions.iter().map(Decision::cell_type).collect();
+    let mut cell_types: Vec<&str> = (0..structure.blocks.len()).map(cell_type).collect();
+    cell_types.sort_unstable();
     cell_types.dedup();
-    let of_decisions = decisions.iter().map(|own| columns(&|d| d.name == own.name));
-    let of_cells = cell_types.iter().map(|cell| columns(&|d| d.cell_type() == *cell));
-    of_decisions.chain(of_cells).filter(|part| part.len() > 1).collect()
+    let of = |is_member: &dyn Fn(usize) -> bool| -> Vec<usize> {
+        let features = map.features.iter().enumerate();
+        let own = |b: Option<u16>| {
+            b.is_some_and(|b| usize::from(b) < structure.blocks.len() && is_member(usize::from(b)))
+        };
+        features.filter(|(_, f)| own(f.block)).map(|(j, _)| j).collect()
+    };
+    // Of many cell types each is a decision by itself, which networks read anyhow.
+    let cells = cell_types.iter().filter(|_| (2..=4).contains(&cell_types.len()));
+    let of_cells = cells.map(|cell| of(&|b| cell_type(b) == *cell));
+    let of_stages = structure.stages.iter().map(|stage| of(&|b| stage.contains(&b)));
+    let all = std::iter::once((0..map.len()).collect());
+    of_cells.chain(of_stages).chain(all).filter(|part| part.len() > 1).collect()
 }
 
-/// Codes `[n, len]` of gate vectors `[n, n_gates]`.
+/// Features `[n, len]` of gate vectors `[n, n_gates]`.
 pub(crate) fn encode(
-    encoding: &Encoding,
+    map: &FeatureMap,
     gates: ArrayView2<f32>,
 ) -> Result<Array2<f32>, PredictError> {
-    if gates.ncols() != encoding.n_gates {
-        let (expected, found) = (encoding.n_gates, gates.ncols());
+    if gates.ncols() != map.n_gates {
+        let (expected, found) = (map.n_gates, gates.ncols());
         return Err(PredictError::Width { what: "gates", expected, found });
     }
-    let mut codes = Array2::zeros((gates.nrows(), encoding.len()));
-    for (row, mut code) in gates.rows().into_iter().zip(codes.rows_mut()) {
-        for ((_, sum), value) in encoding.features.iter().zip(&mut code) {
-            *value = sum.iter().map(|&gate| row[gate]).sum();
+    let mut codes = Array2::zeros((gates.nrows(), map.len()));
+    let chunks = gates.axis_chunks_iter(ndarray::Axis(0), CHUNK);
+    for (chunk, mut codes) in chunks.zip(codes.axis_chunks_iter_mut(ndarray::Axis(0), CHUNK)) {
+        let n = chunk.nrows();
+        let by_gate: Vec<f32> = chunk.t().iter().copied().collect();
+        let values = map.values(&by_gate, n);
+        for (feature, mut column) in map.features.iter().zip(codes.columns_mut()) {
+            let start = feature.value as usize * n;
+            column.iter_mut().zip(&values[start..start + n]).for_each(|(c, v)| *c = *v);
         }
     }
     Ok(codes)
@@ -67,40 +93,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_those_of_the_encoding() {
+    fn codes_are_those_of_the_map() {
         let space = Darts::new();
         let gates: Vec<Vec<f32>> = (0..5)
             .map(|i| architecture_at(&space, 3, i).unwrap().gates(space.decisions()))
             .collect();
         let all = Array2::from_shape_vec((5, 224), gates.concat()).unwrap();
-        for encoding in [space.encoding(), space.counts_encoding()] {
-            let codes = encode(&encoding, all.view()).unwrap();
+        for id in ["one-hot", "counts", "structured"] {
+            let map = find(&space, id).unwrap();
+            let codes = encode(&map, all.view()).unwrap();
             for (gates, code) in gates.iter().zip(codes.rows()) {
-                assert_eq!(encoding.encode(gates), code.to_vec());
+                assert_eq!(map.encode(gates), code.to_vec());
             }
         }
-        assert!(encode(&space.encoding(), Array2::zeros((1, 30)).view()).is_err());
+        let map = find(&space, "one-hot").unwrap();
+        assert!(encode(&map, Array2::zeros((1, 30)).view()).is_err());
+        assert!(find(&space, "paths").unwrap_err().to_string().contains("found paths"));
     }
 
     #[test]
-    fn parts_are_decisions_and_cell_types() {
+    fn parts_are_cell_types_and_all() {
         let space = Darts::new();
-        let parts = parts(&space.encoding(), space.decisions());
-        assert_eq!(parts.len(), 28 + 2);
-        assert_eq!(parts[1], (7..14).collect::<Vec<_>>());
-        assert_eq!(parts[29], (98..196).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn ties_join_one_operation_of_one_cell_type() {
-        let space = Darts::new();
-        let ties = ties(&space.encoding(), &space.counts_encoding());
-        assert_eq!((ties.len(), ties[0].len()), (14, 14));
-        let names: Vec<_> =
-            ties[3].iter().map(|&i| space.encoding().features[i].0.clone()).collect();
-        assert_eq!(
-            (names[0].as_str(), names[13].as_str()),
-            ("normal/0-2=sep_conv_3x3", "normal/4-5=sep_conv_3x3")
-        );
+        let map = FeatureMap::structured(&space);
+        let setup = setup(&map, &space, 0);
+        assert_eq!(setup.parts.len(), 3);
+        assert_eq!(setup.parts[0].len(), 98);
+        assert_eq!(setup.parts[2].len(), map.len());
+        assert_eq!(setup.inputs.len(), 196 + 14);
     }
 }

@@ -4,6 +4,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Metrics, PredictError};
 
+/// A decision as the predictor knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionLabel {
+    /// Its name.
+    pub name: String,
+    /// Its choices in order; gates are all choices of all decisions.
+    pub choices: Vec<String>,
+}
+
+impl DecisionLabel {
+    /// Those of a space.
+    pub(crate) fn all(space: &dyn Space) -> Vec<Self> {
+        let label =
+            |d: &lat_space::Decision| Self { name: d.name.clone(), choices: d.choices.clone() };
+        space.decisions().iter().map(label).collect()
+    }
+}
+
+impl std::fmt::Display for DecisionLabel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.name, self.choices.join(", "))
+    }
+}
+
 /// What a predictor predicts and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
@@ -12,10 +36,10 @@ pub struct Label {
     /// The TOML text that declares the space, where it is not built in.
     #[serde(default)]
     pub declaration: Option<String>,
-    /// Id of the encoding: `one-hot` or `counts`.
+    /// Id of the encoding: `one-hot`, `counts` or `structured`.
     pub encoding: String,
-    /// The code's columns in their order.
-    pub features: Vec<String>,
+    /// The space's decisions in their order.
+    pub decisions: Vec<DecisionLabel>,
     /// What is predicted: `latency_ms`.
     pub column: String,
     /// Its unit: `ms`.
@@ -57,7 +81,7 @@ impl Label {
     /// A label of a space, encoding and column; what the measurements' header knows comes from there.
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] where the header is of another space, [`PredictError::Unknown`] for an unknown encoding.
+    /// [`PredictError::Mismatch`] where the header is of another space.
     pub fn new(
         space: &dyn Space,
         encoding: &str,
@@ -72,12 +96,11 @@ impl Label {
                 advice: "name the space that was measured, with --space",
             });
         }
-        let encoding = crate::encoding::find(space, encoding)?;
         Ok(Self {
             space: space.id().to_owned(),
             declaration: space.declaration().map(str::to_owned),
-            encoding: encoding.id.to_owned(),
-            features: encoding.features.into_iter().map(|(name, _)| name).collect(),
+            encoding: encoding.to_owned(),
+            decisions: DecisionLabel::all(space),
             column: column.to_owned(),
             unit: unit(column).to_owned(),
             device_name: header.map(|h| h.device_name.clone()),

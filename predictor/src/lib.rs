@@ -9,10 +9,13 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
+mod correction;
 mod cost;
 mod count_cost;
 mod encoding;
 mod error;
+mod evidence;
+mod feature_walk;
 mod folds;
 mod forest;
 mod gates;
@@ -24,19 +27,24 @@ mod metrics;
 mod mlp;
 mod model;
 mod penalty;
+mod posterior;
 mod predictor;
 mod predictor_file;
 mod regressor;
 mod ridge;
-mod subtotals;
+mod robust;
+mod spread;
+mod structured;
 mod table_cost;
 mod train;
 
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;
 pub use error::PredictError;
-pub use label::{Label, unit};
+pub use evidence::Layout;
+pub use label::{DecisionLabel, Label, unit};
 pub use metrics::{Metrics, noise_floor};
+pub use model::Predictions;
 pub use penalty::Penalty;
 pub use predictor::Predictor;
 pub use predictor_file::FORMAT;

@@ -5,11 +5,11 @@ use crate::folds::Folds;
 use crate::metrics::mean;
 use crate::model::{Model, Scale, Standard};
 use crate::regressor::{check_rows, predict_with};
-use crate::ridge::{self, Prior, Ridge};
+use crate::ridge::{self, Ridge};
 use crate::{Differentiable, PredictError, Regressor, RegressorEntry};
 
 /// Parts that are held out in turn to choose the penalty.
-pub(crate) const FOLDS: usize = 5;
+const FOLDS: usize = 5;
 
 /// Penalties per row to choose from.
 const PENALTIES: [f64; 6] = [1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
@@ -40,11 +40,7 @@ impl Linear {
 impl Regressor for Linear {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
-        let grid: Vec<Prior> =
-            PENALTIES.iter().map(|&penalty| Prior { penalty, tie: 0.0 }).collect();
-        let folds = Folds::new(y.len(), FOLDS, self.seed);
-        let start = fit(x, y, Scale::Plain, &Layout { ties: &[], grid: &grid, folds: &folds })?;
-        self.model = Some(start.model);
+        self.model = Some(fit(x, y, &Folds::new(y.len(), FOLDS, self.seed))?);
         Ok(())
     }
 
@@ -57,45 +53,23 @@ impl Regressor for Linear {
     }
 }
 
-/// What a linear fit chooses from.
-pub(crate) struct Layout<'a> {
-    pub(crate) ties: &'a [Vec<usize>],
-    pub(crate) grid: &'a [Prior],
-    pub(crate) folds: &'a Folds,
-}
-
-/// A linear model and what is known of rows held out, all on the model's standardised scale.
-pub(crate) struct Start {
-    pub(crate) model: Model,
-    /// Per row the prediction of a fit without its fold.
-    pub(crate) held_out: Array1<f64>,
-    /// Per fold the weights of the fit without it.
-    pub(crate) fold_weights: Vec<Array1<f64>>,
-}
-
-/// A linear model of checked rows on this scale.
-pub(crate) fn fit(
-    x: ArrayView2<f32>,
-    y: ArrayView1<f64>,
-    scale: Scale,
-    layout: &Layout<'_>,
-) -> Result<Start, PredictError> {
-    let standard = Standard::of(scale, y);
+/// A linear model of checked rows.
+fn fit(x: ArrayView2<f32>, y: ArrayView1<f64>, folds: &Folds) -> Result<Model, PredictError> {
+    let standard = Standard::of(Scale::Plain, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let loss = |held_out: &Array1<f64>| mean(&relative_errors(y, held_out, &standard, floor));
     let z = standard.apply(y);
-    let Ridge { weights, intercept, held_out, fold_weights } =
-        ridge::fit(x, z.view(), layout.ties, layout.grid, layout.folds, &loss)?;
+    let Ridge { weights, intercept, held_out } = ridge::fit(x, z.view(), &PENALTIES, folds, &loss)?;
     let weights: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
-    let model = Model {
+    Ok(Model {
         weights: Tensor::from_slice(&weights).unsqueeze(-1),
         intercept,
-        members: None,
+        correction: None,
         standard,
         floor,
         validation_error: 100.0 * loss(&held_out),
-    };
-    Ok(Start { model, held_out, fold_weights })
+        spread: None,
+    })
 }
 
 /// `|predicted - y| / y` of standardised predictions, at most 1: a few networks that the runtime reduces to nothing have errors

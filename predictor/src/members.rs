@@ -9,7 +9,6 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::folds::Folds;
-use crate::subtotals::Subtotals;
 
 /// Looks at the held-out rows in the course of one training.
 const CHECKS: usize = 40;
@@ -43,12 +42,20 @@ pub(crate) struct Recipe {
 }
 
 impl Members {
-    /// Code `[b, n_features]` to the members' mean `[b]`.
-    pub(crate) fn forward(&self, code: &Tensor) -> Tensor {
-        self.run(&code.unsqueeze(0)).mean_dim([0i64].as_slice(), false, None::<Kind>)
+    /// Inputs `[b, n_inputs]` to the members' mean `[b]`.
+    pub(crate) fn forward(&self, inputs: &Tensor) -> Tensor {
+        self.run(&inputs.unsqueeze(0)).mean_dim([0i64].as_slice(), false, None::<Kind>)
     }
 
-    /// `[k, b, n_features]` (or 1 for k: the same rows for all) to `[k, b]`.
+    /// The same and the variance among the members, `[b]` each.
+    pub(crate) fn forward_with_variance(&self, inputs: &Tensor) -> (Tensor, Tensor) {
+        let outputs = self.run(&inputs.unsqueeze(0));
+        let mean = outputs.mean_dim([0i64].as_slice(), false, None::<Kind>);
+        let variance = (outputs - &mean).square().mean_dim([0i64].as_slice(), false, None::<Kind>);
+        (mean, variance)
+    }
+
+    /// `[k, b, n_inputs]` (or 1 for k: the same rows for all) to `[k, b]`.
     fn run(&self, code: &Tensor) -> Tensor {
         let mut h = code.shallow_clone();
         for (i, (weights, biases)) in self.layers.iter().enumerate() {
@@ -98,27 +105,25 @@ impl Members {
 /// What members learn from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows<'a> {
-    /// Codes `[n, n_features]`.
+    /// Inputs `[n, n_inputs]`.
     pub(crate) x: &'a Tensor,
     /// Targets `[n]` of about unit spread.
     pub(crate) target: &'a Tensor,
+    /// What an error of each row counts, `[n]`.
+    pub(crate) weight: &'a Tensor,
     /// Member i does not see part i.
     pub(crate) folds: &'a Folds,
 }
 
-/// Trains members that read the code and its subtotals. Gives them at their best moment, as functions of the code alone, and per
-/// row the output of the member that has not seen it, where there is one.
-pub(crate) fn train(
-    rows: &Rows<'_>,
-    subtotals: &Subtotals,
-    recipe: &Recipe,
-) -> (Members, Vec<Option<f64>>) {
-    let Rows { x, target, folds } = *rows;
+/// Trains members. Gives them at their best moment, and per row the output of the member that has not seen it, where there is
+/// one.
+pub(crate) fn train(rows: &Rows<'_>, recipe: &Recipe) -> (Members, Vec<Option<f64>>) {
+    let Rows { x, target, weight, folds } = *rows;
     let _threads = OneThread::start();
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
     let store = nn::VarStore::new(Device::Cpu);
-    let reader = Reader::new(x, subtotals, recipe, &store, &mut rng);
-    let mut watch = Watch::new(rows, &reader.members(), recipe.n_members);
+    let members = untrained(x, recipe, &store, &mut rng);
+    let mut watch = Watch::new(rows, &members, recipe.n_members);
     let mut batches: Vec<Batches> =
         (0..recipe.n_members).map(|k| Batches::new(folds.kept(k), recipe.batch)).collect();
     let decay = nn::AdamW { wd: recipe.weight_decay, ..nn::AdamW::default() };
@@ -132,74 +137,37 @@ pub(crate) fn train(
         let rows = Tensor::from_slice(&rows);
         let code = x.index_select(0, &rows).view([size[0], size[1], x.size()[1]]);
         let wanted = target.index_select(0, &rows).view(size);
+        let weight = weight.index_select(0, &rows).view(size);
         // Huber: a few disturbed measurements must not bend the fit.
-        let loss =
-            reader.members().run(&code).huber_loss(&wanted, Reduction::Mean, 1.0) * size[0] as f64;
-        optimizer.backward_step(&loss);
-        if (step + 1) % every == 0 && !tch::no_grad(|| watch.look(&reader.members())) {
+        let losses = members.run(&code).huber_loss(&wanted, Reduction::None, 1.0) * weight;
+        optimizer.backward_step(&(losses.mean(Kind::Float) * size[0] as f64));
+        if (step + 1) % every == 0 && !tch::no_grad(|| watch.look(&members)) {
             break;
         }
     }
     watch.finish()
 }
 
-/// Members in training: their first layer also reads subtotals of the code, which are linear in it and so fold into its weights.
-struct Reader<'a> {
-    subtotals: &'a Subtotals,
-    /// First weights on the subtotals, `[k, n_subtotals, n_out]`.
-    on_subtotals: Tensor,
-    layers: Vec<(Tensor, Tensor)>,
-}
-
-impl<'a> Reader<'a> {
-    /// Uniform first weights that keep the spread of the activations. The last layer starts at zero: the correction starts as
-    /// none.
-    fn new(
-        x: &Tensor,
-        subtotals: &'a Subtotals,
-        recipe: &Recipe,
-        store: &nn::VarStore,
-        rng: &mut ChaCha8Rng,
-    ) -> Self {
-        let k = recipe.n_members as i64;
-        let mut uniform = |path: nn::Path<'_>, n_in: i64, n_out: i64, bound: f64| {
-            let bound = bound as f32;
-            let draw = (0..k * n_in * n_out).map(|_| bound * rng.gen_range(-1.0f32..1.0));
-            let draw: Vec<f32> = draw.collect();
-            path.var_copy("weights", &Tensor::from_slice(&draw).view([k, n_in, n_out]))
-        };
-        // One-hot codes are sparse: what counts is how many entries are not zero. Subtotals have unit spread.
-        let ones = x.square().sum(Kind::Double).double_value(&[]) / x.size()[0] as f64;
-        let mut fan_in = ones.max(1.0) + subtotals.len() as f64;
-        let mut n_in = x.size()[1];
-        let bound = |fan_in: f64| (3.0 / fan_in).sqrt();
-        let width = recipe.widths.first().map_or(1, |&w| w as i64);
-        let root = store.root();
-        let on_subtotals =
-            uniform(&root / "subtotals", subtotals.len() as i64, width, bound(fan_in));
-        let mut layers = Vec::new();
-        for (i, n_out) in recipe.widths.iter().map(|&w| w as i64).chain([1]).enumerate() {
-            let path = &root / i as i64;
-            let zeros = Tensor::zeros([k, 1, n_out], (Kind::Float, Device::Cpu));
-            let biases = path.var_copy("biases", &zeros);
-            let spread = if i == recipe.widths.len() { 0.0 } else { bound(fan_in) };
-            layers.push((uniform(path, n_in, n_out, spread), biases));
-            (n_in, fan_in) = (n_out, n_out as f64);
-        }
-        Self { subtotals, on_subtotals, layers }
+/// Members with uniform first weights that keep the spread of the activations. The last layer starts at zero: the correction
+/// starts as none.
+fn untrained(x: &Tensor, recipe: &Recipe, store: &nn::VarStore, rng: &mut ChaCha8Rng) -> Members {
+    let k = recipe.n_members as i64;
+    // One-hot inputs are sparse: what counts is how many entries are not zero.
+    let ones = x.square().sum(Kind::Double).double_value(&[]) / x.size()[0] as f64;
+    let (mut fan_in, mut n_in) = (ones.max(1.0), x.size()[1]);
+    let mut layers = Vec::new();
+    for (i, n_out) in recipe.widths.iter().map(|&w| w as i64).chain([1]).enumerate() {
+        let path = &store.root() / i as i64;
+        let zeros = Tensor::zeros([k, 1, n_out], (Kind::Float, Device::Cpu));
+        let biases = path.var_copy("biases", &zeros);
+        let bound = if i == recipe.widths.len() { 0.0 } else { (3.0 / fan_in).sqrt() as f32 };
+        let draw: Vec<f32> =
+            (0..k * n_in * n_out).map(|_| bound * rng.gen_range(-1.0f32..1.0)).collect();
+        let weights = path.var_copy("weights", &Tensor::from_slice(&draw).view([k, n_in, n_out]));
+        layers.push((weights, biases));
+        (n_in, fan_in) = (n_out, n_out as f64);
     }
-
-    /// The members as functions of the code alone.
-    fn members(&self) -> Members {
-        let mut layers: Vec<_> =
-            self.layers.iter().map(|(w, b)| (w.shallow_clone(), b.shallow_clone())).collect();
-        if !self.subtotals.is_empty() {
-            let (weights, biases) = &mut layers[0];
-            *weights = &*weights + self.subtotals.weights.matmul(&self.on_subtotals);
-            *biases = &*biases - self.subtotals.means.matmul(&self.on_subtotals);
-        }
-        Members { layers }
-    }
+    Members { layers }
 }
 
 /// Keeps libtorch to one thread while it lives: a step on so little takes less time than threads need to meet, above all on a
@@ -251,21 +219,30 @@ impl Batches {
 
 /// Keeps each member as it was when best on its held-out rows.
 struct Watch {
-    /// Per member its held-out rows, their codes and targets.
-    rows: Vec<(Vec<usize>, Tensor, Tensor)>,
+    /// Per member its held-out rows.
+    rows: Vec<HeldOut>,
     n_rows: usize,
     best: Members,
     losses: Vec<f64>,
     idle: usize,
 }
 
+/// Rows that a member does not learn from, with their inputs, targets and weights.
+struct HeldOut {
+    rows: Vec<usize>,
+    inputs: Tensor,
+    target: Tensor,
+    weight: Tensor,
+}
+
 impl Watch {
     fn new(rows: &Rows<'_>, members: &Members, n: usize) -> Self {
-        let Rows { x, target, folds } = *rows;
+        let Rows { x, target, weight, folds } = *rows;
         let held_out = |k| {
             let rows = folds.held_out(k).to_vec();
             let index = Tensor::from_slice(&rows.iter().map(|&r| r as i64).collect::<Vec<_>>());
-            (rows, x.index_select(0, &index), target.index_select(0, &index))
+            let of = |all: &Tensor| all.index_select(0, &index);
+            HeldOut { rows, inputs: of(x), target: of(target), weight: of(weight) }
         };
         let rows: Vec<_> = (0..n).map(held_out).collect();
         let losses = (0..n).map(|k| loss(members, k, &rows[k])).collect();
@@ -288,9 +265,9 @@ impl Watch {
 
     fn finish(self) -> (Members, Vec<Option<f64>>) {
         let mut outputs = vec![None; self.n_rows];
-        for (k, (rows, codes, _)) in self.rows.iter().enumerate() {
-            let values = tch::no_grad(|| crate::model::to_vec(&self.best.run_one(k as i64, codes)));
-            for (&row, value) in rows.iter().zip(values) {
+        for (k, held) in self.rows.iter().enumerate() {
+            let output = || crate::model::to_vec(&self.best.run_one(k as i64, &held.inputs));
+            for (&row, value) in held.rows.iter().zip(tch::no_grad(output)) {
                 outputs[row] = Some(f64::from(value));
             }
         }
@@ -298,11 +275,11 @@ impl Watch {
     }
 }
 
-/// Mean absolute error of a member on its held-out rows.
-fn loss(members: &Members, member: usize, rows: &(Vec<usize>, Tensor, Tensor)) -> f64 {
+/// Mean weighted absolute error of a member on its held-out rows.
+fn loss(members: &Members, member: usize, held: &HeldOut) -> f64 {
     tch::no_grad(|| {
-        let error = members.run_one(member as i64, &rows.1) - &rows.2;
-        error.abs().mean(Kind::Double).double_value(&[])
+        let error = members.run_one(member as i64, &held.inputs) - &held.target;
+        (error.abs() * &held.weight).mean(Kind::Double).double_value(&[])
     })
 }
 
@@ -317,8 +294,8 @@ mod tests {
 
     fn learn(x: &Tensor, target: &Tensor, recipe: &Recipe) -> (Members, Vec<Option<f64>>) {
         let folds = Folds::new(200, 4, 0);
-        let subtotals = Subtotals::new(x, &[], &[]);
-        train(&Rows { x, target, folds: &folds }, &subtotals, recipe)
+        let weight = Tensor::ones([200], (Kind::Float, Device::Cpu));
+        train(&Rows { x, target, weight: &weight, folds: &folds }, recipe)
     }
 
     /// Exclusive or of two bits, with six idle ones.

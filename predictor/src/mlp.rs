@@ -1,41 +1,40 @@
-//! The differentiable predictor: a ridge in closed form, and small networks on what it leaves.
+//! The differentiable predictor: a linear model on structured features in closed form, and small networks on what it leaves.
 //!
 //! After the latency prediction module of LA-DARTS (Xu et al. 2020, arXiv 2001.06392), a multi-layer regressor on the code.
-//! Deviations, since the paper's sizes and training are not public: with few samples the ridge is all there is, and each step
-//! away from it (networks, logarithm of the target) has to prove itself on held-out rows.
+//! Deviations, since the paper's sizes and training are not public: with few samples the linear part is all there is, and each
+//! step away from it (networks, logarithm of the target) has to prove itself on rows that it has not seen.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
 
-use crate::folds::{Folds, select, subset};
-use crate::linear::{FOLDS, Layout, Start, relative_errors};
+use crate::correction::{Correction, read, subtotals};
+use crate::folds::Folds;
+use crate::linear::relative_errors;
 use crate::members::{self, Recipe, Rows};
 use crate::metrics::mean;
-use crate::model::{Model, Scale, to_tensor};
+use crate::model::{Model, to_tensor, to_vec};
 use crate::regressor::{check_rows, predict_with};
-use crate::ridge::Prior;
-use crate::subtotals::Subtotals;
-use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup, linear};
+use crate::structured::{self, Start};
+use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
 
 const NAME: &str = "mlp";
 
-/// Rows on which both scales are tried; with more, the better one is then fitted to all.
-const PILOT_ROWS: usize = 2000;
-
-/// Ratio of two linear models' errors at which networks on the worse one are not worth a try.
-const CLEAR: f64 = 1.5;
-
+/// Parts of the rows; network i does not see part i.
+const FOLDS: usize = 5;
+/// Rows below which networks never helped on any table that we know.
+const LEAST_ROWS: usize = 200;
 /// Residual, in units of the target's spread, that is rounding and not worth a network.
 const NEGLIGIBLE: f64 = 1e-4;
-
 /// Shares of the networks' correction to choose from, 0 (none) aside.
 const SHARES: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
+/// Standard errors by which a correction must be better than none.
+const CLEAR: f64 = 2.0;
 
-/// Ridge plus networks.
+/// Structured linear part plus networks.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     name: NAME,
-    summary: "ridge regression plus small networks on what it leaves, where held-out rows approve",
-    encoding: "one-hot",
+    summary: "linear in structured features with learnt priors, plus small networks where held-out rows approve",
+    encoding: "structured",
     differentiable: true,
     build: |setup| Box::new(Mlp { setup: setup.clone(), model: None }),
 };
@@ -50,15 +49,9 @@ struct Mlp {
 impl Regressor for Mlp {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
-        let rows = subset(y.len(), PILOT_ROWS, self.setup.seed);
-        let (pilot_x, pilot_y) = select(x, y, &rows);
-        let pilot = self.better_scale(pilot_x.view(), pilot_y.view())?;
-        self.model = Some(if rows.len() == y.len() {
-            pilot
-        } else {
-            let start = self.linear(x, y, pilot.standard.scale)?;
-            self.correct(x, y, start)
-        });
+        let setup = self.setup.for_width(x.ncols());
+        let start = structured::fit(x, y, &setup.layout, setup.seed)?;
+        self.model = Some(correct(x, y, start, &setup));
         Ok(())
     }
 
@@ -71,82 +64,61 @@ impl Regressor for Mlp {
     }
 }
 
-impl Mlp {
-    /// The model on the scale that suits the rows better. Where the linear parts already differ much, only the better one gets
-    /// networks.
-    fn better_scale(&self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<Model, PredictError> {
-        let [plain, log] = [self.linear(x, y, Scale::Plain)?, self.linear(x, y, Scale::Log)?];
-        let ratio = plain.model.validation_error / log.model.validation_error;
-        if ratio < 1.0 / CLEAR {
-            return Ok(self.correct(x, y, plain));
-        }
-        if ratio > CLEAR {
-            return Ok(self.correct(x, y, log));
-        }
-        let [plain, log] = [self.correct(x, y, plain), self.correct(x, y, log)];
-        // Costs of parts add up: the logarithm needs more than luck to be preferred.
-        Ok(if log.validation_error < 0.95 * plain.validation_error { log } else { plain })
-    }
-
-    fn folds(&self, n_rows: usize) -> Folds {
-        Folds::new(n_rows, FOLDS, self.setup.seed)
-    }
-
-    fn linear(
-        &self,
-        x: ArrayView2<f32>,
-        y: ArrayView1<f64>,
-        scale: Scale,
-    ) -> Result<Start, PredictError> {
-        let grid = grid(!self.setup.ties.is_empty());
-        let folds = self.folds(y.len());
-        linear::fit(x, y, scale, &Layout { ties: &self.setup.ties, grid: &grid, folds: &folds })
-    }
-
-    /// The linear model with networks added, where they help.
-    fn correct(&self, x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start) -> Model {
-        let Start { mut model, held_out, fold_weights } = start;
-        // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
-        let residual = model.standard.apply(y) - &held_out;
-        let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
-        if spread < NEGLIGIBLE {
-            return model;
-        }
+/// The linear model with networks added, where they help, and its deviations calibrated.
+fn correct(x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start, setup: &Setup) -> Model {
+    let Start { mut model, mut held_out, held_out_sd, base } = start;
+    let z = model.standard.apply(y);
+    // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
+    let residual = &z - &held_out;
+    let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
+    if y.len() >= LEAST_ROWS && spread > NEGLIGIBLE {
         let target: Vec<f32> = residual.iter().map(|r| (r / spread) as f32).collect();
-        let (x, target) = (to_tensor(x), Tensor::from_slice(&target));
-        let folds = self.folds(y.len());
-        let recipe = recipe(y.len(), self.setup.seed);
-        let subtotals = Subtotals::new(&x, &self.setup.parts, &fold_weights[..recipe.n_members]);
-        let rows = Rows { x: &x, target: &target, folds: &folds };
-        let (members, outputs) = members::train(&rows, &subtotals, &recipe);
+        let (mut correction, outputs) = networks(x, &target, &base, &model, setup);
         let outputs: Vec<_> = outputs.into_iter().map(|o| o.map(|o| o * spread)).collect();
         if let Some((share, error)) = share(y, &held_out, &outputs, &model) {
-            model.members = Some(members.scaled(share * spread));
+            correction.members = correction.members.scaled(share * spread);
+            held_out.iter_mut().zip(&outputs).for_each(|(h, o)| *h += share * o.unwrap_or(0.0));
+            model.correction = Some(correction);
             model.validation_error = error;
         }
-        model
     }
+    if let Some(spread) = &mut model.spread {
+        spread.calibrate(&z, &held_out, &held_out_sd);
+    }
+    model
 }
 
-/// Plain ridges first, then those with tied columns.
-fn grid(has_ties: bool) -> Vec<Prior> {
-    let ties: &[f64] = if has_ties { &[0.0, 10.0, 1000.0] } else { &[0.0] };
-    let penalties = [1e-5, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
-    ties.iter().flat_map(|&tie| penalties.map(|penalty| Prior { penalty, tie })).collect()
+/// Networks on the residual, and per row the output of the one that has not seen it.
+fn networks(
+    x: ArrayView2<f32>,
+    target: &[f32],
+    base: &[f64],
+    model: &Model,
+    setup: &Setup,
+) -> (Correction, Vec<Option<f64>>) {
+    let (map, means) = subtotals(x, &to_vec(&model.weights), &setup.parts);
+    let inputs = read(&to_tensor(x), &setup.inputs, &map, &means);
+    // Relative errors count: a row's weight is that of its noise.
+    let weight: Vec<f32> = base.iter().map(|b| (1.0 / b.sqrt()).min(10.0) as f32).collect();
+    let folds = Folds::new(target.len(), FOLDS, setup.seed);
+    let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
+    let rows = Rows { x: &inputs, target: &target, weight: &weight, folds: &folds };
+    let (members, outputs) = members::train(&rows, &recipe(base.len(), setup.seed));
+    (Correction { inputs: setup.inputs.clone(), subtotals: map, means, members }, outputs)
 }
 
-/// Wider and longer with more rows: 300 take seconds, 80,000 about a minute.
+/// Wider and longer with more rows: 300 take a second, 80,000 about half a minute.
 fn recipe(n_rows: usize, seed: u64) -> Recipe {
     let widths = match n_rows {
-        0..500 => vec![64, 32],
-        500..3000 => vec![128, 64],
-        _ => vec![256, 128, 64],
+        0..1000 => vec![32, 16],
+        1000..5000 => vec![64, 32],
+        _ => vec![128, 64],
     };
     Recipe {
         n_members: if n_rows < 5000 { 5 } else { 3 },
         widths,
         batch: (n_rows / 8).clamp(8, 256),
-        steps: (n_rows / 10).clamp(800, 3000),
+        steps: (n_rows / 10).clamp(600, 3000),
         // Larger steps where they are few.
         lr: if n_rows < 5000 { 3e-3 } else { 1e-3 },
         weight_decay: 1e-2,
@@ -155,7 +127,7 @@ fn recipe(n_rows: usize, seed: u64) -> Recipe {
 }
 
 /// The share of the correction with the least relative error on the rows held out, and that error in percent; nothing where the
-/// gain over no correction is not clear of chance (one standard error of the paired difference).
+/// gain over no correction is not clear of chance (some standard errors of the paired difference).
 fn share(
     y: ArrayView1<f64>,
     linear: &Array1<f64>,
@@ -174,7 +146,7 @@ fn share(
     let gains: Vec<f64> = without.iter().zip(&with).map(|(a, b)| a - b).collect();
     let gain = mean(&gains);
     let spread = gains.iter().map(|g| (g - gain).powi(2)).sum::<f64>().sqrt();
-    (gain > spread / gains.len() as f64).then(|| (share, 100.0 * mean(&with)))
+    (gain > CLEAR * spread / gains.len() as f64).then(|| (share, 100.0 * mean(&with)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::members::Members;
+use crate::correction::Correction;
+use crate::spread::Spread;
 
 /// Rows predicted at once, to bound memory.
 const CHUNK: usize = 8192;
@@ -51,20 +52,33 @@ impl Standard {
     }
 }
 
-/// A differentiable predictor without its label: a linear part and, where it helps, networks that add a correction.
+/// A differentiable predictor of features, without its label: a linear part and, where it helps, networks that add a correction.
 /// `y = invert(weights . x + intercept + mean over members)`. No tensor in it requires a gradient.
 #[derive(Debug)]
 pub(crate) struct Model {
     /// `[n_features, 1]`.
     pub(crate) weights: Tensor,
     pub(crate) intercept: f64,
-    pub(crate) members: Option<Members>,
+    pub(crate) correction: Option<Correction>,
     pub(crate) standard: Standard,
     /// Least prediction reported: half of the least training target. Nothing below was seen, and a linear part extrapolated
     /// below zero would be no cost at all. The differentiable output is not cut.
     pub(crate) floor: f64,
     /// Mean relative error of held-out predictions while fitting, percent; each counts 100 % at most.
     pub(crate) validation_error: f64,
+    /// How far predictions may be off, where the fit tells.
+    pub(crate) spread: Option<Spread>,
+}
+
+/// Predictions to report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// Costs `[n]` in the column's unit.
+    pub values: Vec<f64>,
+    /// Their standard deviations `[n]` in the same unit, the noise of a measurement included; NaN where the fit tells none.
+    pub sds: Vec<f64>,
+    /// Whether each code lies off the training data.
+    pub is_off_data: Vec<bool>,
 }
 
 impl Model {
@@ -72,34 +86,115 @@ impl Model {
         self.weights.size()[0] as usize
     }
 
-    /// Code `[b, n_features]` to cost `[b]`, differentiable with respect to the code.
-    pub(crate) fn forward(&self, code: &Tensor) -> Tensor {
-        let linear = code.matmul(&self.weights).squeeze_dim(-1) + self.intercept;
-        let z = match &self.members {
-            Some(members) => linear + members.forward(code),
+    /// Features `[b, n_features]` to cost `[b]`, differentiable with respect to the features.
+    pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
+        let linear = self.linear(features);
+        let z = match &self.correction {
+            Some(correction) => linear + correction.forward(features),
             None => linear,
         };
         self.standard.invert_tensor(&z)
     }
 
+    fn linear(&self, features: &Tensor) -> Tensor {
+        features.matmul(&self.weights).squeeze_dim(-1) + self.intercept
+    }
+
+    /// The same with the standard deviation of a measurement around the prediction, `[b]` each and differentiable; where the
+    /// fit tells none it is 0.
+    pub(crate) fn forward_with_sd(&self, features: &Tensor) -> (Tensor, Tensor) {
+        let (cost, variance) = self.forward_with_variance(features);
+        let Some(spread) = &self.spread else {
+            let zeros = cost.zeros_like();
+            return (cost, zeros);
+        };
+        let unit = self.standard.sd * spread.calibration;
+        let (noise, slope) = match self.standard.scale {
+            Scale::Plain => ((&cost / spread.typical).square() * spread.noise, None),
+            Scale::Log => (cost.ones_like() * spread.noise, Some(&cost)),
+        };
+        let sd = (variance + noise).sqrt() * unit;
+        let sd = slope.map_or_else(|| sd.shallow_clone(), |cost| &sd * cost);
+        (cost, sd)
+    }
+
+    /// Cost `[b]`, and variance `[b]` of the standardised prediction by what was learnt from few rows.
+    fn forward_with_variance(&self, features: &Tensor) -> (Tensor, Tensor) {
+        let linear = self.linear(features);
+        let mut variance = match &self.spread {
+            Some(spread) => spread.by_weights(features),
+            None => linear.zeros_like(),
+        };
+        let z = match &self.correction {
+            Some(correction) => {
+                let (mean, among) = correction.forward_with_variance(features);
+                variance = variance + among;
+                linear + mean
+            }
+            None => linear,
+        };
+        (self.standard.invert_tensor(&z), variance)
+    }
+
     /// Predictions to report: not below the floor.
-    pub(crate) fn predict(&self, codes: ArrayView2<f32>) -> Array1<f64> {
-        let device = self.weights.device();
-        let mut all = Vec::with_capacity(codes.nrows());
-        for chunk in codes.axis_chunks_iter(ndarray::Axis(0), CHUNK) {
-            let costs = tch::no_grad(|| self.forward(&to_tensor(chunk).to_device(device)));
-            all.extend(to_vec(&costs).into_iter().map(|y| f64::from(y).max(self.floor)));
+    pub(crate) fn predict(&self, features: &Tensor) -> Vec<f64> {
+        let costs = tch::no_grad(|| self.forward(features));
+        to_vec(&costs).into_iter().map(|y| f64::from(y).max(self.floor)).collect()
+    }
+
+    /// The same with deviations and whether codes are off the data.
+    pub(crate) fn predict_with_sd(&self, features: &Tensor) -> Predictions {
+        let (costs, sds) = tch::no_grad(|| self.forward_with_sd(features));
+        let values: Vec<f64> =
+            to_vec(&costs).into_iter().map(|y| f64::from(y).max(self.floor)).collect();
+        let Some(spread) = &self.spread else {
+            let n = values.len();
+            return Predictions { values, sds: vec![f64::NAN; n], is_off_data: vec![false; n] };
+        };
+        let by_weights = tch::no_grad(|| to_vec(&spread.by_weights(features)));
+        let is_off = |v: f32| f64::from(v) > spread.limit;
+        Predictions {
+            values,
+            sds: to_vec(&sds).into_iter().map(f64::from).collect(),
+            is_off_data: by_weights.into_iter().map(is_off).collect(),
         }
-        all.into()
+    }
+
+    /// Features that anything reads, ascending.
+    pub(crate) fn used(&self) -> Vec<usize> {
+        let mut used: Vec<bool> = to_vec(&self.weights).iter().map(|w| *w != 0.0).collect();
+        if let Some(correction) = &self.correction {
+            correction.inputs.iter().for_each(|&i| used[i] = true);
+        }
+        (0..used.len()).filter(|&j| used[j]).collect()
+    }
+
+    /// The model of these features alone.
+    pub(crate) fn keep(&self, features: &[usize]) -> Self {
+        let index = Tensor::from_slice(&features.iter().map(|&f| f as i64).collect::<Vec<_>>());
+        Self {
+            weights: self.weights.index_select(0, &index),
+            correction: self.correction.as_ref().map(|c| c.keep(features)),
+            spread: self.spread.as_ref().map(|s| s.keep(&index)),
+            ..*self
+        }
     }
 
     pub(crate) fn to_device(&self, device: Device) -> Self {
         Self {
             weights: self.weights.to_device(device),
-            members: self.members.as_ref().map(|m| m.to_device(device)),
+            correction: self.correction.as_ref().map(|c| c.to_device(device)),
+            spread: self.spread.as_ref().map(|s| s.to_device(device)),
             ..*self
         }
     }
+}
+
+/// Codes `[n, n_features]` to costs `[n]`, some thousand rows at a time.
+pub(crate) fn predict_codes(model: &Model, codes: ArrayView2<f32>) -> Array1<f64> {
+    let device = model.weights.device();
+    let chunks = codes.axis_chunks_iter(ndarray::Axis(0), CHUNK);
+    chunks.flat_map(|chunk| model.predict(&to_tensor(chunk).to_device(device))).collect()
 }
 
 /// Rows as a CPU tensor `[n, n_features]`.
@@ -141,13 +236,14 @@ mod tests {
         let model = Model {
             weights: Tensor::from_slice(&[1.0f32, 2.0]).view([2, 1]),
             intercept: -1.0,
-            members: None,
+            correction: None,
             standard: Standard { scale: Scale::Plain, mu: 5.0, sd: 10.0 },
             floor: 4.0,
             validation_error: 0.0,
+            spread: None,
         };
         let codes = array![[1.0f32, 1.0], [0.0, 0.0]];
         assert_eq!(to_vec(&model.forward(&to_tensor(codes.view()))), [25.0, -5.0]);
-        assert_eq!(model.predict(codes.view()), array![25.0, 4.0]);
+        assert_eq!(predict_codes(&model, codes.view()), array![25.0, 4.0]);
     }
 }

@@ -1,29 +1,48 @@
-use lat_space::Space;
-use ndarray::{Array1, ArrayView2};
+use lat_space::{FeatureMap, Space};
+use ndarray::{Array2, ArrayView2};
 use tch::{Device, Tensor};
 
-use crate::model::Model;
-use crate::regressor::check_codes;
-use crate::{Differentiable, Label, PredictError, encoding};
+use crate::encoding::encode;
+use crate::feature_walk::FeatureWalk;
+use crate::label::DecisionLabel;
+use crate::metrics::check_finite;
+use crate::model::{Model, Predictions, to_tensor};
+use crate::{Differentiable, Label, PredictError};
+
+/// Gate vectors priced at once, to bound memory.
+const CHUNK: usize = 1024;
 
 /// A trained, differentiable predictor with its label: what `lat train` writes and `lat search` reads.
 #[derive(Debug)]
 pub struct Predictor {
     pub(crate) label: Label,
+    pub(crate) map: FeatureMap,
+    walk: FeatureWalk,
     pub(crate) model: Model,
 }
 
 impl Predictor {
-    /// Takes over a fitted regressor's differentiable form.
+    /// Takes over a fitted regressor's differentiable form, which reads the features of this map. Features that it does not
+    /// read are left out.
     ///
     /// # Errors
-    /// [`PredictError::Width`] where the label names another number of features than the regressor has seen.
-    pub fn new(label: Label, fitted: Differentiable<'_>) -> Result<Self, PredictError> {
-        let (expected, found) = (fitted.0.n_features(), label.features.len());
+    /// [`PredictError::Width`] where the map has another number of features than the regressor has seen.
+    pub fn new(
+        label: Label,
+        map: &FeatureMap,
+        fitted: Differentiable<'_>,
+    ) -> Result<Self, PredictError> {
+        let (expected, found) = (fitted.0.n_features(), map.len());
         if expected != found {
-            return Err(PredictError::Width { what: "features in the label", expected, found });
+            return Err(PredictError::Width { what: "features", expected, found });
         }
-        Ok(Self { label, model: fitted.0.to_device(Device::Cpu) })
+        let used = fitted.0.used();
+        Ok(Self::of_parts(label, map.keep(&used), fitted.0.keep(&used)))
+    }
+
+    pub(crate) fn of_parts(label: Label, map: FeatureMap, model: Model) -> Self {
+        let walk = FeatureWalk::new(&map, Device::Cpu);
+        Self { label, map, walk, model: model.to_device(Device::Cpu) }
     }
 
     /// What it predicts and where it comes from.
@@ -31,7 +50,12 @@ impl Predictor {
         &self.label
     }
 
-    /// Whether it predicts this column for architectures of this space, read through the encoding the space has now.
+    /// The features that it reads.
+    pub fn feature_map(&self) -> &FeatureMap {
+        &self.map
+    }
+
+    /// Whether it predicts this column for architectures of this space, with the decisions that the space has now.
     ///
     /// # Errors
     /// [`PredictError::Mismatch`] names both sides and says what to do.
@@ -55,41 +79,79 @@ impl Predictor {
             let advice = "train on that column with --target, or search for the predictor's";
             return mismatch("a predictor of", expected, &found, advice);
         }
-        let current = encoding::find(space, &label.encoding)?;
+        let current = DecisionLabel::all(space);
         let advice = "the space has changed since: train again";
-        let (expected, found) = (current.len(), label.features.len());
+        let (expected, found) = (current.len(), label.decisions.len());
         if expected != found {
-            let expected = format!("of {expected} features for {}", space.id());
-            return mismatch("an encoding", expected, &format!("{found} features"), advice);
+            let expected = format!("of {expected} decisions for {}", space.id());
+            return mismatch("a predictor", expected, &format!("{found} decisions"), advice);
         }
-        let mut names = current.features.iter().map(|(name, _)| name).zip(&label.features);
-        match names.find(|(current, own)| current != own) {
-            Some((current, own)) => mismatch("feature", current.clone(), own, advice),
+        match current.iter().zip(&label.decisions).find(|(current, own)| current != own) {
+            Some((current, own)) => {
+                mismatch("decision", current.to_string(), &own.to_string(), advice)
+            }
             None => Ok(()),
         }
     }
 
-    /// Costs `[n]` of codes `[n, n_features]`, in the column's unit; at least half of the least cost it was trained on.
+    /// Costs of gate vectors `[n, n_gates]` in the column's unit, at least half of the least cost it was trained on, with their
+    /// standard deviations.
     ///
     /// # Errors
-    /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit codes.
-    pub fn predict_codes(&self, codes: ArrayView2<f32>) -> Result<Array1<f64>, PredictError> {
-        check_codes(codes, self.model.n_features())?;
-        Ok(self.model.predict(codes))
+    /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit gates.
+    pub fn predict_gates(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
+        let mut all = Predictions { values: Vec::new(), sds: Vec::new(), is_off_data: Vec::new() };
+        for features in self.features(gates)? {
+            let chunk = self.model.predict_with_sd(&to_tensor(features.view()));
+            all.values.extend(chunk.values);
+            all.sds.extend(chunk.sds);
+            all.is_off_data.extend(chunk.is_off_data);
+        }
+        Ok(all)
     }
 
-    /// Code `[b, n_features]` to cost `[b]` in the column's unit, differentiable with respect to the code. Weights never
-    /// receive a gradient. Costs are not cut at zero, so that the slope survives.
+    /// Costs alone, which takes a fraction of the time.
     ///
     /// # Errors
-    /// [`PredictError::Width`] for codes of another width.
-    pub fn forward(&self, code: &Tensor) -> Result<Tensor, PredictError> {
-        let expected = self.model.n_features();
-        match *code.size() {
-            [_, width] if width as usize == expected => Ok(self.model.forward(code)),
+    /// As [`Predictor::predict_gates`].
+    pub fn price_gates(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
+        let features = self.features(gates)?;
+        Ok(features.iter().flat_map(|f| self.model.predict(&to_tensor(f.view()))).collect())
+    }
+
+    /// Features, some thousand rows at a time.
+    fn features(&self, gates: ArrayView2<f32>) -> Result<Vec<Array2<f32>>, PredictError> {
+        check_finite("gates", gates.rows().into_iter().map(|row| f64::from(row.sum())))?;
+        let chunks = gates.axis_chunks_iter(ndarray::Axis(0), CHUNK);
+        chunks.map(|chunk| encode(&self.map, chunk)).collect()
+    }
+
+    /// Gates `[b, n_gates]` to cost `[b]` in the column's unit, differentiable with respect to the gates. Weights never receive
+    /// a gradient. Costs are not cut at zero, so that the slope survives.
+    ///
+    /// # Errors
+    /// [`PredictError::Width`] for gates of another width.
+    pub fn forward(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
+        self.check_gates(gates)?;
+        Ok(self.model.forward(&self.walk.forward(gates)))
+    }
+
+    /// The same with the standard deviation `[b]` of a measurement around it.
+    ///
+    /// # Errors
+    /// As [`Predictor::forward`].
+    pub fn forward_with_sd(&self, gates: &Tensor) -> Result<(Tensor, Tensor), PredictError> {
+        self.check_gates(gates)?;
+        Ok(self.model.forward_with_sd(&self.walk.forward(gates)))
+    }
+
+    fn check_gates(&self, gates: &Tensor) -> Result<(), PredictError> {
+        let expected = self.map.n_gates;
+        match *gates.size() {
+            [_, width] if width as usize == expected => Ok(()),
             ref size => {
                 let found = size.last().map_or(0, |&w| w as usize);
-                Err(PredictError::Width { what: "features", expected, found })
+                Err(PredictError::Width { what: "gates", expected, found })
             }
         }
     }
@@ -97,7 +159,12 @@ impl Predictor {
     /// The same on another device.
     #[must_use]
     pub fn to_device(&self, device: Device) -> Self {
-        Self { label: self.label.clone(), model: self.model.to_device(device) }
+        Self {
+            label: self.label.clone(),
+            map: self.map.clone(),
+            walk: self.walk.to_device(device),
+            model: self.model.to_device(device),
+        }
     }
 }
 

@@ -5,16 +5,19 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use lat_space::FeatureMap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::correction::Correction;
 use crate::members::Members;
 use crate::model::{Model, Scale, Standard, to_vec};
+use crate::spread::Spread;
 use crate::{Label, PredictError, Predictor};
 
 /// Version of the file's format that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One key for all: the order of several would differ from run to run.
 const KEY: &str = "lat";
@@ -30,7 +33,22 @@ struct Header {
     intercept: f64,
     floor: f64,
     validation_error: f64,
+    /// From gates to features.
+    map: FeatureMap,
+    /// Number of the networks' layers; 0: no networks.
     n_layers: usize,
+    /// Features that networks read as they are.
+    inputs: Vec<usize>,
+    deviation: Option<Deviation>,
+}
+
+/// The numbers of a [`Spread`].
+#[derive(Serialize, Deserialize)]
+struct Deviation {
+    noise: f64,
+    typical: f64,
+    calibration: f64,
+    limit: f64,
 }
 
 impl Predictor {
@@ -79,8 +97,9 @@ impl Predictor {
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let Model { weights, intercept, members, standard, floor, validation_error } = &self.model;
-        let layers = members.as_ref().map_or(&[][..], |m| &m.layers);
+        let Model { weights, intercept, correction, standard, floor, validation_error, spread } =
+            &self.model;
+        let layers = correction.as_ref().map_or(&[][..], |c| &c.members.layers);
         let header = Header {
             format: FORMAT,
             label: self.label.clone(),
@@ -90,9 +109,25 @@ impl Predictor {
             intercept: *intercept,
             floor: *floor,
             validation_error: *validation_error,
+            map: self.map.clone(),
             n_layers: layers.len(),
+            inputs: correction.as_ref().map_or_else(Vec::new, |c| c.inputs.clone()),
+            deviation: spread.as_ref().map(|s| Deviation {
+                noise: s.noise,
+                typical: s.typical,
+                calibration: s.calibration,
+                limit: s.limit,
+            }),
         };
         let mut tensors = vec![("linear".to_owned(), packed(weights))];
+        if let Some(spread) = spread {
+            tensors.push(("draws".to_owned(), packed(&spread.draws)));
+            tensors.push(("draws.intercepts".to_owned(), packed(&spread.intercepts)));
+        }
+        if let Some(correction) = correction {
+            tensors.push(("subtotals".to_owned(), packed(&correction.subtotals)));
+            tensors.push(("subtotals.means".to_owned(), packed(&correction.means)));
+        }
         for (i, (weights, biases)) in layers.iter().enumerate() {
             tensors.push((format!("layer{i}.weights"), packed(weights)));
             tensors.push((format!("layer{i}.biases"), packed(biases)));
@@ -112,33 +147,59 @@ impl Predictor {
         if numbers.iter().any(|v| !v.is_finite()) || header.sd <= 0.0 {
             return Err("its scale is not finite".to_owned());
         }
-        let n_features = header.label.features.len();
-        let weights = unpacked(&file, "linear")?;
-        if weights.size() != [n_features as i64, 1] {
-            return Err(format!("`linear` does not have {n_features} rows, one per feature"));
+        if !header.map.is_sound() || header.inputs.iter().any(|&i| i >= header.map.len()) {
+            return Err("its features are not made of its gates".to_owned());
         }
-        let layers = (0..header.n_layers).map(|i| {
-            let read = |part| unpacked(&file, &format!("layer{i}.{part}"));
-            Ok((read("weights")?, read("biases")?))
-        });
-        let layers = layers.collect::<Result<Vec<_>, String>>()?;
-        check_layers(&layers, n_features)?;
+        let n_features = header.map.len();
+        let weights = sized(&file, "linear", &[n_features, 1])?;
         let model = Model {
             weights,
             intercept: header.intercept,
-            members: (!layers.is_empty()).then_some(Members { layers }),
+            correction: read_correction(&header, &file)?,
             standard: Standard { scale: header.scale, mu: header.mu, sd: header.sd },
             floor: header.floor,
             validation_error: header.validation_error,
+            spread: read_spread(&header, &file)?,
         };
-        Ok(Self { label: header.label, model })
+        Ok(Self::of_parts(header.label, header.map, model))
     }
 }
 
+fn read_correction(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Correction>, String> {
+    if header.n_layers == 0 {
+        return Ok(None);
+    }
+    let layers = (0..header.n_layers).map(|i| {
+        let read = |part| unpacked(file, &format!("layer{i}.{part}"));
+        Ok((read("weights")?, read("biases")?))
+    });
+    let layers = layers.collect::<Result<Vec<_>, String>>()?;
+    let means = unpacked(file, "subtotals.means")?;
+    let n_subtotals = means.numel();
+    let subtotals = sized(file, "subtotals", &[header.map.len(), n_subtotals])?;
+    check_layers(&layers, header.inputs.len() + n_subtotals)?;
+    let inputs = header.inputs.clone();
+    Ok(Some(Correction { inputs, subtotals, means, members: Members { layers } }))
+}
+
+fn read_spread(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Spread>, String> {
+    let Some(Deviation { noise, typical, calibration, limit }) = header.deviation else {
+        return Ok(None);
+    };
+    let is_scale = |v: f64| v.is_finite() && v >= 0.0;
+    if ![noise, calibration, limit].into_iter().all(is_scale) || typical.is_nan() || typical <= 0.0
+    {
+        return Err("its deviations are not finite".to_owned());
+    }
+    let intercepts = unpacked(file, "draws.intercepts")?;
+    let draws = sized(file, "draws", &[header.map.len(), intercepts.numel()])?;
+    Ok(Some(Spread { draws, intercepts, noise, typical, calibration, limit }))
+}
+
 /// Whether each layer takes what the one before gives, and the last gives one number.
-fn check_layers(layers: &[(Tensor, Tensor)], n_features: usize) -> Result<(), String> {
+fn check_layers(layers: &[(Tensor, Tensor)], n_inputs: usize) -> Result<(), String> {
     let Some((first, _)) = layers.first() else { return Ok(()) };
-    let (k, mut n_in) = (first.size()[0], n_features as i64);
+    let (k, mut n_in) = (first.size()[0], n_inputs as i64);
     for (i, (weights, biases)) in layers.iter().enumerate() {
         let n_out = match *weights.size() {
             [members, n, n_out] if members == k && n == n_in && k > 0 => n_out,
@@ -172,10 +233,20 @@ fn packed(tensor: &Tensor) -> (Vec<usize>, Vec<u8>) {
     (shape, to_vec(tensor).into_iter().flat_map(f32::to_le_bytes).collect())
 }
 
+fn sized(file: &SafeTensors<'_>, name: &str, size: &[usize]) -> Result<Tensor, String> {
+    let tensor = unpacked(file, name)?;
+    let found: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+    if found == size {
+        Ok(tensor)
+    } else {
+        Err(format!("`{name}` has shape {found:?}, not {size:?}"))
+    }
+}
+
 fn unpacked(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
     let view = file.tensor(name).map_err(|e| e.to_string())?;
     let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-    if view.dtype() != Dtype::F32 || !(2..=3).contains(&shape.len()) {
+    if view.dtype() != Dtype::F32 || !(1..=3).contains(&shape.len()) {
         return Err(format!("tensor {name} is {} of shape {shape:?}", view.dtype()));
     }
     let float = |bytes: &[u8]| bytes.try_into().map_or(f32::NAN, f32::from_le_bytes);

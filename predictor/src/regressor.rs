@@ -1,7 +1,8 @@
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
+use crate::evidence::Layout;
 use crate::metrics::{check_finite, check_positive};
-use crate::model::Model;
+use crate::model::{Model, predict_codes};
 use crate::{PredictError, forest, linear, linear_counts, mlp};
 
 /// Fewest rows that anything is fitted to.
@@ -45,10 +46,24 @@ impl Differentiable<'_> {
 pub struct Setup {
     /// Seed of splits, first weights and batches.
     pub seed: u64,
-    /// Columns that stand for one operation at different places, so that they may share what is learnt. May be empty.
-    pub ties: Vec<Vec<usize>>,
-    /// Columns whose costs make a subtotal of their own: those of one decision, those of one cell type. May be empty.
+    /// What belongs together among the columns of the code. May be empty: then they are one group.
+    pub layout: Layout,
+    /// Columns that networks read as they are: the simple ones.
+    pub inputs: Vec<usize>,
+    /// Columns whose costs make a subtotal of their own: those of one cell type or stage. May be empty.
     pub parts: Vec<Vec<usize>>,
+}
+
+impl Setup {
+    /// The setup, with one group and all columns as inputs where nothing is known of a code of this width.
+    pub(crate) fn for_width(&self, n_features: usize) -> Self {
+        if self.layout.groups.len() == n_features {
+            return self.clone();
+        }
+        let layout = Layout { groups: vec![0; n_features], blocks: vec![None; n_features] };
+        let all: Vec<usize> = (0..n_features).collect();
+        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all] }
+    }
 }
 
 /// A row of [`REGRESSORS`].
@@ -58,7 +73,7 @@ pub struct RegressorEntry {
     pub name: &'static str,
     /// One line for tables.
     pub summary: &'static str,
-    /// Id of the encoding it reads: `one-hot` or `counts`.
+    /// Id of the encoding it reads: `one-hot`, `counts` or `structured`.
     pub encoding: &'static str,
     /// Whether it can be saved and steer a search.
     pub differentiable: bool,
@@ -120,7 +135,7 @@ pub(crate) fn predict_with(
 ) -> Result<Array1<f64>, PredictError> {
     let model = model.ok_or(PredictError::NotFitted { name })?;
     check_codes(x, model.n_features())?;
-    Ok(model.predict(x))
+    Ok(predict_codes(model, x))
 }
 
 #[cfg(test)]

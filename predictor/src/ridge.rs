@@ -2,8 +2,6 @@
 //!
 //! One-hot columns are collinear, so the penalty is always above zero and the normal equations are regular. linfa's least
 //! squares solves them; they cost the same however many rows there are, so 80,000 rows are as quick to validate as 300.
-//! Columns may be tied: columns of one operation at different places share a prior mean. With a strong tie the model is a
-//! regression on operation counts, with none a plain ridge.
 
 use linfa::Dataset;
 use linfa::traits::Fit;
@@ -12,15 +10,6 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::PredictError;
 use crate::folds::Folds;
-
-/// Strength of the regularisation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Prior {
-    /// Penalty on squared weights per row, above zero.
-    pub(crate) penalty: f64,
-    /// Prior variance that tied columns share, in units of each column's own; 0: no tie.
-    pub(crate) tie: f64,
-}
 
 /// A fitted ridge: `weights . x + intercept`.
 #[derive(Debug, Clone)]
@@ -31,8 +20,6 @@ pub(crate) struct Ridge {
     pub(crate) intercept: f64,
     /// Per training row the prediction of a fit without the row's fold.
     pub(crate) held_out: Array1<f64>,
-    /// Per fold the weights of the fit without it.
-    pub(crate) fold_weights: Vec<Array1<f64>>,
 }
 
 /// Sums over rows from which a ridge is solved.
@@ -66,19 +53,16 @@ impl Moments {
         }
     }
 
-    /// Weights and intercept of `min |y - Xw|^2 + penalty * n * w' S^-1 w` on centred data, S the prior covariance:
-    /// `(S G + penalty n I) w = S b` with G the columns' scatter and b their covariance with y.
-    fn solve(&self, covariance: &Array2<f64>, penalty: f64) -> Result<Solution, PredictError> {
+    /// Weights and intercept of `min |y - Xw|^2 + penalty * n * |w|^2` on centred data.
+    fn solve(&self, penalty: f64) -> Result<Solution, PredictError> {
         let mean = &self.x / self.n;
         let column = mean.view().insert_axis(Axis(1));
-        let scatter = &self.xx - &(column.dot(&column.t()) * self.n);
+        let mut system = &self.xx - &(column.dot(&column.t()) * self.n);
         let target = &self.xy - &(&mean * self.y);
-        let mut system = covariance.dot(&scatter);
         system.diag_mut().mapv_inplace(|v| v + penalty * self.n);
         // Householder steps walk down columns: three times faster when those are contiguous.
         let system = system.t().as_standard_layout().into_owned().reversed_axes();
-        let rows = Dataset::new(system, covariance.dot(&target));
-        let fit = LinearRegression::new().with_intercept(false).fit(&rows);
+        let fit = LinearRegression::new().with_intercept(false).fit(&Dataset::new(system, target));
         let fit = fit.map_err(|e| PredictError::Fit { name: "ridge", reason: e.to_string() })?;
         let weights = fit.params().clone();
         let intercept = self.y / self.n - weights.dot(&mean);
@@ -91,13 +75,12 @@ struct Solution {
     intercept: f64,
 }
 
-/// Fits with the prior whose held-out predictions have the least `loss`. Of priors within one percent of the least the earliest
-/// wins, so the grid goes from simple to special.
+/// Fits with the penalty per row whose held-out predictions have the least `loss`. Of penalties within one percent of the least
+/// the earliest wins.
 pub(crate) fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
-    ties: &[Vec<usize>],
-    grid: &[Prior],
+    penalties: &[f64],
     folds: &Folds,
     loss: &dyn Fn(&Array1<f64>) -> f64,
 ) -> Result<Ridge, PredictError> {
@@ -107,27 +90,19 @@ pub(crate) fn fit(
         })
         .collect();
     let whole = parts[1..].iter().fold(parts[0].clone(), |sum, part| sum.combine(part, 1.0));
-    let covariances: Vec<Array2<f64>> =
-        grid.iter().map(|prior| covariance(x.ncols(), ties, prior.tie)).collect();
-    let solve = |fold| {
+    let solve = |fold: usize| {
         let kept = whole.combine(&parts[fold], -1.0);
-        let solve = |(prior, s): (&Prior, _)| kept.solve(s, prior.penalty);
-        grid.iter().zip(&covariances).map(solve).collect::<Result<Vec<_>, _>>()
+        penalties.iter().map(|&penalty| kept.solve(penalty)).collect::<Result<Vec<_>, _>>()
     };
     let solutions = (0..folds.len()).map(solve).collect::<Result<Vec<_>, _>>()?;
     let held_out = held_out(x, folds, &solutions);
     let losses: Vec<f64> = held_out.columns().into_iter().map(|c| loss(&c.to_owned())).collect();
     let best = earliest_near_least(&losses, 0.01);
-    let Solution { weights, intercept } = whole.solve(&covariances[best], grid[best].penalty)?;
-    Ok(Ridge {
-        weights,
-        intercept,
-        held_out: held_out.column(best).to_owned(),
-        fold_weights: solutions.into_iter().map(|mut s| s.swap_remove(best).weights).collect(),
-    })
+    let Solution { weights, intercept } = whole.solve(penalties[best])?;
+    Ok(Ridge { weights, intercept, held_out: held_out.column(best).to_owned() })
 }
 
-/// Per row and prior the prediction of the fit without the row's fold, `[n_rows, n_priors]`.
+/// Per row and penalty the prediction of the fit without the row's fold, `[n_rows, n_penalties]`.
 fn held_out(x: ArrayView2<f32>, folds: &Folds, solutions: &[Vec<Solution>]) -> Array2<f64> {
     let mut all = Array2::zeros((x.nrows(), solutions[0].len()));
     for (fold, solutions) in solutions.iter().enumerate() {
@@ -141,19 +116,6 @@ fn held_out(x: ArrayView2<f32>, folds: &Folds, solutions: &[Vec<Solution>]) -> A
         }
     }
     all
-}
-
-/// `I + tie * (1 where two columns are tied)`.
-fn covariance(n_columns: usize, ties: &[Vec<usize>], tie: f64) -> Array2<f64> {
-    let mut covariance = Array2::eye(n_columns);
-    for group in ties {
-        for &i in group {
-            for &j in group {
-                covariance[[i, j]] += tie;
-            }
-        }
-    }
-    covariance
 }
 
 /// The first index whose loss is at most `1 + slack` times the least.
@@ -172,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: [Prior; 1] = [Prior { penalty: 0.5, tie: 0.0 }];
+    const PLAIN: [f64; 1] = [0.5];
 
     fn squared(y: &Array1<f64>) -> impl Fn(&Array1<f64>) -> f64 {
         let y = y.clone();
@@ -184,7 +146,7 @@ mod tests {
         // Centred x: -1.5 -0.5 0.5 1.5, scatter 5, covariance with y 10: w = 10 / (5 + 0.5 * 4).
         let x = array![[0.0f32], [1.0], [2.0], [3.0]];
         let y = array![1.0, 3.0, 5.0, 7.0];
-        let fit = fit(x.view(), y.view(), &[], &PLAIN, &Folds::new(4, 2, 0), &squared(&y)).unwrap();
+        let fit = fit(x.view(), y.view(), &PLAIN, &Folds::new(4, 2, 0), &squared(&y)).unwrap();
         assert!((fit.weights[0] - 10.0 / 7.0).abs() < 1e-12);
         assert!((fit.intercept - (4.0 - 1.5 * 10.0 / 7.0)).abs() < 1e-12);
     }
@@ -194,13 +156,12 @@ mod tests {
         let x = array![[0.0f32], [1.0], [2.0], [3.0], [7.0], [4.0]];
         let y = array![1.0, 3.0, 5.5, 7.0, 2.0, 8.0];
         let folds = Folds::new(6, 3, 1);
-        let whole = fit(x.view(), y.view(), &[], &PLAIN, &folds, &squared(&y)).unwrap();
+        let whole = fit(x.view(), y.view(), &PLAIN, &folds, &squared(&y)).unwrap();
         for fold in 0..3 {
             let kept = folds.kept(fold);
             let (xk, yk) = crate::folds::select(x.view(), y.view(), &kept);
-            let part = fit(xk.view(), yk.view(), &[], &PLAIN, &Folds::new(4, 2, 0), &squared(&yk))
-                .unwrap();
-            assert!((whole.fold_weights[fold][0] - part.weights[0]).abs() < 1e-10);
+            let part =
+                fit(xk.view(), yk.view(), &PLAIN, &Folds::new(4, 2, 0), &squared(&yk)).unwrap();
             for &row in folds.held_out(fold) {
                 let expected = f64::from(x[[row, 0]]) * part.weights[0] + part.intercept;
                 assert!((whole.held_out[row] - expected).abs() < 1e-10);
@@ -213,26 +174,9 @@ mod tests {
         // Columns: constant, a, 1 - a.
         let x = array![[1.0f32, 0.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]];
         let y = array![2.0, 4.0, 2.0, 4.0];
-        let grid = [Prior { penalty: 1e-8, tie: 0.0 }];
-        let fit = fit(x.view(), y.view(), &[], &grid, &Folds::new(4, 2, 3), &squared(&y)).unwrap();
+        let fit = fit(x.view(), y.view(), &[1e-8], &Folds::new(4, 2, 3), &squared(&y)).unwrap();
         assert!(fit.weights[0].abs() < 1e-9);
         assert!((fit.weights[1] - 1.0).abs() < 1e-6 && (fit.weights[2] + 1.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_strong_tie_makes_tied_columns_equal() {
-        let x = array![[1.0f32, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]];
-        let y = array![3.0, 1.0, 4.0, 0.0, 3.0, 1.0];
-        let weights = |tie| {
-            let grid = [Prior { penalty: 0.1, tie }];
-            let folds = Folds::new(6, 2, 0);
-            fit(x.view(), y.view(), &[vec![0, 1]], &grid, &folds, &squared(&y)).unwrap().weights
-        };
-        let (free, tied) = (weights(0.0), weights(1e6));
-        assert!(free[0] - free[1] > 1.0);
-        // The part not shared keeps its own penalty, so the difference stays, but the mean is no longer shrunk.
-        assert!((tied[0] + tied[1] - 4.0).abs() < 1e-3);
-        assert!(free[0] + free[1] < 3.0);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl CostModel for TableCost {
 
 #[cfg(test)]
 mod tests {
-    use lat_space::{NasBench201, architecture_at, find_skeleton};
+    use lat_space::{NasBench201, Space, architecture_at, find_skeleton};
 
     use super::*;
     use crate::model::to_vec;

@@ -7,8 +7,8 @@ use ndarray::{Array1, Array2, ArrayView2};
 use crate::metrics::check_finite;
 use crate::regressor::names;
 use crate::{
-    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, Setup,
-    encoding, find_regressor,
+    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, encoding,
+    find_regressor,
 };
 
 /// Architectures and what they cost.
@@ -141,7 +141,8 @@ impl Report {
             ..label
         };
         let fitted = self.regressor.differentiable();
-        Predictor::new(label, fitted.ok_or_else(|| not_differentiable(best.entry.name))?)
+        let fitted = fitted.ok_or_else(|| not_differentiable(best.entry.name))?;
+        Predictor::new(label, &encoding::find(space, best.entry.encoding)?, fitted)
     }
 }
 
@@ -160,19 +161,13 @@ pub fn train(
     let wanted = wanted(&options.choice)?;
     let entries: Vec<_> =
         REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();
-    let full = space.encoding();
-    let setup = Setup {
-        seed: options.seed,
-        ties: encoding::ties(&full, &space.counts_encoding()),
-        parts: encoding::parts(&full, space.decisions()),
-    };
     let mut fitted = Vec::new();
     let mut regressors = Vec::new();
     for entry in entries {
-        let encoding = encoding::find(space, entry.encoding)?;
-        let codes = encoding::encode(&encoding, train.gates.view())?;
-        let test_codes = encoding::encode(&encoding, test.gates.view())?;
-        let mut regressor = (entry.build)(&setup);
+        let map = encoding::find(space, entry.encoding)?;
+        let codes = encoding::encode(&map, train.gates.view())?;
+        let test_codes = encoding::encode(&map, test.gates.view())?;
+        let mut regressor = (entry.build)(&encoding::setup(&map, space, options.seed));
         let started = Instant::now();
         regressor.fit(codes.view(), train.values.view())?;
         let seconds = started.elapsed().as_secs_f64();

@@ -107,7 +107,9 @@ impl ProfileOptions {
         self.point.check(self.device)?;
         let size = space.size();
         if u128::from(samples) > size {
-            return Err(SpaceError::TooMany { space: space.id(), size, asked: samples }.into());
+            return Err(
+                SpaceError::TooMany { space: space.id().to_owned(), size, asked: samples }.into()
+            );
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use lat_nn::WeightArena;
-use lat_space::{NasBench201, SearchSpace, Skeleton, Stem};
+use lat_space::{NasBench201, SearchSpace, Skeleton, Space, Stem};
 use tch::{Device, Kind};
 
 use crate::summary::median;

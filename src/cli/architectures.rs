@@ -59,7 +59,7 @@ pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
         Some(Named { space, architecture, reference_ms: None })
     };
     spaces.into_iter().find_map(read).ok_or_else(|| {
-        let known = SPACES.iter().map(|build| build().id()).collect::<Vec<_>>().join(", ");
+        let known = SPACES.iter().map(|build| build().id().to_owned()).collect::<Vec<_>>().join(", ");
         bad(format!(
             "expected an architecture of one of the spaces {known} or a search.json, found '{}'; name the space with --space to see what is wrong with the text",
             text.chars().take(80).collect::<String>()

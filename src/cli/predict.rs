@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use lat_data::read_architectures;
 use lat_predictor::Predictor;
-use lat_space::{Encoding, Space};
+use lat_space::Space;
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -50,7 +50,6 @@ struct Prediction {
 struct Pricer {
     predictor: Predictor,
     space: Box<dyn Space>,
-    encoding: Encoding,
     kept: Option<Vec<Prediction>>,
 }
 
@@ -61,18 +60,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let predictor = Predictor::load(&path)?;
     let space = predictor.label().read_space()?;
-    let encodings = [space.encoding(), space.counts_encoding()];
-    let wanted = predictor.label().encoding.clone();
-    let encoding = encodings.into_iter().find(|e| e.id == wanted).ok_or_else(|| {
-        bad(format!(
-            "{}: expected an encoding that {} has, found '{wanted}'",
-            path.display(),
-            space.id()
-        ))
-    })?;
     predictor.check(space.as_ref(), &predictor.label().column)?;
     let kept = args.json.is_some().then(Vec::new);
-    let mut pricer = Pricer { predictor, space, encoding, kept };
+    let mut pricer = Pricer { predictor, space, kept };
     match &args.file {
         Some(file) if file.as_os_str() == "-" => pricer.price_lines(std::io::stdin().lock())?,
         Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
@@ -117,16 +107,17 @@ impl Pricer {
     }
 
     fn price(&mut self, texts: &[String], before: usize) -> anyhow::Result<()> {
-        let mut codes = Vec::with_capacity(texts.len() * self.encoding.len());
+        let n_gates = self.predictor.feature_map().n_gates;
+        let mut gates = Vec::with_capacity(texts.len() * n_gates);
         for (i, text) in texts.iter().enumerate() {
             let architecture = self
                 .space
                 .parse(text)
                 .with_context(|| format!("architecture {}", before + i + 1))?;
-            codes.extend(self.encoding.encode_architecture(&architecture, self.space.decisions()));
+            gates.extend(architecture.gates(self.space.decisions()));
         }
-        let codes = Array2::from_shape_vec((texts.len(), self.encoding.len()), codes)?;
-        let values = self.predictor.predict_codes(codes.view())?;
+        let gates = Array2::from_shape_vec((texts.len(), n_gates), gates)?;
+        let values = self.predictor.price_gates(gates.view())?;
         let mut out = BufWriter::new(std::io::stdout().lock());
         let unit = &self.predictor.label().unit;
         for (text, value) in texts.iter().zip(&values) {

@@ -94,7 +94,7 @@ fn values(probs: &tch::Tensor) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lat_space::NasBench201;
+    use lat_space::{NasBench201, Space};
     use tch::Tensor;
 
     #[test]

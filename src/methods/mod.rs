@@ -228,7 +228,8 @@ fn is_covered(method: &str, space: &dyn SearchSpace) -> Result<(), SearchError> 
         return Ok(());
     }
     let all = lat_space::SPACES.iter().map(|build| build());
-    let covered: Vec<&str> = all.filter(|s| has_one_list(s.as_ref())).map(|s| s.id()).collect();
+    let covered: Vec<String> =
+        all.filter(|s| has_one_list(s.as_ref())).map(|s| s.id().to_owned()).collect();
     Err(SearchError::Settings(format!(
         "method {method} searches spaces whose decisions share one list of operations ({}); found {}. Choose another --space or --method",
         covered.join(", "),

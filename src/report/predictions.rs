@@ -1,6 +1,6 @@
 use lat_data::{LatencyTable, split_sizes};
 use lat_predictor::{Label, Metrics, PredictError, Predictor};
-use lat_space::{Encoding, SearchSpace};
+use lat_space::SearchSpace;
 use ndarray::Array2;
 
 /// How near two MAPEs must be to be those of the same rows, relative: a file keeps weights as 32-bit floats.
@@ -60,17 +60,14 @@ fn predict(
     space: &dyn SearchSpace,
     table: &LatencyTable,
 ) -> Result<Vec<f64>, PredictError> {
-    let known: [Encoding; 2] = [space.encoding(), space.counts_encoding()];
-    // `Predictor::check` has found it.
-    let encoding = known.iter().find(|e| e.id == predictor.label().encoding).unwrap_or(&known[0]);
-    let mut codes = Vec::with_capacity(table.rows.len() * encoding.len());
+    let n_gates = predictor.feature_map().n_gates;
+    let mut gates = Vec::with_capacity(table.rows.len() * n_gates);
     for row in &table.rows {
-        let architecture = space.parse(&row.architecture)?;
-        codes.extend(encoding.encode_architecture(&architecture, space.decisions()));
+        gates.extend(space.parse(&row.architecture)?.gates(space.decisions()));
     }
-    let codes = Array2::from_shape_vec((table.rows.len(), encoding.len()), codes)
-        .expect("each architecture gives one code");
-    Ok(predictor.predict_codes(codes.view())?.to_vec())
+    let gates = Array2::from_shape_vec((table.rows.len(), n_gates), gates)
+        .expect("each architecture has as many gates as its space");
+    predictor.price_gates(gates.view())
 }
 
 /// The test rows of `lat train` on a table of `n` rows, should the label be of it.

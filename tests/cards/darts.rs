@@ -13,7 +13,7 @@ use lat::supernet::{
 use lat_nn::{DropPath, LayerBuilder, Phase, StaticNet, WeightInit};
 use lat_space::{
     Architecture, ChoiceSet, Darts, Decision, Graph, GraphBuilder, NasBench201, Op, OpSpec,
-    SearchSpace, Site, architecture_at,
+    SearchSpace, Site, Space, architecture_at,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -7,7 +7,7 @@ use lat::methods::{Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::{Blocks, Relaxed};
 use lat_predictor::{Choice, CostModel, PredictorCost, Samples, TableCost, TrainOptions, train};
-use lat_space::{Architecture, Darts, Decision, NasBench201, SearchSpace, architecture_at};
+use lat_space::{Architecture, Darts, Decision, NasBench201, SearchSpace, Space, architecture_at};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};

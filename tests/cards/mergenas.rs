@@ -4,7 +4,7 @@
 //! that merges pools and skips, which is not offered.
 
 use lat::supernet::{BuildMixedOp, CellSupernet, MergedConvs, SharedGates, Supernet};
-use lat_space::{Darts, NasBench201, SearchSpace, Site};
+use lat_space::{Darts, NasBench201, SearchSpace, Site, Space};
 use tch::{Device, Tensor};
 
 use super::paths::{built, refused, steps_on_images};

@@ -6,7 +6,7 @@ use lat::supernet::{
     shuffle,
 };
 use lat_nn::{LayerBuilder, Phase, WeightInit};
-use lat_space::{Darts, OpSpec, SearchSpace, Site, Skeleton};
+use lat_space::{Darts, OpSpec, SearchSpace, Site, Skeleton, Space};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::toy_net::{ToyNet, begin_with, parameter, steps};

@@ -1,4 +1,4 @@
-use lat_space::{NasBench201, architecture_at};
+use lat_space::{NasBench201, SearchSpace, architecture_at};
 
 use super::*;
 use crate::model::to_vec;
@@ -32,7 +32,7 @@ fn gradient_is_the_slope() {
         let error = (measured - f64::from(*slope)).abs();
         assert!(error < 1e-2 * measured.abs().max(0.3), "gate {i}: {measured} against {slope}");
         if i % 5 == 0 {
-            assert_eq!(*slope, 0.0, "`none` is not in the code");
+            assert_eq!(*slope, 0.0, "`none` is in no feature");
         }
     }
     assert!(gradient.iter().any(|g| g.abs() > 0.1));
@@ -45,13 +45,13 @@ fn hard_gates_cost_what_the_architecture_costs() {
     let all: Vec<_> = (0..40).map(|i| architecture_at(&space, 6, i).unwrap()).collect();
     let gates: Vec<f32> = all.iter().flat_map(|a| a.gates(space.decisions())).collect();
     let relaxed = cost.relaxed(&Tensor::from_slice(&gates).view([40, 30])).unwrap();
-    let code = |a| space.encoding().encode_architecture(a, space.decisions());
     for (a, relaxed) in all.iter().zip(to_vec(&relaxed)) {
         let hard = cost.cost(a).unwrap();
         assert!((f64::from(relaxed) / hard - 1.0).abs() < 1e-5);
-        let codes = ndarray::Array2::from_shape_vec((1, 24), code(a)).unwrap();
-        let from_code = cost.predictor().predict_codes(codes.view()).unwrap()[0];
-        assert!((from_code / hard - 1.0).abs() < 1e-5);
+        let gates = a.gates(space.decisions());
+        let gates = ndarray::Array2::from_shape_vec((1, 30), gates).unwrap();
+        let predicted = cost.predictor().predict_gates(gates.view()).unwrap();
+        assert!((predicted.values[0] / hard - 1.0).abs() < 1e-5);
     }
 }
 
@@ -63,8 +63,8 @@ fn no_weight_ever_gets_a_gradient() {
     cost.relaxed(&gates).unwrap().backward();
     assert!(gates.grad().defined());
     let model = &cost.predictor().model;
-    let layers = &model.members.as_ref().unwrap().layers;
-    let weights = layers.iter().flat_map(|(w, b)| [w, b]).chain([&model.weights, &cost.encoding]);
+    let layers = &model.correction.as_ref().unwrap().members.layers;
+    let weights = layers.iter().flat_map(|(w, b)| [w, b]).chain([&model.weights]);
     for weight in weights {
         assert!(!weight.requires_grad() && !weight.grad().defined());
     }

@@ -17,7 +17,9 @@ pub(crate) fn trained(space: &NasBench201) -> Predictor {
 fn train_anew(space: &NasBench201) -> Predictor {
     let cost = |g: &[f32]| {
         let sum: f64 = g.iter().enumerate().map(|(i, g)| f64::from(*g) * (i % 7) as f64).sum();
-        5.0 + sum + 20.0 * f64::from(g[3] * g[8] + g[13] * g[18])
+        // The larger of two branches, which no sum of features tells.
+        let other: f64 = g.iter().enumerate().map(|(i, g)| f64::from(*g) * (i % 11) as f64).sum();
+        5.0 + sum.max(other)
     };
     let all: Vec<_> = (0..600).map(|i| lat_space::architecture_at(space, 1, i).unwrap()).collect();
     let gates = all.iter().map(|a| a.gates(space.decisions()));
@@ -26,7 +28,7 @@ fn train_anew(space: &NasBench201) -> Predictor {
     let options = TrainOptions { choice, compare: false, seed: 2 };
     let report = train(space, &rows, &rows, &options).unwrap();
     let predictor = report.predictor(space, "latency_ms", Some(&header()), Some(1.5)).unwrap();
-    assert!(predictor.model.members.is_some(), "the target needs networks: {report:?}");
+    assert!(predictor.model.correction.is_some(), "the target needs networks: {report:?}");
     predictor
 }
 
@@ -57,9 +59,11 @@ fn what_is_read_predicts_what_was_trained() {
     let (anew, read) = (train_anew(&space), trained(&space));
     let gates: Vec<f32> =
         lat_space::architecture_at(&space, 5, 9).unwrap().gates(space.decisions());
-    let code = Array2::from_shape_vec((1, 24), space.encoding().encode(&gates)).unwrap();
-    let cost = |p: &Predictor| p.predict_codes(code.view()).unwrap()[0];
-    assert!((cost(&anew) / cost(&read) - 1.0).abs() < 1e-5);
+    let gates = Array2::from_shape_vec((1, 30), gates).unwrap();
+    let cost = |p: &Predictor| p.predict_gates(gates.view()).unwrap();
+    let (anew, read) = (cost(&anew), cost(&read));
+    assert!((anew.values[0] / read.values[0] - 1.0).abs() < 1e-5);
+    assert!((anew.sds[0] / read.sds[0] - 1.0).abs() < 1e-4);
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn label_says_what_and_where_from() {
     assert_eq!((label.column.as_str(), label.unit.as_str()), ("latency_ms", "ms"));
     assert_eq!((label.device_name.as_deref(), label.batch), (Some("Some GPU"), Some(8)));
     assert_eq!((label.n_train, label.seed, label.noise_floor), (600, 2, Some(1.5)));
-    assert_eq!((label.regressor.as_str(), label.features.len()), ("mlp", 24));
+    assert_eq!((label.regressor.as_str(), label.decisions.len()), ("mlp", 6));
     assert!(label.errors.unwrap().n == 600);
 }
 
@@ -79,33 +83,28 @@ fn mismatches_name_both_sides() {
     let space = NasBench201::new();
     let mut predictor = trained(&space);
     assert!(predictor.check(&space, "latency_ms").is_ok());
-    let message = |p: &Predictor, space: &dyn Space, column| {
-        p.check(space, column).unwrap_err().to_string()
-    };
+    let message =
+        |p: &Predictor, space: &dyn Space, column| p.check(space, column).unwrap_err().to_string();
     let error = message(&predictor, &Darts::new(), "latency_ms");
     assert!(error.contains("search space darts, found nasbench201; name a predictor"), "{error}");
     let error = message(&predictor, &space, "energy_mj");
     assert!(error.contains("energy_mj (unit mj), found latency_ms (unit ms)"), "{error}");
-    predictor.label.features.swap(0, 1);
+    predictor.label.decisions[1].choices.swap(0, 1);
     let error = message(&predictor, &space, "latency_ms");
-    assert!(
-        error.contains("feature cell/0-1=skip_connect, found cell/0-1=nor_conv_1x1"),
-        "{error}"
-    );
-    predictor.label.features.pop();
+    assert!(error.contains("decision cell/0-2 of none, skip_connect"), "{error}");
+    assert!(error.contains("found cell/0-2 of skip_connect, none"), "{error}");
+    predictor.label.decisions.pop();
     let error = message(&predictor, &space, "latency_ms");
-    assert!(error.contains("24 features for nasbench201, found 23 features"), "{error}");
-    predictor.label.encoding = "paths".into();
-    assert!(message(&predictor, &space, "latency_ms").contains("one-hot or counts, found paths"));
+    assert!(error.contains("6 decisions for nasbench201, found 5 decisions"), "{error}");
     let other = lat_data::RunHeader { space: "darts".into(), ..header() };
     assert!(Label::new(&space, "one-hot", "latency_ms", Some(&other)).is_err());
 }
 
 #[test]
-fn codes_of_another_width_are_refused() {
+fn gates_of_another_width_are_refused() {
     let predictor = trained(&NasBench201::new());
-    let error = predictor.predict_codes(Array2::zeros((2, 23)).view()).unwrap_err().to_string();
-    assert!(error.contains("expected 24 features, found 23"));
-    let error = predictor.forward(&Tensor::from_slice(&[1.0f32; 24])).map(|_| ()).unwrap_err();
-    assert!(matches!(error, PredictError::Width { expected: 24, .. }));
+    let error = predictor.predict_gates(Array2::zeros((2, 23)).view()).unwrap_err().to_string();
+    assert!(error.contains("expected 30 gates, found 23"));
+    let error = predictor.forward(&Tensor::from_slice(&[1.0f32; 30])).map(|_| ()).unwrap_err();
+    assert!(matches!(error, PredictError::Width { expected: 30, .. }));
 }

@@ -22,12 +22,11 @@ fn what_is_loaded_predicts_what_was_saved() {
     predictor.save(&path).unwrap();
     let loaded = Predictor::load(&path).unwrap();
     assert_eq!(loaded.label(), predictor.label());
-    let codes: Vec<f32> = (0..50)
+    let gates: Vec<f32> = (0..50)
         .flat_map(|i| architecture_at(&space, 8, i).unwrap().gates(space.decisions()))
         .collect();
-    let codes = Array2::from_shape_vec((50, 30), codes).unwrap();
-    let codes = crate::encoding::encode(&space.encoding(), codes.view()).unwrap();
-    let predict = |p: &Predictor| p.predict_codes(codes.view()).unwrap();
+    let gates = Array2::from_shape_vec((50, 30), gates).unwrap();
+    let predict = |p: &Predictor| p.predict_gates(gates.view()).unwrap();
     assert_eq!(predict(&loaded), predict(&predictor));
     assert_eq!(loaded.to_bytes().unwrap(), predictor.to_bytes().unwrap());
     let files: Vec<_> = fs::read_dir(&folder).unwrap().collect();
@@ -59,12 +58,14 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
     assert!(message(&with(Some("{".into()))).contains("is no JSON"));
     assert!(message(&with(Some("{}".into()))).contains("lack `format`"));
     let json = metadata(&good).unwrap();
-    let newer = message(&with(Some(json.replace("\"format\":1", "\"format\":2"))));
-    assert!(newer.contains("has predictor format 2, but this program reads format 1"), "{newer}");
+    let newer = message(&with(Some(json.replace("\"format\":2", "\"format\":3"))));
+    assert!(newer.contains("has predictor format 3, but this program reads format 2"), "{newer}");
     let without = message(&with(Some(json.replace("\"column\"", "\"colour\""))));
     assert!(without.contains("missing field `column`"), "{without}");
     let layers = message(&with(Some(json.replace("\"n_layers\":", "\"n_layers\":1"))));
     assert!(layers.contains("layer3"), "{layers}");
+    let ahead = message(&with(Some(json.replace("\"n_gates\":30", "\"n_gates\":3"))));
+    assert!(ahead.contains("not made of its gates"), "{ahead}");
     let missing = Predictor::load(&folder.join("none")).unwrap_err().to_string();
     assert!(missing.starts_with("cannot read "), "{missing}");
     fs::remove_dir_all(&folder).unwrap();

@@ -1,0 +1,245 @@
+//! How much each kind of feature matters, learnt from a few hundred rows.
+//!
+//! The cost is modelled as a sum of features with normal weights, `z = F w + noise`. The prior variance of a weight is the
+//! product of its group's (counts, joint choices, ...) and its block's (this layer, that layer); the features are many more than
+//! the rows, and these few variances decide which of them speak. They maximise the evidence, the probability of the targets
+//! with the weights integrated out, by the MM updates of Zhou, Hu, Zhou and Lange, "MM Algorithms for Variance Components
+//! Models", 2019 (arXiv 1509.07426): each variance is multiplied by the root of what its features explain over what they were
+//! expected to. The blocks' factors are drawn to 1, so that a block departs from its group only where rows say so.
+
+use tch::{Kind, Tensor};
+
+use crate::PredictError;
+use crate::robust::weights;
+
+/// Rounds of updates; the variances settle in about 30.
+const ROUNDS: usize = 40;
+/// Rounds before blocks and disturbed rows are told apart.
+const FIRST_ROUNDS: usize = 5;
+/// How strongly a block's factor is drawn to 1, in weights' worth of rows.
+const BLOCK_PULL: f64 = 1.0;
+/// Keeps updates finite where a group explains nothing.
+const DAMPING: f64 = 1e-3;
+/// Variance of the constant, in units of the targets' variance: wide.
+pub(crate) const CONSTANT_VARIANCE: f64 = 10.0;
+
+/// What belongs together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Per feature the number of its group.
+    pub groups: Vec<usize>,
+    /// Per feature the number of its block; None: its group's variance alone counts.
+    pub blocks: Vec<Option<usize>>,
+}
+
+/// What was learnt.
+#[derive(Debug, Clone)]
+pub(crate) struct Evidence {
+    /// Per feature the prior variance of its weight.
+    pub(crate) variances: Vec<f64>,
+    /// Variance of the noise of a row with base weight 1.
+    pub(crate) noise: f64,
+    /// Per row the prediction of the fit without it.
+    pub(crate) held_out: Vec<f64>,
+}
+
+/// Learns the variances from scaled features `[m, n_features]` (f64, centred, of spread 1 per group), standardised targets
+/// `[m]` and the relative variance `base` of each row's noise.
+pub(crate) fn learn(
+    features: &Tensor,
+    z: &[f64],
+    base: &[f64],
+    layout: &Layout,
+) -> Result<Evidence, PredictError> {
+    let mut state = State::new(layout);
+    let target = Tensor::from_slice(z);
+    let mut noise_of = base.to_vec();
+    for round in 0..=ROUNDS {
+        let variances = state.variances(layout);
+        let row_noise: Vec<f64> = noise_of.iter().map(|w| w * state.noise).collect();
+        let solved = Solved::new(features, &target, &variances, &row_noise)?;
+        let errors = solved.held_out_errors();
+        if round == ROUNDS {
+            let held_out = z.iter().zip(&errors).map(|(z, e)| z - e).collect();
+            return Ok(Evidence { variances, noise: state.noise, held_out });
+        }
+        if round >= FIRST_ROUNDS {
+            let new = weights(&errors, base);
+            noise_of.iter_mut().zip(new).for_each(|(old, new)| *old = (*old * new).sqrt());
+        }
+        state.update(layout, &solved, features, &noise_of, round);
+    }
+    unreachable!("the last round returns")
+}
+
+/// The inverse of the targets' covariance and what follows from it.
+struct Solved {
+    /// `[m, m]`.
+    inverse: Tensor,
+    diagonal: Vec<f64>,
+    /// Inverse times targets.
+    alpha: Tensor,
+}
+
+impl Solved {
+    fn new(
+        features: &Tensor,
+        z: &Tensor,
+        variances: &[f64],
+        noise: &[f64],
+    ) -> Result<Self, PredictError> {
+        let scaled = features * Tensor::from_slice(variances);
+        let noise = Tensor::from_slice(noise);
+        let covariance =
+            scaled.matmul(&features.tr()) + CONSTANT_VARIANCE + Tensor::diag(&noise, 0);
+        let factor = cholesky(&covariance)?;
+        let inverse = factor.cholesky_inverse(false);
+        let alpha = inverse.matmul(z);
+        let diagonal = doubles(&inverse.diagonal(0, 0, 1));
+        Ok(Self { inverse, diagonal, alpha })
+    }
+
+    /// Target minus the prediction without the row, `alpha / diag(inverse)`.
+    fn held_out_errors(&self) -> Vec<f64> {
+        doubles(&self.alpha).iter().zip(&self.diagonal).map(|(a, d)| a / d).collect()
+    }
+}
+
+/// The lower Cholesky factor of a covariance.
+pub(crate) fn cholesky(covariance: &Tensor) -> Result<Tensor, PredictError> {
+    covariance.f_linalg_cholesky(false).map_err(|_| PredictError::Fit {
+        name: "mlp",
+        reason: "the covariance of the targets is not positive; are all codes alike?".to_owned(),
+    })
+}
+
+/// A tensor's numbers.
+pub(crate) fn doubles(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.to_kind(Kind::Double).contiguous().view([-1]);
+    Vec::try_from(&flat).expect("a flat tensor of numbers is a vector")
+}
+
+struct State {
+    groups: Vec<f64>,
+    blocks: Vec<f64>,
+    noise: f64,
+}
+
+impl State {
+    fn new(layout: &Layout) -> Self {
+        let n_groups = layout.groups.iter().max().map_or(0, |g| g + 1);
+        let n_blocks = layout.blocks.iter().flatten().max().map_or(0, |b| b + 1);
+        Self {
+            groups: vec![1.0 / n_groups as f64; n_groups],
+            blocks: vec![1.0; n_blocks],
+            noise: 0.1,
+        }
+    }
+
+    fn block(&self, block: Option<usize>) -> f64 {
+        block.map_or(1.0, |b| self.blocks[b])
+    }
+
+    fn variances(&self, layout: &Layout) -> Vec<f64> {
+        let pairs = layout.groups.iter().zip(&layout.blocks);
+        pairs.map(|(&g, &b)| self.groups[g] * self.block(b)).collect()
+    }
+
+    /// One MM step of the groups or, in every other round, of the blocks; and of the noise.
+    fn update(
+        &mut self,
+        layout: &Layout,
+        solved: &Solved,
+        features: &Tensor,
+        noise_of: &[f64],
+        round: usize,
+    ) {
+        let explained = doubles(&features.tr().matmul(&solved.alpha).square());
+        let expected = doubles(&(features * solved.inverse.matmul(features)).sum_dim_intlist(
+            [0i64].as_slice(),
+            false,
+            Kind::Double,
+        ));
+        if round % 2 == 1 && round >= 3 {
+            self.update_blocks(layout, &explained, &expected);
+        } else {
+            self.update_groups(layout, &explained, &expected);
+        }
+        let alpha = doubles(&solved.alpha);
+        let explained: f64 = alpha.iter().zip(noise_of).map(|(a, w)| a * a * w).sum();
+        let expected: f64 = solved.diagonal.iter().zip(noise_of).map(|(d, w)| d * w).sum();
+        self.noise = (self.noise * (explained / expected).sqrt()).clamp(1e-9, 10.0);
+    }
+
+    fn update_groups(&mut self, layout: &Layout, explained: &[f64], expected: &[f64]) {
+        let mut sums = vec![(DAMPING, DAMPING); self.groups.len()];
+        for (j, &group) in layout.groups.iter().enumerate() {
+            let block = self.block(layout.blocks[j]);
+            sums[group].0 += explained[j] * block;
+            sums[group].1 += expected[j] * block;
+        }
+        for (variance, (explained, expected)) in self.groups.iter_mut().zip(sums) {
+            *variance = (*variance * (explained / expected).sqrt()).clamp(1e-9, 1e3);
+        }
+    }
+
+    fn update_blocks(&mut self, layout: &Layout, explained: &[f64], expected: &[f64]) {
+        let mut sums: Vec<(f64, f64)> =
+            self.blocks.iter().map(|u| (BLOCK_PULL / (u * u), BLOCK_PULL / u)).collect();
+        for (j, &block) in layout.blocks.iter().enumerate() {
+            let Some(block) = block else { continue };
+            let group = self.groups[layout.groups[j]];
+            sums[block].0 += explained[j] * group;
+            sums[block].1 += expected[j] * group;
+        }
+        for (factor, (explained, expected)) in self.blocks.iter_mut().zip(sums) {
+            *factor = (*factor * (explained / expected).sqrt()).clamp(1e-4, 1e4);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sixty rows of forty random features, of which those of group 0 alone matter.
+    fn problem() -> (Tensor, Vec<f64>, Layout) {
+        use rand::{Rng, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let values: Vec<f64> = (0..60 * 40).map(|_| rng.gen_range(-1.0..1.0)).collect();
+        let z = values.chunks(40).map(|row| row[..10].iter().sum::<f64>() / 2.0).collect();
+        let groups = (0..40).map(|j| usize::from(j >= 10)).collect();
+        let layout = Layout { groups, blocks: vec![None; 40] };
+        (Tensor::from_slice(&values).view([60, 40]), z, layout)
+    }
+
+    #[test]
+    fn the_group_that_matters_gets_the_variance() {
+        let (features, z, layout) = problem();
+        let found = learn(&features, &z, &[1.0; 60], &layout).unwrap();
+        assert!(found.variances[0] > 100.0 * found.variances[20], "{found:?}");
+        let error: f64 = z.iter().zip(&found.held_out).map(|(a, b)| (a - b).abs()).sum();
+        let spread: f64 = z.iter().map(|a| a.abs()).sum();
+        assert!(error < 0.05 * spread, "{error} of {spread}");
+    }
+
+    #[test]
+    fn held_out_predictions_are_those_of_fits_without_the_row() {
+        let (features, z, layout) = problem();
+        let variances = vec![0.05; 40];
+        let solve = |rows: &[i64], z: &[f64]| {
+            let features = features.index_select(0, &Tensor::from_slice(rows));
+            Solved::new(&features, &Tensor::from_slice(z), &variances, &vec![0.1; rows.len()])
+                .unwrap()
+        };
+        let all: Vec<i64> = (0..60).collect();
+        let errors = solve(&all, &z).held_out_errors();
+        let without = solve(&all[1..], &z[1..]);
+        let first = features.narrow(0, 0, 1);
+        let others = features.narrow(0, 1, 59);
+        let covariance = (first * 0.05).matmul(&others.tr()) + CONSTANT_VARIANCE;
+        let prediction = covariance.matmul(&without.alpha).double_value(&[0]);
+        assert!((z[0] - prediction - errors[0]).abs() < 1e-9);
+        assert_eq!(layout.groups.len(), 40);
+    }
+}

@@ -1,0 +1,174 @@
+//! The closed-form part of the predictor: a linear model on structured features with learnt priors.
+
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
+use tch::Tensor;
+
+use crate::PredictError;
+use crate::evidence::{self, Evidence, Layout};
+use crate::folds::{select, subset};
+use crate::linear::relative_errors;
+use crate::metrics::mean;
+use crate::model::{Model, Scale, Standard};
+use crate::posterior::{self, Problem};
+use crate::robust::median;
+use crate::spread::Spread;
+
+/// Rows from which the scale of the target is chosen, and from which the variances are learnt.
+const PILOT_ROWS: usize = 200;
+const EVIDENCE_ROWS: usize = 400;
+/// Costs of parts add up: the logarithm needs more than luck to be preferred.
+const LOG_BONUS: f64 = 0.95;
+/// Share of the targets' variance below which a feature is left out.
+const NEGLIGIBLE: f64 = 1e-7;
+
+/// A linear model and what is known of rows held out, on the model's standardised scale.
+pub(crate) struct Start {
+    pub(crate) model: Model,
+    /// Per row the prediction of a fit without it.
+    pub(crate) held_out: Array1<f64>,
+    /// Per row the standard deviation of that prediction's error as the model sees it, the row's noise included.
+    pub(crate) held_out_sd: Array1<f64>,
+    /// Per row the relative variance of its noise.
+    pub(crate) base: Vec<f64>,
+}
+
+/// Targets on one scale.
+struct Targets {
+    /// Standardised, `[n]`.
+    z: Vec<f64>,
+    /// Per row the relative variance of its noise.
+    base: Vec<f64>,
+}
+
+/// Means of the features and what brings each group's spread to 1.
+struct Scaling {
+    means: Vec<f64>,
+    scales: Vec<f64>,
+    variances: Vec<f64>,
+}
+
+/// Fits to checked rows.
+pub(crate) fn fit(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    layout: &Layout,
+    seed: u64,
+) -> Result<Start, PredictError> {
+    let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
+    let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
+    let targets = Targets::new(y, &standard);
+    let (sample_x, sample_y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
+    let sample = Targets::new(sample_y.view(), &standard);
+    let (evidence, scaling) = learn(sample_x.view(), &sample, layout)?;
+    let explained =
+        |j: usize| evidence.variances[j] * scaling.variances[j] * scaling.scales[j].powi(2);
+    let kept: Vec<usize> = (0..x.ncols()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
+    let pick = |values: &[f64]| kept.iter().map(|&j| values[j]).collect::<Vec<f64>>();
+    let scales: Vec<f64> =
+        kept.iter().map(|&j| evidence.variances[j].sqrt() * scaling.scales[j]).collect();
+    let posterior = posterior::solve(&Problem {
+        x: x.reborrow(),
+        kept: &kept,
+        means: &pick(&scaling.means),
+        scales: &scales,
+        z: &targets.z,
+        base: &targets.base,
+        noise: evidence.noise,
+        seed,
+    })?;
+    let spread = Spread::new(&posterior, &kept, x.ncols(), evidence.noise, &standard, y);
+    let mut weights = vec![0.0f32; x.ncols()];
+    kept.iter().zip(&posterior.weights).for_each(|(&j, w)| weights[j] = *w as f32);
+    let held_out = Array1::from(posterior.held_out);
+    let errors = relative_errors(y, &held_out, &standard, floor);
+    let variances = posterior.held_out_variance.iter().zip(&targets.base);
+    let held_out_sd = variances.map(|(v, b)| (v + evidence.noise * b).sqrt()).collect();
+    let model = Model {
+        weights: Tensor::from_slice(&weights).unsqueeze(-1),
+        intercept: posterior.intercept,
+        correction: None,
+        standard,
+        floor,
+        validation_error: 100.0 * mean(&errors),
+        spread: Some(spread),
+    };
+    Ok(Start { model, held_out, held_out_sd, base: targets.base })
+}
+
+/// The scale on which a pilot's held-out rows are predicted better.
+fn better_scale(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    layout: &Layout,
+    seed: u64,
+) -> Result<Scale, PredictError> {
+    let (x, y) = select(x, y, &subset(y.len(), PILOT_ROWS, seed));
+    let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
+    let error = |scale| -> Result<f64, PredictError> {
+        let standard = Standard::of(scale, y.view());
+        let (evidence, _) = learn(x.view(), &Targets::new(y.view(), &standard), layout)?;
+        let held_out = Array1::from(evidence.held_out);
+        Ok(mean(&relative_errors(y.view(), &held_out, &standard, floor)))
+    };
+    let (plain, log) = (error(Scale::Plain)?, error(Scale::Log)?);
+    Ok(if log < LOG_BONUS * plain { Scale::Log } else { Scale::Plain })
+}
+
+impl Targets {
+    fn new(y: ArrayView1<f64>, standard: &Standard) -> Self {
+        Self { z: standard.apply(y).to_vec(), base: noise_base(y, standard.scale) }
+    }
+}
+
+/// The variances that codes `[m, n_features]` and their targets suggest.
+fn learn(
+    x: ArrayView2<f32>,
+    targets: &Targets,
+    layout: &Layout,
+) -> Result<(Evidence, Scaling), PredictError> {
+    let scaling = Scaling::of(x, layout);
+    let mut features = Vec::with_capacity(x.len());
+    for row in x.rows() {
+        let scaled = row.iter().zip(&scaling.means).zip(&scaling.scales);
+        features.extend(scaled.map(|((v, mean), scale)| (f64::from(*v) - mean) * scale));
+    }
+    let features = Tensor::from_slice(&features).view([x.nrows() as i64, x.ncols() as i64]);
+    Ok((evidence::learn(&features, &targets.z, &targets.base, layout)?, scaling))
+}
+
+/// Measurements err relative to their value: on the plain scale a row's noise grows with the square of its target.
+fn noise_base(y: ArrayView1<f64>, scale: Scale) -> Vec<f64> {
+    if scale == Scale::Log {
+        return vec![1.0; y.len()];
+    }
+    let middle = median(y.to_vec());
+    let squares: Vec<f64> = y.iter().map(|y| (y / middle).powi(2)).collect();
+    // Of geometric mean 1, so that the noise is that of a typical row.
+    let log_mean = squares.iter().map(|s| s.max(1e-300).ln()).sum::<f64>() / squares.len() as f64;
+    squares.iter().map(|s| (s / log_mean.exp()).max(1e-6)).collect()
+}
+
+impl Scaling {
+    fn of(x: ArrayView2<f32>, layout: &Layout) -> Self {
+        let n = x.nrows() as f64;
+        let mut means = vec![0.0f64; x.ncols()];
+        let mut variances = vec![0.0f64; x.ncols()];
+        for row in x.axis_iter(Axis(0)) {
+            means.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n);
+        }
+        for row in x.axis_iter(Axis(0)) {
+            let centred = row.iter().zip(&means).map(|(v, m)| (f64::from(*v) - m).powi(2) / n);
+            variances.iter_mut().zip(centred).for_each(|(s, v)| *s += v);
+        }
+        let mut groups = vec![0.0; layout.groups.iter().max().map_or(0, |g| g + 1)];
+        for (&group, variance) in layout.groups.iter().zip(&variances) {
+            groups[group] += variance;
+        }
+        // A feature that never varies tells nothing.
+        let scale = |(&group, variance): (&usize, &f64)| {
+            if *variance > 1e-9 { 1.0 / f64::sqrt(groups[group]) } else { 0.0 }
+        };
+        let scales = layout.groups.iter().zip(&variances).map(scale).collect();
+        Self { means, scales, variances }
+    }
+}

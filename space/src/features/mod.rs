@@ -1,0 +1,194 @@
+//! From gates to the features that predictors are linear in.
+//!
+//! One-hot codes hide what matters: how often an operation occurs, what the choices of one layer do together, whether an
+//! operation lies on a path to the output. All of that is sums and products of gates, so it means the same for the 0/1 gates
+//! of an architecture and for soft ones, where it is smooth; and where the choices of different decisions are independent the
+//! value of a product at the mean gates is the mean of its values.
+
+mod builder;
+mod edges;
+mod structured;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Encoding, Space};
+pub(crate) use builder::Builder;
+
+/// A step of the walk: further values, each from those before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Weighted sums: per value its terms (number of an earlier value, factor).
+    Sums(Vec<Vec<(u32, f32)>>),
+    /// Products of two earlier values each.
+    Products(Vec<(u32, u32)>),
+}
+
+impl Level {
+    /// How many values it adds.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Sums(sums) => sums.len(),
+            Self::Products(products) => products.len(),
+        }
+    }
+
+    /// Whether it adds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A number that predictors read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feature {
+    /// What it is: `resolution^2*k00=5*e00=6`.
+    pub name: String,
+    /// Its number among the values.
+    pub value: u32,
+    /// Number of its group: features of one kind, such as counts.
+    pub group: u16,
+    /// Number of the block that it describes; None: no block's own.
+    pub block: Option<u16>,
+}
+
+/// A walk from gates to features. Value 0 is 1, the next `n_gates` are the gates, then come those of the levels in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureMap {
+    /// Number of gates: choices over all decisions, `none` included.
+    pub n_gates: usize,
+    /// The steps.
+    pub levels: Vec<Level>,
+    /// What is read at the end.
+    pub features: Vec<Feature>,
+    /// Names of the groups.
+    pub groups: Vec<String>,
+}
+
+impl FeatureMap {
+    /// All that the space's structure suggests; see the file `structured.rs` for the groups.
+    pub fn structured(space: &dyn Space) -> Self {
+        structured::build(space)
+    }
+
+    /// The linear features of an encoding, as one group.
+    pub fn of_encoding(encoding: &Encoding) -> Self {
+        let mut builder = Builder::new(encoding.n_gates);
+        let group = builder.group(encoding.id);
+        for (name, gates) in &encoding.features {
+            let gates: Vec<u32> = gates.iter().map(|&gate| builder.gate(gate)).collect();
+            let value = builder.total(&gates);
+            builder.feature(name.clone(), value, group, None);
+        }
+        builder.finish()
+    }
+
+    /// Number of features.
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// Number of values of the walk: 1, gates and levels.
+    pub fn n_values(&self) -> usize {
+        1 + self.n_gates + self.levels.iter().map(Level::len).sum::<usize>()
+    }
+
+    /// The map with these features alone, and no value that none of them needs.
+    pub fn keep(&self, features: &[usize]) -> Self {
+        let mut builder = Builder::new(self.n_gates);
+        let mut values: Vec<u32> = (0..=self.n_gates as u32).collect();
+        for level in &self.levels {
+            match level {
+                Level::Sums(sums) => {
+                    for terms in sums {
+                        let terms = terms.iter().map(|&(v, f)| (values[v as usize], f));
+                        values.push(builder.sum(terms.collect()));
+                    }
+                }
+                Level::Products(pairs) => {
+                    for &(a, b) in pairs {
+                        values.push(builder.product(values[a as usize], values[b as usize]));
+                    }
+                }
+            }
+        }
+        for name in &self.groups {
+            builder.group(name);
+        }
+        for feature in features.iter().map(|&f| &self.features[f]) {
+            let Feature { name, value, group, block } = feature.clone();
+            builder.feature(name, values[value as usize], group, block);
+        }
+        builder.finish()
+    }
+
+    /// Whether every value that is read comes before, so that a map from a file can be walked.
+    pub fn is_sound(&self) -> bool {
+        let mut known = 1 + self.n_gates;
+        for level in &self.levels {
+            let is_known = |v: u32| (v as usize) < known;
+            let sound = match level {
+                Level::Sums(sums) => {
+                    sums.iter().flatten().all(|&(v, f)| is_known(v) && f.is_finite())
+                }
+                Level::Products(pairs) => pairs.iter().all(|&(a, b)| is_known(a) && is_known(b)),
+            };
+            if !sound {
+                return false;
+            }
+            known += level.len();
+        }
+        self.features
+            .iter()
+            .all(|f| (f.value as usize) < known && usize::from(f.group) < self.groups.len())
+    }
+
+    /// Values of `n` gate vectors, value by value: value v of row i is at `v * n + i`. Gates lie gate by gate likewise.
+    pub fn values(&self, gates: &[f32], n: usize) -> Vec<f32> {
+        assert_eq!(gates.len(), self.n_gates * n, "gates of another space");
+        let mut values = Vec::with_capacity(self.n_values() * n);
+        values.resize(n, 1.0);
+        values.extend_from_slice(gates);
+        for level in &self.levels {
+            match level {
+                Level::Sums(sums) => sums.iter().for_each(|terms| push_sum(&mut values, n, terms)),
+                Level::Products(pairs) => {
+                    pairs.iter().for_each(|&pair| push_product(&mut values, n, pair));
+                }
+            }
+        }
+        values
+    }
+
+    /// Features of one gate vector `[n_gates]`.
+    pub fn encode(&self, gates: &[f32]) -> Vec<f32> {
+        let values = self.values(gates, 1);
+        self.features.iter().map(|f| values[f.value as usize]).collect()
+    }
+}
+
+fn push_sum(values: &mut Vec<f32>, n: usize, terms: &[(u32, f32)]) {
+    let start = values.len();
+    values.resize(start + n, 0.0);
+    let (before, sum) = values.split_at_mut(start);
+    for &(value, factor) in terms {
+        let column = &before[value as usize * n..][..n];
+        sum.iter_mut().zip(column).for_each(|(sum, v)| *sum += factor * v);
+    }
+}
+
+fn push_product(values: &mut Vec<f32>, n: usize, (a, b): (u32, u32)) {
+    let start = values.len();
+    values.resize(start + n, 0.0);
+    let (before, product) = values.split_at_mut(start);
+    let (a, b) = (&before[a as usize * n..][..n], &before[b as usize * n..][..n]);
+    product.iter_mut().zip(a.iter().zip(b)).for_each(|(p, (a, b))| *p = a * b);
+}
+
+#[cfg(test)]
+mod tests;
