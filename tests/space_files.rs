@@ -74,7 +74,10 @@ fn folder() -> tempfile::TempDir {
             format!("{},{}", columns_row(a), latency_ms(a))
         }),
     );
-    write("texts.csv", table("arch,latency_ms", &|a, _| format!("\"{}\",{}", text(a), latency_ms(a))));
+    write(
+        "texts.csv",
+        table("arch,latency_ms", &|a, _| format!("\"{}\",{}", text(a), latency_ms(a))),
+    );
     write("archs.csv", table(&format!("id,{columns}"), &|a, i| format!("{i},{}", columns_row(a))));
     write(
         "measured.csv",
@@ -148,7 +151,8 @@ fn bad_tables_are_refused_with_column_row_and_choice() {
         fs::write(dir.path().join("bad.csv"), format!("{head}{good}{rows}")).unwrap();
         refused(dir.path(), &[&TRAIN[..], &["bad.csv"]].concat(), texts);
     }
-    fs::write(dir.path().join("bad.csv"), "resolution,depth,k0,op,latency_ms\n128,2,3,0,1\n").unwrap();
+    fs::write(dir.path().join("bad.csv"), "resolution,depth,k0,op,latency_ms\n128,2,3,0,1\n")
+        .unwrap();
     let texts = ["a column per decision of space 'stage'", "no column 'k1', 'k2'"];
     refused(dir.path(), &[&TRAIN[..], &["bad.csv"]].concat(), &texts);
     let args = [&TRAIN[..], &["columns.csv", "--target", "energy_mj"]].concat();

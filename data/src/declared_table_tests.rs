@@ -27,6 +27,8 @@ codes = [0, 1]
 
 struct Files {
     dir: TempDir,
+    data: PathBuf,
+    architectures: Option<PathBuf>,
     space: DeclaredSpace,
 }
 
@@ -36,7 +38,9 @@ impl Files {
         for (name, text) in files {
             fs::write(dir.path().join(name), text).unwrap();
         }
-        Self { dir, space: DeclaredSpace::read(SPACE).unwrap() }
+        let (data, other) = (dir.path().join("t.csv"), dir.path().join("a.csv"));
+        let architectures = other.exists().then_some(other);
+        Self { dir, data, architectures, space: DeclaredSpace::read(SPACE).unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -44,20 +48,21 @@ impl Files {
     }
 
     /// The table `t.csv`, with `a.csv` as architectures where that is there.
-    fn read(&self, change: impl Fn(&mut TableRequest)) -> Result<LatencyTable, DataError> {
-        let (data, other) = (self.path("t.csv"), self.path("a.csv"));
-        let architectures = other.exists().then_some(other.as_path());
+    fn read<'a>(
+        &'a self,
+        change: impl Fn(&mut TableRequest<'a>),
+    ) -> Result<LatencyTable, DataError> {
         let mut request = TableRequest {
             declared: Some(&self.space),
-            architectures,
-            ..TableRequest::new(&data, "latency_ms")
+            architectures: self.architectures.as_deref(),
+            ..TableRequest::new(&self.data, "latency_ms")
         };
         change(&mut request);
         LatencyTable::read(&request)
     }
 
     /// The message without the folder's path.
-    fn refused(&self, change: impl Fn(&mut TableRequest)) -> String {
+    fn refused<'a>(&'a self, change: impl Fn(&mut TableRequest<'a>)) -> String {
         let text = self.read(change).unwrap_err().to_string();
         text.replace(&format!("{}/", self.dir.path().display()), "")
     }
@@ -124,7 +129,8 @@ fn unknown_choices_and_missing_columns_are_named() {
     let expected = "t.csv: expected a column per decision of space 'stage', or a text column \
                     architecture or arch_str or arch; found no column 'k1', 'k2' among depth, k0, op, latency_ms";
     assert_eq!(files.refused(as_is), expected);
-    let files = Files::new(&[("t.csv", "arch,latency_ms\n\"depth=2,k0=3,k1=3,op=1\",1\ndepth=4,1\n")]);
+    let files =
+        Files::new(&[("t.csv", "arch,latency_ms\n\"depth=2,k0=3,k1=3,op=1\",1\ndepth=4,1\n")]);
     let message = files.refused(as_is);
     assert!(message.starts_with("t.csv, row 2: not an architecture of stage"), "{message}");
     let message = table("2,3,3,3,0,1\n").refused(|request| request.column = "depth");
@@ -170,12 +176,12 @@ fn filters(texts: &[&str]) -> Vec<RowFilter> {
 
 #[test]
 fn architectures_of_another_file_are_joined_and_rows_chosen() {
-    let files = Files::new(&[("a.csv", ARCHITECTURES), ("t.csv", MEASURED)]);
     let chosen = filters(&["device=x", "batch = 1.0"]);
+    let deep = filters(&["depth=2", "device=x", "batch=1"]);
+    let files = Files::new(&[("a.csv", ARCHITECTURES), ("t.csv", MEASURED)]);
     let table = files.read(|request| request.filters = &chosen).unwrap();
     let expected = [("depth=3,k0=5,k1=3,k2=3,op=pool", 2.0), ("depth=2,k0=3,k1=3,op=conv", 1.0)];
     assert_eq!(rows(&table), expected);
-    let deep = filters(&["depth=2", "device=x", "batch=1"]);
     let table = files.read(|request| request.filters = &deep).unwrap();
     assert_eq!(rows(&table), [("depth=2,k0=3,k1=3,op=conv", 1.0)]);
     // Row 3 of a.csv has no such choice, and is not among those measured.
@@ -187,9 +193,9 @@ fn architectures_of_another_file_are_joined_and_rows_chosen() {
 
 #[test]
 fn filters_that_nothing_fits_are_refused_with_what_there_is() {
-    let files = Files::new(&[("a.csv", ARCHITECTURES), ("t.csv", MEASURED)]);
     let refused = |texts: &[&str]| {
         let filters = filters(texts);
+        let files = Files::new(&[("a.csv", ARCHITECTURES), ("t.csv", MEASURED)]);
         files.refused(|request| request.filters = &filters)
     };
     let expected = "t.csv: no row has device = 'z'; expected one of the values that column 'device' has in the rows left: 'x', 'y'";
@@ -211,12 +217,10 @@ fn files_that_cannot_be_joined_are_refused() {
     let both = "cannot join t.csv and a.csv: expected ";
     let message = refused(ARCHITECTURES, "number,latency_ms\n7,1\n");
     assert!(message.starts_with(&format!("{both}one column that both have")), "{message}");
-    let message = refused(
-        "id,n,depth,k0,k1,k2,op\n7,1,2,3,3,3,0\n",
-        "id,n,latency_ms\n7,1,1\n",
-    );
+    let message = refused("id,n,depth,k0,k1,k2,op\n7,1,2,3,3,3,0\n", "id,n,latency_ms\n7,1,1\n");
     assert!(message.ends_with("(rename the others); found 'id', 'n'"), "{message}");
-    let message = refused("id,depth,k0,k1,k2,op\n7,2,3,3,3,0\n7,2,3,3,3,1\n", "id,latency_ms\n7,1\n");
+    let message =
+        refused("id,depth,k0,k1,k2,op\n7,2,3,3,3,0\n7,2,3,3,3,1\n", "id,latency_ms\n7,1\n");
     assert!(message.ends_with("each 'id' once in the latter; found '7' in rows 1 and 2"));
     let message = refused(ARCHITECTURES, "id,latency_ms\n7,1\n10,2\n11,2\n");
     assert!(message.ends_with("found 2 of 3 that it lacks, the first '10' in row 2 of the former"));
