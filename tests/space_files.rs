@@ -171,8 +171,9 @@ fn duplicates_are_said_and_averaged_only_when_told() {
     table += "128,2,3,3,7,0,9.5\n";
     fs::write(dir.path().join("twice.csv"), table).unwrap();
     let train = |more: &[&str], text: &str| {
-        let assert = lat(dir.path()).args(TRAIN).arg("twice.csv").args(more);
-        assert.args(["--regressor", "linear"]).assert().success().stdout(contains(text));
+        let mut command = lat(dir.path());
+        command.args(TRAIN).args(["twice.csv", "--regressor", "linear"]).args(more);
+        command.assert().success().stdout(contains(text));
     };
     train(&[], "in row 433: resolution=128,depth=2,k0=3,k1=3,op=conv); the first of each counts");
     train(&["--average-duplicates"], "their means were taken");
