@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use lat_data::{LatencyTable, split_sizes};
 use lat_predictor::{Choice, Fitted, Metrics, Report, Samples, TrainOptions, train, unit};
-use lat_space::{Architecture, SearchSpace, find_space};
+use lat_space::{Architecture, Space};
 use serde::Serialize;
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
 use super::output::{say, table, write_json};
 use super::runs;
+use super::table_args::{SpaceTable, TableArgs};
 
 /// Learn to predict the latency of architectures from measurements.
 ///
@@ -20,14 +21,12 @@ use super::runs;
 /// writes the best differentiable one as a predictor file.
 ///
 /// Example: lat train --data runs/profile-darts-cpu-c8-l4-r8-b1-seed0
+///
+/// A table measured elsewhere: lat train --space-file examples/spaces/ofa.toml --data ofa.parquet
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run folder, Parquet or CSV table [default: the newest finished profile].
-    #[arg(long, value_name = "DIR|FILE")]
-    data: Option<PathBuf>,
-    /// Search space, where the table does not say.
-    #[arg(long)]
-    space: Option<String>,
+    #[command(flatten)]
+    table: TableArgs,
     /// Column to predict.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     target: String,
@@ -92,12 +91,7 @@ struct Summary {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let data = match &args.data {
-        Some(path) => path.clone(),
-        None => runs::newest_profile(args.space.as_deref())?,
-    };
-    let measured = LatencyTable::load(&data, args.space.as_deref(), &args.target)?;
-    let space = find_space(&measured.space)?;
+    let SpaceTable { data, space, table: measured } = args.table.read(&args.target)?;
     let architectures = parse_all(space.as_ref(), &measured)?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
     let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
@@ -111,6 +105,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         train_rows.len(),
         test_rows.len()
     ))?;
+    args.table.say_notes(&measured)?;
     let pick = |rows: &[usize]| {
         Samples::of(
             space.as_ref(),
@@ -126,7 +121,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let report = train(space.as_ref(), &pick(&train_rows)?, &pick(&test_rows)?, &options)?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
     let floor = budget.noise;
-    let out = args.out.clone().unwrap_or_else(|| runs::predictor_file(&data, &args.target));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| runs::predictor_file(&data, &args.table.filters, &args.target));
     if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
         runs::writable_dir(dir)?;
     }
@@ -153,10 +151,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     write_json(path, &summary)
 }
 
-fn parse_all(
-    space: &dyn SearchSpace,
-    measured: &LatencyTable,
-) -> anyhow::Result<Vec<Architecture>> {
+fn parse_all(space: &dyn Space, measured: &LatencyTable) -> anyhow::Result<Vec<Architecture>> {
     let parse = |(i, text): (usize, &str)| {
         space
             .parse(text)
@@ -168,7 +163,7 @@ fn parse_all(
 /// Rows to train and to test on.
 fn split(
     args: &Args,
-    space: &dyn SearchSpace,
+    space: &dyn Space,
     architectures: &[Architecture],
 ) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
     let n = architectures.len();
@@ -200,7 +195,7 @@ fn split(
     Ok((train, test))
 }
 
-fn read_test_rows(path: &Path, space: &dyn SearchSpace) -> anyhow::Result<HashSet<Architecture>> {
+fn read_test_rows(path: &Path, space: &dyn Space) -> anyhow::Result<HashSet<Architecture>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!("expected a file of architectures, one per line, at {}", path.display())
     })?;

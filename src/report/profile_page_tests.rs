@@ -70,7 +70,9 @@ fn a_clock_that_went_backwards_or_stood_still_does_no_harm() {
     }
     let html = page(&header, &rows, true);
     assert!(html.contains("VALID: ") && !html.contains("Nothing to draw"));
-    rows.iter_mut().for_each(|row| row.unix_s = 0.0);
+    for row in &mut rows {
+        row.unix_s = 0.0;
+    }
     assert!(page(&header, &rows, true).matches("<svg").count() > 5);
 }
 
