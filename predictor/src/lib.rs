@@ -33,6 +33,7 @@ mod predictor_file;
 mod regressor;
 mod ridge;
 mod robust;
+mod scale;
 mod spread;
 mod structured;
 mod table_cost;
