@@ -28,7 +28,7 @@ fn profiled(space: &str, samples: u32) -> tempfile::TempDir {
 }
 
 /// Bad input: exit code 2, one sentence that holds each of the texts, nothing on standard output.
-fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
+pub(crate) fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
     let mut assert = lat(dir).args(args).assert().code(2);
     for text in texts {
         assert = assert.stderr(contains(*text));

@@ -28,6 +28,8 @@ mod reports;
 mod shards;
 // The recipe for SLURM, where there is one.
 mod slurm;
+// Spaces that files declare, and tables measured elsewhere.
+mod space_files;
 
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;

@@ -4,8 +4,8 @@ use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
 
 use crate::folds::{select, subset};
 use crate::forest::{failed, matrix};
-use crate::model::{Scale, Standard};
 use crate::regressor::{check_codes, check_rows};
+use crate::scale::{Scale, Standard};
 use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
 const NAME: &str = "boosting";

@@ -3,9 +3,10 @@ use tch::{Kind, Tensor};
 
 use crate::evidence::doubles;
 use crate::folds::{select, subset};
-use crate::model::{Scale, Standard, to_tensor};
+use crate::model::to_tensor;
 use crate::regressor::{check_codes, check_rows};
 use crate::robust::median;
+use crate::scale::{Scale, Standard};
 use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
 const NAME: &str = "gp";

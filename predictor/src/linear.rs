@@ -3,9 +3,10 @@ use tch::Tensor;
 
 use crate::folds::Folds;
 use crate::metrics::mean;
-use crate::model::{Model, Scale, Standard};
+use crate::model::Model;
 use crate::regressor::{check_rows, predict_with};
 use crate::ridge::{self, Ridge};
+use crate::scale::{Scale, Standard};
 use crate::{Differentiable, PredictError, Regressor, RegressorEntry};
 
 /// Parts that are held out in turn to choose the penalty.

@@ -12,7 +12,8 @@ use tch::Tensor;
 
 use crate::correction::Correction;
 use crate::members::Members;
-use crate::model::{Model, Scale, Standard, to_vec};
+use crate::model::{Model, to_vec};
+use crate::scale::{Scale, Standard};
 use crate::spread::Spread;
 use crate::{Label, PredictError, Predictor};
 

@@ -23,6 +23,7 @@ mod runs;
 mod search;
 mod signals;
 mod skeleton;
+mod table_args;
 mod time;
 mod train;
 

@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use lat_data::read_architectures;
 use lat_predictor::Predictor;
-use lat_space::{SearchSpace, find_space};
+use lat_space::Space;
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -29,7 +30,7 @@ pub(super) struct Args {
     /// Architecture texts.
     #[arg(value_name = "ARCHITECTURE")]
     architectures: Vec<String>,
-    /// File of architectures, one per line; - for standard input.
+    /// File of architectures, one per line (- for standard input), or a Parquet or CSV table of them.
     #[arg(long, value_name = "FILE", conflicts_with = "architectures")]
     file: Option<PathBuf>,
     /// Also write the predictions as JSON.
@@ -48,7 +49,7 @@ struct Prediction {
 /// Prices chunks of architectures.
 struct Pricer {
     predictor: Predictor,
-    space: Box<dyn SearchSpace>,
+    space: Box<dyn Space>,
     kept: Option<Vec<Prediction>>,
 }
 
@@ -58,12 +59,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         None => runs::any_predictor()?,
     };
     let predictor = Predictor::load(&path)?;
-    let space = find_space(&predictor.label().space)?;
+    let space = predictor.label().read_space()?;
     predictor.check(space.as_ref(), &predictor.label().column)?;
     let kept = args.json.is_some().then(Vec::new);
     let mut pricer = Pricer { predictor, space, kept };
     match &args.file {
         Some(file) if file.as_os_str() == "-" => pricer.price_lines(std::io::stdin().lock())?,
+        Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
+            let texts = read_architectures(file, pricer.space.as_ref())?;
+            for (chunk, texts) in texts.chunks(CHUNK).enumerate() {
+                pricer.price(texts, chunk * CHUNK)?;
+            }
+        }
         Some(file) => {
             let open = std::fs::File::open(file).with_context(|| {
                 format!("expected a file of architectures at {}", file.display())
