@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn predicts_unseen_rows_of_a_smooth_function() {
-        let x = Array2::from_shape_fn((256, 8), |(i, j)| (i * 37 % 256 >> j & 1) as f32);
+        let x = Array2::from_shape_fn((256, 8), |(i, j)| ((i * 37 % 256) >> j & 1) as f32);
         let cost = |r: ndarray::ArrayView1<f32>| {
             5.0 + f64::from(r[0] + 2.0 * r[3]) + f64::from(r[1] * r[2])
         };

@@ -10,7 +10,7 @@ const NAME: &str = "lookup-table";
 /// Only there to make collinear columns solvable: the costs of a decision's choices are known up to a constant.
 const NO_PENALTY: [f64; 1] = [1e-9];
 
-/// What a latency table is to a search: one cost per decision and choice, added up, as in FBNet (arXiv 1812.03443, section 3.2).
+/// What a latency table is to a search: one cost per decision and choice, added up, as in `FBNet` (arXiv 1812.03443, section 3.2).
 ///
 /// Deviation: there each operation is measured by itself; here the costs are those that fit the measured networks best.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
@@ -41,7 +41,9 @@ mod tests {
     #[test]
     fn additive_costs_are_found_exactly() {
         // Three decisions with two choices each, all eight architectures twice.
-        let x = Array2::from_shape_fn((16, 6), |(i, j)| ((i >> (j / 2) & 1) == j % 2) as u8 as f32);
+        let x = Array2::from_shape_fn((16, 6), |(i, j)| {
+            f32::from(u8::from((i >> (j / 2) & 1) == j % 2))
+        });
         let costs = [1.0, 2.0, 0.5, 4.0, 0.0, 3.0];
         let cost = |row: ndarray::ArrayView1<f32>| -> f64 {
             5.0 + row.iter().zip(costs).map(|(v, c)| f64::from(*v) * c).sum::<f64>()
