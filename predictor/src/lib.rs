@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
+mod active;
 mod correction;
 mod cost;
 mod count_cost;
@@ -39,7 +40,9 @@ mod spread;
 mod structured;
 mod table_cost;
 mod train;
+mod validation;
 
+pub use active::most_informative;
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;
 pub use error::PredictError;
@@ -55,3 +58,4 @@ pub use regressor::{
 };
 pub use table_cost::TableCost;
 pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
+pub use validation::{Validation, validate};
