@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod architecture_texts;
+mod at_hand;
 mod columns;
 mod durable;
 mod error;
+mod flusher;
 mod frame;
 mod grouped;
 mod header_columns;
@@ -25,6 +27,7 @@ mod request;
 mod rounds;
 mod row_filter;
 mod rows;
+mod run_lock;
 mod scale;
 mod shard;
 mod split;
@@ -33,6 +36,7 @@ mod table_file;
 mod tail;
 
 pub use architecture_texts::read_architectures;
+pub use at_hand::AtHand;
 pub use error::DataError;
 pub use grouped::Duplicates;
 pub use images::{

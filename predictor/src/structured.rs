@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 use tch::Tensor;
 
 use crate::PredictError;
-use crate::evidence::{self, Evidence, Layout};
+use crate::evidence::{self, Evidence, Layout, NEGLIGIBLE};
 use crate::folds::{select, subset};
 use crate::linear::relative_errors;
 use crate::metrics::mean;
@@ -21,8 +21,6 @@ const EVIDENCE_ROWS: usize = 400;
 const BONUS: f64 = 0.95;
 /// Rows with which matrices are large enough for several threads to pay.
 const MANY_ROWS: usize = 5000;
-/// Share of the targets' variance below which a feature is left out.
-const NEGLIGIBLE: f64 = 1e-7;
 
 /// A linear model and what is known of rows held out, on the model's standardised scale.
 pub(crate) struct Start {
