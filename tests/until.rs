@@ -176,7 +176,7 @@ fn a_run_killed_in_any_round_goes_on_as_if_it_had_not_been() {
     };
     assert_eq!(coarse(&again), coarse(&rounds));
     let of = |rows: &[Measurement]| -> Vec<_> {
-        rows.iter().map(|row| (row.identity(), row.latency_ms)).collect()
+        rows.iter().map(|row| (row.identity(), (row.latency_ms * 1e9).round())).collect()
     };
     assert_eq!(of(&all), of(&rows));
 }
