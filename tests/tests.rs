@@ -32,6 +32,8 @@ mod shards;
 mod slurm;
 // Spaces that files declare, and tables measured elsewhere.
 mod space_files;
+// Profiles that choose their samples.
+mod until;
 
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;

@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
+mod active;
 #[doc(hidden)]
 pub mod bench;
 mod boosting;
@@ -48,8 +49,10 @@ mod structured;
 mod table_cost;
 mod train;
 mod training;
+mod validation;
 mod watch;
 
+pub use active::most_informative;
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;
 pub use error::PredictError;
@@ -66,3 +69,4 @@ pub use regressor::{
 };
 pub use table_cost::TableCost;
 pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
+pub use validation::{Validation, validate};

@@ -46,6 +46,43 @@ struct Scaling {
     variances: Vec<f64>,
 }
 
+/// What is believed of the weights before the rows are solved.
+pub(crate) struct Prior {
+    pub(crate) standard: Standard,
+    /// Features that matter.
+    pub(crate) kept: Vec<usize>,
+    /// Per kept feature its mean, and what makes its weight's prior variance 1.
+    pub(crate) means: Vec<f64>,
+    pub(crate) scales: Vec<f64>,
+    /// Variance of the noise of a row whose relative noise is 1.
+    pub(crate) noise: f64,
+}
+
+/// Share of what groups of features start with that each keeps in [`prior`], whatever few rows say.
+const OPEN: f64 = 0.2;
+
+/// What checked rows suggest, where features have the means and spreads of other, random rows. A feature that no row shows has
+/// the variance of its group.
+pub(crate) fn prior(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    others: ArrayView2<f32>,
+    layout: &Layout,
+    seed: u64,
+) -> Result<Prior, PredictError> {
+    let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
+    let (x, y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
+    let scaling = Scaling::of(others, layout);
+    let evidence = learn(x.view(), &Targets::new(y.view(), &standard), layout, &scaling)?;
+    let n_groups = layout.groups.iter().max().map_or(0, |g| g + 1) as f64;
+    let variance = |j: usize| (1.0 - OPEN) * evidence.variances[j] + OPEN / n_groups;
+    let explained = |j: usize| variance(j) * scaling.variances[j] * scaling.scales[j].powi(2);
+    let kept: Vec<usize> = (0..x.ncols()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
+    let means = kept.iter().map(|&j| scaling.means[j]).collect();
+    let scales = kept.iter().map(|&j| variance(j).sqrt() * scaling.scales[j]).collect();
+    Ok(Prior { standard, kept, means, scales, noise: evidence.noise })
+}
+
 /// Fits to checked rows.
 pub(crate) fn fit(
     x: ArrayView2<f32>,
@@ -59,7 +96,8 @@ pub(crate) fn fit(
     let targets = Targets::new(y, &standard);
     let (sample_x, sample_y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
     let sample = Targets::new(sample_y.view(), &standard);
-    let (evidence, scaling) = learn(sample_x.view(), &sample, layout)?;
+    let scaling = Scaling::of(sample_x.view(), layout);
+    let evidence = learn(sample_x.view(), &sample, layout, &scaling)?;
     let explained =
         |j: usize| evidence.variances[j] * scaling.variances[j] * scaling.scales[j].powi(2);
     let kept: Vec<usize> = (0..x.ncols()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
@@ -104,7 +142,8 @@ fn better_scale(
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let error = |scale| -> Result<f64, PredictError> {
         let standard = Standard::of(scale, y.view());
-        let (evidence, _) = learn(x.view(), &Targets::new(y.view(), &standard), layout)?;
+        let scaling = Scaling::of(x.view(), layout);
+        let evidence = learn(x.view(), &Targets::new(y.view(), &standard), layout, &scaling)?;
         let held_out = Array1::from(evidence.held_out);
         Ok(mean(&relative_errors(y.view(), &held_out, &standard, floor)))
     };
@@ -130,15 +169,15 @@ fn learn(
     x: ArrayView2<f32>,
     targets: &Targets,
     layout: &Layout,
-) -> Result<(Evidence, Scaling), PredictError> {
-    let scaling = Scaling::of(x, layout);
+    scaling: &Scaling,
+) -> Result<Evidence, PredictError> {
     let mut features = Vec::with_capacity(x.len());
     for row in x.rows() {
         let scaled = row.iter().zip(&scaling.means).zip(&scaling.scales);
         features.extend(scaled.map(|((v, mean), scale)| (f64::from(*v) - mean) * scale));
     }
     let features = Tensor::from_slice(&features).view([x.nrows() as i64, x.ncols() as i64]);
-    Ok((evidence::learn(&features, &targets.z, &targets.base, layout)?, scaling))
+    evidence::learn(&features, &targets.z, &targets.base, layout)
 }
 
 impl Scaling {
