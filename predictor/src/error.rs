@@ -16,6 +16,17 @@ pub enum PredictError {
         /// The number given.
         found: usize,
     },
+    /// More samples than a transfer is for.
+    #[error(
+        "expected at most {most} samples of the new device to transfer to, found {found}; \
+         take fewer with --train, or train on them without --from"
+    )]
+    TooMany {
+        /// The largest number.
+        most: usize,
+        /// The number given.
+        found: usize,
+    },
     /// A name that no table holds.
     #[error("unknown regressor '{name}'; expected auto or one of: {known}")]
     Unknown {

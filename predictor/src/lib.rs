@@ -39,6 +39,7 @@ mod spread;
 mod structured;
 mod table_cost;
 mod train;
+mod transfer;
 
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;
@@ -55,3 +56,6 @@ pub use regressor::{
 };
 pub use table_cost::TableCost;
 pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
+pub use transfer::{
+    Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,
+};
