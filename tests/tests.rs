@@ -14,6 +14,8 @@ mod cli;
 mod contracts;
 // Kills, full disks, damage: what is committed stays, and what is damaged is named.
 mod crash;
+// Predictors in other programs.
+mod exports;
 // What only a GPU can show.
 mod gpu;
 // Instruments for a machine or network of one's own.

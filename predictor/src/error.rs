@@ -16,6 +16,12 @@ pub enum PredictError {
         /// The number given.
         found: usize,
     },
+    /// A predictor that holds those of other devices, as ONNX.
+    #[error(
+        "expected a predictor of one model, found one transferred from predictors with networks or on other scales, \
+         which ONNX export does not write; export it as TorchScript, or transfer from `--regressor linear` predictors"
+    )]
+    NotExported,
     /// More samples than a transfer is for.
     #[error(
         "expected at most {most} samples of the new device to transfer to, found {found}; \
@@ -130,6 +136,23 @@ pub enum PredictError {
         found: String,
         /// What to do.
         advice: &'static str,
+    },
+    /// A form of a predictor that nobody writes.
+    #[error("unknown format '{name}'; expected one of: {known}")]
+    UnknownFormat {
+        /// The name given.
+        name: String,
+        /// The names there are, comma separated.
+        known: String,
+    },
+    /// libtorch would not write a predictor down.
+    #[error(
+        "the predictor could not be written as TorchScript: {reason}; \
+         check that the folder for temporary files has room, or export as onnx"
+    )]
+    TorchScript {
+        /// The library's own words.
+        reason: String,
     },
     /// A penalty's number out of range.
     #[error("{what} must be {allowed}, found {found}")]

@@ -7,21 +7,22 @@
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
 
-use crate::correction::{Correction, read, subtotals};
+use crate::calibration::{self, Held};
+use crate::correction::{Correction, indices, read, subtotals};
 use crate::folds::Folds;
 use crate::linear::relative_errors;
-use crate::members::{self, Recipe, Rows};
+use crate::members::{Recipe, Rows};
 use crate::metrics::mean;
 use crate::model::{Model, to_tensor, to_vec};
 use crate::regressor::{check_rows, predict_with};
 use crate::structured::{self, Start};
-use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
+use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup, training};
 
 const NAME: &str = "mlp";
 
 /// Parts of the rows; network i does not see part i.
 const FOLDS: usize = 5;
-/// Rows below which networks never helped on any table that we know.
+/// Rows below which networks never helped on any table that we know, and held-out errors are found by fitting anew.
 const LEAST_ROWS: usize = 200;
 /// Residual, in units of the target's spread, that is rounding and not worth a network.
 const NEGLIGIBLE: f64 = 1e-4;
@@ -36,6 +37,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     summary: "linear in structured features with learnt priors, plus small networks where held-out rows approve",
     encoding: "structured",
     differentiable: true,
+    is_candidate: true,
     build: |setup| Box::new(Mlp { setup: setup.clone(), model: None }),
 };
 
@@ -51,7 +53,20 @@ impl Regressor for Mlp {
         check_rows(x, y)?;
         let setup = self.setup.for_width(x.ncols());
         let start = structured::fit(x, y, &setup.layout, setup.seed)?;
-        self.model = Some(correct(x, y, start, &setup));
+        let held =
+            if y.len() < LEAST_ROWS { Some(calibration::of_few(x, y, &setup)?) } else { None };
+        let (mut model, held_out) = correct(x, y, start, &setup);
+        let scores = match held {
+            Some(Held { scores, error }) => {
+                model.validation_error = error;
+                scores
+            }
+            None => calibration::of_many(x, y, &held_out, &model),
+        };
+        if let Some(spread) = &mut model.spread {
+            spread.calibrate(scores);
+        }
+        self.model = Some(model);
         Ok(())
     }
 
@@ -64,9 +79,14 @@ impl Regressor for Mlp {
     }
 }
 
-/// The linear model with networks added, where they help, and its deviations calibrated.
-fn correct(x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start, setup: &Setup) -> Model {
-    let Start { mut model, mut held_out, held_out_sd, base } = start;
+/// The linear model with networks added, where they help; and per row the prediction of the fit without it, standardised.
+fn correct(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    start: Start,
+    setup: &Setup,
+) -> (Model, Array1<f64>) {
+    let Start { mut model, mut held_out, base } = start;
     let z = model.standard.apply(y);
     // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
     let residual = &z - &held_out;
@@ -82,10 +102,7 @@ fn correct(x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start, setup: &Setup) 
             model.validation_error = error;
         }
     }
-    if let Some(spread) = &mut model.spread {
-        spread.calibrate(&z, &held_out, &held_out_sd);
-    }
-    model
+    (model, held_out)
 }
 
 /// Networks on the residual, and per row the output of the one that has not seen it.
@@ -97,14 +114,14 @@ fn networks(
     setup: &Setup,
 ) -> (Correction, Vec<Option<f64>>) {
     let (map, means) = subtotals(x, &to_vec(&model.weights), &setup.parts);
-    let inputs = read(&to_tensor(x), &setup.inputs, &map, &means);
+    let inputs = read(&to_tensor(x), &indices(&setup.inputs), &map, &means);
     // Relative errors count: a row's weight is that of its noise.
     let weight: Vec<f32> = base.iter().map(|b| (1.0 / b.sqrt()).min(10.0) as f32).collect();
     let folds = Folds::new(target.len(), FOLDS, setup.seed);
     let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
     let rows = Rows { x: &inputs, target: &target, weight: &weight, folds: &folds };
-    let (members, outputs) = members::train(&rows, &recipe(base.len(), setup.seed));
-    (Correction { inputs: setup.inputs.clone(), subtotals: map, means, members }, outputs)
+    let (members, outputs) = training::train(&rows, &recipe(base.len(), setup.seed));
+    (Correction::new(setup.inputs.clone(), map, means, members), outputs)
 }
 
 /// Wider and longer with more rows: 300 take a second, 80,000 about half a minute.

@@ -19,7 +19,7 @@ const CHUNK: usize = 1024;
 pub struct Predictor {
     pub(crate) label: Label,
     pub(crate) map: FeatureMap,
-    walk: FeatureWalk,
+    pub(crate) walk: FeatureWalk,
     pub(crate) model: Model,
     /// Models of other devices whose costs are added, each times its factor. Floor and deviations are the model's.
     pub(crate) parts: Vec<Part>,
@@ -173,8 +173,7 @@ impl Predictor {
     /// [`PredictError::Width`] for gates of another width.
     pub fn forward(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         self.check_gates(gates)?;
-        let own = self.model.forward(&self.walk.forward(gates));
-        Ok(self.parts.iter().fold(own, |sum, part| sum + part.forward(gates)))
+        Ok(self.sum(gates))
     }
 
     /// The same with the standard deviation `[b]` of a measurement around it.
@@ -183,13 +182,24 @@ impl Predictor {
     /// As [`Predictor::forward`].
     pub fn forward_with_sd(&self, gates: &Tensor) -> Result<(Tensor, Tensor), PredictError> {
         self.check_gates(gates)?;
+        Ok(self.sum_with_sd(gates))
+    }
+
+    /// The cost `[b]` of gates that are known to fit, parts of other devices included.
+    pub(crate) fn sum(&self, gates: &Tensor) -> Tensor {
+        let own = self.model.forward(&self.walk.forward(gates));
+        self.parts.iter().fold(own, |sum, part| sum + part.forward(gates))
+    }
+
+    /// The same with its standard deviation.
+    pub(crate) fn sum_with_sd(&self, gates: &Tensor) -> (Tensor, Tensor) {
         if self.parts.is_empty() {
-            return Ok(self.model.forward_with_sd(&self.walk.forward(gates)));
+            return self.model.forward_with_sd(&self.walk.forward(gates));
         }
-        let cost = self.forward(gates)?;
+        let cost = self.sum(gates);
         let relative = self.model.spread.as_ref().map_or(0.0, Spread::relative);
         let sd = &cost * relative;
-        Ok((cost, sd))
+        (cost, sd)
     }
 
     fn check_gates(&self, gates: &Tensor) -> Result<(), PredictError> {

@@ -212,7 +212,7 @@ pub(crate) fn read_correction(
     let subtotals = sized(file, &format!("{prefix}subtotals"), &[shape.n_features, n_subtotals])?;
     check_layers(&layers, shape.inputs.len() + n_subtotals)?;
     let inputs = shape.inputs.to_vec();
-    Ok(Some(Correction { inputs, subtotals, means, members: Members { layers } }))
+    Ok(Some(Correction::new(inputs, subtotals, means, Members { layers })))
 }
 
 fn read_spread(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Spread>, String> {
@@ -290,7 +290,8 @@ fn unpacked(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
     Ok(Tensor::from_slice(&values).view(shape.as_slice()))
 }
 
-fn write_then_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file whole or not at all.
+pub(crate) fn write_then_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // The process in the name keeps two writers apart.
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

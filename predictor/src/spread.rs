@@ -1,4 +1,4 @@
-use ndarray::{Array1, ArrayView1};
+use ndarray::ArrayView1;
 use tch::{Device, Kind, Tensor};
 
 use crate::posterior::Posterior;
@@ -52,10 +52,9 @@ impl Spread {
         }
     }
 
-    /// Learns the calibration from held-out rows: targets, predictions and deviations, all standardised.
-    pub(crate) fn calibrate(&mut self, z: &Array1<f64>, held_out: &Array1<f64>, sd: &Array1<f64>) {
-        let scores = z.iter().zip(held_out).zip(sd).map(|((z, p), sd)| (z - p).abs() / sd);
-        let score = conformal_score(scores.collect());
+    /// Learns the calibration from how many deviations the predictions of held-out rows were off by.
+    pub(crate) fn calibrate(&mut self, scores: Vec<f64>) {
+        let score = conformal_score(scores);
         self.calibration = score.map_or(1.0, |score| (score / NORMAL_90).max(1e-6));
     }
 
