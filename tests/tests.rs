@@ -30,6 +30,8 @@ mod reports;
 mod shards;
 // The recipe for SLURM, where there is one.
 mod slurm;
+// Predictors of a new device from those of others.
+mod transfers;
 // Spaces that files declare, and tables measured elsewhere.
 mod space_files;
 // Profiles that choose their samples.

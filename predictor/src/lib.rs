@@ -50,6 +50,7 @@ mod table_cost;
 mod train;
 mod training;
 mod validation;
+mod transfer;
 mod watch;
 
 pub use active::most_informative;
@@ -70,3 +71,6 @@ pub use regressor::{
 pub use table_cost::TableCost;
 pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
 pub use validation::{Validation, validate};
+pub use transfer::{
+    Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,
+};

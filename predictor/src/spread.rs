@@ -53,12 +53,8 @@ impl Spread {
     }
 
     /// Learns the calibration from how many deviations the predictions of held-out rows were off by.
-    pub(crate) fn calibrate(&mut self, mut scores: Vec<f64>) {
-        scores.retain(|score| score.is_finite());
-        scores.sort_by(f64::total_cmp);
-        // The order statistic that makes the promise hold for the next row too.
-        let rank = (COVERAGE * (scores.len() + 1) as f64).ceil() as usize;
-        let score = scores.get(rank.clamp(1, scores.len().max(1)) - 1);
+    pub(crate) fn calibrate(&mut self, scores: Vec<f64>) {
+        let score = conformal_score(scores);
         self.calibration = score.map_or(1.0, |score| (score / NORMAL_90).max(1e-6));
     }
 
@@ -66,6 +62,11 @@ impl Spread {
     pub(crate) fn by_weights(&self, features: &Tensor) -> Tensor {
         let departures = features.matmul(&self.draws) + &self.intercepts;
         departures.square().mean_dim([-1i64].as_slice(), false, None::<Kind>)
+    }
+
+    /// The standard deviation by noise alone, relative to the cost where the model is the cost itself.
+    pub(crate) fn relative(&self) -> f64 {
+        self.noise.sqrt() / self.typical * self.calibration
     }
 
     /// That of these features alone.
@@ -81,4 +82,13 @@ impl Spread {
             ..*self
         }
     }
+}
+
+/// The score below which the share `COVERAGE` of further rows lies, by those of rows held out; None without any that is finite.
+pub(crate) fn conformal_score(mut scores: Vec<f64>) -> Option<f64> {
+    scores.retain(|s| s.is_finite());
+    scores.sort_by(f64::total_cmp);
+    // The order statistic that makes the promise hold for the next row too.
+    let rank = (COVERAGE * (scores.len() + 1) as f64).ceil() as usize;
+    scores.get(rank.clamp(1, scores.len().max(1)) - 1).copied()
 }
