@@ -75,7 +75,10 @@ pub(crate) fn texts(
                 let read = space.parse(&text);
                 let (path, number) = columns.place(name, row);
                 let path = path.to_owned();
-                let refused = |source| DataError::Architecture { path, row: number, source };
+                let refused = |reason| {
+                    let source = Box::new(reason);
+                    DataError::Architecture { path, row: number, source }
+                };
                 read.map(|architecture| space.format(&architecture)).map_err(refused)
             };
             rows.iter().zip(texts).map(read).collect()

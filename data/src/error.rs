@@ -192,7 +192,7 @@ pub enum DataError {
         /// Number of the row, from 1, without the line of names.
         row: usize,
         /// The space's reason.
-        source: lat_space::SpaceError,
+        source: Box<lat_space::SpaceError>,
     },
     /// Parts that do not fit the whole.
     #[error("cannot split {n} rows: expected {expected}; found {found}")]

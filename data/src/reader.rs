@@ -1,3 +1,5 @@
+use lat_space::Space;
+
 use crate::architecture_texts::{self, Source};
 use crate::columns::Columns;
 use crate::grouped::{Grouped, Reading};
@@ -159,7 +161,7 @@ impl Reader<'_> {
     }
 
     fn space(&self) -> Result<String, DataError> {
-        let declared = self.request.declared.map(|space| space.id());
+        let declared = self.request.declared.map(Space::id);
         match (self.constant("space")?, declared.or(self.request.space)) {
             (Some(found), Some(asked)) if found != asked => Err(self.content(
                 &format!("architectures of space '{asked}'"),

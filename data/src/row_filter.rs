@@ -54,7 +54,11 @@ impl RowFilter {
 
     fn fits(&self, cell: &str) -> bool {
         let number = |text: &str| text.parse::<f64>().ok();
-        let equal = || number(cell.trim()).zip(number(&self.value)).is_some_and(|(a, b)| a == b);
+        let equal = || {
+            number(cell.trim())
+                .zip(number(&self.value))
+                .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
+        };
         cell.trim() == self.value || equal()
     }
 }

@@ -27,6 +27,7 @@ mod members;
 mod metrics;
 mod mlp;
 mod model;
+mod one_thread;
 mod penalty;
 mod posterior;
 mod predictor;

@@ -9,6 +9,7 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::folds::Folds;
+use crate::one_thread::OneThread;
 
 /// Looks at the held-out rows in the course of one training.
 const CHECKS: usize = 40;
@@ -168,26 +169,6 @@ fn untrained(x: &Tensor, recipe: &Recipe, store: &nn::VarStore, rng: &mut ChaCha
         (n_in, fan_in) = (n_out, n_out as f64);
     }
     Members { layers }
-}
-
-/// Keeps libtorch to one thread while it lives: a step on so little takes less time than threads need to meet, above all on a
-/// machine that does other work, and the result does not depend on their number.
-struct OneThread {
-    before: i32,
-}
-
-impl OneThread {
-    fn start() -> Self {
-        let before = tch::get_num_threads();
-        tch::set_num_threads(1);
-        Self { before }
-    }
-}
-
-impl Drop for OneThread {
-    fn drop(&mut self) {
-        tch::set_num_threads(self.before);
-    }
 }
 
 /// Shuffled rows, again and again.

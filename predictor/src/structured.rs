@@ -4,11 +4,12 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 use tch::Tensor;
 
 use crate::PredictError;
-use crate::evidence::{self, Evidence, Layout};
+use crate::evidence::{self, Evidence, Layout, NEGLIGIBLE};
 use crate::folds::{select, subset};
 use crate::linear::relative_errors;
 use crate::metrics::mean;
 use crate::model::Model;
+use crate::one_thread::OneThread;
 use crate::posterior::{self, Problem};
 use crate::scale::{Scale, Standard};
 use crate::spread::Spread;
@@ -18,8 +19,8 @@ const PILOT_ROWS: usize = 200;
 const EVIDENCE_ROWS: usize = 400;
 /// Costs of parts add up: another scale needs more than luck to be preferred.
 const BONUS: f64 = 0.95;
-/// Share of the targets' variance below which a feature is left out.
-const NEGLIGIBLE: f64 = 1e-7;
+/// Rows with which matrices are large enough for several threads to pay.
+const MANY_ROWS: usize = 5000;
 
 /// A linear model and what is known of rows held out, on the model's standardised scale.
 pub(crate) struct Start {
@@ -54,6 +55,7 @@ pub(crate) fn fit(
     layout: &Layout,
     seed: u64,
 ) -> Result<Start, PredictError> {
+    let _threads = (y.len() < MANY_ROWS).then(OneThread::start);
     let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let targets = Targets::new(y, &standard);

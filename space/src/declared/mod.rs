@@ -119,18 +119,20 @@ impl DeclaredSpace {
     }
 
     fn pairs<'a>(&self, text: &'a str) -> Result<Vec<(DecisionId, &'a str)>, SpaceError> {
-        let mut cells: Vec<(DecisionId, &str)> = Vec::with_capacity(self.decisions.len());
+        let n = self.decisions.len();
+        let mut cells: Vec<(DecisionId, &str)> = Vec::with_capacity(n);
         for pair in text.trim().split(',') {
             let (name, cell) = pair.split_once('=').ok_or_else(|| {
                 let first = &self.decisions[0];
                 let example = format!("{}={}", first.name, first.choices[0]);
                 self.unreadable(format!("name=choice,name=choice,... such as {example}"), pair)
             })?;
-            let known = self.decisions.iter().position(|d| d.name == name.trim());
-            let decision = known.ok_or_else(|| {
-                self.unreadable(format!("names of its {} decisions", self.decisions.len()), pair)
-            })?;
-            if cells.iter().any(|cell| cell.0 == decision) {
+            // Texts mostly keep the decisions' order.
+            let next = cells.last().map_or(0, |last| last.0 + 1);
+            let known = (next..n).chain(0..next).find(|&d| self.decisions[d].name == name.trim());
+            let decision = known
+                .ok_or_else(|| self.unreadable(format!("names of its {n} decisions"), pair))?;
+            if decision < next && cells.iter().any(|cell| cell.0 == decision) {
                 return Err(self.unreadable("each decision once".to_owned(), pair));
             }
             cells.push((decision, cell));
