@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod architecture_texts;
+mod at_hand;
 mod columns;
 mod durable;
 mod error;
+mod flusher;
 mod frame;
 mod grouped;
 mod header_columns;
@@ -24,6 +26,7 @@ mod reader;
 mod request;
 mod row_filter;
 mod rows;
+mod run_lock;
 mod scale;
 mod shard;
 mod split;
@@ -32,6 +35,7 @@ mod table_file;
 mod tail;
 
 pub use architecture_texts::read_architectures;
+pub use at_hand::AtHand;
 pub use error::DataError;
 pub use grouped::Duplicates;
 pub use images::{

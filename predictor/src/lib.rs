@@ -9,9 +9,13 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
+#[doc(hidden)]
+pub mod bench;
+mod boosting;
 mod correction;
 mod cost;
 mod count_cost;
+mod elastic_net;
 mod encoding;
 mod error;
 mod evidence;
@@ -20,9 +24,11 @@ mod feature_walk;
 mod folds;
 mod forest;
 mod gates;
+mod gp;
 mod label;
 mod linear;
 mod linear_counts;
+mod lookup_table;
 mod members;
 mod metrics;
 mod mlp;
@@ -40,6 +46,8 @@ mod spread;
 mod structured;
 mod table_cost;
 mod train;
+mod training;
+mod watch;
 
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;

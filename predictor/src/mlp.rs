@@ -10,12 +10,12 @@ use tch::Tensor;
 use crate::correction::{Correction, indices, read, subtotals};
 use crate::folds::Folds;
 use crate::linear::relative_errors;
-use crate::members::{self, Recipe, Rows};
+use crate::members::{Recipe, Rows};
 use crate::metrics::mean;
 use crate::model::{Model, to_tensor, to_vec};
 use crate::regressor::{check_rows, predict_with};
 use crate::structured::{self, Start};
-use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
+use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup, training};
 
 const NAME: &str = "mlp";
 
@@ -36,6 +36,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     summary: "linear in structured features with learnt priors, plus small networks where held-out rows approve",
     encoding: "structured",
     differentiable: true,
+    is_candidate: true,
     build: |setup| Box::new(Mlp { setup: setup.clone(), model: None }),
 };
 
@@ -103,7 +104,7 @@ fn networks(
     let folds = Folds::new(target.len(), FOLDS, setup.seed);
     let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
     let rows = Rows { x: &inputs, target: &target, weight: &weight, folds: &folds };
-    let (members, outputs) = members::train(&rows, &recipe(base.len(), setup.seed));
+    let (members, outputs) = training::train(&rows, &recipe(base.len(), setup.seed));
     (Correction::new(setup.inputs.clone(), map, means, members), outputs)
 }
 

@@ -3,7 +3,7 @@ use tch::{Device, Tensor};
 
 use crate::correction::Correction;
 use crate::scale::Standard;
-use crate::spread::Spread;
+use crate::spread::{NORMAL_90, Spread};
 
 /// Rows predicted at once, to bound memory.
 const CHUNK: usize = 8192;
@@ -35,6 +35,17 @@ pub struct Predictions {
     pub sds: Vec<f64>,
     /// Whether each code lies off the training data.
     pub is_off_data: Vec<bool>,
+}
+
+impl Predictions {
+    /// Share of these measured costs, in the order of the predictions, that lie within the predictions' 90 % intervals, percent.
+    /// Nothing without rows or without deviations.
+    pub fn coverage_90(&self, truth: &[f64]) -> Option<f64> {
+        let all = self.values.iter().zip(&self.sds).zip(truth);
+        let inside = all.filter(|((value, sd), t)| (*t - *value).abs() <= NORMAL_90 * *sd).count();
+        let is_known = !truth.is_empty() && self.sds.iter().all(|sd| sd.is_finite());
+        is_known.then(|| 100.0 * inside as f64 / truth.len() as f64)
+    }
 }
 
 impl Model {
@@ -167,6 +178,19 @@ mod tests {
 
     use super::*;
     use crate::scale::Scale;
+
+    #[test]
+    fn coverage_counts_rows_within_the_interval() {
+        let predictions = Predictions {
+            values: vec![1.0, 2.0, 3.0, 4.0],
+            sds: vec![0.1; 4],
+            is_off_data: vec![false; 4],
+        };
+        assert_eq!(predictions.coverage_90(&[1.16, 1.84, 3.17, 4.0]), Some(75.0));
+        assert_eq!(predictions.coverage_90(&[]), None);
+        let unknown = Predictions { sds: vec![f64::NAN; 4], ..predictions };
+        assert_eq!(unknown.coverage_90(&[1.0, 2.0, 3.0, 4.0]), None);
+    }
 
     #[test]
     fn forward_is_the_formula_and_reports_have_a_floor() {
