@@ -12,6 +12,7 @@
 #[doc(hidden)]
 pub mod bench;
 mod boosting;
+mod calibration;
 mod correction;
 mod cost;
 mod count_cost;

@@ -1,4 +1,4 @@
-use ndarray::{Array1, ArrayView1};
+use ndarray::ArrayView1;
 use tch::{Device, Kind, Tensor};
 
 use crate::posterior::Posterior;
@@ -52,10 +52,9 @@ impl Spread {
         }
     }
 
-    /// Learns the calibration from held-out rows: targets, predictions and deviations, all standardised.
-    pub(crate) fn calibrate(&mut self, z: &Array1<f64>, held_out: &Array1<f64>, sd: &Array1<f64>) {
-        let scores = z.iter().zip(held_out).zip(sd).map(|((z, p), sd)| (z - p).abs() / sd);
-        let mut scores: Vec<f64> = scores.filter(|s| s.is_finite()).collect();
+    /// Learns the calibration from how many deviations the predictions of held-out rows were off by.
+    pub(crate) fn calibrate(&mut self, mut scores: Vec<f64>) {
+        scores.retain(|score| score.is_finite());
         scores.sort_by(f64::total_cmp);
         // The order statistic that makes the promise hold for the next row too.
         let rank = (COVERAGE * (scores.len() + 1) as f64).ceil() as usize;

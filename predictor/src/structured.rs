@@ -27,8 +27,6 @@ pub(crate) struct Start {
     pub(crate) model: Model,
     /// Per row the prediction of a fit without it.
     pub(crate) held_out: Array1<f64>,
-    /// Per row the standard deviation of that prediction's error as the model sees it, the row's noise included.
-    pub(crate) held_out_sd: Array1<f64>,
     /// Per row the relative variance of its noise.
     pub(crate) base: Vec<f64>,
 }
@@ -83,8 +81,6 @@ pub(crate) fn fit(
     kept.iter().zip(&posterior.weights).for_each(|(&j, w)| weights[j] = *w as f32);
     let held_out = Array1::from(posterior.held_out);
     let errors = relative_errors(y, &held_out, &standard, floor);
-    let variances = posterior.held_out_variance.iter().zip(&targets.base);
-    let held_out_sd = variances.map(|(v, b)| (v + evidence.noise * b).sqrt()).collect();
     let model = Model {
         weights: Tensor::from_slice(&weights).unsqueeze(-1),
         intercept: posterior.intercept,
@@ -94,7 +90,7 @@ pub(crate) fn fit(
         validation_error: 100.0 * mean(&errors),
         spread: Some(spread),
     };
-    Ok(Start { model, held_out, held_out_sd, base: targets.base })
+    Ok(Start { model, held_out, base: targets.base })
 }
 
 /// The scale on which a pilot's held-out rows are predicted better.
