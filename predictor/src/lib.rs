@@ -49,8 +49,8 @@ mod structured;
 mod table_cost;
 mod train;
 mod training;
-mod validation;
 mod transfer;
+mod validation;
 mod watch;
 
 pub use active::most_informative;
@@ -70,7 +70,7 @@ pub use regressor::{
 };
 pub use table_cost::TableCost;
 pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
-pub use validation::{Validation, validate};
 pub use transfer::{
     Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,
 };
+pub use validation::{Validation, validate};
