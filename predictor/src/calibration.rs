@@ -5,10 +5,14 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use crate::folds::{Folds, select, subset};
 use crate::metrics::mean;
 use crate::model::{Model, to_tensor};
+use crate::scale::Scale;
 use crate::{PredictError, Setup, structured};
 
-/// Fits without one part each.
+/// Fits without one part each: of few rows, and of some more, where a part less changes less.
 const FOLDS: usize = 5;
+const FOLDS_OF_MORE: usize = 3;
+/// Rows up to which parts are small.
+const FEW: usize = 150;
 /// Rows scored where there are many.
 const SCORED_ROWS: usize = 2000;
 
@@ -25,13 +29,16 @@ pub(crate) struct Held {
 pub(crate) fn of_few(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
+    scale: Scale,
     setup: &Setup,
 ) -> Result<Held, PredictError> {
-    let folds = Folds::new(y.len(), FOLDS, setup.seed);
+    let n_folds = if y.len() <= FEW { FOLDS } else { FOLDS_OF_MORE };
+    let folds = Folds::new(y.len(), n_folds, setup.seed);
     let (mut scores, mut errors) = (Vec::new(), Vec::new());
     for fold in 0..folds.len() {
         let (kept_x, kept_y) = select(x, y, &folds.kept(fold));
-        let start = structured::fit(kept_x.view(), kept_y.view(), &setup.layout, setup.seed)?;
+        let start =
+            structured::fit_on(scale, kept_x.view(), kept_y.view(), &setup.layout, setup.seed)?;
         let (held_x, held_y) = select(x, y, folds.held_out(fold));
         let found = start.model.predict_with_sd(&to_tensor(held_x.view()));
         for ((value, sd), y) in found.values.iter().zip(&found.sds).zip(&held_y) {

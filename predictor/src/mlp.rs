@@ -22,7 +22,9 @@ const NAME: &str = "mlp";
 
 /// Parts of the rows; network i does not see part i.
 const FOLDS: usize = 5;
-/// Rows below which networks never helped on any table that we know, and held-out errors are found by fitting anew.
+/// Rows below which held-out errors are found by fitting anew, since the priors know too much of each row.
+const REFITTED_ROWS: usize = 500;
+/// Rows below which networks never helped on any table that we know.
 const LEAST_ROWS: usize = 200;
 /// Residual, in units of the target's spread, that is rounding and not worth a network.
 const NEGLIGIBLE: f64 = 1e-4;
@@ -53,9 +55,13 @@ impl Regressor for Mlp {
         check_rows(x, y)?;
         let setup = self.setup.for_width(x.ncols());
         let start = structured::fit(x, y, &setup.layout, setup.seed)?;
-        let held =
-            if y.len() < LEAST_ROWS { Some(calibration::of_few(x, y, &setup)?) } else { None };
         let (mut model, held_out) = correct(x, y, start, &setup);
+        let held = match model.correction {
+            None if y.len() < REFITTED_ROWS => {
+                Some(calibration::of_few(x, y, model.standard.scale, &setup)?)
+            }
+            _ => None,
+        };
         let scores = match held {
             Some(Held { scores, error }) => {
                 model.validation_error = error;

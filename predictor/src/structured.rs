@@ -83,15 +83,27 @@ pub(crate) fn prior(
     Ok(Prior { standard, kept, means, scales, noise: evidence.noise })
 }
 
-/// Fits to checked rows.
+/// Fits to checked rows, on the scale that suits them.
 pub(crate) fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
     layout: &Layout,
     seed: u64,
 ) -> Result<Start, PredictError> {
+    let scale = better_scale(x, y, layout, seed)?;
+    fit_on(scale, x, y, layout, seed)
+}
+
+/// Fits to checked rows on this scale.
+pub(crate) fn fit_on(
+    scale: Scale,
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    layout: &Layout,
+    seed: u64,
+) -> Result<Start, PredictError> {
     let _threads = (y.len() < MANY_ROWS).then(OneThread::start);
-    let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
+    let standard = Standard::of(scale, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let targets = Targets::new(y, &standard);
     let (sample_x, sample_y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
