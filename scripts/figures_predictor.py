@@ -19,8 +19,7 @@ def source(space, file):
 def values(arguments, column):
     """The values of a column, which lat's refusal of an unknown one lists."""
     run = subprocess.run([LAT, "train", *arguments, "--where", f"{column}=?"], capture_output=True, text=True)
-    listed = run.stderr.split("'?'")[-1] if "'?'" in run.stderr else run.stderr
-    return re.findall(r"'([^'?]+)'", listed)
+    return re.findall(r"'([^']+)'", run.stderr.split("in the rows left:")[-1])
 
 
 def all_tables():

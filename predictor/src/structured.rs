@@ -17,6 +17,8 @@ use crate::spread::Spread;
 /// Rows from which the scale of the target is chosen, and from which the variances are learnt.
 const PILOT_ROWS: usize = 200;
 const EVIDENCE_ROWS: usize = 400;
+/// Rows below which no choice of a scale can be trusted.
+const LEAST_PILOT_ROWS: usize = 40;
 /// Costs of parts add up: another scale needs more than luck to be preferred.
 const BONUS: f64 = 0.95;
 /// Rows with which matrices are large enough for several threads to pay.
@@ -150,6 +152,9 @@ fn better_scale(
     layout: &Layout,
     seed: u64,
 ) -> Result<Scale, PredictError> {
+    if y.len() < LEAST_PILOT_ROWS {
+        return Ok(Scale::Plain);
+    }
     let (x, y) = select(x, y, &subset(y.len(), PILOT_ROWS, seed));
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let error = |scale| -> Result<f64, PredictError> {
