@@ -47,11 +47,11 @@ fn a_goal_is_reached_and_the_run_trains_reports_and_compares_as_any() {
     assert_eq!(json["until"]["reached"], true);
     assert_eq!(json["until"]["samples"], numbers.len());
     assert!(rows.iter().any(|row| row.role == Role::Fresh) && json["valid"] == true);
-    for command in
-        ["train --data run --regressor linear", "report run", "diff run run", "merge whole run"]
-    {
+    for command in ["train --data run --regressor linear", "report run", "diff run run"] {
         lat(dir.path()).args(command.split(' ')).assert().success();
     }
+    // A whole run is no shard, as ever.
+    refused(dir.path(), &["merge", "whole", "run"], &["expected one shard of a run"]);
     // The same command finds that all is done, a stricter goal goes on, and another kind of run is refused.
     lat(dir.path()).args(until("mape<0.25%", "")).assert().success();
     assert_eq!(measured(dir.path()).1.len(), rows.len());
