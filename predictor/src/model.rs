@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::correction::Correction;
-use crate::spread::Spread;
+use crate::spread::{NORMAL_90, Spread};
 
 /// Rows predicted at once, to bound memory.
 const CHUNK: usize = 8192;
@@ -81,6 +81,15 @@ pub struct Predictions {
     pub is_off_data: Vec<bool>,
 }
 
+impl Predictions {
+    /// Least and largest value of the 90 % interval of number `i`, not below zero; NaN where the fit tells no deviation.
+    pub fn interval(&self, i: usize) -> (f64, f64) {
+        let (value, reach) = (self.values[i], NORMAL_90 * self.sds[i]);
+        let low = if reach.is_nan() { f64::NAN } else { (value - reach).max(0.0) };
+        (low, value + reach)
+    }
+}
+
 impl Model {
     pub(crate) fn n_features(&self) -> usize {
         self.weights.size()[0] as usize
@@ -113,7 +122,8 @@ impl Model {
             Scale::Plain => ((&cost / spread.typical).square() * spread.noise, None),
             Scale::Log => (cost.ones_like() * spread.noise, Some(&cost)),
         };
-        let sd = (variance + noise).sqrt() * unit;
+        // Where nothing is uncertain the root has no slope.
+        let sd = (variance + noise).clamp_min(f64::from(f32::MIN_POSITIVE)).sqrt() * unit;
         let sd = slope.map_or_else(|| sd.shallow_clone(), |cost| &sd * cost);
         (cost, sd)
     }

@@ -88,3 +88,6 @@ impl Spread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

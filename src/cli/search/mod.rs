@@ -23,8 +23,11 @@ use result::SearchResult;
 /// Minimises validation loss + lambda * predicted latency / reference, or approaches a target in milliseconds. Ctrl-C keeps
 /// whole epochs; the same command resumes.
 ///
-/// Example: lat search --lambda 0.1
+/// Examples:
+///   lat search --lambda 0.1
+///   lat search --lambda 0.1 --risk 1      # price: prediction plus one standard deviation
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Search space; see `lat list spaces`.
     #[arg(long, default_value = "darts")]
@@ -44,6 +47,9 @@ pub(crate) struct Args {
     /// How the cost's gradient passes through the choice of an architecture.
     #[arg(long, value_enum, default_value = "straight-through")]
     pub(super) estimator: Estimator,
+    /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
+    #[arg(long, default_value_t = 0.0, value_name = "K", allow_negative_numbers = true)]
+    pub(super) risk: f64,
     /// Predictor file [default: the newest of the space and target].
     #[arg(long, value_name = "FILE")]
     pub(super) predictor: Option<PathBuf>,
