@@ -26,11 +26,10 @@ use turns::Turns;
 /// comes in between, and `off-data` where the architecture is unlike all that the predictor was trained on, else `on-data`. A
 /// file may be of any length: it is read, priced by --threads workers and written in pieces, in its order.
 ///
-/// Examples:
-///   lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
-///   lat predict --sd --file architectures.txt
+/// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
+///
+/// Example: lat predict --sd --file architectures.txt
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// Predictor file [default: the newest].
     #[arg(long, value_name = "FILE")]

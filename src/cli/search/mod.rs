@@ -23,11 +23,10 @@ use result::SearchResult;
 /// Minimises validation loss + lambda * predicted latency / reference, or approaches a target in milliseconds. Ctrl-C keeps
 /// whole epochs; the same command resumes.
 ///
-/// Examples:
-///   lat search --lambda 0.1
-///   lat search --lambda 0.1 --risk 1      # price: prediction plus one standard deviation
+/// Example: lat search --lambda 0.1
+///
+/// Example: lat search --lambda 0.1 --risk 1
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Search space; see `lat list spaces`.
     #[arg(long, default_value = "darts")]
