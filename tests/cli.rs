@@ -27,8 +27,27 @@ fn profiled(space: &str, samples: u32) -> tempfile::TempDir {
     dir
 }
 
+#[test]
+fn baselines_come_on_request_and_figures_as_json() {
+    let dir = profiled("nasbench201", 120);
+    let figures = |flags: &[&str]| -> Vec<serde_json::Value> {
+        let args = ["train", "--out", "p.lat", "--json", "figures.json"];
+        lat(dir.path()).args(args).args(flags).assert().success();
+        let text = std::fs::read_to_string(dir.path().join("figures.json")).unwrap();
+        let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+        all["regressors"].as_array().unwrap().clone()
+    };
+    let plain = figures(&[]);
+    assert_eq!(plain.len(), 3);
+    for row in &plain {
+        assert!(row["mape"].is_f64() && row["validation_error"].is_f64(), "{row}");
+        assert_eq!(row["coverage_90"].is_f64(), row["chosen"] == true && row["regressor"] == "mlp");
+    }
+    assert_eq!(figures(&["--compare"]).len(), lat_predictor::REGRESSORS.len());
+}
+
 /// Bad input: exit code 2, one sentence that holds each of the texts, nothing on standard output.
-fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
+pub(crate) fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
     let mut assert = lat(dir).args(args).assert().code(2);
     for text in texts {
         assert = assert.stderr(contains(*text));

@@ -61,10 +61,14 @@ fn assert_whole(rows: &[Measurement], samples: u64) {
     assert_eq!(found, (0..samples).collect::<Vec<_>>());
 }
 
+/// Milliseconds per row of runs that something is done to midway: the test may be kept waiting on a busy machine, and must not
+/// find the run finished.
+const SLOW: u64 = 60;
+
 fn wait_for_rows(run: &Path, n: usize) {
     let begin = Instant::now();
     while committed(run).len() < n {
-        assert!(begin.elapsed() < Duration::from_secs(60), "no {n} rows after a minute");
+        assert!(begin.elapsed() < Duration::from_secs(300), "no {n} rows after five minutes");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -185,8 +189,8 @@ fn a_file_system_that_fills_up_keeps_the_rows() {
 #[test]
 fn a_folder_that_becomes_a_file_midway_costs_no_row() {
     let dir = tempfile::tempdir().unwrap();
-    let (args, run, moved) = (profile(60, 5), dir.path().join("run"), dir.path().join("moved"));
-    let child = start(dir.path(), &args);
+    let (args, run, moved) = (profile(60, 0), dir.path().join("run"), dir.path().join("moved"));
+    let child = start(dir.path(), &profile(60, SLOW));
     wait_for_rows(&run, 5);
     std::fs::rename(&run, &moved).unwrap();
     std::fs::write(&run, "a file where the folder was").unwrap();
@@ -206,8 +210,8 @@ fn a_folder_that_becomes_a_file_midway_costs_no_row() {
 #[test]
 fn a_folder_that_becomes_read_only_midway_costs_no_row() {
     let dir = tempfile::tempdir().unwrap();
-    let (args, run) = (profile(60, 5), dir.path().join("run"));
-    let child = start(dir.path(), &args);
+    let (args, run) = (profile(60, 0), dir.path().join("run"));
+    let child = start(dir.path(), &profile(60, SLOW));
     wait_for_rows(&run, 5);
     // For root permissions do not count; an immutable folder does, where the file system knows it.
     let change = |how: &str| {
@@ -226,6 +230,26 @@ fn a_folder_that_becomes_read_only_midway_costs_no_row() {
     let before = committed(&run);
     finish(dir.path(), &args).success();
     assert_begins_with(&committed(&run), &before);
+    assert_whole(&committed(&run), 60);
+}
+
+#[test]
+fn a_second_profile_of_the_same_folder_is_refused_and_the_first_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (args, run) = (profile(60, 0), dir.path().join("run"));
+    // So slow that it cannot end while the second waits for the folder.
+    let mut first = start(dir.path(), &profile(60, 1000));
+    wait_for_rows(&run, 1);
+    finish(dir.path(), &args)
+        .code(2)
+        .stderr(contains("run is in use: another process is writing this run"));
+    let before = committed(&run);
+    assert!(first.try_wait().unwrap().is_none(), "the first one ended");
+    wait_for_rows(&run, before.len() + 1);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_begins_with(&committed(&run), &before);
+    finish(dir.path(), &args).success();
     assert_whole(&committed(&run), 60);
 }
 
@@ -276,8 +300,8 @@ fn damage_to_a_finished_run_is_named_and_never_learned_from() {
 #[test]
 fn damage_to_an_unfinished_run_is_named_and_a_cut_row_is_measured_again() {
     let dir = tempfile::tempdir().unwrap();
-    let (args, run) = (profile(60, 5), dir.path().join("run"));
-    let mut child = start(dir.path(), &args);
+    let (args, run) = (profile(60, 0), dir.path().join("run"));
+    let mut child = start(dir.path(), &profile(60, SLOW));
     wait_for_rows(&run, 20);
     child.kill().unwrap();
     child.wait().unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use lat_data::{Measurement, Status};
 use lat_nn::{Phase, StaticNet, WeightInit};
 use lat_profiler::{
-    CudaStatus, DeviceSpec, Mode, OperatingPoint, Precision, ProfileOptions, enable_cuda,
+    CudaStatus, DeviceSpec, Mode, OperatingPoint, Precision, ProfileOptions, enable_cuda, header,
     measure_one, run,
 };
 use lat_space::{SPACES, architecture_at, find_space};
@@ -103,10 +103,15 @@ fn a_gpu_gives_rows_that_count() {
         let stop = AtomicBool::new(false);
         run(space.as_ref(), &options, &mut rows, &mut |_| {}, &stop).unwrap();
         assert_eq!(rows.len(), 3);
+        let versions = header(space.as_ref(), &options).versions;
+        assert!(versions.contains(&"peak-memory allocator".to_owned()), "{versions:?}");
         for row in rows {
             let counts = matches!(row.status, Status::Converged | Status::Capped);
             assert!(counts, "{}: {row:?}", space.id());
             assert!(row.latency_ms > 0.0 && row.n_runs >= 10, "{}: {row:?}", space.id());
+            // By the allocator: more than the weights alone.
+            let weights_mib = row.params as f64 * 4.0 / f64::from(1 << 20);
+            assert!(row.peak_memory_mib.unwrap() > weights_mib, "{}: {row:?}", space.id());
         }
     }
 }

@@ -14,6 +14,8 @@ mod cli;
 mod contracts;
 // Kills, full disks, damage: what is committed stays, and what is damaged is named.
 mod crash;
+// Predictors in other programs.
+mod exports;
 // What only a GPU can show.
 mod gpu;
 // Instruments for a machine or network of one's own.
@@ -28,6 +30,8 @@ mod reports;
 mod shards;
 // The recipe for SLURM, where there is one.
 mod slurm;
+// Spaces that files declare, and tables measured elsewhere.
+mod space_files;
 
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;

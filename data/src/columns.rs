@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
-    ArrowDataType, CsvReadOptions, DataFrame, DataType, ParquetReader, PolarsError, SerReader,
+    ArrowDataType, CsvReadOptions, DataFrame, DataType, IdxCa, IdxSize, ParquetReader, PolarsError,
+    SerReader,
 };
 
 use crate::DataError;
@@ -27,6 +28,18 @@ pub(crate) struct Columns {
     /// All columns of the file, whether in memory or not.
     kinds: Vec<(String, Kind)>,
     frame: DataFrame,
+    /// Per row in memory its number in the file, from 0; None while all rows are there.
+    rows: Option<Vec<usize>>,
+    joined: Option<Joined>,
+}
+
+/// Columns that came from another file.
+#[derive(Debug)]
+struct Joined {
+    path: PathBuf,
+    names: Vec<String>,
+    /// Per row in memory its number in that file, from 0.
+    rows: Vec<usize>,
 }
 
 impl Columns {
@@ -34,11 +47,11 @@ impl Columns {
     pub(crate) fn of_frame(path: &Path, frame: DataFrame) -> Self {
         let columns = frame.columns().iter();
         let kinds = columns.map(|c| (c.name().to_string(), kind_of(c.dtype()))).collect();
-        Self { path: path.to_owned(), kinds, frame }
+        Self { path: path.to_owned(), kinds, frame, rows: None, joined: None }
     }
 
-    /// Those of the `wanted` columns that a Parquet file has.
-    pub(crate) fn of_parquet(path: &Path, wanted: &[&str]) -> Result<Self, DataError> {
+    /// Those of the `wanted` columns that a Parquet file has; all that can be read where None is given.
+    pub(crate) fn of_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
         // polars panics on some damaged files. What it was reading is dropped with the panic, so nothing half-read is seen.
         let read = AssertUnwindSafe(|| Self::read_parquet(path, wanted));
         catch_unwind(read).unwrap_or_else(|_| {
@@ -46,7 +59,7 @@ impl Columns {
         })
     }
 
-    fn read_parquet(path: &Path, wanted: &[&str]) -> Result<Self, DataError> {
+    fn read_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
         let refused = |error: PolarsError| {
             DataError::content(path, "a Parquet table", format!("that it cannot be read: {error}"))
         };
@@ -55,7 +68,7 @@ impl Columns {
         let kinds: Vec<(String, Kind)> =
             schema.iter().map(|(name, f)| (name.to_string(), kind_of_arrow(&f.dtype))).collect();
         let is_wanted = |(name, kind): &&(String, Kind)| {
-            *kind != Kind::Other && wanted.contains(&name.as_str())
+            *kind != Kind::Other && wanted.is_none_or(|wanted| wanted.contains(&name.as_str()))
         };
         let names: Vec<String> =
             kinds.iter().filter(is_wanted).map(|(name, _)| name.clone()).collect();
@@ -66,7 +79,7 @@ impl Columns {
         } else {
             reader.with_columns(Some(names)).finish().map_err(refused)?
         };
-        Ok(Self { path: path.to_owned(), kinds, frame })
+        Ok(Self { path: path.to_owned(), kinds, frame, rows: None, joined: None })
     }
 
     /// All columns of a CSV file with a first line of names. They are kept as texts: an architecture such as `0123` must
@@ -103,6 +116,66 @@ impl Columns {
     pub(crate) fn numeric(&self) -> Vec<&str> {
         let numbers = self.kinds.iter().filter(|(_, kind)| *kind == Kind::Number);
         numbers.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The file read.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the columns, one by one.
+    pub(crate) fn each_name(&self) -> impl Iterator<Item = &str> {
+        self.kinds.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Number of a row in the file, from 1, without the line of names.
+    pub(crate) fn number(&self, row: usize) -> usize {
+        1 + self.rows.as_ref().map_or(row, |rows| rows[row])
+    }
+
+    /// The file that a column is from, and the number that a row has there, from 1.
+    pub(crate) fn place(&self, column: &str, row: usize) -> (&Path, usize) {
+        match &self.joined {
+            Some(joined) if joined.names.iter().any(|name| name == column) => {
+                (&joined.path, 1 + joined.rows[row])
+            }
+            _ => (&self.path, self.number(row)),
+        }
+    }
+
+    /// Keeps these rows in memory, in this order.
+    pub(crate) fn keep(&mut self, rows: &[usize]) -> Result<(), DataError> {
+        self.frame = self.taken(rows)?;
+        self.rows = Some(rows.iter().map(|&row| self.number(row) - 1).collect());
+        if let Some(joined) = &mut self.joined {
+            joined.rows = rows.iter().map(|&row| joined.rows[row]).collect();
+        }
+        Ok(())
+    }
+
+    /// Adds the other table's columns but `key`, of which `rows` has the row for each of ours.
+    pub(crate) fn join(
+        &mut self,
+        other: &Self,
+        key: &str,
+        rows: Vec<usize>,
+    ) -> Result<(), DataError> {
+        let taken = other.taken(&rows)?;
+        let added: Vec<_> = taken.columns().iter().filter(|c| c.name() != key).cloned().collect();
+        let refused =
+            |error: PolarsError| self.unreadable(key, "rows to join by", &error.to_string());
+        self.frame = self.frame.hstack(&added).map_err(refused)?;
+        let names: Vec<String> = added.iter().map(|column| column.name().to_string()).collect();
+        let is_added = |(name, _): &&(String, Kind)| names.contains(name);
+        self.kinds.extend(other.kinds.iter().filter(is_added).cloned());
+        self.joined = Some(Joined { path: other.path.clone(), names, rows });
+        Ok(())
+    }
+
+    fn taken(&self, rows: &[usize]) -> Result<DataFrame, DataError> {
+        let indices: Vec<IdxSize> = rows.iter().map(|&row| row as IdxSize).collect();
+        let taken = self.frame.take(&IdxCa::from_vec("row".into(), indices));
+        taken.map_err(|e| DataError::content(&self.path, "rows to choose from", e.to_string()))
     }
 
     /// Rows in memory.
@@ -144,7 +217,8 @@ impl Columns {
         let numbers = rows.map(|(row, text)| match text.as_deref().map(str::trim) {
             None | Some("") => Ok(f64::NAN),
             Some(text) => text.parse().map_err(|_| {
-                self.unreadable(name, "numbers", &format!("'{text}' in row {}", row + 1))
+                let row = self.place(name, row).1;
+                self.unreadable(name, "numbers", &format!("'{text}' in row {row}"))
             }),
         });
         numbers.collect()

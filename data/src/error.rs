@@ -115,8 +115,9 @@ pub enum DataError {
     /// Values that no measurement can have.
     #[error(
         "{}: {count} of {rows} values of column '{column}' are missing, zero, negative or not finite, \
-         the first in row {first_row} ({found}); expected positive numbers: remove or repair these rows",
-        .path.display()
+         the first in row {first_row} ({found}); expected positive numbers: remove or repair these rows{}",
+        .path.display(),
+        if found.is_nan() { ", or leave out those without a value by --drop-missing" } else { "" }
     )]
     Values {
         /// The table's file.
@@ -131,6 +132,67 @@ pub enum DataError {
         first_row: usize,
         /// Its value.
         found: f64,
+    },
+    /// A column that no file has.
+    #[error("{}: expected a column '{column}'; found columns {names}", .path.display())]
+    NoColumn {
+        /// The table's file.
+        path: PathBuf,
+        /// The column asked for.
+        column: String,
+        /// The columns there are, comma separated.
+        names: String,
+    },
+    /// Rows asked for that are not there.
+    #[error(
+        "{}: no row has {column} = '{value}'; expected one of the values that column '{column}' has in the rows left: {values}",
+        .path.display()
+    )]
+    NoRow {
+        /// The table's file.
+        path: PathBuf,
+        /// The column looked at.
+        column: String,
+        /// The value asked for.
+        value: String,
+        /// The values there are, comma separated.
+        values: String,
+    },
+    /// Two files of one table that do not fit.
+    #[error("cannot join {} and {}: expected {expected}; found {found}", .path.display(), .other.display())]
+    Join {
+        /// The file of measurements.
+        path: PathBuf,
+        /// The file of architectures.
+        other: PathBuf,
+        /// What joins them.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// A cell that is none of its decision's choices.
+    #[error("{}: expected in column '{column}' one of {expected}; found {found} in row {row}", .path.display())]
+    Choice {
+        /// The table's file.
+        path: PathBuf,
+        /// The decision's column.
+        column: String,
+        /// Number of the row, from 1, without the line of names.
+        row: usize,
+        /// The cell.
+        found: String,
+        /// The choices, comma separated.
+        expected: String,
+    },
+    /// A text that is no architecture of the space.
+    #[error("{}, row {row}: {source}", .path.display())]
+    Architecture {
+        /// The table's file.
+        path: PathBuf,
+        /// Number of the row, from 1, without the line of names.
+        row: usize,
+        /// The space's reason.
+        source: Box<lat_space::SpaceError>,
     },
     /// Parts that do not fit the whole.
     #[error("cannot split {n} rows: expected {expected}; found {found}")]

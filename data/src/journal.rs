@@ -1,17 +1,15 @@
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
+use crate::flusher::Flusher;
 use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
-use crate::{DataError, Measurement, Role, RunHeader, durable, frame, rows};
+use crate::run_lock::RunLock;
+use crate::{AtHand, DataError, Measurement, Role, RunHeader, durable, frame, rows};
 
 pub(crate) const HEADER_FILE: &str = "run.json";
 pub(crate) const ROWS_FILE: &str = "rows.jsonl";
-const LOCK_FILE: &str = ".lock";
-/// How long a folder in use is waited for: a writer that was told to end finishes its row first.
-const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// The sealed table's name in a run folder.
 pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 
@@ -19,8 +17,9 @@ pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 ///
 /// The folder holds `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement with a checksum),
 /// when the run is finished `measurements.parquet`, and `manifest.json`, which lists the finished ones of these with their
-/// checksums. Each row is on the disk before [`Journal::append`] returns, so that a crash at any moment costs the row being
-/// written and nothing else.
+/// checksums. Each row is the kernel's before [`Journal::append`] returns, so that the end of the process at any moment, by
+/// `kill -9` too, costs the row being written and nothing else; it is on the disk within a fifth of a second, so that a power
+/// cut costs the rows of that time at most.
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
@@ -29,12 +28,14 @@ pub struct Journal {
     /// Sentences about what was found damaged and put right.
     recovered: Vec<String>,
     file: File,
+    flusher: Flusher,
+    /// Rows that are known to be on the disk.
+    n_flushed: usize,
     /// Length of `file` up to the end of the last whole row.
     good_bytes: u64,
     /// What the folder's manifest says.
     manifest: Manifest,
-    /// Holds the lock for as long as the journal lives.
-    _lock: File,
+    lock: RunLock,
 }
 
 impl Journal {
@@ -48,7 +49,7 @@ impl Journal {
     /// cannot be written.
     pub fn open(dir: &Path, header: &RunHeader) -> Result<Self, DataError> {
         fs::create_dir_all(dir).map_err(DataError::io("create the run folder", dir))?;
-        let lock = lock(dir)?;
+        let lock = RunLock::take(dir)?;
         let path = dir.join(ROWS_FILE);
         let mut recovered = Vec::new();
         let (header, mut manifest) = match read_header(dir)? {
@@ -76,10 +77,22 @@ impl Journal {
             unlist(dir, &mut manifest)?;
         }
         durable::sync_folder(&path)?;
+        let flusher = Flusher::new(&file).map_err(DataError::io("open for writing", &path))?;
         let (mut rows, good_bytes) = (scan.rows, scan.good_bytes);
         number_rounds(&header, &mut rows);
-        let dir = dir.to_owned();
-        Ok(Self { dir, header, rows, recovered, file, good_bytes, manifest, _lock: lock })
+        let (dir, n_flushed) = (dir.to_owned(), rows.len());
+        Ok(Self {
+            dir,
+            header,
+            rows,
+            recovered,
+            file,
+            flusher,
+            n_flushed,
+            good_bytes,
+            manifest,
+            lock,
+        })
     }
 
     /// The run's folder.
@@ -119,7 +132,14 @@ impl Journal {
         self.manifest.lists(TABLE_FILE)
     }
 
-    /// Adds a row; when this returns, it is on the disk. A sealed table lacks the row and is removed first.
+    /// Says which row is about to be measured, for [`AtHand::read`] where this process ends at it. Where that cannot be written
+    /// down, nobody will know; the row is none the worse for it.
+    pub fn begin_row(&mut self, row: AtHand) {
+        let _ = self.lock.tell(row);
+    }
+
+    /// Adds a row; when this returns, the end of the process does not undo it, and within a fifth of a second it is on the disk.
+    /// A sealed table lacks the row and is removed first.
     ///
     /// # Errors
     /// [`DataError::Append`] says how many rows are safe. The row is then not in the journal, and the next call starts where
@@ -130,18 +150,35 @@ impl Journal {
         if let Err(source) = added {
             // Should this fail too, the next append or open removes what was left of the row.
             let _ = self.file.set_len(self.good_bytes);
-            let (path, safe_rows) = (self.dir.join(ROWS_FILE), self.rows.len());
-            return Err(DataError::Append { path, safe_rows, source });
+            // What came before is safe where the disk took it; the error to tell is the first.
+            let _ = self.flush();
+            return Err(self.unsafe_rows(source));
         }
         self.rows.push(row.clone());
         Ok(())
     }
 
+    /// Waits until all rows are on the disk.
+    ///
+    /// # Errors
+    /// [`DataError::Append`] says how many are.
+    pub fn flush(&mut self) -> Result<(), DataError> {
+        self.flusher.flush().map_err(|source| self.unsafe_rows(source))?;
+        self.n_flushed = self.rows.len();
+        Ok(())
+    }
+
+    fn unsafe_rows(&self, source: std::io::Error) -> DataError {
+        DataError::Append { path: self.dir.join(ROWS_FILE), safe_rows: self.n_flushed, source }
+    }
+
     /// Writes the rows as one Parquet table beside the journal and returns its path: the run is finished.
     ///
     /// # Errors
-    /// [`DataError::Io`] where the file cannot be written; the journal is then as it was.
+    /// [`DataError::Append`] where rows did not reach the disk, [`DataError::Io`] where the file cannot be written; the journal
+    /// is then as it was.
     pub fn seal(&mut self) -> Result<PathBuf, DataError> {
+        self.flush()?;
         let path = self.dir.join(TABLE_FILE);
         let refused = |error: polars::error::PolarsError| DataError::Io {
             action: "write",
@@ -162,14 +199,14 @@ impl Journal {
         Ok(path)
     }
 
-    /// Puts the line behind the last whole row and waits for the disk.
+    /// Puts the line behind the last whole row.
     fn write(&mut self, line: &str) -> std::io::Result<()> {
         if self.file.metadata()?.len() != self.good_bytes {
             self.file.set_len(self.good_bytes)?;
         }
         self.file.seek(SeekFrom::Start(self.good_bytes))?;
         self.file.write_all(line.as_bytes())?;
-        self.file.sync_data()?;
+        self.flusher.written()?;
         self.good_bytes += line.len() as u64;
         Ok(())
     }
@@ -279,30 +316,10 @@ pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataE
 }
 
 /// Opens for reading and writing, and creates what is not there; the content stays.
-fn open_file(path: &Path) -> Result<File, DataError> {
+pub(crate) fn open_file(path: &Path) -> Result<File, DataError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     options.open(path).map_err(DataError::io("open for writing", path))
-}
-
-pub(crate) fn lock(dir: &Path) -> Result<File, DataError> {
-    let path = dir.join(LOCK_FILE);
-    let file = open_file(&path)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(DataError::Locked { dir: dir.to_owned() });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(DataError::Io { action: "lock", path: path.clone(), source });
-            }
-        }
-    }
 }
 
 pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {

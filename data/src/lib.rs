@@ -6,24 +6,38 @@
 
 #![forbid(unsafe_code)]
 
+mod architecture_texts;
+mod at_hand;
 mod columns;
 mod durable;
 mod error;
+mod flusher;
 mod frame;
+mod grouped;
+mod header_columns;
 mod images;
+mod join;
 mod journal;
 mod manifest;
 mod measurement;
 mod merge;
 mod part;
+mod reader;
+mod request;
+mod row_filter;
 mod rows;
+mod run_lock;
 mod scale;
 mod shard;
 mod split;
 mod table;
+mod table_file;
 mod tail;
 
+pub use architecture_texts::read_architectures;
+pub use at_hand::AtHand;
 pub use error::DataError;
+pub use grouped::Duplicates;
 pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
 };
@@ -31,6 +45,8 @@ pub use journal::{Journal, read_run};
 pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
 pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};
+pub use request::TableRequest;
+pub use row_filter::RowFilter;
 pub use scale::Scale;
 pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};

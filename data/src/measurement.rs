@@ -131,7 +131,8 @@ pub struct Measurement {
     pub params: u64,
     /// Multiply-adds for one image.
     pub multiply_adds: u64,
-    /// Memory for activations at their peak and for weights, MiB, counted over the graph.
+    /// Memory for activations at their peak and for weights, MiB: on a GPU by libtorch's allocator, elsewhere counted over the
+    /// graph; `peak-memory` among the header's versions says which.
     #[serde(default)]
     pub peak_memory_mib: Option<f64>,
     /// Growth of the process's resident memory at its peak, MiB, in rows that a fresh process of their own measured on a CPU:

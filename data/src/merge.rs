@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame, PolarsResult};
 
-use crate::journal::{HEADER_FILE, ROWS_FILE, TABLE_FILE, lock, read_header};
+use crate::journal::{HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
 use crate::manifest::Manifest;
 use crate::part::Part;
+use crate::run_lock::RunLock;
 use crate::scale::{self, Scale};
 use crate::{DataError, Measurement, Role, RunHeader, Shard, durable, frame, rows};
 
@@ -190,7 +191,7 @@ fn write(
     shards: &[MergedShard],
 ) -> Result<(), DataError> {
     fs::create_dir_all(out).map_err(DataError::io("create the run folder", out))?;
-    let _lock = lock(out)?;
+    let _lock = RunLock::take(out)?;
     check_replaceable(out)?;
     // Until all is written nothing is listed, so that nothing half-replaced is taken for a finished run.
     Manifest::default().write(out)?;

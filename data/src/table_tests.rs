@@ -4,6 +4,7 @@ use polars::prelude::{Column, DataFrame};
 use tempfile::TempDir;
 
 use super::*;
+use crate::frame;
 
 fn csv(text: &str) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

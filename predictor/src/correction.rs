@@ -11,6 +11,8 @@ use crate::members::Members;
 pub(crate) struct Correction {
     /// Features read as they are, ascending.
     pub(crate) inputs: Vec<usize>,
+    /// The same as a tensor.
+    index: Tensor,
     /// Map from features to subtotals of unit spread, `[n_features, n_subtotals]`, and their means `[n_subtotals]`.
     pub(crate) subtotals: Tensor,
     pub(crate) means: Tensor,
@@ -18,6 +20,21 @@ pub(crate) struct Correction {
 }
 
 impl Correction {
+    pub(crate) fn new(
+        inputs: Vec<usize>,
+        subtotals: Tensor,
+        means: Tensor,
+        members: Members,
+    ) -> Self {
+        let index = indices(&inputs).to_device(subtotals.device());
+        Self { inputs, index, subtotals, means, members }
+    }
+
+    /// Numbers of the features read as they are, `[n_inputs]`.
+    pub(crate) fn index(&self) -> &Tensor {
+        &self.index
+    }
+
     /// Features `[b, n_features]` to what is added to the standardised prediction, `[b]`.
     pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
         self.members.forward(&self.read(features))
@@ -29,43 +46,44 @@ impl Correction {
     }
 
     fn read(&self, features: &Tensor) -> Tensor {
-        read(features, &self.inputs, &self.subtotals, &self.means)
+        read(features, &self.index, &self.subtotals, &self.means)
     }
 
     /// That of these features alone, of which the inputs must be part.
     pub(crate) fn keep(&self, features: &[usize]) -> Self {
         let place =
             |input: &usize| features.iter().position(|f| f == input).expect("inputs are kept");
-        Self {
-            inputs: self.inputs.iter().map(place).collect(),
-            subtotals: self.subtotals.index_select(0, &indices(features)),
-            means: self.means.shallow_clone(),
-            members: self.members.to_device(self.subtotals.device()),
-        }
+        Self::new(
+            self.inputs.iter().map(place).collect(),
+            self.subtotals.index_select(0, &indices(features)),
+            self.means.shallow_clone(),
+            self.members.to_device(self.subtotals.device()),
+        )
     }
 
     pub(crate) fn to_device(&self, device: Device) -> Self {
-        Self {
-            inputs: self.inputs.clone(),
-            subtotals: self.subtotals.to_device(device),
-            means: self.means.to_device(device),
-            members: self.members.to_device(device),
-        }
+        Self::new(
+            self.inputs.clone(),
+            self.subtotals.to_device(device),
+            self.means.to_device(device),
+            self.members.to_device(device),
+        )
     }
 }
 
-/// What networks read, `[b, n_inputs + n_subtotals]`.
+/// What networks read, `[b, n_inputs + n_subtotals]`, of inputs `[n_inputs]`.
 pub(crate) fn read(
     features: &Tensor,
-    inputs: &[usize],
+    inputs: &Tensor,
     subtotals: &Tensor,
     means: &Tensor,
 ) -> Tensor {
-    let own = features.index_select(1, &indices(inputs).to_device(features.device()));
+    let own = features.index_select(1, inputs);
     Tensor::cat(&[own, features.matmul(subtotals) - means], 1)
 }
 
-fn indices(values: &[usize]) -> Tensor {
+/// Numbers of features as a tensor.
+pub(crate) fn indices(values: &[usize]) -> Tensor {
     Tensor::from_slice(&values.iter().map(|&v| v as i64).collect::<Vec<_>>())
 }
 
@@ -109,7 +127,7 @@ mod tests {
         let parts = [vec![0, 1], vec![2], vec![3]];
         let (map, means) = subtotals(x.view(), &[1.0, 2.0, -3.0, 4.0], &parts);
         let features = crate::model::to_tensor(x.view());
-        let values = to_vec(&read(&features, &[3], &map, &means));
+        let values = to_vec(&read(&features, &indices(&[3]), &map, &means));
         // Input 3 as it is, then parts: costs 2, 1 and 3 are 0, -1 and 1 over their spread; the last never varies.
         let unit = 1.5f32.sqrt();
         assert!(

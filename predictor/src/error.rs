@@ -120,6 +120,23 @@ pub enum PredictError {
         /// What to do.
         advice: &'static str,
     },
+    /// A form of a predictor that nobody writes.
+    #[error("unknown format '{name}'; expected one of: {known}")]
+    UnknownFormat {
+        /// The name given.
+        name: String,
+        /// The names there are, comma separated.
+        known: String,
+    },
+    /// libtorch would not write a predictor down.
+    #[error(
+        "the predictor could not be written as TorchScript: {reason}; \
+         check that the folder for temporary files has room, or export as onnx"
+    )]
+    TorchScript {
+        /// The library's own words.
+        reason: String,
+    },
     /// A penalty's number out of range.
     #[error("{what} must be {allowed}, found {found}")]
     Penalty {

@@ -12,12 +12,19 @@ use tch::{Kind, Tensor};
 use crate::PredictError;
 use crate::robust::weights;
 
-/// Rounds of updates; the variances settle in about 30.
-const ROUNDS: usize = 40;
+/// Rounds of updates, more where rows are few and so rounds quick; the variances settle in about 30.
+const ROUNDS: usize = 30;
+const ROUNDS_OF_FEW: usize = 60;
+/// Rows that are few.
+const FEW_ROWS: usize = 100;
 /// Rounds before blocks and disturbed rows are told apart.
 const FIRST_ROUNDS: usize = 5;
 /// How strongly a block's factor is drawn to 1, in weights' worth of rows.
 const BLOCK_PULL: f64 = 1.0;
+/// Rounds after which features that explain nothing are left out, again and again.
+const PRUNE_EVERY: usize = 6;
+/// Share of the targets' variance below which a feature is left out.
+pub(crate) const NEGLIGIBLE: f64 = 1e-7;
 /// Keeps updates finite where a group explains nothing.
 const DAMPING: f64 = 1e-3;
 /// Variance of the constant, in units of the targets' variance: wide.
@@ -52,24 +59,77 @@ pub(crate) fn learn(
     layout: &Layout,
 ) -> Result<Evidence, PredictError> {
     let mut state = State::new(layout);
+    let mut active = Active::all(features, layout);
     let target = Tensor::from_slice(z);
     let mut noise_of = base.to_vec();
-    for round in 0..=ROUNDS {
-        let variances = state.variances(layout);
+    let last = if z.len() <= FEW_ROWS { ROUNDS_OF_FEW } else { ROUNDS };
+    for round in 0..=last {
+        let variances = state.variances(&active.layout);
         let row_noise: Vec<f64> = noise_of.iter().map(|w| w * state.noise).collect();
-        let solved = Solved::new(features, &target, &variances, &row_noise)?;
+        let solved = Solved::new(&active.features, &target, &variances, &row_noise)?;
         let errors = solved.held_out_errors();
-        if round == ROUNDS {
+        if round == last {
             let held_out = z.iter().zip(&errors).map(|(z, e)| z - e).collect();
+            let variances = active.spread_out(&variances, layout.groups.len());
             return Ok(Evidence { variances, noise: state.noise, held_out });
         }
         if round >= FIRST_ROUNDS {
             let new = weights(&errors, base);
             noise_of.iter_mut().zip(new).for_each(|(old, new)| *old = (*old * new).sqrt());
         }
-        state.update(layout, &solved, features, &noise_of, round);
+        state.update(&active, &solved, &noise_of, round);
+        if round % PRUNE_EVERY == PRUNE_EVERY - 1 {
+            let variances = state.variances(&active.layout);
+            active = active.prune(&variances);
+        }
     }
     unreachable!("the last round returns")
+}
+
+/// The features that still explain anything.
+struct Active {
+    /// `[m, n_active]`.
+    features: Tensor,
+    layout: Layout,
+    /// Their numbers among all.
+    numbers: Vec<usize>,
+    /// Per active feature the mean square of its values.
+    squares: Vec<f64>,
+}
+
+impl Active {
+    fn all(features: &Tensor, layout: &Layout) -> Self {
+        let squares = features.square().mean_dim([0i64].as_slice(), false, Kind::Double);
+        Self {
+            features: features.shallow_clone(),
+            layout: layout.clone(),
+            numbers: (0..layout.groups.len()).collect(),
+            squares: doubles(&squares),
+        }
+    }
+
+    /// Those whose share of the targets' variance is not negligible.
+    fn prune(self, variances: &[f64]) -> Self {
+        let is_kept = |&j: &usize| variances[j] * self.squares[j] > NEGLIGIBLE;
+        let kept: Vec<usize> = (0..variances.len()).filter(is_kept).collect();
+        let index = Tensor::from_slice(&kept.iter().map(|&j| j as i64).collect::<Vec<_>>());
+        Self {
+            features: self.features.index_select(1, &index),
+            layout: Layout {
+                groups: kept.iter().map(|&j| self.layout.groups[j]).collect(),
+                blocks: kept.iter().map(|&j| self.layout.blocks[j]).collect(),
+            },
+            numbers: kept.iter().map(|&j| self.numbers[j]).collect(),
+            squares: kept.iter().map(|&j| self.squares[j]).collect(),
+        }
+    }
+
+    /// Variances of all features, those left out having none.
+    fn spread_out(&self, variances: &[f64], n_features: usize) -> Vec<f64> {
+        let mut all = vec![0.0; n_features];
+        self.numbers.iter().zip(variances).for_each(|(&j, v)| all[j] = *v);
+        all
+    }
 }
 
 /// The inverse of the targets' covariance and what follows from it.
@@ -146,20 +206,11 @@ impl State {
     }
 
     /// One MM step of the groups or, in every other round, of the blocks; and of the noise.
-    fn update(
-        &mut self,
-        layout: &Layout,
-        solved: &Solved,
-        features: &Tensor,
-        noise_of: &[f64],
-        round: usize,
-    ) {
+    fn update(&mut self, active: &Active, solved: &Solved, noise_of: &[f64], round: usize) {
+        let (features, layout) = (&active.features, &active.layout);
         let explained = doubles(&features.tr().matmul(&solved.alpha).square());
-        let expected = doubles(&(features * solved.inverse.matmul(features)).sum_dim_intlist(
-            [0i64].as_slice(),
-            false,
-            Kind::Double,
-        ));
+        let product = features * solved.inverse.matmul(features);
+        let expected = doubles(&product.sum_dim_intlist([0i64].as_slice(), false, Kind::Double));
         if round % 2 == 1 && round >= 3 {
             self.update_blocks(layout, &explained, &expected);
         } else {

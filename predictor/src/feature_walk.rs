@@ -4,12 +4,14 @@ use tch::{Device, Kind, Tensor};
 /// A [`FeatureMap`] in tensors: differentiable, a few calls per level whatever the number of features.
 #[derive(Debug)]
 pub(crate) struct FeatureWalk {
-    levels: Vec<Step>,
-    features: Tensor,
+    pub(crate) levels: Vec<Step>,
+    /// `[n_features]`.
+    pub(crate) features: Tensor,
 }
 
+/// A level in tensors.
 #[derive(Debug)]
-enum Step {
+pub(crate) enum Step {
     /// `[n_values_before, n_sums]`.
     Sums(Tensor),
     /// Two times `[n_products]`.
@@ -38,7 +40,8 @@ impl FeatureWalk {
 
     /// Gates `[b, n_gates]` to features `[b, n_features]`.
     pub(crate) fn forward(&self, gates: &Tensor) -> Tensor {
-        let ones = Tensor::ones([gates.size()[0], 1], (gates.kind(), gates.device()));
+        // Made of the gates, so that a trace of it takes any number of rows.
+        let ones = gates.narrow(1, 0, 1).ones_like();
         let mut values = Tensor::cat(&[&ones, gates], 1);
         for step in &self.levels {
             let new = match step {

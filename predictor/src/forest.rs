@@ -2,7 +2,9 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use smartcore::ensemble::random_forest_regressor::{
     RandomForestRegressor, RandomForestRegressorParameters,
 };
+use smartcore::error::Failed;
 use smartcore::linalg::basic::matrix::DenseMatrix;
+use smartcore::numbers::basenum::Number;
 
 use crate::folds::{select, subset};
 use crate::regressor::{check_codes, check_rows};
@@ -19,6 +21,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     summary: "random forest of 60 trees on the one-hot code (at most 5,000 rows); no gradient",
     encoding: "one-hot",
     differentiable: false,
+    is_candidate: false,
     build: |setup: &Setup| Box::new(Forest { seed: setup.seed, fitted: None }),
 };
 
@@ -41,7 +44,8 @@ impl Regressor for Forest {
             .with_n_trees(TREES)
             .with_m(x.ncols().div_ceil(3))
             .with_seed(self.seed);
-        let trees = Trees::fit(&matrix(x.view())?, &y.to_vec(), parameters).map_err(failed)?;
+        let trees =
+            Trees::fit(&matrix(NAME, x.view())?, &y.to_vec(), parameters).map_err(failed(NAME))?;
         self.fitted = Some((trees, x.ncols()));
         Ok(())
     }
@@ -49,18 +53,22 @@ impl Regressor for Forest {
     fn predict(&self, x: ArrayView2<f32>) -> Result<Array1<f64>, PredictError> {
         let (trees, width) = self.fitted.as_ref().ok_or(PredictError::NotFitted { name: NAME })?;
         check_codes(x, *width)?;
-        Ok(trees.predict(&matrix(x)?).map_err(failed)?.into())
+        Ok(trees.predict(&matrix(NAME, x)?).map_err(failed(NAME))?.into())
     }
 }
 
-fn matrix(x: ArrayView2<f32>) -> Result<DenseMatrix<f32>, PredictError> {
-    let values = x.t().iter().copied().collect();
-    DenseMatrix::new(x.nrows(), x.ncols(), values, true).map_err(failed)
+/// Codes as smartcore reads them, column by column.
+pub(crate) fn matrix<T: Number + From<f32>>(
+    name: &'static str,
+    x: ArrayView2<f32>,
+) -> Result<DenseMatrix<T>, PredictError> {
+    let values = x.t().iter().map(|&v| v.into()).collect();
+    DenseMatrix::new(x.nrows(), x.ncols(), values, true).map_err(failed(name))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form map_err calls")]
-fn failed(error: smartcore::error::Failed) -> PredictError {
-    PredictError::Fit { name: NAME, reason: error.to_string() }
+/// smartcore's errors in our words.
+pub(crate) fn failed(name: &'static str) -> impl Fn(Failed) -> PredictError {
+    move |error| PredictError::Fit { name, reason: error.to_string() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use lat_data::RunHeader;
-use lat_space::{Skeleton, Space};
+use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
 use serde::{Deserialize, Serialize};
 
 use crate::{Metrics, PredictError};
@@ -33,6 +33,9 @@ impl std::fmt::Display for DecisionLabel {
 pub struct Label {
     /// Id of the search space.
     pub space: String,
+    /// The TOML text that declares the space, where it is not built in.
+    #[serde(default)]
+    pub declaration: Option<String>,
     /// Id of the encoding: `one-hot`, `counts` or `structured`.
     pub encoding: String,
     /// The space's decisions in their order.
@@ -95,6 +98,7 @@ impl Label {
         }
         Ok(Self {
             space: space.id().to_owned(),
+            declaration: space.declaration().map(str::to_owned),
             encoding: encoding.to_owned(),
             decisions: DecisionLabel::all(space),
             column: column.to_owned(),
@@ -114,6 +118,19 @@ impl Label {
             seed: 0,
             lat_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+}
+
+impl Label {
+    /// The space predicted for: the one declared in the label, or the built-in one of its name.
+    ///
+    /// # Errors
+    /// [`PredictError::Space`] where this program has no such space.
+    pub fn read_space(&self) -> Result<Box<dyn Space>, PredictError> {
+        match &self.declaration {
+            Some(declaration) => Ok(Box::new(DeclaredSpace::read(declaration)?)),
+            None => Ok(find_space(&self.space)?),
+        }
     }
 }
 

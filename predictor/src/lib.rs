@@ -9,23 +9,31 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
+#[doc(hidden)]
+pub mod bench;
+mod boosting;
 mod correction;
 mod cost;
 mod count_cost;
+mod elastic_net;
 mod encoding;
 mod error;
 mod evidence;
+mod export;
 mod feature_walk;
 mod folds;
 mod forest;
 mod gates;
+mod gp;
 mod label;
 mod linear;
 mod linear_counts;
+mod lookup_table;
 mod members;
 mod metrics;
 mod mlp;
 mod model;
+mod one_thread;
 mod penalty;
 mod posterior;
 mod predictor;
@@ -33,15 +41,19 @@ mod predictor_file;
 mod regressor;
 mod ridge;
 mod robust;
+mod scale;
 mod spread;
 mod structured;
 mod table_cost;
 mod train;
+mod training;
+mod watch;
 
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;
 pub use error::PredictError;
 pub use evidence::Layout;
+pub use export::ExportFormat;
 pub use label::{DecisionLabel, Label, unit};
 pub use metrics::{Metrics, noise_floor};
 pub use model::Predictions;

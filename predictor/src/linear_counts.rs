@@ -1,5 +1,5 @@
 use crate::RegressorEntry;
-use crate::linear::Linear;
+use crate::linear::{Linear, by_ridge};
 
 /// One cost per cell type and operation: the fewest numbers, so the best of few samples.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
@@ -7,5 +7,6 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     summary: "ridge regression on operation counts: one cost per cell type and operation",
     encoding: "counts",
     differentiable: true,
-    build: |setup| Box::new(Linear::new("linear-counts", setup.seed)),
+    is_candidate: true,
+    build: |setup| Box::new(Linear::new("linear-counts", setup.seed, by_ridge)),
 };

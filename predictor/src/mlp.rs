@@ -7,15 +7,15 @@
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
 
-use crate::correction::{Correction, read, subtotals};
+use crate::correction::{Correction, indices, read, subtotals};
 use crate::folds::Folds;
 use crate::linear::relative_errors;
-use crate::members::{self, Recipe, Rows};
+use crate::members::{Recipe, Rows};
 use crate::metrics::mean;
 use crate::model::{Model, to_tensor, to_vec};
 use crate::regressor::{check_rows, predict_with};
 use crate::structured::{self, Start};
-use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
+use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup, training};
 
 const NAME: &str = "mlp";
 
@@ -36,6 +36,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     summary: "linear in structured features with learnt priors, plus small networks where held-out rows approve",
     encoding: "structured",
     differentiable: true,
+    is_candidate: true,
     build: |setup| Box::new(Mlp { setup: setup.clone(), model: None }),
 };
 
@@ -97,14 +98,14 @@ fn networks(
     setup: &Setup,
 ) -> (Correction, Vec<Option<f64>>) {
     let (map, means) = subtotals(x, &to_vec(&model.weights), &setup.parts);
-    let inputs = read(&to_tensor(x), &setup.inputs, &map, &means);
+    let inputs = read(&to_tensor(x), &indices(&setup.inputs), &map, &means);
     // Relative errors count: a row's weight is that of its noise.
     let weight: Vec<f32> = base.iter().map(|b| (1.0 / b.sqrt()).min(10.0) as f32).collect();
     let folds = Folds::new(target.len(), FOLDS, setup.seed);
     let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
     let rows = Rows { x: &inputs, target: &target, weight: &weight, folds: &folds };
-    let (members, outputs) = members::train(&rows, &recipe(base.len(), setup.seed));
-    (Correction { inputs: setup.inputs.clone(), subtotals: map, means, members }, outputs)
+    let (members, outputs) = training::train(&rows, &recipe(base.len(), setup.seed));
+    (Correction::new(setup.inputs.clone(), map, means, members), outputs)
 }
 
 /// Wider and longer with more rows: 300 take a second, 80,000 about half a minute.

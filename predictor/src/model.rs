@@ -1,56 +1,12 @@
-use ndarray::{Array1, ArrayView1, ArrayView2};
-use serde::{Deserialize, Serialize};
+use ndarray::{Array1, ArrayView2};
 use tch::{Device, Tensor};
 
 use crate::correction::Correction;
+use crate::scale::Standard;
 use crate::spread::{NORMAL_90, Spread};
 
 /// Rows predicted at once, to bound memory.
 const CHUNK: usize = 8192;
-
-/// The space in which a model is linear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Scale {
-    /// The target itself: costs of parts add up.
-    Plain,
-    /// Its natural logarithm: costs of parts multiply, and errors count relative to the target.
-    Log,
-}
-
-/// Target to standardised value and back: `(f(y) - mu) / sd`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Standard {
-    pub(crate) scale: Scale,
-    pub(crate) mu: f64,
-    pub(crate) sd: f64,
-}
-
-impl Standard {
-    /// Mean and spread of these targets; a constant target has spread 1.
-    pub(crate) fn of(scale: Scale, y: ArrayView1<f64>) -> Self {
-        let t = y.mapv(|y| if scale == Scale::Log { y.ln() } else { y });
-        let mu = t.sum() / t.len() as f64;
-        let sd = t.mapv(|t| (t - mu).powi(2)).sum() / t.len() as f64;
-        // Rounding leaves a constant target a spread of about 1e-16 of its mean.
-        let is_constant = sd.sqrt() <= 1e-12 * mu.abs().max(f64::MIN_POSITIVE);
-        Self { scale, mu, sd: if is_constant { 1.0 } else { sd.sqrt() } }
-    }
-
-    pub(crate) fn apply(&self, y: ArrayView1<f64>) -> Array1<f64> {
-        y.mapv(|y| (if self.scale == Scale::Log { y.ln() } else { y } - self.mu) / self.sd)
-    }
-
-    pub(crate) fn invert(&self, z: f64) -> f64 {
-        let t = z * self.sd + self.mu;
-        if self.scale == Scale::Log { t.exp() } else { t }
-    }
-
-    fn invert_tensor(&self, z: &Tensor) -> Tensor {
-        let t = z * self.sd + self.mu;
-        if self.scale == Scale::Log { t.exp() } else { t }
-    }
-}
 
 /// A differentiable predictor of features, without its label: a linear part and, where it helps, networks that add a correction.
 /// `y = invert(weights . x + intercept + mean over members)`. No tensor in it requires a gradient.
@@ -88,6 +44,15 @@ impl Predictions {
         let low = if reach.is_nan() { f64::NAN } else { (value - reach).max(0.0) };
         (low, value + reach)
     }
+
+    /// Share of these measured costs, in the order of the predictions, that lie within the predictions' 90 % intervals, percent.
+    /// Nothing without rows or without deviations.
+    pub fn coverage_90(&self, truth: &[f64]) -> Option<f64> {
+        let all = self.values.iter().zip(&self.sds).zip(truth);
+        let inside = all.filter(|((value, sd), t)| (*t - *value).abs() <= NORMAL_90 * *sd).count();
+        let is_known = !truth.is_empty() && self.sds.iter().all(|sd| sd.is_finite());
+        is_known.then(|| 100.0 * inside as f64 / truth.len() as f64)
+    }
 }
 
 impl Model {
@@ -112,38 +77,33 @@ impl Model {
     /// The same with the standard deviation of a measurement around the prediction, `[b]` each and differentiable; where the
     /// fit tells none it is 0.
     pub(crate) fn forward_with_sd(&self, features: &Tensor) -> (Tensor, Tensor) {
-        let (cost, variance) = self.forward_with_variance(features);
+        let (z, variance) = self.standardised(features);
+        let cost = self.standard.invert_tensor(&z);
         let Some(spread) = &self.spread else {
             let zeros = cost.zeros_like();
             return (cost, zeros);
         };
-        let unit = self.standard.sd * spread.calibration;
-        let (noise, slope) = match self.standard.scale {
-            Scale::Plain => ((&cost / spread.typical).square() * spread.noise, None),
-            Scale::Log => (cost.ones_like() * spread.noise, Some(&cost)),
-        };
+        let noise = self.standard.relative_noise(&z, spread.typical) * spread.noise;
         // Where nothing is uncertain the root has no slope.
-        let sd = (variance + noise).clamp_min(f64::from(f32::MIN_POSITIVE)).sqrt() * unit;
-        let sd = slope.map_or_else(|| sd.shallow_clone(), |cost| &sd * cost);
+        let uncertain = (variance + noise).clamp_min(f64::from(f32::MIN_POSITIVE));
+        let sd = uncertain.sqrt() * self.standard.slope(&cost) * spread.calibration;
         (cost, sd)
     }
 
-    /// Cost `[b]`, and variance `[b]` of the standardised prediction by what was learnt from few rows.
-    fn forward_with_variance(&self, features: &Tensor) -> (Tensor, Tensor) {
+    /// Standardised prediction `[b]`, and its variance `[b]` by what was learnt from few rows.
+    fn standardised(&self, features: &Tensor) -> (Tensor, Tensor) {
         let linear = self.linear(features);
-        let mut variance = match &self.spread {
+        let variance = match &self.spread {
             Some(spread) => spread.by_weights(features),
             None => linear.zeros_like(),
         };
-        let z = match &self.correction {
+        match &self.correction {
             Some(correction) => {
                 let (mean, among) = correction.forward_with_variance(features);
-                variance = variance + among;
-                linear + mean
+                (linear + mean, variance + among)
             }
-            None => linear,
-        };
-        (self.standard.invert_tensor(&z), variance)
+            None => (linear, variance),
+        }
     }
 
     /// Predictions to report: not below the floor.
@@ -226,19 +186,19 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::scale::Scale;
 
     #[test]
-    fn standard_scores_go_there_and_back() {
-        let y = array![1.0, 10.0, 100.0];
-        for scale in [Scale::Plain, Scale::Log] {
-            let standard = Standard::of(scale, y.view());
-            let z = standard.apply(y.view());
-            assert!(z.sum().abs() < 1e-12 && (z.mapv(|z| z * z).sum() - 3.0).abs() < 1e-12);
-            for (y, z) in y.iter().zip(&z) {
-                assert!((standard.invert(*z) / y - 1.0).abs() < 1e-12);
-            }
-        }
-        assert_eq!(Standard::of(Scale::Plain, array![0.1, 0.1, 0.1].view()).sd, 1.0);
+    fn coverage_counts_rows_within_the_interval() {
+        let predictions = Predictions {
+            values: vec![1.0, 2.0, 3.0, 4.0],
+            sds: vec![0.1; 4],
+            is_off_data: vec![false; 4],
+        };
+        assert_eq!(predictions.coverage_90(&[1.16, 1.84, 3.17, 4.0]), Some(75.0));
+        assert_eq!(predictions.coverage_90(&[]), None);
+        let unknown = Predictions { sds: vec![f64::NAN; 4], ..predictions };
+        assert_eq!(unknown.coverage_90(&[1.0, 2.0, 3.0, 4.0]), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ const CHUNK: usize = 1024;
 pub struct Predictor {
     pub(crate) label: Label,
     pub(crate) map: FeatureMap,
-    walk: FeatureWalk,
+    pub(crate) walk: FeatureWalk,
     pub(crate) model: Model,
 }
 

@@ -12,7 +12,8 @@ use tch::Tensor;
 
 use crate::correction::Correction;
 use crate::members::Members;
-use crate::model::{Model, Scale, Standard, to_vec};
+use crate::model::{Model, to_vec};
+use crate::scale::{Scale, Standard};
 use crate::spread::Spread;
 use crate::{Label, PredictError, Predictor};
 
@@ -179,7 +180,7 @@ fn read_correction(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Cor
     let subtotals = sized(file, "subtotals", &[header.map.len(), n_subtotals])?;
     check_layers(&layers, header.inputs.len() + n_subtotals)?;
     let inputs = header.inputs.clone();
-    Ok(Some(Correction { inputs, subtotals, means, members: Members { layers } }))
+    Ok(Some(Correction::new(inputs, subtotals, means, Members { layers })))
 }
 
 fn read_spread(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Spread>, String> {
@@ -257,7 +258,8 @@ fn unpacked(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
     Ok(Tensor::from_slice(&values).view(shape.as_slice()))
 }
 
-fn write_then_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file whole or not at all.
+pub(crate) fn write_then_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // The process in the name keeps two writers apart.
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

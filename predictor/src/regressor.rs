@@ -3,7 +3,9 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use crate::evidence::Layout;
 use crate::metrics::{check_finite, check_positive};
 use crate::model::{Model, predict_codes};
-use crate::{PredictError, forest, linear, linear_counts, mlp};
+use crate::{
+    PredictError, boosting, elastic_net, forest, gp, linear, linear_counts, lookup_table, mlp,
+};
 
 /// Fewest rows that anything is fitted to.
 pub const LEAST_SAMPLES: usize = 10;
@@ -77,13 +79,23 @@ pub struct RegressorEntry {
     pub encoding: &'static str,
     /// Whether it can be saved and steer a search.
     pub differentiable: bool,
+    /// Whether [`crate::Choice::Auto`] may choose it: those that are worth their time by default.
+    pub is_candidate: bool,
     /// Makes one that has seen nothing.
     pub build: fn(&Setup) -> Box<dyn Regressor>,
 }
 
-/// All regressors, simple ones first.
-pub const REGRESSORS: &[RegressorEntry] =
-    &[linear_counts::ENTRY, linear::ENTRY, forest::ENTRY, mlp::ENTRY];
+/// All regressors, simple ones first. Of the candidates the last is the one that the others have to beat clearly.
+pub const REGRESSORS: &[RegressorEntry] = &[
+    linear_counts::ENTRY,
+    linear::ENTRY,
+    lookup_table::ENTRY,
+    elastic_net::ENTRY,
+    gp::ENTRY,
+    forest::ENTRY,
+    boosting::ENTRY,
+    mlp::ENTRY,
+];
 
 /// The regressor with this name.
 ///
@@ -150,7 +162,7 @@ mod tests {
             assert_eq!(find_regressor(entry.name).unwrap().summary, entry.summary);
         }
         let error = find_regressor("svm").unwrap_err().to_string();
-        assert!(error.contains("'svm'") && error.contains("linear-counts, linear, forest, mlp"));
+        assert!(error.contains("'svm'") && error.contains("linear-counts, linear, lookup-table"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use ndarray::{Array1, ArrayView1};
 use tch::{Device, Kind, Tensor};
 
-use crate::model::{Scale, Standard};
 use crate::posterior::Posterior;
+use crate::scale::Standard;
 
 /// Share of true values that an interval is to hold.
 pub(crate) const COVERAGE: f64 = 0.9;
@@ -17,7 +17,7 @@ pub(crate) struct Spread {
     /// Departures from the weights `[n_features, k]` and from the intercept `[k]`.
     pub(crate) draws: Tensor,
     pub(crate) intercepts: Tensor,
-    /// Variance of the noise, of standardised targets; on the plain scale at the target `typical`, growing with its square.
+    /// Variance of the noise, of standardised targets, at the target that is `typical` on the model's scale; it is relative.
     pub(crate) noise: f64,
     pub(crate) typical: f64,
     /// Factor that makes intervals of `NORMAL_90` deviations hold the share `COVERAGE` of held-out rows (split conformal
@@ -42,16 +42,11 @@ impl Spread {
             draws[feature * k..][..k].copy_from_slice(row);
         }
         let largest = posterior.held_out_variance.iter().copied().fold(0.0, f64::max);
-        let typical = match standard.scale {
-            Scale::Log => 1.0,
-            // Where the relative variance of the noise is 1: the geometric mean of the targets.
-            Scale::Plain => (y.iter().map(|y| y.ln()).sum::<f64>() / y.len() as f64).exp(),
-        };
         Self {
             draws: Tensor::from_slice(&draws).view([n_features as i64, k as i64]),
             intercepts: Tensor::from_slice(&posterior.intercept_draws),
             noise,
-            typical,
+            typical: standard.scale.typical(y),
             calibration: 1.0,
             limit: OFF_DATA * OFF_DATA * largest,
         }

@@ -4,22 +4,23 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 use tch::Tensor;
 
 use crate::PredictError;
-use crate::evidence::{self, Evidence, Layout};
+use crate::evidence::{self, Evidence, Layout, NEGLIGIBLE};
 use crate::folds::{select, subset};
 use crate::linear::relative_errors;
 use crate::metrics::mean;
-use crate::model::{Model, Scale, Standard};
+use crate::model::Model;
+use crate::one_thread::OneThread;
 use crate::posterior::{self, Problem};
-use crate::robust::median;
+use crate::scale::{Scale, Standard};
 use crate::spread::Spread;
 
 /// Rows from which the scale of the target is chosen, and from which the variances are learnt.
 const PILOT_ROWS: usize = 200;
 const EVIDENCE_ROWS: usize = 400;
-/// Costs of parts add up: the logarithm needs more than luck to be preferred.
-const LOG_BONUS: f64 = 0.95;
-/// Share of the targets' variance below which a feature is left out.
-const NEGLIGIBLE: f64 = 1e-7;
+/// Costs of parts add up: another scale needs more than luck to be preferred.
+const BONUS: f64 = 0.95;
+/// Rows with which matrices are large enough for several threads to pay.
+const MANY_ROWS: usize = 5000;
 
 /// A linear model and what is known of rows held out, on the model's standardised scale.
 pub(crate) struct Start {
@@ -54,6 +55,7 @@ pub(crate) fn fit(
     layout: &Layout,
     seed: u64,
 ) -> Result<Start, PredictError> {
+    let _threads = (y.len() < MANY_ROWS).then(OneThread::start);
     let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let targets = Targets::new(y, &standard);
@@ -110,13 +112,20 @@ fn better_scale(
         let held_out = Array1::from(evidence.held_out);
         Ok(mean(&relative_errors(y.view(), &held_out, &standard, floor)))
     };
-    let (plain, log) = (error(Scale::Plain)?, error(Scale::Log)?);
-    Ok(if log < LOG_BONUS * plain { Scale::Log } else { Scale::Plain })
+    let plain = error(Scale::Plain)?;
+    let mut best = (Scale::Plain, BONUS * plain);
+    for scale in [Scale::Reciprocal, Scale::Log] {
+        let error = error(scale)?;
+        if error < best.1 {
+            best = (scale, error);
+        }
+    }
+    Ok(best.0)
 }
 
 impl Targets {
     fn new(y: ArrayView1<f64>, standard: &Standard) -> Self {
-        Self { z: standard.apply(y).to_vec(), base: noise_base(y, standard.scale) }
+        Self { z: standard.apply(y).to_vec(), base: standard.scale.relative_noise(y) }
     }
 }
 
@@ -134,18 +143,6 @@ fn learn(
     }
     let features = Tensor::from_slice(&features).view([x.nrows() as i64, x.ncols() as i64]);
     Ok((evidence::learn(&features, &targets.z, &targets.base, layout)?, scaling))
-}
-
-/// Measurements err relative to their value: on the plain scale a row's noise grows with the square of its target.
-fn noise_base(y: ArrayView1<f64>, scale: Scale) -> Vec<f64> {
-    if scale == Scale::Log {
-        return vec![1.0; y.len()];
-    }
-    let middle = median(y.to_vec());
-    let squares: Vec<f64> = y.iter().map(|y| (y / middle).powi(2)).collect();
-    // Of geometric mean 1, so that the noise is that of a typical row.
-    let log_mean = squares.iter().map(|s| s.max(1e-300).ln()).sum::<f64>() / squares.len() as f64;
-    squares.iter().map(|s| (s / log_mean.exp()).max(1e-6)).collect()
 }
 
 impl Scaling {

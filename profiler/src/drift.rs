@@ -98,7 +98,8 @@ pub(crate) fn to_measure_again(rows: &[Measurement]) -> Vec<usize> {
     let (drifted, superseded) = (levels.drifted(rows.len()), superseded(rows));
     let is_due = |position: &usize| {
         let row = &rows[*position];
-        drifted[*position] && !superseded[*position] && row.role != Role::Anchor
+        let has_latency = row.role != Role::Anchor && row.status != Status::Failed;
+        drifted[*position] && !superseded[*position] && has_latency
     };
     (0..rows.len()).filter(is_due).collect()
 }

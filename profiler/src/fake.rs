@@ -25,6 +25,8 @@ const NOISE: f64 = 0.01;
 const CLOCK_MHZ: f64 = 1000.0;
 const THROTTLED_MHZ: f64 = 600.0;
 const POWER_W: f64 = 50.0;
+/// How much longer things take in a slow round.
+const OFF_LEVEL: f64 = 1.2;
 
 /// The fake device's true latency of a derived graph in milliseconds per batch: 0.1 + the sum over its operations of
 /// 0.01 + batch * (multiply-adds * 2e-7 + output numbers * 1e-6). Skip connections cost nothing.
@@ -65,6 +67,10 @@ pub struct FakeFaults {
     pub failing: BTreeSet<u64>,
     /// Samples that abort the process when they run.
     pub aborting: BTreeSet<u64>,
+    /// The round of anchors in which these take a fifth longer, as on a device that is off its level for a while.
+    pub slow_round: Option<u32>,
+    /// Samples that abort the process when they run after the round behind the slow one: when they are measured again.
+    pub aborting_again: BTreeSet<u64>,
     /// Samples that end the process's use of the device when they run, as an illegal access on a GPU does.
     pub losing: BTreeSet<u64>,
     /// Host time that each row takes beside the virtual one.
@@ -92,6 +98,8 @@ pub struct FakeTestbed {
     sensor: FakeSensor,
     /// Replayed latency and task of the network loaded last.
     loaded: Option<(f64, Task)>,
+    /// The latest round of anchors that was loaded.
+    round: u32,
 }
 
 impl FakeTestbed {
@@ -101,12 +109,28 @@ impl FakeTestbed {
         let stopwatch = FakeStopwatch { clock: Rc::clone(&clock) };
         let sensor = FakeSensor { clock_mhz: CLOCK_MHZ, clock: Rc::clone(&clock) };
         let faults = FakeFaults::default();
-        Self { faults, seed, batch, clock, stopwatch, sensor, loaded: None }
+        Self { faults, seed, batch, clock, stopwatch, sensor, loaded: None, round: 0 }
     }
 
     /// Its clock, in virtual seconds.
     pub fn clock(&self) -> Rc<Cell<f64>> {
         Rc::clone(&self.clock)
+    }
+
+    /// Takes note of a round of anchors; the heat-soak's is none. True: it is the slow one.
+    fn is_slow_anchor(&mut self, task: Task) -> bool {
+        if task.role != Role::Anchor || task.occurrence == u32::MAX {
+            return false;
+        }
+        self.round = self.round.max(task.occurrence);
+        self.faults.slow_round == Some(task.occurrence)
+    }
+
+    /// Whether a sample is to end the process: at any time, or now that its stretch is over.
+    fn aborts(&self, index: u64) -> bool {
+        let is_again = self.faults.slow_round.is_some_and(|slow| self.round > slow + 1);
+        let again = is_again && self.faults.aborting_again.contains(&index);
+        again || self.faults.aborting.contains(&index)
     }
 
     fn noise_seed(&self, task: Task) -> [u8; 32] {
@@ -133,14 +157,15 @@ impl Testbed for FakeTestbed {
         }
         let throttled = is_sample && self.faults.throttled.contains(&task.index);
         self.sensor.clock_mhz = if throttled { THROTTLED_MHZ } else { CLOCK_MHZ };
-        let slowdown = CLOCK_MHZ / self.sensor.clock_mhz;
+        let off_level = if self.is_slow_anchor(task) { OFF_LEVEL } else { 1.0 };
+        let slowdown = off_level * CLOCK_MHZ / self.sensor.clock_mhz;
         let truth_ms = fake_latency_ms(graph, self.batch) * slowdown;
         let mut work = FakeWorkload::new(self.clock(), truth_ms, self.noise_seed(task));
         work.truth_ms *= (self.faults.row_noise * work.normal()).exp();
         work.drift_per_hour = self.faults.drift_per_hour;
         work.peak_memory_bytes = Some(peak_memory_bytes(graph, self.batch, 4));
         self.loaded = Some((fake_graph_ms(graph, self.batch) * slowdown, task));
-        work.aborts = is_sample && self.faults.aborting.contains(&task.index);
+        work.aborts = is_sample && self.aborts(task.index);
         work.loses = is_sample && self.faults.losing.contains(&task.index);
         std::thread::sleep(self.faults.pause);
         Ok(Box::new(work))

@@ -1,8 +1,10 @@
 use lat_data::RunHeader;
 use lat_space::SearchSpace;
 
+use crate::allocator;
 use crate::libtorch::{cuda_runtime_version, cudnn_version};
 use crate::telemetry::nvml;
+use crate::torch_context::CUDNN_CHOICE;
 use crate::{DeviceSpec, ProfileOptions, enable_cuda};
 
 /// The libtorch that this program is built for; the bindings refuse any other.
@@ -35,6 +37,7 @@ pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
 
 fn versions(device: DeviceSpec) -> Vec<String> {
     let mut versions = vec![format!("lat {}", env!("CARGO_PKG_VERSION"))];
+    versions.push(format!("peak-memory {}", peak_memory_source(device)));
     if device != DeviceSpec::Fake {
         versions.push(format!("libtorch {LIBTORCH_VERSION}"));
     }
@@ -43,9 +46,17 @@ fn versions(device: DeviceSpec) -> Vec<String> {
         versions.extend(driver.map(|v| format!("driver {v}")));
         versions.extend(cuda_runtime_version().map(|v| format!("cuda {v}")));
         versions.extend(cudnn_version().map(|v| format!("cudnn {v}")));
-        versions.push("cudnn-benchmark on".into());
+        versions.extend(CUDNN_CHOICE.map(str::to_owned));
     }
     versions
+}
+
+/// Where the column `peak_memory_mib` comes from.
+fn peak_memory_source(device: DeviceSpec) -> &'static str {
+    match device {
+        DeviceSpec::Cuda(_) if allocator::is_registered() => "allocator",
+        _ => "counted",
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +76,9 @@ mod tests {
         let cpu = of(DeviceSpec::Cpu);
         assert_eq!((cpu.space.as_str(), cpu.seed, cpu.device.as_str()), ("darts", 9, "cpu"));
         assert!(cpu.threads >= 1 && !cpu.device_name.is_empty());
-        assert!(cpu.versions.contains(&"libtorch 2.11.0".to_owned()), "{:?}", cpu.versions);
+        for version in ["libtorch 2.11.0", "peak-memory counted"] {
+            assert!(cpu.versions.contains(&version.to_owned()), "{version}: {:?}", cpu.versions);
+        }
     }
 
     #[test]

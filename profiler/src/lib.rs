@@ -9,6 +9,7 @@
 //! exactly one architecture; rows are handed to the sink one by one, so that a killed run loses one row at most; without a GPU
 //! everything here works on the CPU and on [`DeviceSpec::Fake`], whose truth is known ([`fake_latency_ms`]).
 
+mod allocator;
 mod bench;
 mod builder;
 mod cache_flush;

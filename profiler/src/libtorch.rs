@@ -71,12 +71,17 @@ fn open_cuda() -> Result<Vec<String>, String> {
     open_library()?;
     // libtorch may see fewer than the driver: it leaves out GPUs too old for it.
     let seen = lat_nn::guard(tch::Cuda::device_count).map_err(|e| e.to_string())?;
+    usable(gpus, seen)
+}
+
+/// Of the GPUs that the driver lists those that libtorch sees.
+fn usable(listed: Vec<String>, seen: i64) -> Result<Vec<String>, String> {
     if seen <= 0 {
         return Err("the driver lists GPUs, but libtorch can use none: the driver is too old for its CUDA 13, or the GPU is; \
              update the driver or name an older build with scripts/setup --libtorch DIR"
             .into());
     }
-    Ok(gpus.into_iter().take(seen as usize).collect())
+    Ok(listed.into_iter().take(seen as usize).collect())
 }
 
 fn open_library() -> Result<(), String> {
@@ -194,6 +199,18 @@ mod tests {
     fn a_missing_library_is_a_reason_not_a_crash() {
         let reason = load(Path::new("/nowhere/libtorch_cuda.so")).unwrap_err();
         assert!(reason.contains("/nowhere/libtorch_cuda.so"), "{reason}");
+    }
+
+    #[test]
+    fn a_driver_too_old_for_libtorch_is_told_from_no_driver() {
+        let gpus = || vec!["A".to_owned(), "B".to_owned()];
+        assert_eq!(usable(gpus(), 1).unwrap(), ["A"]);
+        for seen in [0, -1] {
+            let reason = usable(gpus(), seen).unwrap_err();
+            assert!(
+                reason.contains("the driver is too old") && reason.contains("update the driver")
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use lat_data::{Measurement, Status};
 use lat_space::{SearchSpace, count};
 
-use crate::row::blank;
+use crate::row::{blank, unix_s};
+use crate::runner::MOST_ATTEMPTS;
 use crate::{ProfileError, ProfileOptions, Task};
 
 /// What CUDA says of errors after which every further call of the process fails, in `cuGetErrorString`'s words (CUDA driver
@@ -28,7 +29,8 @@ pub fn is_sticky(text: &str) -> bool {
     STICKY.iter().any(|sticky| text.contains(sticky))
 }
 
-/// The failed row of a task that ended the process which measured it, `attempts` times.
+/// The failed row of a task that ended the process which measured it, `tries` times. `attempt` is how often its row was measured
+/// before; the failed one stands behind those and is not tried again.
 ///
 /// # Errors
 /// [`lat_space::SpaceError::TooMany`] where the space has no such architecture.
@@ -36,7 +38,8 @@ pub fn lost_row(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
     task: Task,
-    attempts: u32,
+    attempt: u32,
+    tries: u32,
     reason: &str,
 ) -> Result<Measurement, ProfileError> {
     let architecture = task.architecture(space, options.seed)?;
@@ -44,10 +47,11 @@ pub fn lost_row(
     Ok(Measurement {
         architecture: space.format(&architecture),
         status: Status::Failed,
-        reason: format!("ended the process that measured it {attempts} times: {reason}"),
-        attempt: attempts.saturating_sub(1),
+        reason: format!("ended the process that measured it {tries} times: {reason}"),
+        attempt: attempt.max(MOST_ATTEMPTS - 1),
         params: cost.params,
         multiply_adds: cost.multiply_adds,
+        unix_s: unix_s(),
         ..blank(task)
     })
 }
@@ -78,13 +82,16 @@ mod tests {
         let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
         let options = ProfileOptions { seed: 3, ..ProfileOptions::new(skeleton, DeviceSpec::Fake) };
         let task = Task { role: Role::Sample, index: 9, occurrence: 0 };
-        let row = lost_row(space.as_ref(), &options, task, 3, "killed").unwrap();
+        let lost =
+            |attempt| lost_row(space.as_ref(), &options, task, attempt, 3, "killed").unwrap();
+        assert_eq!(lost(4).attempt, 4, "behind the attempts that are there");
+        let row = lost(0);
         assert_eq!((row.status, row.attempt, row.index), (Status::Failed, 2, 9));
         assert_eq!(row.reason, "ended the process that measured it 3 times: killed");
         let architecture = task.architecture(space.as_ref(), 3).unwrap();
         let measured = measure_one(space.as_ref(), &options, &architecture).unwrap();
         assert_eq!(row.architecture, measured.architecture);
         assert_eq!((row.params, row.multiply_adds), (measured.params, measured.multiply_adds));
-        assert!(row.latency_ms.is_nan());
+        assert!(row.latency_ms.is_nan() && row.unix_s > 1.7e9, "{row:?}");
     }
 }

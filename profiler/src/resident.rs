@@ -50,14 +50,21 @@ mod tests {
 
     #[test]
     fn memory_that_is_touched_shows_even_when_it_is_given_back() {
-        let Some(peak) = ResidentPeak::begin() else { return };
+        if ResidentPeak::begin().is_none() {
+            return;
+        }
+        // Tests beside this one take memory and give it back, which hides the growth of some tries.
+        let grown: Vec<f64> = (0..20).map(|_| grown_by_touching_64_mib()).collect();
+        assert!(grown.iter().any(|mib| (60.0..80.0).contains(mib)), "{grown:?} MiB for 64");
+    }
+
+    fn grown_by_touching_64_mib() -> f64 {
+        let peak = ResidentPeak::begin().unwrap();
         // A map of its own, which goes back to the system when dropped.
         let mut bytes = vec![0u8; 64 << 20];
         bytes.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
         assert_eq!(std::hint::black_box(&bytes)[4096], 1);
         drop(bytes);
-        let grown_mib = peak.grown_mib().unwrap();
-        // Tests beside this one use memory too.
-        assert!((60.0..2000.0).contains(&grown_mib), "{grown_mib} MiB for 64");
+        peak.grown_mib().unwrap()
     }
 }

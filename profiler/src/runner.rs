@@ -17,7 +17,7 @@ use crate::{
 const MOST_FAILURES: u32 = 5;
 
 /// How often a row is measured at most until it does not fail.
-const MOST_ATTEMPTS: u32 = 3;
+pub(crate) const MOST_ATTEMPTS: u32 = 3;
 /// How often rows of drifting stretches are measured again.
 const MOST_PASSES: u32 = 2;
 
@@ -115,6 +115,7 @@ pub fn run_on(
         (progress.on_event)(Event::Drifted { rows: again.len() as u64 });
         measure_all(&mut bench, &again, options.seed, sink, &mut progress, stop)?;
     }
+    sink.settle()?;
     let rows = sink.recorded();
     let mut verdict = Verdict::of(rows, n_done(&tasks, rows), total, soak);
     verdict.rows_per_s = (rows.len() - already) as f64 / begin.elapsed().as_secs_f64();
@@ -173,6 +174,7 @@ fn measure_all(
         let draw = |due: &Due| due.task.architecture(bench.space, seed).map(|a| (due.task, a));
         ahead = pending.get(position + 1).map(draw).transpose()?;
         let next = ahead.as_ref().map(|(task, architecture)| (*task, architecture));
+        sink.begin(task, due.attempt);
         let row = bench.measure(task, &architecture, next);
         if row.status == Status::Failed && is_sticky(&row.reason) {
             let Measurement { architecture, reason, .. } = row;
@@ -217,7 +219,8 @@ fn pending(tasks: &[Task], recorded: &[Measurement], is_fresh: bool) -> Vec<Due>
     tasks.iter().filter(|t| (t.role == Role::Fresh) == is_fresh).filter_map(due).collect()
 }
 
-/// The row that [`run`] would measure next, those of its fresh process included; nothing where all are there.
+/// The row that [`run`] would measure next, those of its fresh process included; nothing where all are there, even if some are
+/// to be measured again. A process that ended at a row said which ([`RowSink::begin`]); this is for one that ended before any.
 pub fn next_task(
     space: &dyn SearchSpace,
     options: &ProfileOptions,

@@ -129,6 +129,24 @@ fn a_failure_is_a_row_and_the_run_goes_on() {
     assert!((verdict.share(Status::Failed) - 2.0 / rows.len() as f64).abs() < 1e-12);
 }
 
+/// A card that always throttles has a level of its own, and one that begins to has its rows marked: neither leaves an empty run
+/// (nvbench issue 231).
+#[test]
+fn a_card_that_throttles_all_the_time_or_from_some_moment_on_finishes_with_rows() {
+    for (throttled, marked) in [(0..200u64, false), (50..200, true)] {
+        let mut bed = FakeTestbed::new(5, 1);
+        bed.faults.throttled.extend(throttled.clone());
+        let mut rows = Vec::new();
+        let verdict = measure(&mut bed, &options(200), &mut rows, usize::MAX).unwrap();
+        assert_eq!(verdict.done, verdict.total);
+        assert!(rows.iter().all(|row| row.latency_ms > 0.0 && row.clock_mhz.is_some()));
+        let of = |row: &Measurement| row.role == Role::Sample && throttled.contains(&row.index);
+        let first = rows.iter().filter(|row| of(row)).take(10);
+        let n_marked = first.filter(|row| row.status == Status::Throttled).count();
+        assert_eq!(n_marked, if marked { 10 } else { 0 }, "from sample {}", throttled.start);
+    }
+}
+
 #[test]
 fn five_failures_in_a_row_stop_the_run_and_keep_its_rows() {
     let mut bed = FakeTestbed::new(5, 1);
@@ -151,7 +169,7 @@ fn a_lost_device_ends_the_run_without_a_row_and_the_next_task_is_the_one_at_faul
     assert!(crate::is_sticky(&error.to_string()) && rows.iter().all(|row| row.index != 7));
     let next = next_task(space().as_ref(), &options, &rows).unwrap();
     assert_eq!((next.role, next.index), (Role::Sample, 7));
-    rows.push(crate::lost_row(space().as_ref(), &options, next, 3, "lost").unwrap());
+    rows.push(crate::lost_row(space().as_ref(), &options, next, 0, 3, "lost").unwrap());
     let verdict = measure(&mut bed, &options, &mut rows, usize::MAX).unwrap();
     assert_eq!((verdict.done, verdict.total), (rows.len() as u64, rows.len() as u64));
     assert_eq!(next_task(space().as_ref(), &options, &rows), None);

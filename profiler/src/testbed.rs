@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 use crate::builder::Builder;
 use crate::cache_flush::CacheFlush;
 use crate::cuda_graph::GraphWorkload;
-use crate::torch_context::allow_tf32;
+use crate::torch_context::{allow_tf32, choose_by_trial};
 use crate::{
     CpuSensor, CpuStopwatch, CudaStopwatch, DeviceSpec, FakeTestbed, Mode, NetWorkload, NvmlSensor,
     PairedStopwatch, Precision, ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
@@ -111,8 +111,8 @@ impl TorchTestbed {
         let allowed = options.point.precision == Precision::Tf32;
         allow_tf32(allowed)
             .map_err(|reason| ProfileError::Cuda { call: "setAllowTF32", reason })?;
-        // Each shape's algorithm is picked by trial in its first warm-up run and kept by the process.
-        lat_nn::guard(|| tch::Cuda::cudnn_set_benchmark(true))?;
+        choose_by_trial()
+            .map_err(|reason| ProfileError::Cuda { call: "setBenchmarkCuDNN", reason })?;
         let mut stopwatch = match options.point.mode {
             Mode::Eager => CudaStopwatch::new(ordinal)?,
             Mode::Graph | Mode::Both => CudaStopwatch::on_side_stream(ordinal)?,

@@ -36,6 +36,16 @@ pub enum SpaceError {
         /// Which value is wrong and what is allowed.
         reason: String,
     },
+    /// A space file that declares no space.
+    #[error("{place}: expected {expected}; found {found}")]
+    Declaration {
+        /// Where in the file: a line, or a decision and its key.
+        place: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
     /// More distinct architectures asked for than there are.
     #[error(
         "expected at most {size} samples, since {space} has {size} architectures; found {asked}"

@@ -16,6 +16,7 @@
 mod architecture;
 mod count;
 mod darts;
+mod declared;
 mod draw;
 mod encoding;
 mod error;
@@ -30,6 +31,7 @@ mod structure;
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
 pub use count::{Cost, count, count_op};
 pub use darts::Darts;
+pub use declared::DeclaredSpace;
 pub use draw::{architecture_at, sample};
 pub use encoding::Encoding;
 pub use error::SpaceError;
@@ -58,6 +60,28 @@ pub trait Space: Send + Sync {
     /// What is known of how decisions act together, from which predictors derive their features.
     fn structure(&self) -> Structure {
         Structure::independent(self.decisions())
+    }
+
+    /// The TOML text that declares the space, where it is not built in: who has it can make the space again.
+    fn declaration(&self) -> Option<&str> {
+        None
+    }
+
+    /// The choice that a table's cell in the decision's column stands for.
+    fn find_choice(&self, decision: DecisionId, cell: &str) -> Option<usize> {
+        self.decisions()[decision].choices.iter().position(|choice| choice == cell.trim())
+    }
+
+    /// The architecture with these choices, one per decision; what is said of slots that do not exist is ignored.
+    ///
+    /// # Errors
+    /// The decision whose choice is missing.
+    fn architecture(&self, choices: &[Option<usize>]) -> Result<Architecture, DecisionId> {
+        let missing = choices.iter().position(Option::is_none);
+        missing.map_or_else(
+            || Ok(Architecture::new(self.id(), choices.iter().flatten().copied())),
+            Err,
+        )
     }
 
     /// Whether the architecture is one of this space.
@@ -113,13 +137,13 @@ pub trait SearchSpace: Space {
     fn at(&self, index: u128) -> Architecture;
 }
 
-impl std::fmt::Debug for dyn Space {
+impl std::fmt::Debug for dyn Space + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Space({})", self.id())
     }
 }
 
-impl std::fmt::Debug for dyn SearchSpace {
+impl std::fmt::Debug for dyn SearchSpace + '_ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SearchSpace({})", self.id())
     }

@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod error_budget;
 mod evaluate;
+mod export;
 mod failure;
 mod list;
 mod merge;
@@ -23,6 +24,7 @@ mod runs;
 mod search;
 mod signals;
 mod skeleton;
+mod table_args;
 mod time;
 mod train;
 
@@ -61,6 +63,7 @@ enum Command {
     Merge(merge::Args),
     Train(train::Args),
     Predict(predict::Args),
+    Export(export::Args),
     Search(search::Args),
     Evaluate(evaluate::Args),
     Doctor(doctor::Args),
@@ -89,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Merge(args) => merge::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Search(args) => search::run(&args, screen),
         Command::Evaluate(args) => evaluate::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use lat_data::Shard;
+use lat_data::{RowFilter, Shard};
 use lat_predictor::Predictor;
 use lat_profiler::{Mode, Precision, ProfileOptions};
 use lat_space::{Skeleton, Stem};
@@ -51,11 +51,15 @@ pub(super) fn named(name: &str) -> PathBuf {
     Path::new(RUNS).join(name)
 }
 
-/// The predictor learned from a profile: `runs/predictor-<profile>-<column>.lat`.
-pub(super) fn predictor_file(source: &Path, column: &str) -> PathBuf {
+/// The predictor learned from a profile: `runs/predictor-<profile>-<column>.lat`, with the values that rows were chosen by before
+/// the column.
+pub(super) fn predictor_file(source: &Path, filters: &[RowFilter], column: &str) -> PathBuf {
     let stem = source.file_stem().map_or_else(|| "table".into(), |s| s.to_string_lossy());
     let stem = stem.strip_prefix("profile-").unwrap_or(&stem).to_owned();
-    Path::new(RUNS).join(format!("predictor-{stem}-{column}.{PREDICTOR}"))
+    let is_unfit = |c: char| !c.is_alphanumeric() && !"._".contains(c);
+    let chosen = filters.iter().map(|f| format!("-{}", f.value.replace(is_unfit, "-")));
+    let chosen: String = chosen.collect();
+    Path::new(RUNS).join(format!("predictor-{stem}{chosen}-{column}.{PREDICTOR}"))
 }
 
 /// The newest finished profile of the space, where one is named.

@@ -5,36 +5,37 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lat_data::{LatencyTable, split_sizes};
-use lat_predictor::{Choice, Fitted, Metrics, Report, Samples, TrainOptions, train, unit};
-use lat_space::{Architecture, SearchSpace, find_space};
+use lat_predictor::{
+    Choice, Fitted, Metrics, Predictor, Report, Samples, TrainOptions, train, unit,
+};
+use lat_space::{Architecture, Space};
 use serde::Serialize;
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
 use super::output::{say, table, write_json};
 use super::runs;
+use super::table_args::{SpaceTable, TableArgs};
 
 /// Learn to predict the latency of architectures from measurements.
 ///
-/// Splits by architecture, fits the differentiable predictors beside baselines, judges all on rows that none has seen, and
-/// writes the best differentiable one as a predictor file.
+/// Splits by architecture, fits the differentiable predictors, judges them on rows that none has seen, and writes the best as a
+/// predictor file.
 ///
 /// Example: lat train --data runs/profile-darts-cpu-c8-l4-r8-b1-seed0
+///
+/// A table measured elsewhere: lat train --space-file examples/spaces/ofa.toml --data ofa.parquet
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Run folder, Parquet or CSV table [default: the newest finished profile].
-    #[arg(long, value_name = "DIR|FILE")]
-    data: Option<PathBuf>,
-    /// Search space, where the table does not say.
-    #[arg(long)]
-    space: Option<String>,
+    #[command(flatten)]
+    table: TableArgs,
     /// Column to predict.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     target: String,
     /// Regressor that becomes the predictor: auto or one of `lat list regressors`.
     #[arg(long, default_value = "auto")]
     regressor: String,
-    /// Fit all regressors for comparison even where one is named.
+    /// Fit all regressors for comparison, baselines included.
     #[arg(long)]
     compare: bool,
     /// Rows to train on [default: all that are not for testing].
@@ -64,6 +65,8 @@ struct Row {
     chosen: bool,
     n_train: usize,
     n_test: usize,
+    /// Error on rows held out while fitting, percent.
+    validation_error: Option<f64>,
     mape: Option<f64>,
     within_5: Option<f64>,
     within_10: Option<f64>,
@@ -72,6 +75,8 @@ struct Row {
     mae: Option<f64>,
     rmse: Option<f64>,
     noise_floor: Option<f64>,
+    /// Share of test rows inside the 90 % interval, percent; of the chosen one.
+    coverage_90: Option<f64>,
     seconds: f64,
 }
 
@@ -92,12 +97,7 @@ struct Summary {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let data = match &args.data {
-        Some(path) => path.clone(),
-        None => runs::newest_profile(args.space.as_deref())?,
-    };
-    let measured = LatencyTable::load(&data, args.space.as_deref(), &args.target)?;
-    let space = find_space(&measured.space)?;
+    let SpaceTable { data, space, table: measured } = args.table.read(&args.target)?;
     let architectures = parse_all(space.as_ref(), &measured)?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
     let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
@@ -111,6 +111,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         train_rows.len(),
         test_rows.len()
     ))?;
+    args.table.say_notes(&measured)?;
     let pick = |rows: &[usize]| {
         Samples::of(
             space.as_ref(),
@@ -120,13 +121,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let is_auto = args.regressor == "auto";
     let options = TrainOptions {
         choice: if is_auto { Choice::Auto } else { Choice::Named(args.regressor.clone()) },
-        compare: args.compare || is_auto,
+        compare: args.compare,
         seed: args.seed,
     };
-    let report = train(space.as_ref(), &pick(&train_rows)?, &pick(&test_rows)?, &options)?;
+    let test = pick(&test_rows)?;
+    let report = train(space.as_ref(), &pick(&train_rows)?, &test, &options)?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
     let floor = budget.noise;
-    let out = args.out.clone().unwrap_or_else(|| runs::predictor_file(&data, &args.target));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| runs::predictor_file(&data, &args.table.filters, &args.target));
     if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
         runs::writable_dir(dir)?;
     }
@@ -137,8 +142,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     say(budget.line(measured.repeats.len()))?;
     say(format!("{}: {}", out.display(), report.reason))?;
     let Some(path) = &args.json else { return Ok(()) };
-    let regressors = report.fitted.iter().enumerate();
-    let regressors = regressors.map(|(i, f)| row(f, i == report.chosen, report.n_train, floor));
     let summary = Summary {
         data,
         space: space.id().to_owned(),
@@ -148,15 +151,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         reason: report.reason.clone(),
         drift: budget.drift,
         rest: budget.rest,
-        regressors: regressors.collect(),
+        regressors: rows(&report, &predictor, &test, floor)?,
     };
     write_json(path, &summary)
 }
 
-fn parse_all(
-    space: &dyn SearchSpace,
-    measured: &LatencyTable,
-) -> anyhow::Result<Vec<Architecture>> {
+/// Figures of all regressors, and the coverage of the chosen one's intervals on the test rows.
+fn rows(
+    report: &Report,
+    predictor: &Predictor,
+    test: &Samples,
+    floor: Option<f64>,
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows: Vec<Row> = report.fitted.iter().map(|f| row(f, report.n_train, floor)).collect();
+    let chosen = &mut rows[report.chosen];
+    chosen.chosen = true;
+    chosen.coverage_90 =
+        predictor.predict_gates(test.gates.view())?.coverage_90(&test.values.to_vec());
+    Ok(rows)
+}
+
+fn parse_all(space: &dyn Space, measured: &LatencyTable) -> anyhow::Result<Vec<Architecture>> {
     let parse = |(i, text): (usize, &str)| {
         space
             .parse(text)
@@ -168,7 +183,7 @@ fn parse_all(
 /// Rows to train and to test on.
 fn split(
     args: &Args,
-    space: &dyn SearchSpace,
+    space: &dyn Space,
     architectures: &[Architecture],
 ) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
     let n = architectures.len();
@@ -200,7 +215,7 @@ fn split(
     Ok((train, test))
 }
 
-fn read_test_rows(path: &Path, space: &dyn SearchSpace) -> anyhow::Result<HashSet<Architecture>> {
+fn read_test_rows(path: &Path, space: &dyn Space) -> anyhow::Result<HashSet<Architecture>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!("expected a file of architectures, one per line, at {}", path.display())
     })?;
@@ -240,13 +255,14 @@ fn metric_cells(m: &Metrics) -> Vec<String> {
     ]
 }
 
-fn row(fitted: &Fitted, chosen: bool, n_train: usize, floor: Option<f64>) -> Row {
+fn row(fitted: &Fitted, n_train: usize, floor: Option<f64>) -> Row {
     let test = fitted.test.as_ref();
     Row {
         regressor: fitted.entry.name,
-        chosen,
+        chosen: false,
         n_train,
         n_test: test.map_or(0, |m| m.n),
+        validation_error: fitted.validation_error,
         mape: test.map(|m| m.mape),
         within_5: test.map(|m| m.within_5),
         within_10: test.map(|m| m.within_10),
@@ -255,6 +271,7 @@ fn row(fitted: &Fitted, chosen: bool, n_train: usize, floor: Option<f64>) -> Row
         mae: test.map(|m| m.mae),
         rmse: test.map(|m| m.rmse),
         noise_floor: floor,
+        coverage_90: None,
         seconds: fitted.seconds,
     }
 }

@@ -63,6 +63,20 @@ fn damaged_text_failed_and_replaced_rows_do_no_harm() {
 }
 
 #[test]
+fn a_clock_that_went_backwards_or_stood_still_does_no_harm() {
+    let (header, mut rows) = fake_run(60);
+    for (place, row) in rows.iter_mut().enumerate() {
+        row.unix_s = if place < 30 { 1.8e9 } else { 1.7e9 - place as f64 };
+    }
+    let html = page(&header, &rows, true);
+    assert!(html.contains("VALID: ") && !html.contains("Nothing to draw"));
+    for row in &mut rows {
+        row.unix_s = 0.0;
+    }
+    assert!(page(&header, &rows, true).matches("<svg").count() > 5);
+}
+
+#[test]
 fn every_column_of_a_row_is_explained() {
     let (_, rows) = fake_run(20);
     let row = serde_json::to_value(&rows[0]).unwrap();

@@ -3,7 +3,7 @@
 //! 5 to 8 are about the variant with thresholds, which is not offered; of 4 the counts without sharing.
 
 use lat::supernet::{Path, SharedGates, Supernet};
-use lat_space::{Darts, SearchSpace, Space};
+use lat_space::{Darts, Space};
 use tch::{Device, Tensor};
 
 use super::paths::{built, real_net, refused, steps_on_images};

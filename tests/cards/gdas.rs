@@ -4,7 +4,7 @@
 //! `la_darts.rs`. 6 is about the variant with a fixed reduction cell, which is not offered.
 
 use lat::supernet::Supernet;
-use lat_space::{ChoiceSet, Darts, SearchSpace, Space};
+use lat_space::{ChoiceSet, Darts, Space};
 use tch::{Kind, Tensor};
 
 use super::paths::{assert_computed, built, drawn, frequencies, real_net, steps_on_images};

@@ -5,7 +5,7 @@
 use lat::methods::Method;
 use lat::objective::{Estimator, Goal, Objective};
 use lat::supernet::{Path, Supernet};
-use lat_space::{Darts, NasBench201, SearchSpace, Space};
+use lat_space::{Darts, NasBench201, Space};
 use tch::{Kind, Tensor};
 
 use super::paths::{assert_computed, built, drawn, real_net, refused, steps_on_images};

@@ -5,7 +5,7 @@
 
 use lat::optimizer::StateMap;
 use lat::supernet::{Path, Supernet};
-use lat_space::{Darts, NasBench201, SearchSpace, Space};
+use lat_space::{Darts, NasBench201, Space};
 use tch::{Kind, Tensor};
 
 use super::paths::{

@@ -8,7 +8,7 @@ use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::{Blocks, Relaxed};
 use lat::supernet::Supernet;
 use lat_predictor::{CostModel, PredictError, TableCost};
-use lat_space::{Architecture, ChoiceSet, Darts, SearchSpace, Space};
+use lat_space::{Architecture, ChoiceSet, Darts, Space};
 use tch::{Kind, Tensor};
 
 use super::paths::{built, frequencies};

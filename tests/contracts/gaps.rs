@@ -13,6 +13,8 @@ use crate::setup;
 
 /// Largest gap that is allowed, percent.
 const BAR: f64 = 2.0;
+/// Spread of the logits: uniform, as early in a search, to peaked.
+const SCALES: [f64; 4] = [0.0, 0.3, 1.0, 3.0];
 
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| rng.r#gen::<f64>()).sum::<f64>() - 6.0
@@ -63,6 +65,38 @@ fn beliefs(space: &dyn SearchSpace, scale: f64, seed: u64) -> Relaxed {
     Relaxed { probs, strengths }
 }
 
+/// Largest and mean gap in percent over some beliefs of this scale.
+fn gaps(space: &dyn SearchSpace, predictor: &Predictor, scale: f64) -> (f64, f64) {
+    let column = predictor.label().column.as_str();
+    let cost = PredictorCost::new(predictor, space, column, Device::Cpu).unwrap();
+    let goal = Goal::Lambda(0.0);
+    let objective = Objective::new(space, &cost, goal, Estimator::Expected).unwrap();
+    let gap = |seed| {
+        let relaxed = beliefs(space, scale, seed);
+        objective.relaxation_gap(&relaxed, 20_000, seed).unwrap().percent()
+    };
+    let all: Vec<f64> = (0..8).map(gap).collect();
+    (all.iter().fold(0.0, |m, g| g.abs().max(m)), all.iter().sum::<f64>() / 8.0)
+}
+
+/// The gap of a predictor of one's own: `LAT_GAP_PREDICTOR=p.lat`.
+#[test]
+#[ignore = "needs LAT_GAP_PREDICTOR, a predictor file"]
+#[expect(clippy::print_stdout, reason = "an instrument")]
+fn the_gap_of_a_predictor_of_ones_own() {
+    setup::ready();
+    let path = std::env::var("LAT_GAP_PREDICTOR").unwrap();
+    let predictor = Predictor::load(std::path::Path::new(&path)).unwrap();
+    let space = lat_space::find_space(&predictor.label().space).unwrap();
+    for scale in SCALES {
+        let (largest, mean) = gaps(space.as_ref(), &predictor, scale);
+        let networks = predictor.has_networks();
+        println!(
+            "{path} networks {networks} scale {scale}: largest {largest:.2} %, mean {mean:+.2} %"
+        );
+    }
+}
+
 #[test]
 fn the_relaxed_cost_is_near_the_mean_over_architectures_drawn() {
     setup::ready();
@@ -73,20 +107,8 @@ fn the_relaxed_cost_is_near_the_mean_over_architectures_drawn() {
         let cost = PredictorCost::new(&predictor, space, "latency_ms", Device::Cpu).unwrap();
         let goal = Goal::Lambda(0.0);
         let objective = Objective::new(space, &cost, goal, Estimator::Expected).unwrap();
-        for scale in [0.0, 0.3, 1.0, 3.0] {
-            let mut largest = 0.0f64;
-            let mut sum = 0.0;
-            for seed in 0..8 {
-                let relaxed = beliefs(space, scale, seed);
-                let gap = objective.relaxation_gap(&relaxed, 20_000, seed).unwrap();
-                largest = largest.max(gap.percent().abs());
-                sum += gap.percent();
-            }
-            println!(
-                "{} scale {scale}: largest {largest:.2} %, mean {:.2} %",
-                space.id(),
-                sum / 8.0
-            );
+        for scale in SCALES {
+            let (largest, _) = gaps(space, &predictor, scale);
             assert!(largest < BAR, "{} scale {scale}: {largest:.2} %", space.id());
         }
         let relaxed = beliefs(space, 1.0, 9);

@@ -1,7 +1,7 @@
 use ndarray::Array2;
 
 use super::*;
-use crate::model::Scale;
+use crate::scale::Scale;
 
 fn fitted(x: &Array2<f32>, y: &Array1<f64>, seed: u64) -> Mlp {
     let mut mlp = Mlp { setup: Setup { seed, ..Setup::default() }, model: None };

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 use super::{Finding, Grade, stopwatch};
 use crate::libtorch::global_symbol;
 use crate::telemetry::gpu_device;
-use crate::{CudaStopwatch, ProfileError, Workload};
+use crate::{CudaStopwatch, DeviceSpec, ProfileError, Workload};
 
 /// `void at::cuda::sleep(int64_t cycles)`: a kernel that does nothing for so many clock cycles.
 const SLEEP: &CStr = c"_ZN2at4cuda5sleepEl";
@@ -23,16 +23,33 @@ pub(super) fn findings(ordinal: u32) -> Result<Vec<Finding>, ProfileError> {
     let mut events = CudaStopwatch::new(ordinal)?;
     let mut findings = vec![stopwatch::clock_resolution(), launch_floor(&mut events, ordinal)?];
     findings.extend(spins(&mut events, ordinal)?);
-    match gpu_device(ordinal) {
-        Some(device) => findings.extend(state(&device)),
-        None => findings.push(Finding::graded(
-            "NVML",
-            "does not answer",
-            Grade::Doubtful,
-            "install NVIDIA's management library: without it clocks, temperature and throttling stay unknown",
-        )),
-    }
+    findings.push(slice(&DeviceSpec::Cuda(ordinal).name()));
+    findings.extend(gpu_device(ordinal).as_ref().map_or_else(|| vec![no_nvml()], state));
     Ok(findings)
+}
+
+fn no_nvml() -> Finding {
+    Finding::graded(
+        "NVML",
+        "does not answer",
+        Grade::Doubtful,
+        "install NVIDIA's management library: without it clocks, temperature and throttling stay unknown",
+    )
+}
+
+/// Other programs that compute on the card.
+fn tenants(others: usize) -> Finding {
+    let advice = "end the other programs on the card, or take another card";
+    let found = format!("{others} others compute on the card");
+    Finding::check("tenants", found, others == 0, Grade::Doubtful, advice)
+}
+
+/// Whether the device is a slice of a card, which CUDA names by its profile: `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
+fn slice(device_name: &str) -> Finding {
+    let slice = device_name.split_once(" MIG ").map(|(_, profile)| profile);
+    let advice = "this is a slice of a card: its numbers hold for such slices only, and NVML tells little of it";
+    let found = slice.map_or("a whole card".into(), |profile| format!("the slice {profile}"));
+    Finding::check("slice", found, slice.is_none(), Grade::Doubtful, advice)
 }
 
 /// A kernel on one number.
@@ -133,13 +150,12 @@ fn state(device: &Device<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Ok(processes) = device.running_compute_processes() {
         let others = processes.iter().filter(|p| p.pid != std::process::id()).count();
-        let advice = "end the other programs on the card, or take another card";
-        let found = format!("{others} others compute on the card");
-        findings.push(Finding::check("tenants", found, others == 0, Grade::Doubtful, advice));
+        findings.push(tenants(others));
     }
     if let Ok(mig) = device.mig_mode() {
         let found = if mig.current == 0 { "off" } else { "on" };
-        let advice = "this is a slice of a card: its numbers hold for such slices only";
+        let advice =
+            "the card is cut into slices: work on others of them shares its memory and power";
         findings.push(Finding::check("MIG", found, mig.current == 0, Grade::Doubtful, advice));
     }
     let has_mps = std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").is_some();
@@ -172,4 +188,22 @@ fn clocks(device: &Device<'_>) -> Option<Finding> {
     let found = if may { "may be locked" } else { "may not be locked by this user" };
     let advice = "ask an administrator to lock them (nvidia-smi -lgc), or expect clocks that follow heat and load";
     Some(Finding::check("clocks", found, may, Grade::Doubtful, advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_tenants_slices_and_no_nvml_are_doubtful_and_say_what_to_do() {
+        let doubtful = [tenants(2), slice("NVIDIA A100-SXM4-40GB MIG 1g.5gb"), no_nvml()];
+        let found = ["2 others compute on the card", "the slice 1g.5gb", "does not answer"];
+        for (finding, found) in doubtful.into_iter().zip(found) {
+            assert_eq!((finding.found.as_str(), finding.grade), (found, Grade::Doubtful));
+            assert!(!finding.advice.is_empty());
+        }
+        for good in [tenants(0), slice("NVIDIA H100 80GB HBM3")] {
+            assert_eq!(good.grade, Grade::Good, "{good:?}");
+        }
+    }
 }

@@ -6,11 +6,13 @@ const MIB: f64 = 1_048_576.0;
 /// The row of the table.
 pub(super) const ENTRY: ProbeEntry = ProbeEntry {
     quantity: QUANTITY,
-    summary: "weights and activations at their peak, counted from the graph; libraries' workspaces are not in it",
+    summary: "weights and activations at their peak: by libtorch's allocator on a GPU, workspaces included; elsewhere counted from the graph",
     build: || Box::new(PeakMemory),
 };
 
-/// Counted, not measured: the same on every device.
+/// On a GPU what libtorch's allocator saw in one eager run after the first: growth at its peak, and weights and input by their sizes,
+/// since the weights lie in an arena with those of other networks. It is what `torch.cuda.max_memory_allocated` shows in a process
+/// with this network alone, but for the rounding of weights to 512 bytes. Elsewhere it is counted, the same on every device.
 #[derive(Debug)]
 struct PeakMemory;
 

@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use lat_data::read_architectures;
 use lat_predictor::Predictor;
-use lat_space::find_space;
 
 use super::failure::bad;
 use super::runs;
@@ -37,7 +37,7 @@ pub(super) struct Args {
     /// Architecture texts.
     #[arg(value_name = "ARCHITECTURE")]
     architectures: Vec<String>,
-    /// File of architectures, one per line; - for standard input.
+    /// File of architectures, one per line (- for standard input), or a Parquet or CSV table of them.
     #[arg(long, value_name = "FILE", conflicts_with = "architectures")]
     file: Option<PathBuf>,
     /// Also print standard deviations, and whether an architecture is off the training data.
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         None => runs::any_predictor()?,
     };
     let predictor = Predictor::load(&path)?;
-    let space = find_space(&predictor.label().space)?;
+    let space = predictor.label().read_space()?;
     predictor.check(space.as_ref(), &predictor.label().column)?;
     if args.sd && !predictor.has_sd() {
         return Err(bad(format!(
@@ -65,6 +65,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let blocks = match &args.file {
         Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
+        Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
+            Blocks::of_texts(&read_architectures(file, space.as_ref())?)
+        }
         Some(file) => {
             let open = std::fs::File::open(file).with_context(|| {
                 format!("expected a file of architectures at {}", file.display())
@@ -78,19 +81,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let json = args.json.as_deref().map(JsonArray::create).transpose()?;
     let workers = tch::get_num_threads().clamp(1, 64);
-    let pricers = (0..workers).map(|_| {
-        let space = find_space(&predictor.label().space)?;
-        let predictor = predictor.to_device(tch::Device::Cpu);
-        Ok(Pricer { predictor, space, sd: args.sd, json: args.json.is_some() })
+    let pricers = (0..workers).map(|_| Pricer {
+        predictor: predictor.to_device(tch::Device::Cpu),
+        space: space.as_ref(),
+        sd: args.sd,
+        json: args.json.is_some(),
     });
-    let pricers = pricers.collect::<anyhow::Result<Vec<_>>>()?;
-    price_all(blocks, pricers, json)
+    price_all(blocks, pricers.collect(), json)
 }
 
 /// Prices block after block, several at once, and writes the answers in order.
 fn price_all<R: BufRead + Send>(
     blocks: Blocks<R>,
-    pricers: Vec<Pricer>,
+    pricers: Vec<Pricer<'_>>,
     json: Option<JsonArray>,
 ) -> anyhow::Result<()> {
     let turns = Turns::new(blocks, json);

@@ -2,22 +2,22 @@
 
 use anyhow::Context;
 use lat_predictor::Predictor;
-use lat_space::SearchSpace;
+use lat_space::Space;
 
 use super::answer::Answer;
 use super::blocks::Block;
 
 /// A worker's own predictor, and what is wanted of it.
-pub(super) struct Pricer {
+pub(super) struct Pricer<'a> {
     pub(super) predictor: Predictor,
-    pub(super) space: Box<dyn SearchSpace>,
+    pub(super) space: &'a dyn Space,
     /// Print deviations.
     pub(super) sd: bool,
     /// Also give elements of a JSON array, which have deviations too.
     pub(super) json: bool,
 }
 
-impl Pricer {
+impl Pricer<'_> {
     /// Prices a block.
     pub(super) fn price(&self, block: &Block) -> anyhow::Result<Answer> {
         let (gates, n) = (self.gates(block)?, block.texts().len());

@@ -10,6 +10,10 @@ use lat_profiler::FakeFaults;
 pub(super) enum FakeFault {
     /// `abort=17`: sample 17 aborts the process.
     Abort(u64),
+    /// `abort-again=17`: sample 17 aborts the process when it is measured again since its stretch was slow.
+    AbortAgain(u64),
+    /// `slow-round=3`: the anchors of round 3 take a fifth longer.
+    SlowRound(u32),
     /// `lose=17`: sample 17 ends the process's use of the device.
     Lose(u64),
     /// `pause-ms=20`: each row takes 20 ms of real time.
@@ -23,9 +27,15 @@ impl FromStr for FakeFault {
         let found = text.split_once('=').and_then(|(kind, n)| Some((kind, n.parse().ok()?)));
         match found {
             Some(("abort", sample)) => Ok(Self::Abort(sample)),
+            Some(("abort-again", sample)) => Ok(Self::AbortAgain(sample)),
+            Some(("slow-round", round)) => {
+                Ok(Self::SlowRound(u32::try_from(round).unwrap_or(u32::MAX)))
+            }
             Some(("lose", sample)) => Ok(Self::Lose(sample)),
             Some(("pause-ms", ms)) => Ok(Self::PauseMs(ms)),
-            _ => Err(format!("expected abort=N, lose=N or pause-ms=N; found '{text}'")),
+            _ => Err(format!(
+                "expected abort=N, abort-again=N, slow-round=N, lose=N or pause-ms=N; found '{text}'"
+            )),
         }
     }
 }
@@ -36,6 +46,8 @@ pub(super) fn together(faults: &[FakeFault]) -> FakeFaults {
     for fault in faults {
         match *fault {
             FakeFault::Abort(sample) => _ = all.aborting.insert(sample),
+            FakeFault::AbortAgain(sample) => _ = all.aborting_again.insert(sample),
+            FakeFault::SlowRound(round) => all.slow_round = Some(round),
             FakeFault::Lose(sample) => _ = all.losing.insert(sample),
             FakeFault::PauseMs(ms) => all.pause = Duration::from_millis(ms),
         }

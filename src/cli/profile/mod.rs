@@ -32,8 +32,8 @@ const PILOT: u64 = 20;
 /// Measure how long architectures take on a device.
 ///
 /// Draws distinct architectures, builds each, times it until the 95 % interval of its median is within 1 %, and writes a row
-/// with its proof. Ctrl-C or a crash loses at most the row at hand; the same command resumes. A scheduler's SIGTERM seals what
-/// there is. Several GPUs are measured by a process each; several machines measure a shard each, which `lat merge` joins.
+/// with its proof. Ctrl-C or a killed process loses at most the row at hand, a power cut the rows of the last fifth of a second;
+/// the same command resumes. A scheduler's SIGTERM seals what there is. Several GPUs are measured by a process each; several machines measure a shard each, which `lat merge` joins.
 ///
 /// Example: lat profile --device cuda:0 --samples 100000
 #[derive(clap::Args)]
@@ -101,7 +101,7 @@ pub(super) struct Args {
     /// This process measures for another, whose end ends it too.
     #[arg(long, hide = true)]
     worker: bool,
-    /// What goes wrong on the fake device: abort=N, lose=N, pause-ms=N.
+    /// What goes wrong on the fake device: abort=N, abort-again=N, slow-round=N, lose=N, pause-ms=N.
     #[arg(long, hide = true, value_delimiter = ',', requires = "device")]
     fake_fault: Vec<FakeFault>,
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use lat_data::{Journal, Measurement, RowCounter, RunHeader, read_run};
+use lat_data::{AtHand, Journal, Measurement, RowCounter, RunHeader, read_run};
 use lat_profiler::{ProfileOptions, Task, is_sticky, lost_row, next_task};
 use lat_space::SearchSpace;
 
@@ -146,7 +146,12 @@ impl<'a> Worker<'a> {
         let has_begun = self.dir.join("run.json").exists();
         let recorded = if has_begun { Some(read_run(&self.dir)?) } else { None };
         let rows = recorded.as_ref().map_or(&[][..], |(_, rows)| rows);
-        let task = next_task(self.space, &self.options, rows);
+        // The process said what it was at, in whichever pass; one that ended before it began a row was about to begin the next.
+        let at_hand = AtHand::read(&self.dir, rows);
+        let attempt = at_hand.map_or(0, |row| row.attempt);
+        let said =
+            at_hand.map(|AtHand { role, index, occurrence, .. }| Task { role, index, occurrence });
+        let task = said.or_else(|| next_task(self.space, &self.options, rows));
         self.count(task, rows);
         let name = self.name();
         let at = |task: Task| format!("at {} {}", task.role.name(), task.index);
@@ -160,7 +165,7 @@ impl<'a> Worker<'a> {
                 self.end = Some(End::GaveUp(text));
                 return Ok(());
             };
-            self.lose(header, task, reason)?;
+            self.lose(header, task, attempt, reason)?;
         }
         if self.end.is_none() {
             (self.child, self.lines) = spawn(&self.options, &self.dir)?;
@@ -183,9 +188,16 @@ impl<'a> Worker<'a> {
     }
 
     /// Writes the task's failed row; too many of them in a row are the device's fault.
-    fn lose(&mut self, header: &RunHeader, task: Task, reason: &str) -> anyhow::Result<()> {
-        let row = lost_row(self.space, &self.options, task, TRIES, reason)?;
-        Journal::open(&self.dir, header)?.append(&row).map_err(failed)?;
+    fn lose(
+        &mut self,
+        header: &RunHeader,
+        task: Task,
+        attempt: u32,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        let row = lost_row(self.space, &self.options, task, attempt, TRIES, reason)?;
+        let mut journal = Journal::open(&self.dir, header)?;
+        journal.append(&row).and_then(|()| journal.flush()).map_err(failed)?;
         self.lost += 1;
         if self.lost == MOST_LOST {
             let text = format!("{MOST_LOST} architectures in a row ended its process: {reason}");

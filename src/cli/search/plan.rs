@@ -176,6 +176,15 @@ fn cost(
         },
     };
     let predictor = Predictor::load(&path)?;
+    if predictor.label().declaration.is_some() {
+        return Err(bad(format!(
+            "expected a predictor for search space '{}', found {} for space '{}', which a file declares: such a space has no networks \
+             to search, only architectures to predict (`lat predict`); name another with --predictor",
+            space.id(),
+            path.display(),
+            predictor.label().space
+        )));
+    }
     let model = PredictorCost::new(&predictor, space, &args.target, tch::Device::Cpu)?
         .with_risk(args.risk)?;
     let line = match args.risk {

@@ -1,0 +1,108 @@
+use std::collections::HashMap;
+
+use crate::TableRow;
+
+/// Architectures that stand in a table several times, with different values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Duplicates {
+    /// How many architectures have several values.
+    pub architectures: usize,
+    /// The largest of an architecture's values over the least, minus one, where that is most.
+    pub largest: f64,
+    /// The architecture where it is most.
+    pub example: String,
+    /// Its least and its largest value.
+    pub values: (f64, f64),
+    /// The numbers of their rows, from 1, without the line of names.
+    pub rows: (usize, usize),
+}
+
+/// One measurement on its way into a table.
+pub(crate) struct Reading {
+    pub(crate) architecture: String,
+    pub(crate) value: f64,
+    /// Number of its row in the file.
+    pub(crate) number: usize,
+    pub(crate) is_anchor: bool,
+}
+
+/// The rows and the repeats of a table.
+#[derive(Default)]
+pub(crate) struct Grouped {
+    pub(crate) rows: Vec<TableRow>,
+    pub(crate) repeats: Vec<(f64, f64)>,
+    pub(crate) anchors: Vec<(f64, f64)>,
+    pub(crate) duplicates: Option<Duplicates>,
+}
+
+/// An architecture's values so far.
+struct Values {
+    first: f64,
+    sum: f64,
+    n: usize,
+    /// Value and number of row.
+    least: (f64, usize),
+    largest: (f64, usize),
+}
+
+impl Grouped {
+    /// One row per architecture: its first value, or the mean of all.
+    pub(crate) fn of(readings: impl IntoIterator<Item = Reading>, average: bool) -> Self {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut values: Vec<Values> = Vec::new();
+        let mut grouped = Self::default();
+        for Reading { architecture, value, number, is_anchor } in readings {
+            let Some(&place) = places.get(&architecture) else {
+                places.insert(architecture.clone(), values.len());
+                values.push(Values::new(value, number));
+                grouped.rows.push(TableRow { architecture, value });
+                continue;
+            };
+            let pair = (values[place].first, value);
+            if is_anchor { &mut grouped.anchors } else { &mut grouped.repeats }.push(pair);
+            values[place].add(value, number);
+        }
+        if average {
+            for (row, values) in grouped.rows.iter_mut().zip(&values) {
+                row.value = values.sum / values.n as f64;
+            }
+        }
+        grouped.duplicates = duplicates(&grouped.rows, &values);
+        grouped
+    }
+}
+
+fn duplicates(rows: &[TableRow], values: &[Values]) -> Option<Duplicates> {
+    let several = || rows.iter().zip(values).filter(|(_, values)| values.spread() > 0.0);
+    let (row, most) = several().max_by(|a, b| a.1.spread().total_cmp(&b.1.spread()))?;
+    Some(Duplicates {
+        architectures: several().count(),
+        largest: most.spread(),
+        example: row.architecture.clone(),
+        values: (most.least.0, most.largest.0),
+        rows: (most.least.1, most.largest.1),
+    })
+}
+
+impl Values {
+    fn new(value: f64, number: usize) -> Self {
+        let both = (value, number);
+        Self { first: value, sum: value, n: 1, least: both, largest: both }
+    }
+
+    fn add(&mut self, value: f64, number: usize) {
+        self.sum += value;
+        self.n += 1;
+        if value < self.least.0 {
+            self.least = (value, number);
+        }
+        if value > self.largest.0 {
+            self.largest = (value, number);
+        }
+    }
+
+    /// How much larger the largest value is than the least, which is above zero.
+    fn spread(&self) -> f64 {
+        self.largest.0 / self.least.0 - 1.0
+    }
+}

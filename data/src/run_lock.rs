@@ -1,0 +1,60 @@
+use std::fs::{File, TryLockError};
+use std::io::{self, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::journal::open_file;
+use crate::{AtHand, DataError};
+
+pub(crate) const LOCK_FILE: &str = ".lock";
+/// How long a folder in use is waited for: a writer that was told to end finishes its row first.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is tried meanwhile.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// The right to write a run's folder, for as long as it lives. Its file says which row is at hand.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    file: File,
+}
+
+impl RunLock {
+    /// Waits a little where another process has it.
+    ///
+    /// # Errors
+    /// [`DataError::Locked`] where that keeps it, [`DataError::Io`] where the folder cannot be written.
+    pub(crate) fn take(dir: &Path) -> Result<Self, DataError> {
+        let path = dir.join(LOCK_FILE);
+        let file = open_file(&path)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => {
+                    // What the writer before was at is no longer at hand.
+                    file.set_len(0).map_err(DataError::io("write", &path))?;
+                    return Ok(Self { file });
+                }
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(PERIOD);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(DataError::Locked { dir: dir.to_owned() });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(DataError::Io { action: "lock", path: path.clone(), source });
+                }
+            }
+        }
+    }
+
+    /// Says which row is at hand, in place of the one before.
+    ///
+    /// # Errors
+    /// Where the system cannot write it.
+    pub(crate) fn tell(&mut self, at_hand: AtHand) -> io::Result<()> {
+        let text = serde_json::to_vec(&at_hand)?;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(&text)
+    }
+}

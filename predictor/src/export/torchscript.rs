@@ -1,0 +1,63 @@
+use std::io::{Cursor, Write};
+
+use tch::{CModule, Device, Kind, TchError, Tensor};
+use zip::write::FileOptions;
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+use super::LABEL;
+use crate::{PredictError, Predictor};
+
+/// The bytes of a module whose `forward` is the predictor's. The label is among its extra files.
+pub(super) fn file(
+    predictor: &Predictor,
+    with_sd: bool,
+    label: &str,
+) -> Result<Vec<u8>, PredictError> {
+    let failed = |reason: String| PredictError::TorchScript { reason };
+    let module = traced(predictor, with_sd).map_err(|e| failed(e.to_string()))?;
+    let bytes = saved(&module).map_err(|e| failed(e.to_string()))?;
+    labelled(bytes, label).map_err(|e| failed(e.to_string()))
+}
+
+/// What the predictor does to two rows of gates, recorded. No size of the two rows is part of it.
+fn traced(predictor: &Predictor, with_sd: bool) -> Result<CModule, TchError> {
+    let n_gates = predictor.map.n_gates as i64;
+    let example = Tensor::zeros([2, n_gates], (Kind::Float, Device::Cpu));
+    let mut forward = |inputs: &[Tensor]| {
+        // A single vector is a row; gates of another width stop here, with both numbers.
+        let gates = inputs[0].to_kind(Kind::Float).atleast_2d().unflatten(-1, [n_gates]);
+        let features = predictor.walk.forward(&gates);
+        if with_sd {
+            let (cost, sd) = predictor.model.forward_with_sd(&features);
+            vec![Tensor::stack(&[cost, sd], 0)]
+        } else {
+            vec![predictor.model.forward(&features)]
+        }
+    };
+    CModule::create_by_tracing("Predictor", "forward", &[example], &mut forward)
+}
+
+/// The module's file. libtorch names the archive's folder after the file, so its name is always the same.
+fn saved(module: &CModule) -> Result<Vec<u8>, TchError> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("predictor.pt");
+    module.save(&path)?;
+    Ok(std::fs::read(path)?)
+}
+
+/// The file with the label where `torch.jit.load(.., _extra_files=..)` looks for it.
+fn labelled(bytes: Vec<u8>, label: &str) -> zip::result::ZipResult<Vec<u8>> {
+    let folder = {
+        let archive = ZipArchive::new(Cursor::new(&bytes))?;
+        let first = archive.file_names().next().unwrap_or_default();
+        first.split('/').next().unwrap_or_default().to_owned()
+    };
+    let mut archive = ZipWriter::new_append(Cursor::new(bytes))?;
+    let options = FileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        // Not the hour of the export, so that the same predictor gives the same file.
+        .last_modified_time(DateTime::default());
+    archive.start_file(format!("{folder}/extra/{LABEL}"), options)?;
+    archive.write_all(label.as_bytes())?;
+    Ok(archive.finish()?.into_inner())
+}

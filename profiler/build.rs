@@ -1,0 +1,36 @@
+//! Compiles `src/allocator.cpp` against libtorch's headers, with the flags that torch-sys compiles its own half with: the classes
+//! it uses must be laid out alike.
+
+use std::env;
+use std::path::PathBuf;
+
+const SOURCE: &str = "src/allocator.cpp";
+/// What tells that a folder holds the headers of a libtorch that is new enough.
+const HEADER: &str = "c10/core/CachingDeviceAllocator.h";
+
+fn main() {
+    println!("cargo:rerun-if-changed={SOURCE}");
+    let root = variable("LIBTORCH_INCLUDE").or_else(|| variable("LIBTORCH"));
+    let include = root.map(PathBuf::from).unwrap_or_default().join("include");
+    if !include.join(HEADER).exists() {
+        println!(
+            "cargo:warning=expected libtorch's {HEADER} in {}, found none; run scripts/setup, or name a libtorch 2.11.0 in LIBTORCH",
+            include.display()
+        );
+    }
+    let abi = variable("LIBTORCH_CXX11_ABI").unwrap_or_else(|| "1".into());
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .include(include)
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .file(SOURCE)
+        .compile("lat_allocator");
+}
+
+/// An environment variable whose change compiles anew.
+fn variable(name: &str) -> Option<String> {
+    println!("cargo:rerun-if-env-changed={name}");
+    env::var(name).ok()
+}

@@ -1,0 +1,237 @@
+//! Spaces that a TOML file declares: decisions, how they act together, and how architectures are written, for tables that were
+//! measured elsewhere. Such a space can be predicted; it has no networks to measure or to search.
+//!
+//! ```toml
+//! id = "my-space"
+//! # How an architecture is written; without it `resolution=224,d0=2,...`, slots that do not exist left out.
+//! text = "r{resolution}-{d0}..."
+//!
+//! [[decision]]
+//! name = "resolution"                            # also the table's column
+//! values = { from = 128, to = 224, step = 4 }    # numbers; or a list of them
+//! scale = true                                   # multiplies the work of all others
+//!
+//! [[decision]]
+//! name = "k{00..19}"              # twenty decisions k00 to k19, both ends included; {i} below is the number
+//! values = [3, 5, 7]
+//! block = "layer{i}"              # decisions of one block describe one layer together
+//! stage = "stage{i/4}"            # blocks of one stage work on maps of one size
+//! present = "d{i/4} > {i%4}"      # the slot exists only then; = != < <= > >=, and lists: "kind = conv3, conv5"
+//!
+//! [[decision]]
+//! name = "op0-1"
+//! choices = ["none", "conv"]      # names; at most 32
+//! codes = [0, 1]                  # what tables write for them, where that is something else
+//! class = "op"                    # counted together; else those with the same choices whose names differ in digits only
+//! edge = [0, 1]                   # joins two nodes of a small graph; `none` cuts it
+//! ```
+
+mod choice_list;
+mod condition;
+mod declaration;
+mod expression;
+mod layout;
+mod pattern;
+mod slot;
+mod text_form;
+
+use choice_list::ChoiceList;
+use declaration::{Declaration, wrong};
+use slot::Slot;
+use text_form::{Template, TextForm};
+
+use crate::{Architecture, Decision, DecisionId, SPACES, Space, SpaceError, Structure};
+
+/// A space from a TOML file.
+///
+/// A slot that does not exist (see [`crate::Presence`]) is not built, so whatever a table or text has in it is ignored: it counts
+/// as the slot's first choice, and architectures that differ only there are one.
+#[derive(Debug, Clone)]
+pub struct DeclaredSpace {
+    id: String,
+    source: String,
+    decisions: Vec<Decision>,
+    lists: Vec<ChoiceList>,
+    structure: Structure,
+    text_form: TextForm,
+}
+
+impl DeclaredSpace {
+    /// Reads a declaration; the text is kept and goes into predictor files.
+    ///
+    /// # Errors
+    /// [`SpaceError::Declaration`] names the line, or the decision and its key, with what is expected there.
+    pub fn read(toml: &str) -> Result<Self, SpaceError> {
+        let declaration = Declaration::read(toml)?;
+        check_id(&declaration.id)?;
+        let slots = Slot::all(&declaration.entries)?;
+        let structure = layout::structure(&slots)?;
+        let text_form = TextForm::of(declaration.text.as_ref(), &slots)?;
+        let decisions = slots
+            .iter()
+            .map(|slot| Decision { name: slot.name.clone(), choices: slot.list.names.clone() });
+        Ok(Self {
+            decisions: decisions.collect(),
+            lists: slots.into_iter().map(|slot| slot.list).collect(),
+            id: declaration.id.clone(),
+            source: toml.to_owned(),
+            structure,
+            text_form,
+        })
+    }
+
+    /// Whether the decision's slot exists, by the choices of all.
+    fn exists(&self, decision: DecisionId, choice: impl Fn(DecisionId) -> Option<usize>) -> bool {
+        self.structure.presence[decision]
+            .as_ref()
+            .is_none_or(|p| choice(p.decision).is_some_and(|c| p.choices.contains(&c)))
+    }
+
+    /// The architecture with these choices; None may stand where no slot is.
+    fn complete(&self, choices: &[Option<usize>]) -> Result<Architecture, DecisionId> {
+        let choice = |d: DecisionId| match (self.exists(d, |o| choices[o]), choices[d]) {
+            (true, None) => Err(d),
+            (true, Some(choice)) => Ok(choice),
+            (false, _) => Ok(0),
+        };
+        // Decisions that say which slots exist always do; they come first, or a slot would seem missing for their sake.
+        let deciding = |d: &DecisionId| self.structure.presence[*d].is_none();
+        if let Some(missing) = (0..choices.len()).filter(deciding).find(|&d| choices[d].is_none()) {
+            return Err(missing);
+        }
+        let choices: Vec<usize> = (0..choices.len()).map(choice).collect::<Result<_, _>>()?;
+        Ok(Architecture::new(&self.id, choices))
+    }
+
+    fn unreadable(&self, expected: String, found: &str) -> SpaceError {
+        let found = format!("'{}'", found.chars().take(100).collect::<String>());
+        SpaceError::Text { space: self.id.clone(), expected, found }
+    }
+
+    /// The pieces of a text by decision.
+    fn cells<'a>(&self, text: &'a str) -> Result<Vec<(DecisionId, &'a str)>, SpaceError> {
+        match &self.text_form {
+            TextForm::Pairs => self.pairs(text),
+            TextForm::Template(template @ Template { text: form, .. }) => template
+                .split(text)
+                .ok_or_else(|| self.unreadable(format!("the form {form}"), text)),
+        }
+    }
+
+    fn pairs<'a>(&self, text: &'a str) -> Result<Vec<(DecisionId, &'a str)>, SpaceError> {
+        let n = self.decisions.len();
+        let mut cells: Vec<(DecisionId, &str)> = Vec::with_capacity(n);
+        for pair in text.trim().split(',') {
+            let (name, cell) = pair.split_once('=').ok_or_else(|| {
+                let first = &self.decisions[0];
+                let example = format!("{}={}", first.name, first.choices[0]);
+                self.unreadable(format!("name=choice,name=choice,... such as {example}"), pair)
+            })?;
+            // Texts mostly keep the decisions' order.
+            let next = cells.last().map_or(0, |last| last.0 + 1);
+            let known = (next..n).chain(0..next).find(|&d| self.decisions[d].name == name.trim());
+            let decision = known
+                .ok_or_else(|| self.unreadable(format!("names of its {n} decisions"), pair))?;
+            if decision < next && cells.iter().any(|cell| cell.0 == decision) {
+                return Err(self.unreadable("each decision once".to_owned(), pair));
+            }
+            cells.push((decision, cell));
+        }
+        Ok(cells)
+    }
+}
+
+/// Names of files are made of the id, and built-in spaces have theirs.
+fn check_id(id: &str) -> Result<(), SpaceError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if id.is_empty() || !id.chars().all(fits) || id.starts_with('.') {
+        let expected = "a name of letters, digits, - and _";
+        return Err(wrong("key `id`", expected, format!("'{id}'")));
+    }
+    if SPACES.iter().any(|build| build().id() == id) {
+        let found = format!("'{id}', which is built in");
+        return Err(wrong("key `id`", "a name that no built-in space has", found));
+    }
+    Ok(())
+}
+
+impl Space for DeclaredSpace {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    fn structure(&self) -> Structure {
+        self.structure.clone()
+    }
+
+    fn declaration(&self) -> Option<&str> {
+        Some(&self.source)
+    }
+
+    fn find_choice(&self, decision: DecisionId, cell: &str) -> Option<usize> {
+        self.lists[decision].find(cell)
+    }
+
+    fn architecture(&self, choices: &[Option<usize>]) -> Result<Architecture, DecisionId> {
+        self.complete(choices)
+    }
+
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
+        let invalid = |reason| Err(SpaceError::Invalid { space: self.id.clone(), reason });
+        let (n, found) = (self.decisions.len(), architecture.choices.len());
+        if architecture.space != self.id || found != n {
+            let space = &architecture.space;
+            return invalid(format!("expected {n} decisions, found {found} of space {space}"));
+        }
+        let decisions = self.decisions.iter().zip(&architecture.choices);
+        let is_one = |(d, set): &(&Decision, &crate::ChoiceSet)| {
+            set.only().is_some_and(|choice| choice < d.choices.len())
+        };
+        match decisions.into_iter().find(|pair| !is_one(pair)) {
+            Some((d, _)) => {
+                let n = d.choices.len();
+                invalid(format!("decision '{}' needs exactly one choice of {n}", d.name))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        let only = |d: DecisionId| architecture.choices[d].only();
+        let name = |d: DecisionId| {
+            let choice = only(d).expect("a checked architecture has one choice per decision");
+            self.decisions[d].choices[choice].as_str()
+        };
+        match &self.text_form {
+            TextForm::Template(template) => template.format(name),
+            TextForm::Pairs => {
+                let existing = (0..self.decisions.len()).filter(|&d| self.exists(d, only));
+                let pairs = existing.map(|d| format!("{}={}", self.decisions[d].name, name(d)));
+                pairs.collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let mut choices = vec![None; self.decisions.len()];
+        let cells = self.cells(text)?;
+        for &(d, cell) in &cells {
+            choices[d] = self.lists[d].find(cell);
+        }
+        self.complete(&choices).map_err(|d| {
+            let Decision { name, choices } = &self.decisions[d];
+            let expected = format!("for '{name}' one of {}", choices.join(", "));
+            match cells.iter().find(|cell| cell.0 == d) {
+                Some((_, cell)) => self.unreadable(expected, cell),
+                None => self.unreadable(format!("{expected} in the text"), text),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

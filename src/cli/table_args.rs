@@ -1,0 +1,109 @@
+//! Which table a command reads, and of which space.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lat_data::{Duplicates, LatencyTable, RowFilter, TableRequest};
+use lat_space::{DeclaredSpace, Space, find_space};
+
+use super::output::say;
+use super::runs;
+
+/// Flags that name a table.
+#[derive(clap::Args)]
+pub(super) struct TableArgs {
+    /// Run folder, Parquet or CSV table [default: the newest finished profile].
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(super) data: Option<PathBuf>,
+    /// Search space, where the table does not say.
+    #[arg(long)]
+    pub(super) space: Option<String>,
+    /// TOML file that declares the space of a table made elsewhere; examples/spaces/ has some.
+    #[arg(long, value_name = "FILE", conflicts_with = "space", requires = "data")]
+    pub(super) space_file: Option<PathBuf>,
+    /// Parquet or CSV table of the architectures, where --data has only their values: joined by the one column that both have.
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(super) architectures: Option<PathBuf>,
+    /// Read only rows with this value, as in --where device=titanx; may be repeated.
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub(super) filters: Vec<RowFilter>,
+    /// Take the mean where an architecture has several values [default: the first].
+    #[arg(long)]
+    pub(super) average_duplicates: bool,
+    /// Leave out rows without a value [default: refuse the table].
+    #[arg(long)]
+    pub(super) drop_missing: bool,
+}
+
+/// A table with the space of its architectures.
+pub(super) struct SpaceTable {
+    pub(super) data: PathBuf,
+    pub(super) space: Box<dyn Space>,
+    pub(super) table: LatencyTable,
+}
+
+impl TableArgs {
+    /// Reads what the flags name.
+    pub(super) fn read(&self, column: &str) -> anyhow::Result<SpaceTable> {
+        let data = match &self.data {
+            Some(path) => path.clone(),
+            None => runs::newest_profile(self.space.as_deref())?,
+        };
+        let declared = self.space_file.as_deref().map(read_space_file).transpose()?;
+        let table = LatencyTable::read(&TableRequest {
+            space: self.space.as_deref(),
+            declared: declared.as_ref().map(|space| space as &dyn Space),
+            architectures: self.architectures.as_deref(),
+            filters: &self.filters,
+            average_duplicates: self.average_duplicates,
+            drop_missing: self.drop_missing,
+            ..TableRequest::new(&data, column)
+        })?;
+        let space: Box<dyn Space> = match declared {
+            Some(space) => Box::new(space),
+            None => find_space(&table.space)?,
+        };
+        Ok(SpaceTable { data, space, table })
+    }
+
+    /// Says what the table's rows do not: what was left out, and which values stand for several. A profile's own repeats are
+    /// meant, and its noise floor tells of them.
+    pub(super) fn say_notes(&self, table: &LatencyTable) -> anyhow::Result<()> {
+        if self.drop_missing && table.skipped > 0 {
+            say(format!("{} rows left out: failed, or without a value", table.skipped))?;
+        }
+        match &table.duplicates {
+            Some(several) if table.header.is_none() => {
+                say(duplicates_line(several, self.average_duplicates))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a space file.
+pub(super) fn read_space_file(path: &Path) -> anyhow::Result<DeclaredSpace> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("expected a space file (TOML) at {}", path.display()))?;
+    DeclaredSpace::read(&text).with_context(|| path.display().to_string())
+}
+
+fn duplicates_line(several: &Duplicates, are_averaged: bool) -> String {
+    let Duplicates { architectures, largest, example, values, rows } = several;
+    let what = match are_averaged {
+        true => "their means were taken",
+        false => "the first of each counts (--average-duplicates takes their mean)",
+    };
+    let mut text: String = example.chars().take(60).collect();
+    if text.len() < example.len() {
+        text += "...";
+    }
+    format!(
+        "{architectures} architectures have several values, up to {:.2} % apart ({} in row {}, {} in row {}: {text}); {what}",
+        100.0 * largest,
+        values.0,
+        rows.0,
+        values.1,
+        rows.1
+    )
+}
