@@ -13,8 +13,12 @@ use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::error::SearchError;
 use crate::methods::{Batch, Batches, Context, Method, Schedule};
-use crate::objective::Objective;
+use crate::objective::{Objective, RelaxationGap};
 use crate::supernet::{CellSupernet, Supernet};
+
+/// Architectures drawn for the relaxation gap at the end, and after each epoch.
+const GAP_SAMPLES: i64 = 1000;
+const EPOCH_SAMPLES: i64 = 200;
 
 /// Everything that makes two searches the same search; a checkpoint of another is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub struct SearchSettings {
     pub goal: String,
     /// Options of the method as given.
     pub options: String,
+    /// Standard deviations added to the predicted cost.
+    #[serde(default)]
+    pub risk: f64,
 }
 
 /// One line of the log.
@@ -56,6 +63,9 @@ pub struct EpochReport {
     pub relaxed_cost: Option<f64>,
     /// Cost of the architecture that would be derived now.
     pub derived_cost: Option<f64>,
+    /// By how much the relaxed cost is above the mean cost of 200 architectures drawn from the same probabilities, percent.
+    #[serde(default)]
+    pub relaxation_gap_percent: Option<f64>,
     /// Skip connections in that architecture, per cell type.
     pub skips: Vec<(String, usize)>,
     /// Mean entropy of the choice probabilities in nats.
@@ -75,6 +85,8 @@ pub struct SearchOutcome {
     pub epochs: Vec<EpochReport>,
     /// Expected cost of the relaxed architecture at the end.
     pub relaxed_cost: Option<f64>,
+    /// The same beside the mean over 1000 architectures drawn.
+    pub relaxation_gap: Option<RelaxationGap>,
     /// `T_ref`.
     pub reference_cost: Option<f64>,
 }
@@ -154,12 +166,15 @@ impl Search<'_, '_> {
             self.save(&net, &epochs)?;
         }
         let relaxed = self.method.relaxed();
-        let relaxed_cost =
-            self.objective.as_ref().map(|o| o.expected_cost(&relaxed)).transpose()?;
+        let seed = self.settings.seed;
+        let objective = self.objective.as_ref();
+        let relaxation_gap =
+            objective.map(|o| o.relaxation_gap(&relaxed, GAP_SAMPLES, seed)).transpose()?;
         Ok(SearchOutcome {
             architecture: self.method.derive(self.space),
             epochs,
-            relaxed_cost,
+            relaxed_cost: relaxation_gap.map(|gap| gap.expected),
+            relaxation_gap,
             reference_cost: self.objective.as_ref().map(Objective::reference),
         })
     }
@@ -234,14 +249,17 @@ impl Search<'_, '_> {
         let now = self.method.derive(self.space);
         let relaxed = self.method.relaxed();
         let objective = self.objective.as_ref();
+        let gap = |o: &Objective<'_>| o.relaxation_gap(&relaxed, EPOCH_SAMPLES, self.settings.seed);
+        let gap = objective.map(gap).transpose()?;
         Ok(EpochReport {
             epoch: epoch + 1,
             train_loss: loss / seen as f64,
             train_accuracy: 100.0 * correct as f64 / seen as f64,
             valid_loss,
             valid_accuracy,
-            relaxed_cost: objective.map(|o| o.expected_cost(&relaxed)).transpose()?,
+            relaxed_cost: gap.map(|gap| gap.expected),
             derived_cost: objective.map(|o| o.cost().cost(&now)).transpose()?,
+            relaxation_gap_percent: gap.map(|gap| gap.percent()),
             skips: now.skip_counts(self.space.decisions()),
             alpha_entropy: mean_entropy(&relaxed.probs),
             architecture: self.space.format(&now),
@@ -343,6 +361,7 @@ impl SearchSettings {
             ("batch", self.batch.to_string(), other.batch.to_string()),
             ("seed", self.seed.to_string(), other.seed.to_string()),
             ("goal", self.goal.clone(), other.goal.clone()),
+            ("risk", self.risk.to_string(), other.risk.to_string()),
             ("method options", self.options.clone(), other.options.clone()),
         ];
         pairs.into_iter().find(|(_, a, b)| a != b)

@@ -340,6 +340,59 @@ fn predict_prices_texts_and_files_alike() {
 }
 
 #[test]
+fn predict_keeps_the_order_of_a_long_file_and_tells_deviations() {
+    let dir = profiled("nasbench201", 60);
+    lat(dir.path()).args(["train", "--regressor", "mlp", "--out", "p.lat"]).assert().success();
+    let ops = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
+    let text = |i: usize| {
+        let op = |k: u32| ops[i / 5usize.pow(k) % 5];
+        format!("|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|none~2|", op(0), op(1), op(2), op(3), op(4))
+    };
+    let texts: Vec<String> = (0..3000).map(text).collect();
+    std::fs::write(dir.path().join("list"), texts.join("\n\n")).unwrap();
+    let lines = |flags: &[&str]| {
+        let mut command = lat(dir.path());
+        command.args(["predict", "--predictor", "p.lat", "--file", "list"]).args(flags);
+        let output = command.assert().success().get_output().stdout.clone();
+        String::from_utf8(output).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = lines(&["--json", "all.json"]);
+    assert!(plain.iter().map(|l| l.split('\t').nth(1).unwrap()).eq(texts.iter()));
+    assert_eq!(plain, lines(&["--threads", "1"]));
+    let with_sd = lines(&["--sd", "--threads", "3"]);
+    let fields: Vec<&str> = with_sd[7].split('\t').collect();
+    assert!(fields[1].ends_with(" ms") && fields[2].ends_with("-data"), "{fields:?}");
+    assert_eq!((fields.len(), fields[3]), (4, texts[7].as_str()));
+    let json = std::fs::read_to_string(dir.path().join("all.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let number = |i: usize, key: &str| json[i][key].as_f64().unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 3000);
+    assert_eq!(json[2999]["architecture"], texts[2999]);
+    assert!(number(9, "low") < number(9, "value") && number(9, "value") < number(9, "high"));
+    assert!(number(9, "sd") > 0.0 && json[9]["off_data"].is_boolean());
+
+    let mut broken = texts.clone();
+    broken[1400] = "|none~0|".into();
+    std::fs::write(dir.path().join("broken"), broken.join("\n")).unwrap();
+    lat(dir.path())
+        .args(["predict", "--predictor", "p.lat", "--file", "broken", "--json", "no.json"])
+        .assert()
+        .code(2)
+        .stderr(contains("architecture 1401: ").and(contains("|none~0|")));
+    assert!(!dir.path().join("no.json").exists());
+}
+
+#[test]
+fn a_risk_needs_a_predictor_and_a_number() {
+    let dir = folder();
+    let search = ["search", "--space", "nasbench201", "--risk"];
+    let risk = |more: &[&'static str]| [&search[..], more].concat();
+    refused(dir.path(), &risk(&["-1"]), &["--risk", "at least 0, found -1"]);
+    refused(dir.path(), &risk(&["nan"]), &["--risk", "at least 0, found NaN"]);
+    refused(dir.path(), &risk(&["1", "--target", "params"]), &["found params, which is counted"]);
+}
+
+#[test]
 fn tables_that_are_none_are_refused() {
     let dir = folder();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -79,6 +79,7 @@ pub(crate) fn search(
         seed: plan.seed,
         goal: "as the test says".into(),
         options: plan.options.to_string(),
+        risk: 0.0,
     };
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());

@@ -2,6 +2,7 @@ use lat_space::{Architecture, Space};
 use tch::{Device, Kind, Tensor};
 
 use crate::gates::GateLayout;
+use crate::penalty::at_least_zero;
 use crate::{PredictError, Predictor};
 
 /// What a search minimises besides its task's loss. All implementations look alike to a search.
@@ -32,6 +33,8 @@ pub struct PredictorCost {
     predictor: Predictor,
     layout: GateLayout,
     device: Device,
+    /// Standard deviations that are added to a cost.
+    risk: f64,
 }
 
 impl PredictorCost {
@@ -46,7 +49,41 @@ impl PredictorCost {
         device: Device,
     ) -> Result<Self, PredictError> {
         predictor.check(space, column)?;
-        Ok(Self { predictor: predictor.to_device(device), layout: GateLayout::of(space), device })
+        Ok(Self {
+            predictor: predictor.to_device(device),
+            layout: GateLayout::of(space),
+            device,
+            risk: 0.0,
+        })
+    }
+
+    /// The same with so many standard deviations added to every cost: who rather pays a known price than an uncertain one. With
+    /// 0 all is as without, bit by bit.
+    ///
+    /// # Errors
+    /// [`PredictError::Penalty`] for a number below 0 or none, [`PredictError::Mismatch`] for a predictor without deviations.
+    pub fn with_risk(self, risk: f64) -> Result<Self, PredictError> {
+        at_least_zero("risk", risk)?;
+        if risk > 0.0 && !self.predictor.has_sd() {
+            let found =
+                format!("one of regressor {}, which tells none", self.predictor.label.regressor);
+            return Err(PredictError::Mismatch {
+                what: "a predictor",
+                expected: "with standard deviations for a risk above 0".to_owned(),
+                found,
+                advice: "train again with --regressor mlp, or leave the risk out",
+            });
+        }
+        Ok(Self { risk, ..self })
+    }
+
+    /// Rows `[m, n_gates]` on the predictor's device to cost, and to what the risk adds where there is one, `[m]` each.
+    fn parts(&self, rows: &Tensor) -> Result<(Tensor, Option<Tensor>), PredictError> {
+        if self.risk == 0.0 {
+            return Ok((self.predictor.forward(rows)?, None));
+        }
+        let (cost, sd) = self.predictor.forward_with_sd(rows)?;
+        Ok((cost, Some(sd * self.risk)))
     }
 
     /// The predictor behind.
@@ -66,14 +103,18 @@ impl CostModel for PredictorCost {
 
     fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
         let gates = Tensor::from_slice(&self.layout.gates(architecture)?);
-        let cost = tch::no_grad(|| self.relaxed(&gates))?.double_value(&[]);
-        Ok(cost.max(self.predictor.model.floor))
+        let rows = gates.unsqueeze(0).to_device(self.device);
+        let (cost, more) = tch::no_grad(|| self.parts(&rows))?;
+        let more = more.map_or(0.0, |more| more.double_value(&[0]));
+        Ok(cost.double_value(&[0]).max(self.predictor.model.floor) + more)
     }
 
     fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         let (rows, is_single) = self.layout.rows(gates)?;
         let rows = rows.to_device(self.device).to_kind(Kind::Float);
-        let costs = self.predictor.forward(&rows)?.to_device(gates.device());
+        let (costs, more) = self.parts(&rows)?;
+        let costs = more.map_or_else(|| costs.shallow_clone(), |more| &costs + more);
+        let costs = costs.to_device(gates.device());
         Ok(if is_single { costs.squeeze_dim(0) } else { costs })
     }
 }

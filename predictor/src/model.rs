@@ -38,6 +38,13 @@ pub struct Predictions {
 }
 
 impl Predictions {
+    /// Least and largest value of the 90 % interval of number `i`, not below zero; NaN where the fit tells no deviation.
+    pub fn interval(&self, i: usize) -> (f64, f64) {
+        let (value, reach) = (self.values[i], NORMAL_90 * self.sds[i]);
+        let low = if reach.is_nan() { f64::NAN } else { (value - reach).max(0.0) };
+        (low, value + reach)
+    }
+
     /// Share of these measured costs, in the order of the predictions, that lie within the predictions' 90 % intervals, percent.
     /// Nothing without rows or without deviations.
     pub fn coverage_90(&self, truth: &[f64]) -> Option<f64> {
@@ -77,7 +84,9 @@ impl Model {
             return (cost, zeros);
         };
         let noise = self.standard.relative_noise(&z, spread.typical) * spread.noise;
-        let sd = (variance + noise).sqrt() * self.standard.slope(&cost) * spread.calibration;
+        // Where nothing is uncertain the root has no slope.
+        let uncertain = (variance + noise).clamp_min(f64::from(f32::MIN_POSITIVE));
+        let sd = uncertain.sqrt() * self.standard.slope(&cost) * spread.calibration;
         (cost, sd)
     }
 

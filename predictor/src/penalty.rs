@@ -85,7 +85,7 @@ impl Penalty {
     }
 }
 
-fn at_least_zero(what: &'static str, found: f64) -> Result<(), PredictError> {
+pub(crate) fn at_least_zero(what: &'static str, found: f64) -> Result<(), PredictError> {
     if found.is_finite() && found >= 0.0 {
         return Ok(());
     }

@@ -92,3 +92,6 @@ pub(crate) fn conformal_score(mut scores: Vec<f64>) -> Option<f64> {
     let rank = (COVERAGE * (scores.len() + 1) as f64).ceil() as usize;
     scores.get(rank.clamp(1, scores.len().max(1)) - 1).copied()
 }
+
+#[cfg(test)]
+mod tests;

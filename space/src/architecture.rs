@@ -64,7 +64,14 @@ impl ChoiceSet {
 
     /// The choices in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..32).filter(move |&c| self.contains(c))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let next = left.trailing_zeros() as usize;
+            (left != 0).then(|| {
+                left &= left - 1;
+                next
+            })
+        })
     }
 
     /// How many choices are taken.
@@ -107,6 +114,15 @@ impl Architecture {
         gates
     }
 
+    /// Sets this architecture's gates in `columns`, which hold zeros for row `row` of `n`: gate g lies at `g * n + row`.
+    pub fn write_gates(&self, decisions: &[Decision], columns: &mut [f32], n: usize, row: usize) {
+        let mut first = 0;
+        for (decision, set) in decisions.iter().zip(&self.choices) {
+            set.iter().for_each(|choice| columns[(first + choice) * n + row] = 1.0);
+            first += decision.choices.len();
+        }
+    }
+
     /// How many decisions take `skip_connect`, per cell type in order of first appearance.
     pub fn skip_counts(&self, decisions: &[Decision]) -> Vec<(String, usize)> {
         let mut counts: Vec<(String, usize)> = Vec::new();
@@ -137,6 +153,24 @@ mod tests {
                         spec.op.is_parameter_free() || spec.op == crate::Op::FactorizedReduce;
                     assert_eq!(decision.is_weightless(c), expected, "{}", decision.choices[c]);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn gates_by_column_are_those_by_row() {
+        for space in crate::SPACES.iter().map(|build| build()) {
+            let decisions = space.decisions();
+            let all: Vec<_> =
+                (0..3).map(|i| crate::architecture_at(space.as_ref(), 1, i).unwrap()).collect();
+            let width = all[0].gates(decisions).len();
+            let mut columns = vec![0.0; 3 * width];
+            for (row, architecture) in all.iter().enumerate() {
+                architecture.write_gates(decisions, &mut columns, 3, row);
+            }
+            for (row, architecture) in all.iter().enumerate() {
+                let found: Vec<f32> = (0..width).map(|g| columns[g * 3 + row]).collect();
+                assert_eq!(found, architecture.gates(decisions));
             }
         }
     }

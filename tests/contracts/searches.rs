@@ -48,7 +48,12 @@ fn the_same_seed_gives_the_same_search_and_a_zero_lambda_changes_nothing() {
         assert!(again.epochs.iter().all(|e| e.relaxed_cost.is_some() && e.derived_cost.is_some()));
         let without_cost = |epochs: &[EpochReport]| {
             let epochs = without_seconds(epochs).into_iter();
-            let bare = |e| EpochReport { relaxed_cost: None, derived_cost: None, ..e };
+            let bare = |e| EpochReport {
+                relaxed_cost: None,
+                derived_cost: None,
+                relaxation_gap_percent: None,
+                ..e
+            };
             epochs.map(bare).collect::<Vec<_>>()
         };
         assert_eq!(without_seconds(&first.epochs), without_cost(&again.epochs), "{name}");

@@ -97,3 +97,28 @@ fn cost_models_can_cross_threads() {
     let there = std::thread::spawn(move || cost.cost(&architecture).unwrap()).join().unwrap();
     assert!((here - there).abs() < 1e-9);
 }
+
+#[test]
+fn a_risk_adds_deviations_and_none_changes_nothing() {
+    let space = NasBench201::new();
+    let gates = Tensor::from_slice(&soft()).set_requires_grad(true);
+    let plain = model(&space).relaxed(&gates).unwrap();
+    let off = model(&space).with_risk(0.0).unwrap().relaxed(&gates).unwrap();
+    assert_eq!(plain.double_value(&[]).to_bits(), off.double_value(&[]).to_bits());
+    let cost = model(&space).with_risk(2.0).unwrap();
+    let rows = gates.unsqueeze(0);
+    let (value, sd) = cost.predictor().forward_with_sd(&rows).unwrap();
+    let expected = value.double_value(&[0]) + 2.0 * sd.double_value(&[0]);
+    let risky = cost.relaxed(&gates).unwrap();
+    assert!(sd.double_value(&[0]) > 0.0);
+    assert!((risky.double_value(&[]) / expected - 1.0).abs() < 1e-6);
+    risky.backward();
+    assert!(to_vec(&gates.grad()).iter().all(|g| g.is_finite()));
+    let architecture = space.at(77);
+    let (plain, risky) = (model(&space).cost(&architecture), cost.cost(&architecture));
+    assert!(risky.unwrap() > plain.unwrap());
+    for risk in [-1.0, f64::NAN, f64::INFINITY] {
+        let error = model(&space).with_risk(risk).unwrap_err().to_string();
+        assert!(error.contains("risk must be a number of at least 0"), "{error}");
+    }
+}

@@ -108,3 +108,25 @@ fn gates_of_another_width_are_refused() {
     let error = predictor.forward(&Tensor::from_slice(&[1.0f32; 30])).map(|_| ()).unwrap_err();
     assert!(matches!(error, PredictError::Width { expected: 30, .. }));
 }
+
+#[test]
+fn columns_are_priced_as_rows_are() {
+    let space = NasBench201::new();
+    let predictor = trained(&space);
+    let all: Vec<_> = (0..70).map(|i| lat_space::architecture_at(&space, 6, i).unwrap()).collect();
+    let rows: Vec<f32> = all.iter().flat_map(|a| a.gates(space.decisions())).collect();
+    let rows = Array2::from_shape_vec((70, 30), rows).unwrap();
+    let columns: Vec<f32> = rows.t().iter().copied().collect();
+    let (by_row, by_column) = (
+        predictor.predict_gates(rows.view()).unwrap(),
+        predictor.predict_columns(&columns, 70).unwrap(),
+    );
+    let values = predictor.price_columns(&columns, 70).unwrap();
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a / b - 1.0).abs() < 1e-4);
+    assert!(near(&by_row.values, &values) && near(&by_row.values, &by_column.values));
+    assert!(near(&by_row.sds, &by_column.sds));
+    assert_eq!(by_row.is_off_data, by_column.is_off_data);
+    assert!(predictor.price_columns(&columns, 71).is_err());
+    let error = predictor.price_columns(&[f32::NAN; 60], 2).unwrap_err().to_string();
+    assert!(error.contains("expected finite gates"), "{error}");
+}

@@ -2,6 +2,8 @@
 //!
 //! Two pairs per node make the flat list of the paper. Any other number is written as one list per node, and read so too.
 
+mod quick;
+
 use super::{CELL_TYPES, EDGES, NODES, PRIMITIVES, decision};
 use crate::{Architecture, ChoiceSet, Group, SpaceError};
 
@@ -56,6 +58,11 @@ pub(super) fn check(architecture: &Architecture, groups: &[Group]) -> Result<(),
 }
 
 pub(super) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+    quick::parse(text).map_or_else(|| parse_any(text), Ok)
+}
+
+/// Reads any spelling, and says what is wrong with a text that is none.
+fn parse_any(text: &str) -> Result<Architecture, SpaceError> {
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let compact = compact.replace('"', "'");
     let mut choices = vec![Vec::new(); 2 * EDGES];

@@ -150,19 +150,25 @@ impl FeatureMap {
 
     /// Values of `n` gate vectors, value by value: value v of row i is at `v * n + i`. Gates lie gate by gate likewise.
     pub fn values(&self, gates: &[f32], n: usize) -> Vec<f32> {
-        assert_eq!(gates.len(), self.n_gates * n, "gates of another space");
         let mut values = Vec::with_capacity(self.n_values() * n);
+        self.values_into(gates, n, &mut values);
+        values
+    }
+
+    /// The same into a buffer that is used again; what it held is gone.
+    pub fn values_into(&self, gates: &[f32], n: usize, values: &mut Vec<f32>) {
+        assert_eq!(gates.len(), self.n_gates * n, "gates of another space");
+        values.clear();
         values.resize(n, 1.0);
         values.extend_from_slice(gates);
         for level in &self.levels {
             match level {
-                Level::Sums(sums) => sums.iter().for_each(|terms| push_sum(&mut values, n, terms)),
+                Level::Sums(sums) => sums.iter().for_each(|terms| push_sum(values, n, terms)),
                 Level::Products(pairs) => {
-                    pairs.iter().for_each(|&pair| push_product(&mut values, n, pair));
+                    pairs.iter().for_each(|&pair| push_product(values, n, pair));
                 }
             }
         }
-        values
     }
 
     /// Features of one gate vector `[n_gates]`.

@@ -24,6 +24,8 @@ use result::SearchResult;
 /// whole epochs; the same command resumes.
 ///
 /// Example: lat search --lambda 0.1
+///
+/// Example: lat search --lambda 0.1 --risk 1
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Search space; see `lat list spaces`.
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// How the cost's gradient passes through the choice of an architecture.
     #[arg(long, value_enum, default_value = "straight-through")]
     pub(super) estimator: Estimator,
+    /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
+    #[arg(long, default_value_t = 0.0, value_name = "K", allow_negative_numbers = true)]
+    pub(super) risk: f64,
     /// Predictor file [default: the newest of the space and target].
     #[arg(long, value_name = "FILE")]
     pub(super) predictor: Option<PathBuf>,

@@ -55,6 +55,12 @@ impl<'a> Plan<'a> {
             let flag = if matches!(goal, Goal::Lambda(_)) { "--lambda" } else { "--target-ms" };
             return Err(bad(format!("expected {flag} to be a number of at least 0, found {x}")));
         }
+        if !(args.risk.is_finite() && args.risk >= 0.0) {
+            let found = args.risk;
+            return Err(bad(format!(
+                "expected --risk to be a number of at least 0, found {found}"
+            )));
+        }
         let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
         let name = if preset == Preset::Quick { "quick" } else { "search" };
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
@@ -71,6 +77,7 @@ impl<'a> Plan<'a> {
             batch: args.batch.unwrap_or(schedule.batch),
             seed: args.seed,
             goal: goal_text(goal, unit, args),
+            risk: args.risk,
             options: format!("{preset:?} {options}")
                 .split_whitespace()
                 .collect::<Vec<_>>()
@@ -94,8 +101,9 @@ impl<'a> Plan<'a> {
             .map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' })
             .collect();
         let skeleton = runs::short(&s.skeleton);
+        let risk = if s.risk > 0.0 { format!("-risk-{}", s.risk) } else { String::new() };
         runs::named(&format!(
-            "search-{}-{}-{}-{}-{skeleton}-seed{}",
+            "search-{}-{}-{}-{}{risk}-{skeleton}-seed{}",
             s.space,
             s.method,
             s.dataset,
@@ -147,6 +155,12 @@ fn cost(
     skeleton: &Skeleton,
 ) -> anyhow::Result<(Option<Cost>, String)> {
     if args.predictor.is_none() && ["params", "multiply_adds"].contains(&args.target.as_str()) {
+        if args.risk > 0.0 {
+            return Err(bad(format!(
+                "expected --risk with a predicted cost, found {}, which is counted and certain; leave --risk out",
+                args.target
+            )));
+        }
         let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
         let line = format!("{} counted at {skeleton}", args.target);
         return Ok((Some(Cost { model, predictor: None }), line));
@@ -155,7 +169,7 @@ fn cost(
         Some(path) => path.clone(),
         None => match runs::newest_predictor(space.id(), &args.target) {
             Ok(path) => path,
-            Err(_) if goal == Goal::Lambda(0.0) => {
+            Err(_) if goal == Goal::Lambda(0.0) && args.risk == 0.0 => {
                 return Ok((None, "no predictor: searching for accuracy alone".to_owned()));
             }
             Err(error) => return Err(error),
@@ -171,7 +185,11 @@ fn cost(
             predictor.label().space
         )));
     }
-    let model = PredictorCost::new(&predictor, space, &args.target, tch::Device::Cpu)?;
-    let line = format!("predictor {}", path.display());
+    let model = PredictorCost::new(&predictor, space, &args.target, tch::Device::Cpu)?
+        .with_risk(args.risk)?;
+    let line = match args.risk {
+        0.0 => format!("predictor {}", path.display()),
+        k => format!("predictor {}, plus {k} standard deviations", path.display()),
+    };
     Ok((Some(Cost { model: Box::new(model), predictor: Some(predictor) }), line))
 }

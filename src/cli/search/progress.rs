@@ -9,7 +9,9 @@ use crate::cli::output::Screen;
 pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
     let cost = match (r.relaxed_cost, r.derived_cost) {
         (Some(relaxed), Some(derived)) => {
-            format!(", cost {relaxed:.4} relaxed / {derived:.4} {unit} derived")
+            let gap =
+                r.relaxation_gap_percent.map_or_else(String::new, |g| format!(" (gap {g:+.2} %)"));
+            format!(", cost {relaxed:.4}{gap} relaxed / {derived:.4} {unit} derived")
         }
         _ => String::new(),
     };

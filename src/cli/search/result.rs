@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
-use lat_predictor::Label;
+use lat_predictor::{CostModel, Label, PredictorCost};
 use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
-use lat_space::{Architecture, count};
+use lat_space::{Architecture, SearchSpace, count};
 use serde::Serialize;
 
-use super::plan::Plan;
+use super::plan::{Cost, Plan};
 use crate::cli::output::{say, table};
 
 /// `search.json`.
@@ -22,7 +22,12 @@ pub(super) struct SearchResult {
     unit: Option<String>,
     /// Expected cost of the relaxed architecture at the end.
     relaxed: Option<f64>,
-    /// Predicted cost of the derived architecture.
+    /// Mean cost of 1000 architectures drawn from the relaxed one, and by how much `relaxed` is above it, percent.
+    relaxed_sampled: Option<f64>,
+    relaxation_gap_percent: Option<f64>,
+    /// Standard error of that gap by the draws, percent.
+    relaxation_gap_error_percent: Option<f64>,
+    /// Predicted cost of the derived architecture; a risk is not in it, while it is in `relaxed` and `reference`.
     predicted: Option<f64>,
     /// Measured cost of the derived architecture.
     measured: Option<f64>,
@@ -46,10 +51,9 @@ impl SearchResult {
         seconds: f64,
     ) -> anyhow::Result<Self> {
         let space = plan.space.as_ref();
-        let predicted = match &plan.cost {
-            Some(cost) => Some(cost.model.cost(&outcome.architecture)?),
-            None => None,
-        };
+        let predicted =
+            plan.cost.as_ref().map(|cost| predicted(space, cost, &outcome.architecture));
+        let predicted = predicted.transpose()?;
         let (measured, measurement) = measure(plan, &outcome.architecture);
         let counts = count(&space.graph(&plan.settings.skeleton).derive(&outcome.architecture));
         Ok(Self {
@@ -58,6 +62,9 @@ impl SearchResult {
             column: plan.cost.as_ref().map(|c| c.model.column().to_owned()),
             unit: plan.cost.as_ref().map(|c| c.model.unit().to_owned()),
             relaxed: outcome.relaxed_cost,
+            relaxed_sampled: outcome.relaxation_gap.map(|gap| gap.sampled),
+            relaxation_gap_percent: outcome.relaxation_gap.map(|gap| gap.percent()),
+            relaxation_gap_error_percent: outcome.relaxation_gap.map(|gap| gap.error_percent()),
             predicted,
             measured,
             measurement,
@@ -73,6 +80,16 @@ impl SearchResult {
         })
     }
 
+    /// What the relaxed cost leaves to be explained.
+    fn gap_text(&self) -> String {
+        let risk = match self.settings.risk {
+            0.0 => String::new(),
+            k => format!(" with {k} standard deviations"),
+        };
+        let gap = self.relaxation_gap_percent;
+        gap.map_or(risk.clone(), |g| format!("{risk} ({g:+.2} % against architectures drawn)"))
+    }
+
     /// The result for people.
     pub(super) fn print(&self, dir: &Path) -> anyhow::Result<()> {
         say(&self.architecture)?;
@@ -81,8 +98,9 @@ impl SearchResult {
             |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4} {unit}"));
         if let Some(column) = &self.column {
             say(format!(
-                "{column}: relaxed {}, predicted {}, measured {} ({}); average architecture {}",
+                "{column}: relaxed {}{}, predicted {}, measured {} ({}); average architecture {}",
                 number(self.relaxed),
+                self.gap_text(),
                 number(self.predicted),
                 number(self.measured),
                 self.measurement,
@@ -98,6 +116,21 @@ impl SearchResult {
             dir.join("search.json").display()
         ))
     }
+}
+
+/// What the architecture costs by the model, without the risk.
+fn predicted(
+    space: &dyn SearchSpace,
+    cost: &Cost,
+    architecture: &Architecture,
+) -> anyhow::Result<f64> {
+    Ok(match &cost.predictor {
+        Some(predictor) => {
+            let column = cost.model.column();
+            PredictorCost::new(predictor, space, column, tch::Device::Cpu)?.cost(architecture)?
+        }
+        None => cost.model.cost(architecture)?,
+    })
 }
 
 /// Measures the derived architecture where and how the predictor's data were measured, if that device is at hand.

@@ -1,0 +1,136 @@
+//! What is printed of predictions.
+
+use std::io::Write;
+
+use lat_predictor::Predictions;
+use serde::Serialize;
+
+/// The lines of a block, and its elements of the JSON array where one is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) lines: Vec<u8>,
+    pub(super) json: Vec<u8>,
+}
+
+/// One prediction for machines.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    architecture: &'a str,
+    column: &'a str,
+    value: f64,
+    /// Standard deviation of a measurement around the value; null where the predictor tells none, like all that follow from it.
+    sd: Option<f64>,
+    /// 90 % interval.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// Whether the architecture is unlike the training data.
+    off_data: bool,
+}
+
+impl Answer {
+    /// Adds a line without deviation.
+    pub(super) fn line(&mut self, value: f64, unit: &str, text: &str) {
+        push_fixed(&mut self.lines, value);
+        for piece in [" ", unit, "\t", text, "\n"] {
+            self.lines.extend_from_slice(piece.as_bytes());
+        }
+    }
+
+    /// Adds a line with deviation and flag.
+    pub(super) fn line_with_sd(&mut self, all: &Predictions, i: usize, unit: &str, text: &str) {
+        push_fixed(&mut self.lines, all.values[i]);
+        for piece in [" ", unit, "\t"] {
+            self.lines.extend_from_slice(piece.as_bytes());
+        }
+        push_fixed(&mut self.lines, all.sds[i]);
+        let flag = if all.is_off_data[i] { "off-data" } else { "on-data" };
+        for piece in [" ", unit, "\t", flag, "\t", text, "\n"] {
+            self.lines.extend_from_slice(piece.as_bytes());
+        }
+    }
+
+    /// Adds an element of the array.
+    pub(super) fn element(
+        &mut self,
+        all: &Predictions,
+        i: usize,
+        column: &str,
+        text: &str,
+    ) -> anyhow::Result<()> {
+        let (low, high) = all.interval(i);
+        let finite = |x: f64| x.is_finite().then_some(x);
+        let prediction = Prediction {
+            architecture: text,
+            column,
+            value: all.values[i],
+            sd: finite(all.sds[i]),
+            low: finite(low),
+            high: finite(high),
+            off_data: all.is_off_data[i],
+        };
+        self.json.extend_from_slice(b"  ");
+        serde_json::to_writer(&mut self.json, &prediction)?;
+        self.json.extend_from_slice(b",\n");
+        Ok(())
+    }
+}
+
+/// A number with 6 decimals, as `{:.6}` gives it for any f32: multiplied by a million such a number is exact in f64.
+fn push_fixed(out: &mut Vec<u8>, value: f64) {
+    let scaled = (value * 1e6).round_ties_even();
+    if !(value.is_sign_positive() && scaled < 9e15) {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{value:.6}");
+        return;
+    }
+    let mut left = scaled as u64;
+    let mut digits = [b'0'; 24];
+    let mut at = digits.len();
+    let mut n = 0;
+    while left > 0 || n < 7 {
+        if n == 6 {
+            at -= 1;
+            digits[at] = b'.';
+        }
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        n += 1;
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_look_as_the_standard_library_writes_them() {
+        let mut values = vec![0.0, -1.5, 1e12, 1e300, f64::NAN, f64::INFINITY, 0.5e-6, 1.5e-6];
+        values.extend((0..20_000).map(|i: u32| {
+            f64::from(f32::from_bits(0x3000_0000 + i.wrapping_mul(2_654_435_761) % 0x1c00_0000))
+        }));
+        for value in values {
+            let mut out = Vec::new();
+            push_fixed(&mut out, value);
+            let plain = f64::from(value as f32);
+            if plain == value || value.is_nan() {
+                assert_eq!(String::from_utf8(out).unwrap(), format!("{value:.6}"));
+            }
+        }
+    }
+
+    #[test]
+    fn lines_have_their_columns() {
+        let all = Predictions { values: vec![1.25], sds: vec![0.5], is_off_data: vec![true] };
+        let mut answer = Answer::default();
+        answer.line(1.25, "ms", "a");
+        answer.line_with_sd(&all, 0, "ms", "a");
+        answer.element(&all, 0, "latency_ms", "a").unwrap();
+        let lines = String::from_utf8(answer.lines).unwrap();
+        assert_eq!(lines, "1.250000 ms\ta\n1.250000 ms\t0.500000 ms\toff-data\ta\n");
+        let json = String::from_utf8(answer.json).unwrap();
+        assert!(json.starts_with("  {\"architecture\":\"a\",\"column\":\"latency_ms\",\"value\":1.25,\"sd\":0.5,\"low\":0.42"), "{json}");
+        assert!(json.ends_with("\"off_data\":true},\n"), "{json}");
+    }
+}

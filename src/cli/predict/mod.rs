@@ -1,0 +1,111 @@
+//! `lat predict`: prices architectures.
+
+mod answer;
+mod blocks;
+mod json_array;
+mod pricer;
+mod turns;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use lat_data::read_architectures;
+use lat_predictor::Predictor;
+
+use super::failure::bad;
+use super::runs;
+use blocks::{Block, Blocks};
+use json_array::JsonArray;
+use pricer::Pricer;
+use turns::Turns;
+
+/// Predict the cost of architectures.
+///
+/// Prints one line per architecture: its cost, a tab, its text. With --sd the standard deviation of a measurement around it
+/// comes in between, and `off-data` where the architecture is unlike all that the predictor was trained on, else `on-data`. A
+/// file may be of any length: it is read, priced by --threads workers and written in pieces, in its order.
+///
+/// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
+///
+/// Example: lat predict --sd --file architectures.txt
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Predictor file [default: the newest].
+    #[arg(long, value_name = "FILE")]
+    predictor: Option<PathBuf>,
+    /// Architecture texts.
+    #[arg(value_name = "ARCHITECTURE")]
+    architectures: Vec<String>,
+    /// File of architectures, one per line (- for standard input), or a Parquet or CSV table of them.
+    #[arg(long, value_name = "FILE", conflicts_with = "architectures")]
+    file: Option<PathBuf>,
+    /// Also print standard deviations, and whether an architecture is off the training data.
+    #[arg(long)]
+    sd: bool,
+    /// Also write the predictions as JSON: value, sd, low and high (90 % interval), off_data.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let path = match &args.predictor {
+        Some(path) => path.clone(),
+        None => runs::any_predictor()?,
+    };
+    let predictor = Predictor::load(&path)?;
+    let space = predictor.label().read_space()?;
+    predictor.check(space.as_ref(), &predictor.label().column)?;
+    if args.sd && !predictor.has_sd() {
+        return Err(bad(format!(
+            "expected --sd with a predictor that tells deviations, found {} of regressor {}; train again with --regressor mlp",
+            path.display(),
+            predictor.label().regressor
+        )));
+    }
+    let blocks = match &args.file {
+        Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
+        Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
+            Blocks::of_texts(&read_architectures(file, space.as_ref())?)
+        }
+        Some(file) => {
+            let open = std::fs::File::open(file).with_context(|| {
+                format!("expected a file of architectures at {}", file.display())
+            })?;
+            Blocks::new(BufReader::with_capacity(1 << 18, open))
+        }
+        None if args.architectures.is_empty() => {
+            return Err(bad("expected architecture texts or --file, found neither"));
+        }
+        None => Blocks::of_texts(&args.architectures),
+    };
+    let json = args.json.as_deref().map(JsonArray::create).transpose()?;
+    let workers = tch::get_num_threads().clamp(1, 64);
+    let pricers = (0..workers).map(|_| Pricer {
+        predictor: predictor.to_device(tch::Device::Cpu),
+        space: space.as_ref(),
+        sd: args.sd,
+        json: args.json.is_some(),
+    });
+    price_all(blocks, pricers.collect(), json)
+}
+
+/// Prices block after block, several at once, and writes the answers in order.
+fn price_all<R: BufRead + Send>(
+    blocks: Blocks<R>,
+    pricers: Vec<Pricer<'_>>,
+    json: Option<JsonArray>,
+) -> anyhow::Result<()> {
+    let turns = Turns::new(blocks, json);
+    std::thread::scope(|scope| {
+        for pricer in pricers {
+            let turns = &turns;
+            scope.spawn(move || {
+                // One thread per worker: libtorch's own would only wait for one another. The setting is the calling thread's.
+                tch::set_num_threads(1);
+                turns.work(|block: &Block| pricer.price(block));
+            });
+        }
+    });
+    turns.finish()
+}

@@ -1,0 +1,119 @@
+//! The relaxed cost of a predictor against the mean over architectures drawn: searches follow the first and end with the second.
+
+use lat::objective::{Estimator, Goal, Objective};
+use lat::relaxed::Relaxed;
+use lat_predictor::{Choice, Predictor, PredictorCost, Samples, TrainOptions, train};
+use lat_profiler::fake_latency_ms;
+use lat_space::{Architecture, SPACES, SearchSpace, architecture_at};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+use crate::setup;
+
+/// Largest gap that is allowed, percent.
+const BAR: f64 = 2.0;
+/// Spread of the logits: uniform, as early in a search, to peaked.
+const SCALES: [f64; 4] = [0.0, 0.3, 1.0, 3.0];
+
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    (0..12).map(|_| rng.r#gen::<f64>()).sum::<f64>() - 6.0
+}
+
+/// A predictor of the fake device's latency with what no sum explains on top, so that networks are of use: a kink in a random
+/// direction, as where one of two parts of a device is the slower one.
+fn predictor(space: &dyn SearchSpace) -> Predictor {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let graph = space.graph(&space.skeletons()[0].skeleton);
+    let all: Vec<Architecture> = (0..900).map(|i| architecture_at(space, 1, i).unwrap()).collect();
+    let gates: Vec<Vec<f32>> = all.iter().map(|a| a.gates(space.decisions())).collect();
+    let direction: Vec<f64> = gates[0].iter().map(|_| normal(&mut rng)).collect();
+    let z = |gates: &Vec<f32>| -> f64 {
+        gates.iter().zip(&direction).map(|(g, d)| f64::from(*g) * d).sum()
+    };
+    let zs: Vec<f64> = gates.iter().map(z).collect();
+    let middle = zs.iter().sum::<f64>() / zs.len() as f64;
+    let costs: Vec<f64> = all
+        .iter()
+        .zip(&zs)
+        .map(|(a, z)| {
+            let latency = fake_latency_ms(&graph.derive(a), 8);
+            latency * (1.0 + 0.1 * (z - middle).max(0.0)) * (1.0 + 0.01 * normal(&mut rng))
+        })
+        .collect();
+    let rows = |from: usize, to: usize| {
+        Samples::of(space, all[from..to].iter().zip(costs[from..to].iter().copied())).unwrap()
+    };
+    let options = TrainOptions { choice: Choice::Named("mlp".into()), compare: false, seed: 1 };
+    let report = train(space, &rows(0, 700), &rows(700, 900), &options).unwrap();
+    report.predictor(space, "latency_ms", None, None).unwrap()
+}
+
+/// What a method might believe: random logits, the larger the more peaked; an edge is as strong as its best operation.
+fn beliefs(space: &dyn SearchSpace, scale: f64, seed: u64) -> Relaxed {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut probs, mut strengths) = (Vec::new(), Vec::new());
+    for decision in space.decisions() {
+        let logits: Vec<f32> =
+            decision.choices.iter().map(|_| (scale * normal(&mut rng)) as f32).collect();
+        let p = Tensor::from_slice(&logits).softmax(0, Kind::Float);
+        let is_op = |&c: &i64| decision.none() != Some(c as usize);
+        let ops: Vec<i64> = (0..decision.choices.len() as i64).filter(is_op).collect();
+        strengths.push(p.index_select(0, &Tensor::from_slice(&ops)).max());
+        probs.push(p);
+    }
+    Relaxed { probs, strengths }
+}
+
+/// Largest and mean gap in percent over some beliefs of this scale.
+fn gaps(space: &dyn SearchSpace, predictor: &Predictor, scale: f64) -> (f64, f64) {
+    let column = predictor.label().column.as_str();
+    let cost = PredictorCost::new(predictor, space, column, Device::Cpu).unwrap();
+    let goal = Goal::Lambda(0.0);
+    let objective = Objective::new(space, &cost, goal, Estimator::Expected).unwrap();
+    let gap = |seed| {
+        let relaxed = beliefs(space, scale, seed);
+        objective.relaxation_gap(&relaxed, 20_000, seed).unwrap().percent()
+    };
+    let all: Vec<f64> = (0..8).map(gap).collect();
+    (all.iter().fold(0.0, |m, g| g.abs().max(m)), all.iter().sum::<f64>() / 8.0)
+}
+
+/// The gap of a predictor of one's own: `LAT_GAP_PREDICTOR=p.lat`.
+#[test]
+#[ignore = "needs LAT_GAP_PREDICTOR, a predictor file"]
+#[expect(clippy::print_stdout, reason = "an instrument")]
+fn the_gap_of_a_predictor_of_ones_own() {
+    setup::ready();
+    let path = std::env::var("LAT_GAP_PREDICTOR").unwrap();
+    let predictor = Predictor::load(std::path::Path::new(&path)).unwrap();
+    let space = lat_space::find_space(&predictor.label().space).unwrap();
+    for scale in SCALES {
+        let (largest, mean) = gaps(space.as_ref(), &predictor, scale);
+        let networks = predictor.has_networks();
+        println!(
+            "{path} networks {networks} scale {scale}: largest {largest:.2} %, mean {mean:+.2} %"
+        );
+    }
+}
+
+#[test]
+fn the_relaxed_cost_is_near_the_mean_over_architectures_drawn() {
+    setup::ready();
+    for space in SPACES.iter().map(|build| build()) {
+        let space = space.as_ref();
+        let predictor = predictor(space);
+        assert!(predictor.has_networks(), "{}: the costs need networks", space.id());
+        let cost = PredictorCost::new(&predictor, space, "latency_ms", Device::Cpu).unwrap();
+        let goal = Goal::Lambda(0.0);
+        let objective = Objective::new(space, &cost, goal, Estimator::Expected).unwrap();
+        for scale in SCALES {
+            let (largest, _) = gaps(space, &predictor, scale);
+            assert!(largest < BAR, "{} scale {scale}: {largest:.2} %", space.id());
+        }
+        let relaxed = beliefs(space, 1.0, 9);
+        let [a, b] = [0, 0].map(|seed| objective.relaxation_gap(&relaxed, 1000, seed).unwrap());
+        assert_eq!(a, b);
+        assert!((a.expected - objective.expected_cost(&relaxed).unwrap()).abs() < 1e-9);
+    }
+}
