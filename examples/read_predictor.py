@@ -9,6 +9,7 @@ def read(path):
     with safe_open(path, "np") as file:
         head = json.loads(file.metadata()["lat"])
         assert head["format"] == 2, f"expected predictor format 2, found {head['format']}"
+        assert not head.get("parts"), "expected a predictor of one model, found one that holds those of other devices; docs/predictor-file.md says how to add them"
         return head, {name: file.get_tensor(name).astype(float) for name in file.keys()}
 
 def features(head, gates):

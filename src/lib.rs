@@ -1,8 +1,8 @@
 //! `lat` measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures that
 //! are both accurate and fast.
 //!
-//! This crate holds the searches: supernet, methods, objective, evaluation; and the reports on what was found. Spaces, layers, data, measuring and predicting are
-//! crates of their own; `ARCHITECTURE.md` says what lies where.
+//! This crate holds the searches: supernet, methods, objective, evaluation; the choice of what to measure next; and the reports on
+//! what was found. Spaces, layers, data, measuring and predicting are crates of their own; `ARCHITECTURE.md` says what lies where.
 
 #![forbid(unsafe_code)]
 
@@ -15,5 +15,6 @@ pub mod objective;
 pub mod optimizer;
 pub mod relaxed;
 pub mod report;
+pub mod sampling;
 pub mod search;
 pub mod supernet;

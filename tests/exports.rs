@@ -169,6 +169,7 @@ fn export(case: &Case, dir: &Path) -> PathBuf {
     folder
 }
 
+#[expect(clippy::print_stdout, reason = "the differences are for the log")]
 fn check_torchscript(case: &Case, folder: &Path, expected: &Expected) {
     let module = CModule::load(folder.join("predictor.pt")).unwrap();
     let gates = expected.probs.copy().set_requires_grad(true);
@@ -189,6 +190,10 @@ fn check_torchscript(case: &Case, folder: &Path, expected: &Expected) {
 }
 
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the differences, or why they were not looked at, are for the log"
+)]
 fn other_programs_compute_what_lat_computes() {
     setup::ready();
     let dir = tempfile::tempdir().unwrap();

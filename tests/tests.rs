@@ -30,8 +30,12 @@ mod reports;
 mod shards;
 // The recipe for SLURM, where there is one.
 mod slurm;
+// Predictors of a new device from those of others.
+mod transfers;
 // Spaces that files declare, and tables measured elsewhere.
 mod space_files;
+// Profiles that choose their samples.
+mod until;
 
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;

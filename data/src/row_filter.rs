@@ -4,7 +4,7 @@ use crate::DataError;
 use crate::columns::Columns;
 
 /// Values named in a message.
-const NAMED: usize = 8;
+const NAMED: usize = 30;
 
 /// Rows to read: those with this value in this column, written `COLUMN=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]

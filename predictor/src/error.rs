@@ -16,6 +16,23 @@ pub enum PredictError {
         /// The number given.
         found: usize,
     },
+    /// A predictor that holds those of other devices, as ONNX.
+    #[error(
+        "expected a predictor of one model, found one transferred from predictors with networks or on other scales, \
+         which ONNX export does not write; export it as TorchScript, or transfer from `--regressor linear` predictors"
+    )]
+    NotExported,
+    /// More samples than a transfer is for.
+    #[error(
+        "expected at most {most} samples of the new device to transfer to, found {found}; \
+         take fewer with --train, or train on them without --from"
+    )]
+    TooMany {
+        /// The largest number.
+        most: usize,
+        /// The number given.
+        found: usize,
+    },
     /// A name that no table holds.
     #[error("unknown regressor '{name}'; expected auto or one of: {known}")]
     Unknown {

@@ -10,6 +10,7 @@
 use tch::{Kind, Tensor};
 
 use crate::PredictError;
+use crate::one_thread::OneThread;
 use crate::robust::weights;
 
 /// Rounds of updates, more where rows are few and so rounds quick; the variances settle in about 30.
@@ -58,6 +59,8 @@ pub(crate) fn learn(
     base: &[f64],
     layout: &Layout,
 ) -> Result<Evidence, PredictError> {
+    // The matrices are small; threads would wait for one another more than they work.
+    let _threads = OneThread::start();
     let mut state = State::new(layout);
     let mut active = Active::all(features, layout);
     let target = Tensor::from_slice(z);

@@ -63,6 +63,9 @@ pub struct Label {
     pub cold: bool,
     /// Macro architecture of the measured networks, where the data say it.
     pub skeleton: Option<Skeleton>,
+    /// Devices of the predictors that it was transferred from, where it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
     /// Name of the regressor.
     pub regressor: String,
     /// Errors on rows it was not trained on, where there were such.
@@ -111,6 +114,7 @@ impl Label {
             channels_last: header.is_some_and(|h| h.channels_last),
             cold: header.is_some_and(|h| h.cold),
             skeleton: header.map(|h| h.skeleton),
+            sources: Vec::new(),
             regressor: String::new(),
             errors: None,
             noise_floor: None,

@@ -9,9 +9,11 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
+mod active;
 #[doc(hidden)]
 pub mod bench;
 mod boosting;
+mod calibration;
 mod correction;
 mod cost;
 mod count_cost;
@@ -47,8 +49,11 @@ mod structured;
 mod table_cost;
 mod train;
 mod training;
+mod transfer;
+mod validation;
 mod watch;
 
+pub use active::most_informative;
 pub use cost::{CostModel, PredictorCost};
 pub use count_cost::CountCost;
 pub use error::PredictError;
@@ -65,3 +70,7 @@ pub use regressor::{
 };
 pub use table_cost::TableCost;
 pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
+pub use transfer::{
+    Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,
+};
+pub use validation::{Validation, validate};

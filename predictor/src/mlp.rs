@@ -7,6 +7,7 @@
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
 
+use crate::calibration::{self, Held};
 use crate::correction::{Correction, indices, read, subtotals};
 use crate::folds::Folds;
 use crate::linear::relative_errors;
@@ -21,6 +22,8 @@ const NAME: &str = "mlp";
 
 /// Parts of the rows; network i does not see part i.
 const FOLDS: usize = 5;
+/// Rows below which held-out errors are found by fitting anew, since the priors know too much of each row.
+const REFITTED_ROWS: usize = 500;
 /// Rows below which networks never helped on any table that we know.
 const LEAST_ROWS: usize = 200;
 /// Residual, in units of the target's spread, that is rounding and not worth a network.
@@ -52,7 +55,24 @@ impl Regressor for Mlp {
         check_rows(x, y)?;
         let setup = self.setup.for_width(x.ncols());
         let start = structured::fit(x, y, &setup.layout, setup.seed)?;
-        self.model = Some(correct(x, y, start, &setup));
+        let (mut model, held_out) = correct(x, y, start, &setup);
+        let held = match model.correction {
+            None if y.len() < REFITTED_ROWS => {
+                Some(calibration::of_few(x, y, model.standard.scale, &setup)?)
+            }
+            _ => None,
+        };
+        let scores = match held {
+            Some(Held { scores, error }) => {
+                model.validation_error = error;
+                scores
+            }
+            None => calibration::of_many(x, y, &held_out, &model),
+        };
+        if let Some(spread) = &mut model.spread {
+            spread.calibrate(scores);
+        }
+        self.model = Some(model);
         Ok(())
     }
 
@@ -65,9 +85,14 @@ impl Regressor for Mlp {
     }
 }
 
-/// The linear model with networks added, where they help, and its deviations calibrated.
-fn correct(x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start, setup: &Setup) -> Model {
-    let Start { mut model, mut held_out, held_out_sd, base } = start;
+/// The linear model with networks added, where they help; and per row the prediction of the fit without it, standardised.
+fn correct(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    start: Start,
+    setup: &Setup,
+) -> (Model, Array1<f64>) {
+    let Start { mut model, mut held_out, base } = start;
     let z = model.standard.apply(y);
     // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
     let residual = &z - &held_out;
@@ -83,10 +108,7 @@ fn correct(x: ArrayView2<f32>, y: ArrayView1<f64>, start: Start, setup: &Setup) 
             model.validation_error = error;
         }
     }
-    if let Some(spread) = &mut model.spread {
-        spread.calibrate(&z, &held_out, &held_out_sd);
-    }
-    model
+    (model, held_out)
 }
 
 /// Networks on the residual, and per row the output of the one that has not seen it.

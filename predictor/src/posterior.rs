@@ -15,6 +15,9 @@ use crate::robust;
 const DRAWS: i64 = 32;
 /// Fits, each with rows weighted by the errors of the one before.
 const ROUNDS: usize = 3;
+/// Rows per feature that are many, and of many those that tell disturbed rows from others.
+const MANY: usize = 20;
+const SOME: usize = 8;
 /// Rows whitened at once, to bound memory.
 const CHUNK: usize = 4096;
 
@@ -60,24 +63,62 @@ struct Solution {
 }
 
 pub(crate) fn solve(problem: &Problem<'_>) -> Result<Posterior, PredictError> {
-    let is_dual = problem.z.len() <= problem.kept.len();
-    let mut noise_of = problem.base.to_vec();
-    let mut round = 0;
-    let solution = loop {
-        round += 1;
-        let noise: Vec<f64> = noise_of.iter().map(|w| w * problem.noise).collect();
-        let wanted = round == ROUNDS;
-        let solution =
-            if is_dual { problem.dual(&noise, wanted)? } else { problem.primal(&noise, wanted)? };
-        if wanted {
-            break solution;
-        }
-        noise_of = robust::weights(&solution.errors, problem.base);
-    };
-    Ok(problem.finish(&solution))
+    let width = problem.kept.len();
+    let noise_of = |base: &[f64]| base.iter().map(|w| w * problem.noise).collect::<Vec<f64>>();
+    if problem.z.len() > MANY * (width + 1) {
+        // The rows hardly move the fit: what a fit to some of them says of the rest tells the disturbed ones.
+        let some = problem.z.len().min(SOME * (width + 1));
+        let errors = problem.errors_of_some(some, &noise_of(problem.base))?;
+        let weights = robust::weights(&errors, problem.base);
+        return Ok(problem.finish(&problem.primal(&noise_of(&weights), true)?));
+    }
+    let mut base = problem.base.to_vec();
+    for _ in 1..ROUNDS {
+        let solution = problem.solve_once(width, &noise_of(&base), false)?;
+        base = robust::weights(&solution.errors, problem.base);
+    }
+    Ok(problem.finish(&problem.solve_once(width, &noise_of(&base), true)?))
 }
 
 impl Problem<'_> {
+    fn solve_once(
+        &self,
+        width: usize,
+        noise: &[f64],
+        wants_draws: bool,
+    ) -> Result<Solution, PredictError> {
+        if self.z.len() <= width {
+            self.dual(noise, wants_draws)
+        } else {
+            self.primal(noise, wants_draws)
+        }
+    }
+
+    /// Errors on all rows of the fit to the first of them.
+    fn errors_of_some(&self, some: usize, noise: &[f64]) -> Result<Vec<f64>, PredictError> {
+        let (factor, moment) = self.normal_equations(some, noise)?;
+        let theta = moment.unsqueeze(-1).cholesky_solve(&factor, false).squeeze_dim(-1);
+        let errors = chunks(self.z.len()).flat_map(|(from, to)| {
+            let fitted = doubles(&self.whitened(from, to).matmul(&theta));
+            self.z[from..to].iter().zip(fitted).map(|(z, f)| z - f).collect::<Vec<f64>>()
+        });
+        Ok(errors.collect())
+    }
+
+    /// Factor of the precision of the weights given the first `n` rows, and what it is to be solved for.
+    fn normal_equations(&self, n: usize, noise: &[f64]) -> Result<(Tensor, Tensor), PredictError> {
+        let width = self.kept.len() as i64 + 1;
+        let mut precision = Tensor::eye(width, (Kind::Double, tch::Device::Cpu));
+        let mut moment = Tensor::zeros([width], (Kind::Double, tch::Device::Cpu));
+        for (from, to) in chunks(n) {
+            let features = self.whitened(from, to);
+            let weighted = &features / Tensor::from_slice(&noise[from..to]).unsqueeze(-1);
+            precision += features.tr().matmul(&weighted);
+            moment += weighted.tr().matmul(&Tensor::from_slice(&self.z[from..to]));
+        }
+        Ok((cholesky(&precision)?, moment))
+    }
+
     /// Rows as features whose weights have prior variance 1, and a constant: `[rows, n_kept + 1]`.
     fn whitened(&self, from: usize, to: usize) -> Tensor {
         let width = self.kept.len() + 1;
@@ -113,15 +154,7 @@ impl Problem<'_> {
 
     fn primal(&self, noise: &[f64], wants_draws: bool) -> Result<Solution, PredictError> {
         let (n, width) = (self.z.len(), self.kept.len() as i64 + 1);
-        let mut precision = Tensor::eye(width, (Kind::Double, tch::Device::Cpu));
-        let mut moment = Tensor::zeros([width], (Kind::Double, tch::Device::Cpu));
-        for (from, to) in chunks(n) {
-            let features = self.whitened(from, to);
-            let weighted = &features / Tensor::from_slice(&noise[from..to]).unsqueeze(-1);
-            precision += features.tr().matmul(&weighted);
-            moment += weighted.tr().matmul(&Tensor::from_slice(&self.z[from..to]));
-        }
-        let factor = cholesky(&precision)?;
+        let (factor, moment) = self.normal_equations(n, noise)?;
         let theta = moment.unsqueeze(-1).cholesky_solve(&factor, false).squeeze_dim(-1);
         let (mut errors, mut variances) = (Vec::with_capacity(n), Vec::with_capacity(n));
         for (from, to) in chunks(n) {

@@ -6,7 +6,9 @@ use crate::encoding::encode;
 use crate::feature_walk::FeatureWalk;
 use crate::label::DecisionLabel;
 use crate::metrics::check_finite;
-use crate::model::{Model, Predictions, to_tensor};
+use crate::model::{Model, Predictions, to_tensor, to_vec};
+use crate::spread::Spread;
+use crate::transfer::Part;
 use crate::{Differentiable, Label, PredictError};
 
 /// Gate vectors priced at once, to bound memory.
@@ -19,6 +21,8 @@ pub struct Predictor {
     pub(crate) map: FeatureMap,
     pub(crate) walk: FeatureWalk,
     pub(crate) model: Model,
+    /// Models of other devices whose costs are added, each times its factor. Floor and deviations are the model's.
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Predictor {
@@ -42,7 +46,12 @@ impl Predictor {
 
     pub(crate) fn of_parts(label: Label, map: FeatureMap, model: Model) -> Self {
         let walk = FeatureWalk::new(&map, Device::Cpu);
-        Self { label, map, walk, model: model.to_device(Device::Cpu) }
+        Self { label, map, walk, model: model.to_device(Device::Cpu), parts: Vec::new() }
+    }
+
+    /// The same with models of other devices added to its own.
+    pub(crate) fn with_parts(self, parts: Vec<Part>) -> Self {
+        Self { parts, ..self }
     }
 
     /// What it predicts and where it comes from.
@@ -100,6 +109,9 @@ impl Predictor {
     /// # Errors
     /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit gates.
     pub fn predict_gates(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
+        if !self.parts.is_empty() {
+            return self.predict_sums(gates);
+        }
         let mut all = Predictions { values: Vec::new(), sds: Vec::new(), is_off_data: Vec::new() };
         for features in self.features(gates)? {
             let chunk = self.model.predict_with_sd(&to_tensor(features.view()));
@@ -115,53 +127,36 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict_gates`].
     pub fn price_gates(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
+        if !self.parts.is_empty() {
+            return Ok(self.predict_sums(gates)?.values);
+        }
         let features = self.features(gates)?;
         Ok(features.iter().flat_map(|f| self.model.predict(&to_tensor(f.view()))).collect())
     }
 
-    /// Costs of `n` gate vectors that lie gate by gate, gate g of row i at `g * n + i`: nothing is turned around on the way, so
-    /// this is the fastest form. Some hundred rows at a time stay in a core's cache.
-    ///
-    /// # Errors
-    /// As [`Predictor::predict_gates`].
-    pub fn price_columns(&self, gates: &[f32], n: usize) -> Result<Vec<f64>, PredictError> {
-        Ok(self.model.predict(&self.features_of_columns(gates, n)?))
+    /// Costs with parts of other devices. What these do not know is not known.
+    fn predict_sums(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
+        let values: Vec<f64> =
+            self.uncut_costs(gates)?.into_iter().map(|c| c.max(self.model.floor)).collect();
+        let relative = self.model.spread.as_ref().map_or(f64::NAN, Spread::relative);
+        let sds = values.iter().map(|v| relative * v).collect();
+        let is_off_data = vec![false; values.len()];
+        Ok(Predictions { values, sds, is_off_data })
     }
 
-    /// The same with standard deviations.
-    ///
-    /// # Errors
-    /// As [`Predictor::predict_gates`].
-    pub fn predict_columns(&self, gates: &[f32], n: usize) -> Result<Predictions, PredictError> {
-        Ok(self.model.predict_with_sd(&self.features_of_columns(gates, n)?))
-    }
-
-    /// Features `[n, n_features]`, lying column by column.
-    fn features_of_columns(&self, gates: &[f32], n: usize) -> Result<Tensor, PredictError> {
-        let (expected, found) = (self.map.n_gates * n, gates.len());
-        if expected != found {
-            return Err(PredictError::Width { what: "gates", expected, found });
+    /// Costs `[n]` of gate vectors as a search sees them: not cut at the floor.
+    pub(crate) fn uncut_costs(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
+        let own =
+            |f: &Array2<f32>| tch::no_grad(|| to_vec(&self.model.forward(&to_tensor(f.view()))));
+        let mut costs: Vec<f64> =
+            self.features(gates)?.iter().flat_map(own).map(f64::from).collect();
+        for part in &self.parts {
+            let chunks = gates.axis_chunks_iter(ndarray::Axis(0), CHUNK);
+            for (chunk, costs) in chunks.zip(costs.chunks_mut(CHUNK)) {
+                part.add_to(costs, chunk)?;
+            }
         }
-        if !gates.iter().all(|gate| gate.is_finite()) {
-            let row_sum = |row| (0..self.map.n_gates).map(|g| f64::from(gates[g * n + row])).sum();
-            check_finite("gates", (0..n).map(row_sum))?;
-        }
-        let values = self.map.values(gates, n);
-        let mut columns = Vec::with_capacity(self.map.len() * n);
-        for feature in &self.map.features {
-            columns.extend_from_slice(&values[feature.value as usize * n..][..n]);
-        }
-        Ok(Tensor::from_slice(&columns).view([self.map.len() as i64, n as i64]).tr())
-    }
-
-    /// Whether networks correct the linear part.
-    pub fn has_networks(&self) -> bool {
-        self.model.correction.is_some()
-    }
-
-    /// Whether it tells standard deviations.
-    pub fn has_sd(&self) -> bool {
-        self.model.spread.is_some()
+        Ok(costs)
     }
 
     /// Features, some thousand rows at a time.
@@ -178,7 +173,7 @@ impl Predictor {
     /// [`PredictError::Width`] for gates of another width.
     pub fn forward(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         self.check_gates(gates)?;
-        Ok(self.model.forward(&self.walk.forward(gates)))
+        Ok(self.sum(gates))
     }
 
     /// The same with the standard deviation `[b]` of a measurement around it.
@@ -187,7 +182,24 @@ impl Predictor {
     /// As [`Predictor::forward`].
     pub fn forward_with_sd(&self, gates: &Tensor) -> Result<(Tensor, Tensor), PredictError> {
         self.check_gates(gates)?;
-        Ok(self.model.forward_with_sd(&self.walk.forward(gates)))
+        Ok(self.sum_with_sd(gates))
+    }
+
+    /// The cost `[b]` of gates that are known to fit, parts of other devices included.
+    pub(crate) fn sum(&self, gates: &Tensor) -> Tensor {
+        let own = self.model.forward(&self.walk.forward(gates));
+        self.parts.iter().fold(own, |sum, part| sum + part.forward(gates))
+    }
+
+    /// The same with its standard deviation.
+    pub(crate) fn sum_with_sd(&self, gates: &Tensor) -> (Tensor, Tensor) {
+        if self.parts.is_empty() {
+            return self.model.forward_with_sd(&self.walk.forward(gates));
+        }
+        let cost = self.sum(gates);
+        let relative = self.model.spread.as_ref().map_or(0.0, Spread::relative);
+        let sd = &cost * relative;
+        (cost, sd)
     }
 
     fn check_gates(&self, gates: &Tensor) -> Result<(), PredictError> {
@@ -209,9 +221,11 @@ impl Predictor {
             map: self.map.clone(),
             walk: self.walk.to_device(device),
             model: self.model.to_device(device),
+            parts: self.parts.iter().map(|part| part.to_device(device)).collect(),
         }
     }
 }
 
+mod columns;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -15,6 +15,7 @@ use crate::members::Members;
 use crate::model::{Model, to_vec};
 use crate::scale::{Scale, Standard};
 use crate::spread::Spread;
+use crate::transfer::{Part, PartHeader};
 use crate::{Label, PredictError, Predictor};
 
 /// Version of the file's format that this program writes and reads.
@@ -41,6 +42,19 @@ struct Header {
     /// Features that networks read as they are.
     inputs: Vec<usize>,
     deviation: Option<Deviation>,
+    /// Models of other devices that it adds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartHeader>,
+}
+
+/// Shape and little-endian bytes of a tensor.
+pub(crate) type Packed = (Vec<usize>, Vec<u8>);
+
+/// What decides the shapes of a model's tensors.
+pub(crate) struct Shape<'a> {
+    pub(crate) n_features: usize,
+    pub(crate) n_layers: usize,
+    pub(crate) inputs: &'a [usize],
 }
 
 /// The numbers of a [`Spread`].
@@ -98,8 +112,10 @@ impl Predictor {
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let Model { weights, intercept, correction, standard, floor, validation_error, spread } =
+        let Model { intercept, correction, standard, floor, validation_error, spread, .. } =
             &self.model;
+        let parts = self.parts.iter().enumerate().map(|(i, part)| PartHeader::of(part, i));
+        let (parts, of_parts): (Vec<_>, Vec<_>) = parts.unzip();
         let layers = correction.as_ref().map_or(&[][..], |c| &c.members.layers);
         let header = Header {
             format: FORMAT,
@@ -119,19 +135,13 @@ impl Predictor {
                 calibration: s.calibration,
                 limit: s.limit,
             }),
+            parts,
         };
-        let mut tensors = vec![("linear".to_owned(), packed(weights))];
+        let mut tensors = model_tensors(&self.model, "");
+        tensors.extend(of_parts.into_iter().flatten());
         if let Some(spread) = spread {
             tensors.push(("draws".to_owned(), packed(&spread.draws)));
             tensors.push(("draws.intercepts".to_owned(), packed(&spread.intercepts)));
-        }
-        if let Some(correction) = correction {
-            tensors.push(("subtotals".to_owned(), packed(&correction.subtotals)));
-            tensors.push(("subtotals.means".to_owned(), packed(&correction.means)));
-        }
-        for (i, (weights, biases)) in layers.iter().enumerate() {
-            tensors.push((format!("layer{i}.weights"), packed(weights)));
-            tensors.push((format!("layer{i}.biases"), packed(biases)));
         }
         let views = tensors.iter().map(|(name, (shape, bytes))| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view))
@@ -153,33 +163,55 @@ impl Predictor {
         }
         let n_features = header.map.len();
         let weights = sized(&file, "linear", &[n_features, 1])?;
+        let shape = Shape { n_features, n_layers: header.n_layers, inputs: &header.inputs };
         let model = Model {
             weights,
             intercept: header.intercept,
-            correction: read_correction(&header, &file)?,
+            correction: read_correction(&shape, &file, "")?,
             standard: Standard { scale: header.scale, mu: header.mu, sd: header.sd },
             floor: header.floor,
             validation_error: header.validation_error,
             spread: read_spread(&header, &file)?,
         };
-        Ok(Self::of_parts(header.label, header.map, model))
+        let n_gates = header.map.n_gates;
+        let parts = header.parts.into_iter().enumerate();
+        let parts = parts.map(|(i, part)| part.read(i, n_gates, &file));
+        let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
+        Ok(Self::of_parts(header.label, header.map, model).with_parts(parts))
     }
 }
 
-fn read_correction(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Correction>, String> {
-    if header.n_layers == 0 {
+/// The tensors of a model without its deviations, their names with this beginning.
+pub(crate) fn model_tensors(model: &Model, prefix: &str) -> Vec<(String, Packed)> {
+    let mut tensors = vec![(format!("{prefix}linear"), packed(&model.weights))];
+    let Some(correction) = &model.correction else { return tensors };
+    tensors.push((format!("{prefix}subtotals"), packed(&correction.subtotals)));
+    tensors.push((format!("{prefix}subtotals.means"), packed(&correction.means)));
+    for (i, (weights, biases)) in correction.members.layers.iter().enumerate() {
+        tensors.push((format!("{prefix}layer{i}.weights"), packed(weights)));
+        tensors.push((format!("{prefix}layer{i}.biases"), packed(biases)));
+    }
+    tensors
+}
+
+pub(crate) fn read_correction(
+    shape: &Shape<'_>,
+    file: &SafeTensors<'_>,
+    prefix: &str,
+) -> Result<Option<Correction>, String> {
+    if shape.n_layers == 0 {
         return Ok(None);
     }
-    let layers = (0..header.n_layers).map(|i| {
-        let read = |part| unpacked(file, &format!("layer{i}.{part}"));
+    let layers = (0..shape.n_layers).map(|i| {
+        let read = |part| unpacked(file, &format!("{prefix}layer{i}.{part}"));
         Ok((read("weights")?, read("biases")?))
     });
     let layers = layers.collect::<Result<Vec<_>, String>>()?;
-    let means = unpacked(file, "subtotals.means")?;
+    let means = unpacked(file, &format!("{prefix}subtotals.means"))?;
     let n_subtotals = means.numel();
-    let subtotals = sized(file, "subtotals", &[header.map.len(), n_subtotals])?;
-    check_layers(&layers, header.inputs.len() + n_subtotals)?;
-    let inputs = header.inputs.clone();
+    let subtotals = sized(file, &format!("{prefix}subtotals"), &[shape.n_features, n_subtotals])?;
+    check_layers(&layers, shape.inputs.len() + n_subtotals)?;
+    let inputs = shape.inputs.to_vec();
     Ok(Some(Correction::new(inputs, subtotals, means, Members { layers })))
 }
 
@@ -229,12 +261,12 @@ fn metadata(bytes: &[u8]) -> Result<String, String> {
 }
 
 /// Shape and little-endian bytes.
-fn packed(tensor: &Tensor) -> (Vec<usize>, Vec<u8>) {
+fn packed(tensor: &Tensor) -> Packed {
     let shape = tensor.size().iter().map(|&n| n as usize).collect();
     (shape, to_vec(tensor).into_iter().flat_map(f32::to_le_bytes).collect())
 }
 
-fn sized(file: &SafeTensors<'_>, name: &str, size: &[usize]) -> Result<Tensor, String> {
+pub(crate) fn sized(file: &SafeTensors<'_>, name: &str, size: &[usize]) -> Result<Tensor, String> {
     let tensor = unpacked(file, name)?;
     let found: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
     if found == size {

@@ -1,4 +1,4 @@
-use ndarray::{Array1, ArrayView1};
+use ndarray::ArrayView1;
 use tch::{Device, Kind, Tensor};
 
 use crate::posterior::Posterior;
@@ -52,14 +52,9 @@ impl Spread {
         }
     }
 
-    /// Learns the calibration from held-out rows: targets, predictions and deviations, all standardised.
-    pub(crate) fn calibrate(&mut self, z: &Array1<f64>, held_out: &Array1<f64>, sd: &Array1<f64>) {
-        let scores = z.iter().zip(held_out).zip(sd).map(|((z, p), sd)| (z - p).abs() / sd);
-        let mut scores: Vec<f64> = scores.filter(|s| s.is_finite()).collect();
-        scores.sort_by(f64::total_cmp);
-        // The order statistic that makes the promise hold for the next row too.
-        let rank = (COVERAGE * (scores.len() + 1) as f64).ceil() as usize;
-        let score = scores.get(rank.clamp(1, scores.len().max(1)) - 1);
+    /// Learns the calibration from how many deviations the predictions of held-out rows were off by.
+    pub(crate) fn calibrate(&mut self, scores: Vec<f64>) {
+        let score = conformal_score(scores);
         self.calibration = score.map_or(1.0, |score| (score / NORMAL_90).max(1e-6));
     }
 
@@ -67,6 +62,11 @@ impl Spread {
     pub(crate) fn by_weights(&self, features: &Tensor) -> Tensor {
         let departures = features.matmul(&self.draws) + &self.intercepts;
         departures.square().mean_dim([-1i64].as_slice(), false, None::<Kind>)
+    }
+
+    /// The standard deviation by noise alone, relative to the cost where the model is the cost itself.
+    pub(crate) fn relative(&self) -> f64 {
+        self.noise.sqrt() / self.typical * self.calibration
     }
 
     /// That of these features alone.
@@ -82,6 +82,15 @@ impl Spread {
             ..*self
         }
     }
+}
+
+/// The score below which the share `COVERAGE` of further rows lies, by those of rows held out; None without any that is finite.
+pub(crate) fn conformal_score(mut scores: Vec<f64>) -> Option<f64> {
+    scores.retain(|s| s.is_finite());
+    scores.sort_by(f64::total_cmp);
+    // The order statistic that makes the promise hold for the next row too.
+    let rank = (COVERAGE * (scores.len() + 1) as f64).ceil() as usize;
+    scores.get(rank.clamp(1, scores.len().max(1)) - 1).copied()
 }
 
 #[cfg(test)]

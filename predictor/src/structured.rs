@@ -17,6 +17,8 @@ use crate::spread::Spread;
 /// Rows from which the scale of the target is chosen, and from which the variances are learnt.
 const PILOT_ROWS: usize = 200;
 const EVIDENCE_ROWS: usize = 400;
+/// Rows below which no choice of a scale can be trusted.
+const LEAST_PILOT_ROWS: usize = 40;
 /// Costs of parts add up: another scale needs more than luck to be preferred.
 const BONUS: f64 = 0.95;
 /// Rows with which matrices are large enough for several threads to pay.
@@ -27,8 +29,6 @@ pub(crate) struct Start {
     pub(crate) model: Model,
     /// Per row the prediction of a fit without it.
     pub(crate) held_out: Array1<f64>,
-    /// Per row the standard deviation of that prediction's error as the model sees it, the row's noise included.
-    pub(crate) held_out_sd: Array1<f64>,
     /// Per row the relative variance of its noise.
     pub(crate) base: Vec<f64>,
 }
@@ -48,20 +48,70 @@ struct Scaling {
     variances: Vec<f64>,
 }
 
-/// Fits to checked rows.
+/// What is believed of the weights before the rows are solved.
+pub(crate) struct Prior {
+    pub(crate) standard: Standard,
+    /// Features that matter.
+    pub(crate) kept: Vec<usize>,
+    /// Per kept feature its mean, and what makes its weight's prior variance 1.
+    pub(crate) means: Vec<f64>,
+    pub(crate) scales: Vec<f64>,
+    /// Variance of the noise of a row whose relative noise is 1.
+    pub(crate) noise: f64,
+}
+
+/// Share of what groups of features start with that each keeps in [`prior`], whatever few rows say.
+const OPEN: f64 = 0.2;
+
+/// What checked rows suggest, where features have the means and spreads of other, random rows. A feature that no row shows has
+/// the variance of its group.
+pub(crate) fn prior(
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    others: ArrayView2<f32>,
+    layout: &Layout,
+    seed: u64,
+) -> Result<Prior, PredictError> {
+    let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
+    let (x, y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
+    let scaling = Scaling::of(others, layout);
+    let evidence = learn(x.view(), &Targets::new(y.view(), &standard), layout, &scaling)?;
+    let n_groups = layout.groups.iter().max().map_or(0, |g| g + 1) as f64;
+    let variance = |j: usize| (1.0 - OPEN) * evidence.variances[j] + OPEN / n_groups;
+    let explained = |j: usize| variance(j) * scaling.variances[j] * scaling.scales[j].powi(2);
+    let kept: Vec<usize> = (0..x.ncols()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
+    let means = kept.iter().map(|&j| scaling.means[j]).collect();
+    let scales = kept.iter().map(|&j| variance(j).sqrt() * scaling.scales[j]).collect();
+    Ok(Prior { standard, kept, means, scales, noise: evidence.noise })
+}
+
+/// Fits to checked rows, on the scale that suits them.
 pub(crate) fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
     layout: &Layout,
     seed: u64,
 ) -> Result<Start, PredictError> {
+    let scale = better_scale(x, y, layout, seed)?;
+    fit_on(scale, x, y, layout, seed)
+}
+
+/// Fits to checked rows on this scale.
+pub(crate) fn fit_on(
+    scale: Scale,
+    x: ArrayView2<f32>,
+    y: ArrayView1<f64>,
+    layout: &Layout,
+    seed: u64,
+) -> Result<Start, PredictError> {
     let _threads = (y.len() < MANY_ROWS).then(OneThread::start);
-    let standard = Standard::of(better_scale(x, y, layout, seed)?, y);
+    let standard = Standard::of(scale, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let targets = Targets::new(y, &standard);
     let (sample_x, sample_y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
     let sample = Targets::new(sample_y.view(), &standard);
-    let (evidence, scaling) = learn(sample_x.view(), &sample, layout)?;
+    let scaling = Scaling::of(sample_x.view(), layout);
+    let evidence = learn(sample_x.view(), &sample, layout, &scaling)?;
     let explained =
         |j: usize| evidence.variances[j] * scaling.variances[j] * scaling.scales[j].powi(2);
     let kept: Vec<usize> = (0..x.ncols()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
@@ -83,8 +133,6 @@ pub(crate) fn fit(
     kept.iter().zip(&posterior.weights).for_each(|(&j, w)| weights[j] = *w as f32);
     let held_out = Array1::from(posterior.held_out);
     let errors = relative_errors(y, &held_out, &standard, floor);
-    let variances = posterior.held_out_variance.iter().zip(&targets.base);
-    let held_out_sd = variances.map(|(v, b)| (v + evidence.noise * b).sqrt()).collect();
     let model = Model {
         weights: Tensor::from_slice(&weights).unsqueeze(-1),
         intercept: posterior.intercept,
@@ -94,7 +142,7 @@ pub(crate) fn fit(
         validation_error: 100.0 * mean(&errors),
         spread: Some(spread),
     };
-    Ok(Start { model, held_out, held_out_sd, base: targets.base })
+    Ok(Start { model, held_out, base: targets.base })
 }
 
 /// The scale on which a pilot's held-out rows are predicted better.
@@ -104,11 +152,15 @@ fn better_scale(
     layout: &Layout,
     seed: u64,
 ) -> Result<Scale, PredictError> {
+    if y.len() < LEAST_PILOT_ROWS {
+        return Ok(Scale::Plain);
+    }
     let (x, y) = select(x, y, &subset(y.len(), PILOT_ROWS, seed));
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let error = |scale| -> Result<f64, PredictError> {
         let standard = Standard::of(scale, y.view());
-        let (evidence, _) = learn(x.view(), &Targets::new(y.view(), &standard), layout)?;
+        let scaling = Scaling::of(x.view(), layout);
+        let evidence = learn(x.view(), &Targets::new(y.view(), &standard), layout, &scaling)?;
         let held_out = Array1::from(evidence.held_out);
         Ok(mean(&relative_errors(y.view(), &held_out, &standard, floor)))
     };
@@ -134,15 +186,15 @@ fn learn(
     x: ArrayView2<f32>,
     targets: &Targets,
     layout: &Layout,
-) -> Result<(Evidence, Scaling), PredictError> {
-    let scaling = Scaling::of(x, layout);
+    scaling: &Scaling,
+) -> Result<Evidence, PredictError> {
     let mut features = Vec::with_capacity(x.len());
     for row in x.rows() {
         let scaled = row.iter().zip(&scaling.means).zip(&scaling.scales);
         features.extend(scaled.map(|((v, mean), scale)| (f64::from(*v) - mean) * scale));
     }
     let features = Tensor::from_slice(&features).view([x.nrows() as i64, x.ncols() as i64]);
-    Ok((evidence::learn(&features, &targets.z, &targets.base, layout)?, scaling))
+    evidence::learn(&features, &targets.z, &targets.base, layout)
 }
 
 impl Scaling {

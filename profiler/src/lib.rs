@@ -32,6 +32,7 @@ mod plan;
 mod probes;
 mod reference;
 mod resident;
+mod rounds;
 mod row;
 mod runner;
 mod schedule;

@@ -6,8 +6,11 @@ use crate::{DeviceSpec, OperatingPoint, ProfileError};
 /// What to measure, and how carefully. [`ProfileOptions::new`] holds the defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileOptions {
-    /// Distinct architectures to draw: 1000.
+    /// Distinct architectures to draw: 1000. Of a run that chooses its samples, the most that it may take.
     pub samples: u64,
+    /// Of a run that chooses its samples their numbers in the draw, round by round and each once; without shards. Empty, as it is
+    /// by default: the first ones in order.
+    pub rounds: Vec<Vec<u64>>,
     /// Seed of the draw: 0.
     pub seed: u64,
     /// Images per batch: 1.
@@ -49,6 +52,7 @@ impl ProfileOptions {
     pub fn new(skeleton: Skeleton, device: DeviceSpec) -> Self {
         Self {
             samples: 1000,
+            rounds: Vec::new(),
             seed: 0,
             batch: 1,
             skeleton,

@@ -4,6 +4,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::rounds::schedule_rounds;
 use crate::{ProfileError, ProfileOptions};
 
 /// How many anchor architectures there are.
@@ -11,7 +12,7 @@ pub const ANCHORS: u64 = 4;
 /// The anchors are the first of this draw: the same in all runs of a space, so that runs and devices can be compared by them.
 const ANCHOR_SEED: u64 = 0x616e_6368_6f72;
 /// Keeps the choice of repeats apart from other uses of the run's seed.
-const REPEAT_SALT: u64 = 0x7265_7065_6174;
+pub(crate) const REPEAT_SALT: u64 = 0x7265_7065_6174;
 /// The same for the choice of what a fresh process repeats, and for the order of anchors.
 const FRESH_SALT: u64 = 0x6672_6573_6800;
 const ORDER_SALT: u64 = 0x6f72_6465_7200;
@@ -61,18 +62,16 @@ impl Task {
 /// Shards have the same repeats as the whole run, each those of its own samples. Each shard measures the anchors at the pace of
 /// the whole run, since they show its drift and how its device compares with the others'.
 pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> {
+    if !options.rounds.is_empty() {
+        return schedule_rounds(space, options);
+    }
     let mut tasks = Vec::new();
     let shard = options.shard.unwrap_or(Shard::WHOLE);
     let repeats = repeats(options).into_iter().filter(|&(_, index)| shard.contains(index));
     let mut repeats = repeats.peekable();
     let mut round = 0;
     let mut anchors = |tasks: &mut Vec<Task>| {
-        let n_anchors = n_anchors(space);
-        // Another order each time, so that what one leaves behind does not always meet the same next one.
-        let mut order: Vec<u64> = (0..n_anchors).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed ^ ORDER_SALT ^ u64::from(round)));
-        let task = |index| Task { role: Role::Anchor, index, occurrence: round };
-        tasks.extend(order.into_iter().map(task));
+        tasks.extend(anchor_round(space, options.seed, round));
         round += 1;
     };
     for (place, index) in shard.samples(options.samples).enumerate() {
@@ -95,6 +94,14 @@ pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> 
     tasks
 }
 
+/// All anchors once, in another order each time, so that what one leaves behind does not always meet the same next one.
+pub(crate) fn anchor_round(space: &dyn SearchSpace, seed: u64, occurrence: u32) -> Vec<Task> {
+    let mut order: Vec<u64> = (0..n_anchors(space)).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ ORDER_SALT ^ u64::from(occurrence)));
+    let task = |index| Task { role: Role::Anchor, index, occurrence };
+    order.into_iter().map(task).collect()
+}
+
 /// Whether the energy of this task is measured too: of the first samples, whose order is random anyway.
 pub(crate) fn measures_energy(task: Task, options: &ProfileOptions) -> bool {
     let count = (options.energy_fraction * options.samples as f64).ceil() as u64;
@@ -103,25 +110,35 @@ pub(crate) fn measures_energy(task: Task, options: &ProfileOptions) -> bool {
 
 /// Which samples a fresh process measures again, in random order.
 fn fresh_repeats(options: &ProfileOptions) -> Vec<u64> {
+    fresh_places(options, options.samples).into_iter().map(|place| place as u64).collect()
+}
+
+/// The same as places in the order of so many samples.
+pub(crate) fn fresh_places(options: &ProfileOptions, samples: u64) -> Vec<usize> {
     if options.fresh_fraction <= 0.0 {
         return Vec::new();
     }
-    let samples = options.samples;
     let wanted = (options.fresh_fraction * samples as f64).round() as u64;
     let count = wanted.max(FEWEST_FRESH.min(samples / 10));
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ FRESH_SALT);
-    let chosen = rand::seq::index::sample(&mut rng, samples as usize, count as usize);
-    chosen.into_iter().map(|index| index as u64).collect()
+    rand::seq::index::sample(&mut rng, samples as usize, count as usize).into_vec()
+}
+
+/// How many of so many samples are measured a second time.
+pub(crate) fn n_repeats(options: &ProfileOptions, samples: u64) -> u64 {
+    if options.repeat_fraction <= 0.0 {
+        return 0;
+    }
+    let wanted = (options.repeat_fraction * samples as f64).round() as u64;
+    wanted.max(FEWEST_REPEATS.min(samples / 5))
 }
 
 /// Pairs (after which sample, which sample to repeat), ascending.
 fn repeats(options: &ProfileOptions) -> Vec<(u64, u64)> {
-    let samples = options.samples;
-    if options.repeat_fraction <= 0.0 {
+    let (samples, count) = (options.samples, n_repeats(options, options.samples));
+    if count == 0 {
         return Vec::new();
     }
-    let wanted = (options.repeat_fraction * samples as f64).round() as u64;
-    let count = wanted.max(FEWEST_REPEATS.min(samples / 5));
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ REPEAT_SALT);
     // From the first four fifths, so that there is always a later moment to repeat at.
     let pool = (samples * 4 / 5) as usize;

@@ -21,16 +21,28 @@ impl Encoding {
         Self { id: "one-hot", n_gates: n_gates(decisions), features }
     }
 
-    /// One column per cell type and choice except `none`: how many decisions take it.
-    pub fn counts(decisions: &[Decision]) -> Self {
-        let mut features: Vec<(String, Vec<usize>)> = Vec::new();
+    /// One column per class and choice except `none`: how many decisions of the class take it. `classes` are those of
+    /// [`crate::Structure::classes`].
+    pub fn counts(decisions: &[Decision], classes: &[usize]) -> Self {
+        let classes: Vec<usize> = decisions
+            .iter()
+            .zip(classes)
+            .flat_map(|(d, &class)| d.choices.iter().map(move |_| class))
+            .collect();
+        let mut features: Vec<(usize, String, Vec<usize>)> = Vec::new();
         for (gate, decision, choice) in columns(decisions) {
-            let name = format!("{}:{choice}", decision.cell_type());
-            match features.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, gates)) => gates.push(gate),
-                None => features.push((name, vec![gate])),
+            let class = classes[gate];
+            let known = |(c, name, _): &&mut (usize, String, Vec<usize>)| {
+                *c == class && name.ends_with(&format!(":{choice}"))
+            };
+            match features.iter_mut().find(known) {
+                Some((_, _, gates)) => gates.push(gate),
+                None => {
+                    features.push((class, format!("{}:{choice}", decision.cell_type()), vec![gate]))
+                }
             }
         }
+        let features = features.into_iter().map(|(_, name, gates)| (name, gates)).collect();
         Self { id: "counts", n_gates: n_gates(decisions), features }
     }
 

@@ -104,9 +104,10 @@ pub trait Space: Send + Sync {
         Encoding::one_hot(self.decisions())
     }
 
-    /// How often each operation occurs per cell type: the few numbers that a linear model needs least samples for.
+    /// How often each choice occurs per class of decisions, in built-in spaces each operation per cell type: the few numbers that
+    /// a linear model needs least samples for.
     fn counts_encoding(&self) -> Encoding {
-        Encoding::counts(self.decisions())
+        Encoding::counts(self.decisions(), &self.structure().classes)
     }
 }
 

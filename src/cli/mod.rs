@@ -27,6 +27,7 @@ mod skeleton;
 mod table_args;
 mod time;
 mod train;
+mod transfer;
 
 use std::process::ExitCode;
 

@@ -38,6 +38,11 @@ pub(super) fn shard_dir(dir: &Path, shard: Shard) -> PathBuf {
     dir.with_file_name(name)
 }
 
+/// The folder of a run that chooses its samples: another's, with `-until` behind it.
+pub(super) fn until_dir(dir: &Path) -> PathBuf {
+    dir.with_file_name(format!("{}-until", name_of(dir)))
+}
+
 /// `c8-l4-r8`, with what departs from the usual behind it.
 pub(super) fn short(skeleton: &Skeleton) -> String {
     let Skeleton { channels, layers, resolution, classes, stem } = skeleton;

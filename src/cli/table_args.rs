@@ -13,7 +13,7 @@ use super::runs;
 #[derive(clap::Args)]
 pub(super) struct TableArgs {
     /// Run folder, Parquet or CSV table [default: the newest finished profile].
-    #[arg(long, value_name = "DIR|FILE")]
+    #[arg(long, alias = "samples-from", value_name = "DIR|FILE")]
     pub(super) data: Option<PathBuf>,
     /// Search space, where the table does not say.
     #[arg(long)]

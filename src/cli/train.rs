@@ -16,6 +16,7 @@ use super::failure::bad;
 use super::output::{say, table, write_json};
 use super::runs;
 use super::table_args::{SpaceTable, TableArgs};
+use super::transfer;
 
 /// Learn to predict the latency of architectures from measurements.
 ///
@@ -25,10 +26,16 @@ use super::table_args::{SpaceTable, TableArgs};
 /// Example: lat train --data runs/profile-darts-cpu-c8-l4-r8-b1-seed0
 ///
 /// A table measured elsewhere: lat train --space-file examples/spaces/ofa.toml --data ofa.parquet
+///
+/// A new device from predictors of others and ten samples: lat train --from gpu-a.lat gpu-b.lat --samples-from runs/profile-darts-cpu-c8-l4-r8-b1-seed0 --train 10
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     table: TableArgs,
+    /// Predictors of other devices to start from; --data, here also --samples-from, then holds samples of the new one, of
+    /// which 5 to 50 do.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["regressor", "compare"])]
+    from: Vec<PathBuf>,
     /// Column to predict.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     target: String,
@@ -41,7 +48,7 @@ pub(super) struct Args {
     /// Rows to train on [default: all that are not for testing].
     #[arg(long, value_name = "N")]
     train: Option<usize>,
-    /// Rows to test on [default: a fifth].
+    /// Rows to test on [default: a fifth; with --from none of up to 50].
     #[arg(long, value_name = "M")]
     test: Option<usize>,
     /// File with the architectures to test on, one per line.
@@ -118,6 +125,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)),
         )
     };
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| runs::predictor_file(&data, &args.table.filters, &args.target));
+    if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
+        runs::writable_dir(dir)?;
+    }
+    if !args.from.is_empty() {
+        let (samples, test) = (pick(&train_rows)?, pick(&test_rows)?);
+        let (target, seed, json) = (&args.target, args.seed, args.json.as_deref());
+        let request = transfer::Request { from: &args.from, target, seed, out: &out, json };
+        let measured = SpaceTable { data, space, table: measured };
+        return transfer::run(&request, &measured, &samples, &test);
+    }
     let is_auto = args.regressor == "auto";
     let options = TrainOptions {
         choice: if is_auto { Choice::Auto } else { Choice::Named(args.regressor.clone()) },
@@ -128,13 +149,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let report = train(space.as_ref(), &pick(&train_rows)?, &test, &options)?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
     let floor = budget.noise;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| runs::predictor_file(&data, &args.table.filters, &args.target));
-    if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
-        runs::writable_dir(dir)?;
-    }
     let predictor =
         report.predictor(space.as_ref(), &args.target, measured.header.as_ref(), floor)?;
     predictor.save(&out)?;
@@ -200,7 +214,8 @@ fn split(
         let (order, _) = split_sizes(train.len(), train.len(), 0, args.seed)?;
         (order.into_iter().map(|i| train[i]).collect(), test)
     } else {
-        let test = args.test.unwrap_or(n / 5);
+        let is_few = !args.from.is_empty() && n <= transfer::FEW;
+        let test = args.test.unwrap_or(if is_few { 0 } else { n / 5 });
         split_sizes(n, args.train.unwrap_or(n.saturating_sub(test)), test, args.seed)?
     };
     if let Some(wanted) = args.train {
@@ -244,7 +259,7 @@ fn report_table(report: &Report, unit: &str) -> String {
     )
 }
 
-fn metric_cells(m: &Metrics) -> Vec<String> {
+pub(super) fn metric_cells(m: &Metrics) -> Vec<String> {
     vec![
         format!("{:.4}", m.mae),
         format!("{:.2}", m.mape),

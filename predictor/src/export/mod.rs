@@ -68,7 +68,8 @@ impl Predictor {
     /// models have both as outputs anyway.
     ///
     /// # Errors
-    /// [`PredictError::Io`] where the file cannot be written, [`PredictError::TorchScript`] where libtorch gives up.
+    /// [`PredictError::Io`] where the file cannot be written, [`PredictError::TorchScript`] where libtorch gives up,
+    /// [`PredictError::NotExported`] for ONNX of a predictor that holds others.
     pub fn export(
         &self,
         format: ExportFormat,
@@ -78,6 +79,7 @@ impl Predictor {
         let label = serde_json::to_string(&self.label).expect("a label is plain data");
         let bytes = match format {
             ExportFormat::TorchScript => torchscript::file(self, with_sd, &label)?,
+            ExportFormat::Onnx if !self.parts.is_empty() => return Err(PredictError::NotExported),
             ExportFormat::Onnx => onnx::file(self, &label),
         };
         write_then_rename(path, &bytes).map_err(|source| PredictError::Io {

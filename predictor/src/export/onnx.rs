@@ -101,13 +101,12 @@ fn deviation(
     spread: &Spread,
     [t, cost, variance]: [&Value; 3],
 ) -> Value {
-    let noise = match standard.scale {
-        Scale::Log => graph.scalar(spread.noise),
-        _ => {
-            let relative = times(graph, t, 1.0 / spread.typical);
-            let relative = square(graph, &relative);
-            times(graph, &relative, spread.noise)
-        }
+    let noise = if standard.scale == Scale::Log {
+        graph.scalar(spread.noise)
+    } else {
+        let relative = times(graph, t, 1.0 / spread.typical);
+        let relative = square(graph, &relative);
+        times(graph, &relative, spread.noise)
     };
     let all = graph.apply(OpType::Add, &[variance, &noise]);
     let root = graph.apply(OpType::Sqrt, &[&all]);

@@ -26,12 +26,11 @@ fn traced(predictor: &Predictor, with_sd: bool) -> Result<CModule, TchError> {
     let mut forward = |inputs: &[Tensor]| {
         // A single vector is a row; gates of another width stop here, with both numbers.
         let gates = inputs[0].to_kind(Kind::Float).atleast_2d().unflatten(-1, [n_gates]);
-        let features = predictor.walk.forward(&gates);
         if with_sd {
-            let (cost, sd) = predictor.model.forward_with_sd(&features);
+            let (cost, sd) = predictor.sum_with_sd(&gates);
             vec![Tensor::stack(&[cost, sd], 0)]
         } else {
-            vec![predictor.model.forward(&features)]
+            vec![predictor.sum(&gates)]
         }
     };
     CModule::create_by_tracing("Predictor", "forward", &[example], &mut forward)

@@ -3,6 +3,7 @@
 mod devices;
 mod faults;
 mod fresh;
+mod until;
 mod worker;
 mod workers;
 
@@ -11,7 +12,8 @@ use std::sync::atomic::Ordering;
 
 use devices::devices;
 use faults::FakeFault;
-use lat_data::{Journal, Role, Shard, Wanted, read_run};
+use lat::sampling::Goal;
+use lat_data::{Journal, Role, Rounds, RunHeader, Shard, Wanted, read_run};
 use lat_profiler::{
     DeviceSpec, Event, FakeTestbed, Mode, OperatingPoint, Plan, Precision, ProfileOptions, Verdict,
     calibrate_reference, examine, header, judge, plan, schedule,
@@ -36,6 +38,8 @@ const PILOT: u64 = 20;
 /// the same command resumes. A scheduler's SIGTERM seals what there is. Several GPUs are measured by a process each; several machines measure a shard each, which `lat merge` joins.
 ///
 /// Example: lat profile --device cuda:0 --samples 100000
+///
+/// Until predictions are good enough: lat profile --device cuda:0 --until 'mape<3%'
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 // Processes of several devices get the whole command with their own device, shard and folder behind it.
@@ -53,9 +57,14 @@ pub(super) struct Args {
     /// Search space; see `lat list spaces`.
     #[arg(long, default_value = "darts")]
     space: String,
-    /// Number of distinct architectures.
-    #[arg(long, default_value_t = 1000)]
-    samples: u64,
+    /// Number of distinct architectures; with --until the most there may be [default: 1000, with --until 20000].
+    #[arg(long)]
+    samples: Option<u64>,
+    /// Measure in rounds until predictions of samples that the fit has not seen are this good, in quotes: 'mape<3%'. A quarter
+    /// of each round after the first is random, the rest is what a predictor knows least of. It ends when the upper end of the
+    /// error's 90 % interval is below the goal. Such a run has a folder of its own; another goal or --samples goes on in it.
+    #[arg(long, value_name = "GOAL")]
+    until: Option<Goal>,
     /// Images per batch.
     #[arg(long, default_value_t = 1)]
     batch: u32,
@@ -120,6 +129,15 @@ struct Summary {
     drift_percent: Option<f64>,
     drift_spread_percent: Option<f64>,
     superseded: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<until::Ending>,
+}
+
+/// A run that can be measured.
+struct Opened {
+    options: ProfileOptions,
+    header: RunHeader,
+    journal: Journal,
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
@@ -130,6 +148,10 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
+    if let Some(goal) = args.until {
+        until::check(args, devices.len())?;
+        return until::run(args, goal, space.as_ref(), options, screen);
+    }
     if (devices.len() > 1 || args.supervise) && !args.plan && !args.worker {
         return workers::run(args, space.as_ref(), &options, &devices, screen);
     }
@@ -143,23 +165,62 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
 fn run_on_one(
     args: &Args,
     space: &dyn SearchSpace,
-    mut options: ProfileOptions,
+    options: ProfileOptions,
     screen: Screen,
 ) -> anyhow::Result<()> {
+    let mut opened = open(args, space, options, screen)?;
+    if args.fresh {
+        return measure(args, space, &opened.options, &mut opened.journal, screen).map(drop);
+    }
+    opened.journal.expect(wanted(space, &opened.options))?;
+    announce(space, &opened)?;
+    let verdict = measure(args, space, &opened.options, &mut opened.journal, screen)?;
+    finish(args, space, opened, verdict, None)
+}
+
+/// Begins the run or opens the one that is there.
+fn open(
+    args: &Args,
+    space: &dyn SearchSpace,
+    mut options: ProfileOptions,
+    screen: Screen,
+) -> anyhow::Result<Opened> {
     let dir = run_dir(args, space, &options, &options.device.to_string());
     options.reference_ms = reference_ms(options.device, &dir)?;
-    let header = header(space, &options);
-    let mut journal = Journal::open(&dir, &header)?;
+    let mut header = header(space, &options);
+    if args.until.is_some() {
+        header.versions.push("samples chosen".into());
+    }
+    let journal = Journal::open(&dir, &header)?;
     if let Some(line) = journal.recovered() {
         screen.warn(None, &line);
     }
-    if args.fresh {
-        return measure(args, space, &options, &mut journal, screen).map(drop);
+    check_kind(args, &journal)?;
+    Ok(Opened { options, header, journal })
+}
+
+/// Whether the folder's samples are chosen as this command wants them: a run is either the first samples in order or what
+/// `--until` chose.
+fn check_kind(args: &Args, journal: &Journal) -> anyhow::Result<()> {
+    let dir = journal.dir().display();
+    let is_chosen = Rounds::read(journal.dir())?.is_some();
+    match args.until.is_some() {
+        true if !is_chosen && !journal.rows().is_empty() => Err(bad(format!(
+            "expected a run of --until in {dir}, found one whose samples are the first in order: go on without --until, or name another folder with --out"
+        ))),
+        false if is_chosen => Err(bad(format!(
+            "expected a run whose samples are the first in order in {dir}, found one of --until: go on with --until, or name another folder with --out"
+        ))),
+        _ => Ok(()),
     }
-    journal.expect(wanted(space, &options))?;
+}
+
+/// Says what is measured, and notes the state of the machine when it begins.
+fn announce(space: &dyn SearchSpace, opened: &Opened) -> anyhow::Result<()> {
+    let Opened { options, header, journal } = opened;
     say(format!(
         "{}: {} on {} ({}), batch {}, {}, {}",
-        dir.display(),
+        journal.dir().display(),
         space.id(),
         header.device,
         header.device_name,
@@ -169,9 +230,21 @@ fn run_on_one(
     ))?;
     if journal.rows().is_empty() {
         // What the machine was like when the run began stands beside its rows.
-        write_json(&dir.join("doctor.json"), &examine(options.device)?)?;
+        write_json(&journal.dir().join("doctor.json"), &examine(options.device)?)?;
     }
-    let mut verdict = measure(args, space, &options, &mut journal, screen)?;
+    Ok(())
+}
+
+/// Has a fresh process measure what is left, and concludes.
+fn finish(
+    args: &Args,
+    space: &dyn SearchSpace,
+    opened: Opened,
+    mut verdict: Verdict,
+    ending: Option<until::Ending>,
+) -> anyhow::Result<()> {
+    let Opened { options, header, mut journal } = opened;
+    let dir = journal.dir().to_owned();
     // On a CPU each process measures one row, on a GPU, where starting takes long, one process all.
     while verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
         drop(journal);
@@ -184,11 +257,16 @@ fn run_on_one(
             break;
         }
     }
-    conclude(args, &mut journal, &verdict)
+    conclude(args, &mut journal, &verdict, ending)
 }
 
 /// Seals what there is and says what it is worth, or what is left to do.
-fn conclude(args: &Args, journal: &mut Journal, verdict: &Verdict) -> anyhow::Result<()> {
+fn conclude(
+    args: &Args,
+    journal: &mut Journal,
+    verdict: &Verdict,
+    ending: Option<until::Ending>,
+) -> anyhow::Result<()> {
     let is_done = verdict.done == verdict.total;
     if !is_done && !signals::terminated() {
         say(&verdict.text)?;
@@ -212,8 +290,14 @@ fn conclude(args: &Args, journal: &mut Journal, verdict: &Verdict) -> anyhow::Re
         verdict.rows_per_s,
         100.0 * verdict.busy_share
     ))?;
+    if let Some(ending) = &ending {
+        say(&ending.text)?;
+    }
     match &args.json {
-        Some(path) => write_json(path, &summary(journal.dir().to_owned(), verdict)),
+        Some(path) => {
+            let summary = summary(journal.dir().to_owned(), verdict);
+            write_json(path, &Summary { until: ending, ..summary })
+        }
         None => Ok(()),
     }
 }
@@ -222,7 +306,9 @@ fn conclude(args: &Args, journal: &mut Journal, verdict: &Verdict) -> anyhow::Re
 fn wanted(space: &dyn SearchSpace, options: &ProfileOptions) -> Wanted {
     let tasks = schedule(space, options);
     let rows = tasks.iter().filter(|task| task.role != Role::Anchor).count() as u64;
-    Wanted { rows, samples: options.samples }
+    // Where samples are chosen their numbers have gaps, so that their count does not say which ones lack.
+    let samples = if options.rounds.is_empty() { options.samples } else { 0 };
+    Wanted { rows, samples }
 }
 
 /// The folder asked for, or one named by what it will hold.
@@ -234,6 +320,7 @@ fn run_dir(
 ) -> PathBuf {
     let named = || {
         let dir = runs::profile_dir(space.id(), device, options);
+        let dir = if args.until.is_some() { runs::until_dir(&dir) } else { dir };
         options.shard.map_or(dir.clone(), |shard| runs::shard_dir(&dir, shard))
     };
     args.out.clone().unwrap_or_else(named)
@@ -251,8 +338,10 @@ fn options(
     let skeleton = args.skeleton.skeleton(space, preset)?;
     let defaults = ProfileOptions::new(skeleton, device);
     let max_ms = args.max_ms.unwrap_or(defaults.max_ms);
+    let cap = || until::CAP.min(u64::try_from(space.size()).unwrap_or(until::CAP));
+    let usual = if args.until.is_some() { cap() } else { defaults.samples };
     Ok(ProfileOptions {
-        samples: args.samples,
+        samples: args.samples.unwrap_or(usual),
         seed: args.seed,
         batch: args.batch,
         point: OperatingPoint {
@@ -297,7 +386,7 @@ fn measure(
             bar.set_length(total);
             bar.set_position(done);
             bar.reset_eta();
-            if done > 0 && done < total {
+            if done > 0 && done < total && options.rounds.is_empty() {
                 screen.note(Some(&bar), &format!("resuming: {done} of {total} rows are there"));
             }
         }
@@ -366,5 +455,6 @@ fn summary(dir: PathBuf, verdict: &Verdict) -> Summary {
         drift_percent: verdict.drift.map(|d| 100.0 * d),
         drift_spread_percent: verdict.drift_spread.map(|d| 100.0 * d),
         superseded: verdict.n_superseded,
+        until: None,
     }
 }
