@@ -65,11 +65,11 @@ fn several_devices_are_refused_and_named() {
          expected one value: filter the table first";
     assert_eq!(message(&path), expected);
     let (_dir, path) = parquet(vec![
-        Column::new("arch".into(), (0..20).map(|i| i.to_string()).collect::<Vec<_>>()),
-        Column::new("latency_ms".into(), vec![1.0; 20]),
-        Column::new("batch".into(), (0..20).collect::<Vec<i64>>()),
+        Column::new("arch".into(), (0..40).map(|i| i.to_string()).collect::<Vec<_>>()),
+        Column::new("latency_ms".into(), vec![1.0; 40]),
+        Column::new("batch".into(), (0..40).collect::<Vec<i64>>()),
     ]);
-    assert!(message(&path).contains("'6', '7', and 12 more;"), "{}", message(&path));
+    assert!(message(&path).contains("'28', '29', and 10 more;"), "{}", message(&path));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Recipe {
     pub(crate) widths: Vec<usize>,
     /// Rows per step and member.
     pub(crate) batch: usize,
+    /// Mixtures of them per step, which keep the networks' output on relaxed codes near the mean over architectures.
+    pub(crate) mixtures: usize,
     /// Steps at most.
     pub(crate) steps: usize,
     /// Learning rate of the first step; a cosine leads it to zero.

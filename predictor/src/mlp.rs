@@ -141,6 +141,7 @@ fn recipe(n_rows: usize, seed: u64) -> Recipe {
         n_members: if n_rows < 5000 { 5 } else { 3 },
         widths,
         batch: (n_rows / 8).clamp(8, 256),
+        mixtures: (n_rows / 16).clamp(4, 64),
         steps: (n_rows / 10).clamp(600, 3000),
         // Larger steps where they are few.
         lr: if n_rows < 5000 { 3e-3 } else { 1e-3 },

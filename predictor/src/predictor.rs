@@ -159,69 +159,6 @@ impl Predictor {
         Ok(costs)
     }
 
-    /// Costs of `n` gate vectors that lie gate by gate, gate g of row i at `g * n + i`: nothing is turned around on the way, so
-    /// this is the fastest form. Some hundred rows at a time stay in a core's cache.
-    ///
-    /// # Errors
-    /// As [`Predictor::predict_gates`].
-    pub fn price_columns(&self, gates: &[f32], n: usize) -> Result<Vec<f64>, PredictError> {
-        if !self.parts.is_empty() {
-            return self.price_gates(self.rows_of_columns(gates, n)?);
-        }
-        Ok(self.model.predict(&self.features_of_columns(gates, n)?))
-    }
-
-    /// The same with standard deviations.
-    ///
-    /// # Errors
-    /// As [`Predictor::predict_gates`].
-    pub fn predict_columns(&self, gates: &[f32], n: usize) -> Result<Predictions, PredictError> {
-        if !self.parts.is_empty() {
-            return self.predict_gates(self.rows_of_columns(gates, n)?);
-        }
-        Ok(self.model.predict_with_sd(&self.features_of_columns(gates, n)?))
-    }
-
-    /// Gates that lie gate by gate as rows `[n, n_gates]`.
-    fn rows_of_columns<'a>(
-        &self,
-        gates: &'a [f32],
-        n: usize,
-    ) -> Result<ArrayView2<'a, f32>, PredictError> {
-        let (expected, found) = (self.map.n_gates * n, gates.len());
-        ArrayView2::from_shape((self.map.n_gates, n), gates)
-            .map(ArrayView2::reversed_axes)
-            .map_err(|_| PredictError::Width { what: "gates", expected, found })
-    }
-
-    /// Features `[n, n_features]`, lying column by column.
-    fn features_of_columns(&self, gates: &[f32], n: usize) -> Result<Tensor, PredictError> {
-        let (expected, found) = (self.map.n_gates * n, gates.len());
-        if expected != found {
-            return Err(PredictError::Width { what: "gates", expected, found });
-        }
-        if !gates.iter().all(|gate| gate.is_finite()) {
-            let row_sum = |row| (0..self.map.n_gates).map(|g| f64::from(gates[g * n + row])).sum();
-            check_finite("gates", (0..n).map(row_sum))?;
-        }
-        let values = self.map.values(gates, n);
-        let mut columns = Vec::with_capacity(self.map.len() * n);
-        for feature in &self.map.features {
-            columns.extend_from_slice(&values[feature.value as usize * n..][..n]);
-        }
-        Ok(Tensor::from_slice(&columns).view([self.map.len() as i64, n as i64]).tr())
-    }
-
-    /// Whether networks correct the linear part.
-    pub fn has_networks(&self) -> bool {
-        self.model.correction.is_some()
-    }
-
-    /// Whether it tells standard deviations.
-    pub fn has_sd(&self) -> bool {
-        self.model.spread.is_some()
-    }
-
     /// Features, some thousand rows at a time.
     fn features(&self, gates: ArrayView2<f32>) -> Result<Vec<Array2<f32>>, PredictError> {
         check_finite("gates", gates.rows().into_iter().map(|row| f64::from(row.sum())))?;
@@ -289,5 +226,6 @@ impl Predictor {
     }
 }
 
+mod columns;
 #[cfg(test)]
 pub(crate) mod tests;

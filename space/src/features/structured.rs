@@ -10,7 +10,7 @@
 //! Slots that do not exist are zero throughout. `none` has no column: it is the absence of all others.
 
 use super::{Builder, FeatureMap, edges};
-use crate::{Decision, DecisionId, Space, Structure};
+use crate::{Decision, DecisionId, Group, Space, Structure};
 
 /// A block with more combinations has no column for each.
 const MOST_COMBINATIONS: usize = 256;
@@ -23,6 +23,7 @@ pub(super) fn build(space: &dyn Space) -> FeatureMap {
         b: builder,
         decisions,
         structure: &structure,
+        groups: space.groups(),
         columns: Vec::new(),
         numbers: Vec::new(),
     };
@@ -45,6 +46,7 @@ struct Deriver<'a> {
     b: Builder,
     decisions: &'a [Decision],
     structure: &'a Structure,
+    groups: &'a [Group],
     /// Per decision its choices but `none`, zero where the slot does not exist.
     columns: Vec<Vec<Column>>,
     /// Per decision its choice as a number from 0 to 1 where choices are numbers.
@@ -269,9 +271,21 @@ impl Deriver<'_> {
         }
     }
 
+    /// Whether decisions of two blocks compete for the places of one group.
+    fn compete(&self, a: usize, b: usize) -> bool {
+        let blocks = &self.structure.blocks;
+        let is_in =
+            |block: usize, group: &Group| blocks[block].iter().any(|d| group.decisions.contains(d));
+        self.groups.iter().any(|group| is_in(a, group) && is_in(b, group))
+    }
+
     fn neighbours(&mut self) {
         let own = self.structure.blocks.len() + self.structure.stages.len();
         for (i, &(a, b)) in self.structure.pairs.iter().enumerate() {
+            // What competes is not independent: the product at the mean gates would not be the mean of the products.
+            if self.compete(a, b) {
+                continue;
+            }
             let columns = |block: usize| -> Vec<Column> {
                 self.structure.blocks[block].iter().flat_map(|&d| self.columns[d].clone()).collect()
             };
