@@ -42,7 +42,6 @@ impl Epoch {
             n_members: 1,
             widths: vec![self.width; 3],
             batch: self.batch,
-            mixtures: 0,
             steps: 100 * steps,
             lr: 1e-3,
             weight_decay: 1e-2,

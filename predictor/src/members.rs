@@ -22,8 +22,6 @@ pub(crate) struct Recipe {
     pub(crate) widths: Vec<usize>,
     /// Rows per step and member.
     pub(crate) batch: usize,
-    /// Mixtures of them per step, which keep the networks' output on relaxed codes near the mean over architectures.
-    pub(crate) mixtures: usize,
     /// Steps at most.
     pub(crate) steps: usize,
     /// Learning rate of the first step; a cosine leads it to zero.
@@ -65,6 +63,14 @@ impl Members {
         Self { layers: self.layers.iter().map(one).collect() }
             .run(&code.unsqueeze(0))
             .squeeze_dim(0)
+    }
+
+    /// The same with a number added to its output.
+    pub(crate) fn raised(mut self, by: f64) -> Self {
+        if let Some((_, biases)) = self.layers.last_mut() {
+            *biases = &*biases + by;
+        }
+        self
     }
 
     /// The same with its output multiplied.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// Least reciprocal, relative to the mean one: a linear part extrapolated to zero and below must not become an endless rate.
-pub(crate) const LEAST_RECIPROCAL: f64 = 0.01;
+pub(crate) const LEAST_RECIPROCAL: f64 = 1e-3;
 
 /// The space in which a model is linear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,6 @@ use crate::members::{Members, Recipe, Rows};
 use crate::one_thread::OneThread;
 use crate::watch::Watch;
 
-/// Power of exponential draws whose shares one row dominates.
-const MOST_PEAKED: f64 = 6.0;
 /// Looks at the held-out rows in the course of one training.
 const CHECKS: usize = 40;
 
@@ -66,31 +64,9 @@ impl<'a> Training<'a> {
         let weight = weight.index_select(0, &rows).view(size);
         // Huber: a few disturbed measurements must not bend the fit.
         let losses = self.members.run(&code).huber_loss(&wanted, Reduction::None, 1.0) * weight;
-        let mut loss = losses.mean(Kind::Float);
-        if self.recipe.mixtures > 0 {
-            // Relaxed codes: what a network says of a mixture of architectures is to be the mean of what is true of them.
-            let shares = mixtures(self.recipe.mixtures, size[1], &mut self.rng);
-            let mixed = shares.matmul(&wanted.unsqueeze(-1)).squeeze_dim(-1);
-            let found = self.members.run(&shares.matmul(&code));
-            loss = loss + found.huber_loss(&mixed, Reduction::Mean, 1.0);
-        }
-        self.optimizer.backward_step(&(loss * size[0] as f64));
+        self.optimizer.backward_step(&(losses.mean(Kind::Float) * size[0] as f64));
         self.steps_done += 1;
     }
-}
-
-/// Shares `[n, batch]` of the rows of a batch in mixtures, each adding up to 1: from equal shares to nearly one row alone, as the
-/// beliefs of a search go.
-fn mixtures(n: usize, batch: i64, rng: &mut ChaCha8Rng) -> Tensor {
-    let mut shares = Vec::with_capacity(n * batch as usize);
-    for _ in 0..n {
-        let peak = MOST_PEAKED * rng.r#gen::<f64>();
-        let draw = |_| (-rng.gen_range(1e-12..1.0f64).ln()).powf(peak);
-        let weights: Vec<f64> = (0..batch).map(draw).collect();
-        let sum: f64 = weights.iter().sum();
-        shares.extend(weights.iter().map(|w| (w / sum) as f32));
-    }
-    Tensor::from_slice(&shares).view([n as i64, batch])
 }
 
 /// Members with uniform first weights that keep the spread of the activations. The last layer starts at zero: the correction

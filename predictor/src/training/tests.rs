@@ -3,16 +3,7 @@ use crate::folds::Folds;
 
 fn recipe(steps: usize) -> Recipe {
     let widths = vec![16, 8];
-    Recipe {
-        n_members: 2,
-        widths,
-        batch: 16,
-        mixtures: 8,
-        steps,
-        lr: 3e-3,
-        weight_decay: 1e-4,
-        seed: 3,
-    }
+    Recipe { n_members: 2, widths, batch: 16, steps, lr: 3e-3, weight_decay: 1e-4, seed: 3 }
 }
 
 fn learn(x: &Tensor, target: &Tensor, recipe: &Recipe) -> (Members, Vec<Option<f64>>) {

@@ -55,7 +55,8 @@ impl PartHeader {
             return Err(format!("the features of its part {i} are not made of its gates"));
         }
         let prefix = prefix(i);
-        let shape = Shape { n_features, n_layers: self.n_layers, inputs: &self.inputs };
+        let hardness = self.map.hardness();
+        let shape = Shape { n_features, n_layers: self.n_layers, inputs: &self.inputs, hardness };
         let model = Model {
             weights: sized(file, &format!("{prefix}linear"), &[n_features, 1])?,
             intercept: self.intercept,
