@@ -171,9 +171,15 @@ impl FeatureMap {
         values.extend_from_slice(gates);
         for level in &self.levels {
             match level {
-                Level::Sums(sums) => sums.iter().for_each(|terms| push_sum(values, n, terms)),
+                Level::Sums(sums) => {
+                    for terms in sums {
+                        push_sum(values, n, terms);
+                    }
+                }
                 Level::Products(pairs) => {
-                    pairs.iter().for_each(|&pair| push_product(values, n, pair));
+                    for &pair in pairs {
+                        push_product(values, n, pair);
+                    }
                 }
             }
         }

@@ -114,7 +114,7 @@ mod tests {
             let mut out = Vec::new();
             push_fixed(&mut out, value);
             let plain = f64::from(value as f32);
-            if plain == value || value.is_nan() {
+            if plain.to_bits() == value.to_bits() || value.is_nan() {
                 assert_eq!(String::from_utf8(out).unwrap(), format!("{value:.6}"));
             }
         }
