@@ -29,9 +29,7 @@ def price(head, tensors, gates):
         h = np.hstack([x[:, head["inputs"]], x @ tensors["subtotals"] - tensors["subtotals.means"]])
         for i in range(head["n_layers"]):
             h = (h / (1 + np.exp(-h)) if i else h) @ tensors[f"layer{i}.weights"] + tensors[f"layer{i}.biases"]
-        groups = [head["map"]["groups"][feature["group"]] for feature in head["map"]["features"]]
-        hardness = x[:, groups.index("hardness")] if "hardness" in groups else 1
-        z += hardness * h[..., 0].mean(axis=0)
+        z += h[..., 0].mean(axis=0)
     t = z * head["sd"] + head["mu"]
     cost = {"plain": t, "log": np.exp(t), "reciprocal": 1 / np.maximum(t, 1e-3 * head["mu"])}[head["scale"]]
     return np.maximum(cost, head["floor"])  # as `lat predict` reports it

@@ -13,9 +13,6 @@ pub(crate) struct Correction {
     pub(crate) inputs: Vec<usize>,
     /// The same as a tensor.
     index: Tensor,
-    /// The feature that the networks' output is multiplied by, where there is one: 1 on architectures, less on soft codes, which
-    /// no network has seen. There the linear part alone is near the mean over architectures.
-    pub(crate) hardness: Option<usize>,
     /// Map from features to subtotals of unit spread, `[n_features, n_subtotals]`, and their means `[n_subtotals]`.
     pub(crate) subtotals: Tensor,
     pub(crate) means: Tensor,
@@ -25,13 +22,12 @@ pub(crate) struct Correction {
 impl Correction {
     pub(crate) fn new(
         inputs: Vec<usize>,
-        hardness: Option<usize>,
         subtotals: Tensor,
         means: Tensor,
         members: Members,
     ) -> Self {
         let index = indices(&inputs).to_device(subtotals.device());
-        Self { inputs, index, hardness, subtotals, means, members }
+        Self { inputs, index, subtotals, means, members }
     }
 
     /// Numbers of the features read as they are, `[n_inputs]`.
@@ -41,19 +37,12 @@ impl Correction {
 
     /// Features `[b, n_features]` to what is added to the standardised prediction, `[b]`.
     pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
-        let output = self.members.forward(&self.read(features));
-        match self.hardness {
-            Some(hardness) => output * features.select(1, hardness as i64),
-            None => output,
-        }
+        self.members.forward(&self.read(features))
     }
 
     /// The same and the variance among the networks.
     pub(crate) fn forward_with_variance(&self, features: &Tensor) -> (Tensor, Tensor) {
-        let (mean, variance) = self.members.forward_with_variance(&self.read(features));
-        let Some(hardness) = self.hardness else { return (mean, variance) };
-        let hardness = features.select(1, hardness as i64);
-        (mean * &hardness, variance * hardness.square())
+        self.members.forward_with_variance(&self.read(features))
     }
 
     fn read(&self, features: &Tensor) -> Tensor {
@@ -66,7 +55,6 @@ impl Correction {
             |input: &usize| features.iter().position(|f| f == input).expect("inputs are kept");
         Self::new(
             self.inputs.iter().map(place).collect(),
-            self.hardness.as_ref().map(place),
             self.subtotals.index_select(0, &indices(features)),
             self.means.shallow_clone(),
             self.members.to_device(self.subtotals.device()),
@@ -76,7 +64,6 @@ impl Correction {
     pub(crate) fn to_device(&self, device: Device) -> Self {
         Self::new(
             self.inputs.clone(),
-            self.hardness,
             self.subtotals.to_device(device),
             self.means.to_device(device),
             self.members.to_device(device),

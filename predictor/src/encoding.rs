@@ -35,7 +35,7 @@ pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
     let is_simple =
         |f: &lat_space::Feature| SIMPLE.contains(&map.groups[usize::from(f.group)].as_str());
     let inputs = features.enumerate().filter(|(_, f)| is_simple(f)).map(|(j, _)| j).collect();
-    Setup { seed, layout, inputs, hardness: map.hardness(), parts: parts(map, space) }
+    Setup { seed, layout, inputs, parts: parts(map, space) }
 }
 
 /// Features of each cell type, of each stage, and all.

@@ -65,14 +65,6 @@ impl Members {
             .squeeze_dim(0)
     }
 
-    /// The same with a number added to its output.
-    pub(crate) fn raised(mut self, by: f64) -> Self {
-        if let Some((_, biases)) = self.layers.last_mut() {
-            *biases = &*biases + by;
-        }
-        self
-    }
-
     /// The same with its output multiplied.
     pub(crate) fn scaled(mut self, factor: f64) -> Self {
         if let Some((weights, biases)) = self.layers.last_mut() {

@@ -5,7 +5,7 @@
 //! step away from it (networks, logarithm of the target) has to prove itself on rows that it has not seen.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::calibration::{self, Held};
 use crate::correction::{Correction, indices, read, subtotals};
@@ -99,11 +99,10 @@ fn correct(
     let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
     if y.len() >= LEAST_ROWS && spread > NEGLIGIBLE {
         let target: Vec<f32> = residual.iter().map(|r| (r / spread) as f32).collect();
-        let Networks { mut correction, outputs, mean } = networks(x, &target, &base, &model, setup);
+        let (mut correction, outputs) = networks(x, &target, &base, &model, setup);
         let outputs: Vec<_> = outputs.into_iter().map(|o| o.map(|o| o * spread)).collect();
         if let Some((share, error)) = share(y, &held_out, &outputs, &model) {
             correction.members = correction.members.scaled(share * spread);
-            model.intercept += share * spread * mean;
             held_out.iter_mut().zip(&outputs).for_each(|(h, o)| *h += share * o.unwrap_or(0.0));
             model.correction = Some(correction);
             model.validation_error = error;
@@ -112,24 +111,14 @@ fn correct(
     (model, held_out)
 }
 
-/// Networks on the residual.
-struct Networks {
-    /// Its output is 0 on average, so that codes on which the networks rest are priced as the average architecture is.
-    correction: Correction,
-    /// Per row the output of the network that has not seen it.
-    outputs: Vec<Option<f64>>,
-    /// What was taken from the correction's output.
-    mean: f64,
-}
-
-/// Networks trained on the residual.
+/// Networks on the residual, and per row the output of the one that has not seen it.
 fn networks(
     x: ArrayView2<f32>,
     target: &[f32],
     base: &[f64],
     model: &Model,
     setup: &Setup,
-) -> Networks {
+) -> (Correction, Vec<Option<f64>>) {
     let (map, means) = subtotals(x, &to_vec(&model.weights), &setup.parts);
     let inputs = read(&to_tensor(x), &indices(&setup.inputs), &map, &means);
     // Relative errors count: a row's weight is that of its noise.
@@ -138,13 +127,7 @@ fn networks(
     let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
     let rows = Rows { x: &inputs, target: &target, weight: &weight, folds: &folds };
     let (members, outputs) = training::train(&rows, &recipe(base.len(), setup.seed));
-    let mean = match setup.hardness {
-        Some(_) => members.forward(&inputs).mean(Kind::Double).double_value(&[]),
-        None => 0.0,
-    };
-    let members = members.raised(-mean);
-    let correction = Correction::new(setup.inputs.clone(), setup.hardness, map, means, members);
-    Networks { correction, outputs, mean }
+    (Correction::new(setup.inputs.clone(), map, means, members), outputs)
 }
 
 /// Wider and longer with more rows: 300 take a second, 80,000 about half a minute.

@@ -134,7 +134,7 @@ impl Model {
     pub(crate) fn used(&self) -> Vec<usize> {
         let mut used: Vec<bool> = to_vec(&self.weights).iter().map(|w| *w != 0.0).collect();
         if let Some(correction) = &self.correction {
-            correction.inputs.iter().chain(&correction.hardness).for_each(|&i| used[i] = true);
+            correction.inputs.iter().for_each(|&i| used[i] = true);
         }
         (0..used.len()).filter(|&j| used[j]).collect()
     }

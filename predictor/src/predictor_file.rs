@@ -55,7 +55,6 @@ pub(crate) struct Shape<'a> {
     pub(crate) n_features: usize,
     pub(crate) n_layers: usize,
     pub(crate) inputs: &'a [usize],
-    pub(crate) hardness: Option<usize>,
 }
 
 /// The numbers of a [`Spread`].
@@ -164,9 +163,7 @@ impl Predictor {
         }
         let n_features = header.map.len();
         let weights = sized(&file, "linear", &[n_features, 1])?;
-        let hardness = header.map.hardness();
-        let shape =
-            Shape { n_features, n_layers: header.n_layers, inputs: &header.inputs, hardness };
+        let shape = Shape { n_features, n_layers: header.n_layers, inputs: &header.inputs };
         let model = Model {
             weights,
             intercept: header.intercept,
@@ -215,7 +212,7 @@ pub(crate) fn read_correction(
     let subtotals = sized(file, &format!("{prefix}subtotals"), &[shape.n_features, n_subtotals])?;
     check_layers(&layers, shape.inputs.len() + n_subtotals)?;
     let inputs = shape.inputs.to_vec();
-    Ok(Some(Correction::new(inputs, shape.hardness, subtotals, means, Members { layers })))
+    Ok(Some(Correction::new(inputs, subtotals, means, Members { layers })))
 }
 
 fn read_spread(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Spread>, String> {

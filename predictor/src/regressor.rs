@@ -52,8 +52,6 @@ pub struct Setup {
     pub layout: Layout,
     /// Columns that networks read as they are: the simple ones.
     pub inputs: Vec<usize>,
-    /// The column by which networks are kept to architectures, where the code has one.
-    pub hardness: Option<usize>,
     /// Columns whose costs make a subtotal of their own: those of one cell type or stage. May be empty.
     pub parts: Vec<Vec<usize>>,
 }
@@ -66,7 +64,7 @@ impl Setup {
         }
         let layout = Layout { groups: vec![0; n_features], blocks: vec![None; n_features] };
         let all: Vec<usize> = (0..n_features).collect();
-        Self { seed: self.seed, layout, inputs: all.clone(), hardness: None, parts: vec![all] }
+        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all] }
     }
 }
 

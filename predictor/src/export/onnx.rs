@@ -5,7 +5,7 @@ use onnx_rs::ast::OpType;
 
 use super::onnx_graph::{OnnxGraph, Value};
 use crate::Predictor;
-use crate::correction::{Correction, indices};
+use crate::correction::Correction;
 use crate::feature_walk::{FeatureWalk, Step};
 use crate::members::Members;
 use crate::model::Model;
@@ -133,12 +133,7 @@ fn correction(graph: &mut OnnxGraph, correction: &Correction, features: &Value) 
     let mean = graph.mean(&outputs, 0, false);
     let departures = graph.apply(OpType::Sub, &[&outputs, &mean]);
     let squares = square(graph, &departures);
-    let variance = graph.mean(&squares, 0, false);
-    let Some(hardness) = correction.hardness else { return (mean, variance) };
-    let hardness = graph.gather(features, &indices(&[hardness]));
-    let squared = square(graph, &hardness);
-    let mean = graph.apply(OpType::Mul, &[&mean, &hardness]);
-    (mean, graph.apply(OpType::Mul, &[&variance, &squared]))
+    (mean, graph.mean(&squares, 0, false))
 }
 
 /// The networks' outputs `[k, b, 1]`.

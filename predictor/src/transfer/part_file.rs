@@ -55,8 +55,7 @@ impl PartHeader {
             return Err(format!("the features of its part {i} are not made of its gates"));
         }
         let prefix = prefix(i);
-        let hardness = self.map.hardness();
-        let shape = Shape { n_features, n_layers: self.n_layers, inputs: &self.inputs, hardness };
+        let shape = Shape { n_features, n_layers: self.n_layers, inputs: &self.inputs };
         let model = Model {
             weights: sized(file, &format!("{prefix}linear"), &[n_features, 1])?,
             intercept: self.intercept,

@@ -14,9 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Encoding, Space};
 pub(crate) use builder::Builder;
 
-/// Name of the group of [`FeatureMap::hardness`].
-pub(crate) const HARDNESS: &str = "hardness";
-
 /// A step of the walk: further values, each from those before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,11 +81,6 @@ impl FeatureMap {
             builder.feature(name.clone(), value, group, None);
         }
         builder.finish()
-    }
-
-    /// The feature that is 1 on the gates of an architecture and less on soft ones, where the map has it.
-    pub fn hardness(&self) -> Option<usize> {
-        self.features.iter().position(|f| self.groups[usize::from(f.group)] == HARDNESS)
     }
 
     /// Number of features.

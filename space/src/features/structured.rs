@@ -5,12 +5,11 @@
 //!   as products of numbers (`value-...`); `joint-counts` and `stage` add them up over like blocks and over a stage;
 //! - `live`, `live-counts`, `reach`: operations that lie on a path from input to output;
 //! - `neighbours`: choices of two blocks that may act on one another;
-//! - all of these but the last times each scale and its square;
-//! - `hardness`: 1 on every architecture, less on soft gates, so that networks can rest there.
+//! - all of these but the last times each scale and its square.
 //!
 //! Slots that do not exist are zero throughout. `none` has no column: it is the absence of all others.
 
-use super::{Builder, FeatureMap, HARDNESS, edges};
+use super::{Builder, FeatureMap, edges};
 use crate::{Decision, DecisionId, Group, Space, Structure};
 
 /// A block with more combinations has no column for each.
@@ -37,7 +36,6 @@ pub(super) fn build(space: &dyn Space) -> FeatureMap {
     d.liveness();
     d.scaled();
     d.neighbours();
-    d.hardness();
     d.b.finish()
 }
 
@@ -271,17 +269,6 @@ impl Deriver<'_> {
                 }
             }
         }
-    }
-
-    /// The sum of squared gates over the number of decisions, squared.
-    fn hardness(&mut self) {
-        let n_gates: usize = self.decisions.iter().map(|d| d.choices.len()).sum();
-        let share = 1.0 / self.decisions.len() as f32;
-        let gates: Vec<u32> = (0..n_gates).map(|gate| self.b.gate(gate)).collect();
-        let squares = gates.into_iter().map(|gate| (self.b.product(gate, gate), share)).collect();
-        let mean = self.b.sum(squares);
-        let value = self.b.product(mean, mean);
-        self.add(HARDNESS, None, vec![(HARDNESS.to_owned(), value)]);
     }
 
     /// Whether decisions of two blocks compete for the places of one group.
