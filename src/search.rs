@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat_data::{Dataset, split_stratified};
-use lat_space::{Architecture, SearchSpace, Site, Skeleton};
+use lat_space::{Architecture, Graph, SearchSpace, Site, Skeleton};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -12,8 +12,9 @@ use tch::{Device, Kind, Tensor};
 use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::error::SearchError;
-use crate::methods::{Batch, Batches, Context, Method, Schedule};
+use crate::methods::{Batch, Batches, Context, Method, Schedule, Stage};
 use crate::objective::{Objective, RelaxationGap};
+use crate::optimizer::StateMap;
 use crate::supernet::{CellSupernet, Supernet};
 
 /// Architectures drawn for the relaxation gap at the end, and after each epoch.
@@ -96,6 +97,8 @@ pub struct SearchOutcome {
 pub enum SearchEvent<'a> {
     /// Taken up again after so many epochs.
     Resumed(u32),
+    /// A stage begins, of a search that has several: (the stage, how many there are).
+    Stage(&'a Stage, usize),
     /// A step is done: (step, steps of the epoch, epoch from 1).
     Step(usize, usize, u32),
     /// An epoch is done.
@@ -123,6 +126,9 @@ pub struct Search<'a, 'c> {
 struct Label {
     settings: SearchSettings,
     epochs: Vec<EpochReport>,
+    /// Of the last of these epochs; checkpoints of searches without stages may lack it.
+    #[serde(default)]
+    stage: Option<Stage>,
 }
 
 /// Both halves of the training images.
@@ -145,25 +151,27 @@ impl Search<'_, '_> {
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<SearchOutcome, SearchError> {
         let halves = self.halves(dataset)?;
-        // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
-        tch::manual_seed(self.settings.seed as i64);
-        let graph = self.space.graph(&self.settings.skeleton);
-        let mixed_op = self.method.mixed_op();
-        for (_, _, Site::Choice { candidates, .. }) in graph.sites() {
-            candidates.iter().try_for_each(|c| mixed_op.check(c)).map_err(SearchError::Settings)?;
-        }
-        let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
-        self.method.begin(&net)?;
-        let mut epochs = self.resume(&net)?;
-        if !epochs.is_empty() {
+        let saved = self.saved()?;
+        let (mut epochs, stage) = saved.as_ref().map_or_else(Default::default, |(label, _)| {
+            (label.epochs.clone(), label.stage.clone())
+        });
+        let mut stage = stage.unwrap_or_else(|| self.method.stage(0));
+        let mut net = self.enter(&stage, on_event)?;
+        if let Some((_, tensors)) = &saved {
+            self.restore(&net, tensors)?;
             on_event(SearchEvent::Resumed(epochs.len() as u32));
         }
         while (epochs.len() as u32) < self.settings.epochs {
             let epoch = epochs.len() as u32;
+            let number = Stage::at(epoch, self.settings.epochs, self.method.n_stages());
+            if number != stage.number {
+                stage = self.method.stage(number);
+                net = self.enter(&stage, on_event)?;
+            }
             let report = lat_nn::guard(|| self.epoch(&net, &halves, epoch, stop, on_event))??;
             on_event(SearchEvent::Epoch(&report));
             epochs.push(report);
-            self.save(&net, &epochs)?;
+            self.save(&net, &epochs, &stage)?;
         }
         let relaxed = self.method.relaxed();
         let seed = self.settings.seed;
@@ -177,6 +185,29 @@ impl Search<'_, '_> {
             relaxation_gap,
             reference_cost: self.objective.as_ref().map(Objective::reference),
         })
+    }
+
+    /// The supernet of a stage, with the method at its begin.
+    fn enter(
+        &mut self,
+        stage: &Stage,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<CellSupernet, SearchError> {
+        self.method.enter(stage);
+        let graph: Graph = stage.graph(self.space, &self.settings.skeleton)?;
+        let mixed_op = self.method.mixed_op();
+        for (_, _, Site::Choice { candidates, .. }) in graph.sites() {
+            candidates.iter().try_for_each(|c| mixed_op.check(c)).map_err(SearchError::Settings)?;
+        }
+        // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
+        tch::manual_seed(self.settings.seed as i64 + stage.number as i64);
+        let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
+        self.method.begin(&net)?;
+        let n_stages = self.method.n_stages();
+        if n_stages > 1 {
+            on_event(SearchEvent::Stage(stage, n_stages));
+        }
+        Ok(net)
     }
 
     /// Cuts the training images in two halves of equal class shares. A method of one level trains on both; the second still
@@ -286,8 +317,14 @@ impl Search<'_, '_> {
         accuracy(&halves.images, &halves.valid, self.settings.batch as usize, forward)
     }
 
-    fn save(&self, net: &CellSupernet, epochs: &[EpochReport]) -> Result<(), SearchError> {
-        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec() };
+    fn save(
+        &self,
+        net: &CellSupernet,
+        epochs: &[EpochReport],
+        stage: &Stage,
+    ) -> Result<(), SearchError> {
+        let stage = Some(stage.clone());
+        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec(), stage };
         let label = serde_json::to_string(&label).expect("settings are plain values");
         let mut tensors: Vec<(String, Tensor)> = net
             .weights()
@@ -302,28 +339,38 @@ impl Search<'_, '_> {
         Checkpoint::save(&self.checkpoint, &label, tensors)
     }
 
-    /// Takes up a checkpoint of this very search, where there is one.
-    fn resume(&mut self, net: &CellSupernet) -> Result<Vec<EpochReport>, SearchError> {
+    /// The checkpoint of this very search, where there is one.
+    fn saved(&self) -> Result<Option<(Label, StateMap)>, SearchError> {
         if !self.checkpoint.exists() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let wrong =
-            |reason: String| SearchError::Checkpoint { path: self.checkpoint.clone(), reason };
         let saved = Checkpoint::load(&self.checkpoint)?;
         let label: Label = serde_json::from_str(&saved.label).map_err(|e| {
-            wrong(format!("its label cannot be read ({e}); delete it to start over"))
+            self.wrong(format!("its label cannot be read ({e}); delete it to start over"))
         })?;
         if let Some((what, ours, theirs)) = self.settings.difference(&label.settings) {
-            return Err(wrong(format!(
+            return Err(self.wrong(format!(
                 "it belongs to a search with {what} {theirs}, this one has {ours}; name another --out, or repeat the old settings"
             )));
         }
-        let missing =
-            |name: String| wrong(format!("expected {name}, found none; delete it to start over"));
+        Ok(Some((label, saved.tensors)))
+    }
+
+    fn wrong(&self, reason: String) -> SearchError {
+        SearchError::Checkpoint { path: self.checkpoint.clone(), reason }
+    }
+
+    /// Takes supernet, method and objective back to where they were.
+    fn restore(&mut self, net: &CellSupernet, tensors: &StateMap) -> Result<(), SearchError> {
+        let checkpoint = self.checkpoint.clone();
+        let missing = |name: String| SearchError::Checkpoint {
+            path: checkpoint.clone(),
+            reason: format!("expected {name}, found none; delete it to start over"),
+        };
         tch::no_grad(|| -> Result<(), String> {
             for (name, mut tensor) in net.weights().variables() {
                 let name = format!("net.{name}");
-                let old = saved.tensors.get(&name).ok_or_else(|| name.clone())?;
+                let old = tensors.get(&name).ok_or_else(|| name.clone())?;
                 if old.size() != tensor.size() {
                     return Err(name);
                 }
@@ -332,19 +379,15 @@ impl Search<'_, '_> {
             Ok(())
         })
         .map_err(missing)?;
-        let state = saved
-            .tensors
+        let state = tensors
             .iter()
             .filter_map(|(n, t)| Some((n.strip_prefix("method.")?.to_owned(), t.shallow_clone())))
             .collect();
         self.method.load(&state).map_err(missing)?;
-        if let Some(objective) = &mut self.objective {
-            objective.load(&saved.tensors).map_err(|name| SearchError::Checkpoint {
-                path: self.checkpoint.clone(),
-                reason: format!("expected {name}, found none; delete it to start over"),
-            })?;
+        match &mut self.objective {
+            Some(objective) => objective.load(tensors).map_err(missing),
+            None => Ok(()),
         }
-        Ok(label.epochs)
     }
 }
 

@@ -84,12 +84,16 @@ pub(crate) fn search(
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());
     let method = (entry.build)(Preset::Quick, &plan.options, space, plan.seed)?;
+    let has_stages = method.n_stages() > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
     let search = Search { space, method, objective, settings, device, checkpoint };
     let stop = AtomicBool::new(false);
     let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {
-        drop(generator.take());
+        // Each stage draws first weights.
+        if !has_stages {
+            drop(generator.take());
+        }
         if let SearchEvent::Epoch(report) = event {
             let first = *first_loss.get_or_insert(report.train_loss);
             let is_enough = plan.until.is_some_and(|share| report.train_loss < share * first);

@@ -11,7 +11,7 @@ pub(super) struct SkeletonArgs {
     channels: Option<u32>,
     /// Number of cells.
     #[arg(long, value_name = "L")]
-    layers: Option<u16>,
+    pub(super) layers: Option<u16>,
     /// Height and width of the images in pixels.
     #[arg(long, value_name = "PIXELS")]
     pub(super) resolution: Option<u16>,

@@ -62,6 +62,13 @@ impl CellAlphas {
         }
     }
 
+    /// New logits and a new optimizer, as if built with this seed.
+    pub(super) fn restart(&mut self, config: AlphaConfig, betas: (f64, f64), seed: u64) {
+        let [rows, columns] = self.logits.size()[..] else { unreachable!("logits are a matrix") };
+        self.logits = init(rows as usize, columns as usize, &mut rng(seed));
+        self.adam = Adam::new(vec![self.logits.shallow_clone()], betas, config.alpha_decay);
+    }
+
     /// Learns where the supernet computes.
     pub(super) fn begin(&mut self, net: &dyn Supernet) {
         self.device = net.weights().device();
@@ -163,6 +170,11 @@ pub(super) fn n_choices(space: &dyn SearchSpace) -> usize {
 /// Softmax of each row, one tensor `[n_choices]` per decision, on `device`.
 pub(super) fn probs(alpha: &Tensor, device: Device) -> Vec<Tensor> {
     alpha.softmax(-1, Kind::Float).to_device(device).unbind(0)
+}
+
+/// Softmax of each row over the choices where `mask` is not 0; 0 elsewhere.
+pub(super) fn masked_softmax(logits: &Tensor, mask: &Tensor) -> Tensor {
+    logits.masked_fill(&mask.eq(0.0), f64::NEG_INFINITY).softmax(-1, Kind::Float)
 }
 
 /// Edge strength of DARTS: the largest of the row's probabilities (`[n_decisions, n_choices]`) other than that of `none`.

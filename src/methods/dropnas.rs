@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::bilevel::{WeightConfig, WeightStep};
-use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, strengths};
+use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, masked_softmax, strengths};
 use super::{
     Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
 };
@@ -161,11 +161,6 @@ fn kept(n: usize, chance: f64, rng: &mut dyn RngCore) -> Vec<bool> {
     }
     let last = rng.gen_range(0..n);
     (0..n).map(|i| i == last).collect()
-}
-
-fn masked_softmax(logits: &Tensor, mask: &Tensor) -> Tensor {
-    let dropped = mask.eq(0.0);
-    logits.masked_fill(&dropped, f64::NEG_INFINITY).softmax(-1, Kind::Float)
 }
 
 /// Alpha-adjust: after kept entries moved from `before` to `after`, all kept entries of a row shift alike, so that together they have

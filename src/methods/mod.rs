@@ -13,11 +13,13 @@ mod frequencies;
 mod gdas;
 mod local_search;
 mod mergenas;
+mod p_darts;
 mod parsec;
 mod pc_darts;
 mod proxylessnas;
 mod random;
 mod snas;
+mod stage;
 
 use std::fmt::Debug;
 
@@ -33,6 +35,7 @@ use crate::supernet::{BuildMixedOp, Gating, Supernet};
 
 pub(crate) use bilevel::ordered_weights;
 pub use derive::derive;
+pub use stage::Stage;
 
 /// Images `[n, 3, h, w]` and labels `[n]`.
 #[derive(Debug)]
@@ -92,10 +95,24 @@ pub struct StepReport {
 
 /// A search method.
 pub trait Method: Debug {
+    /// Into how many stages the epochs are cut; each has a supernet of its own (P-DARTS).
+    fn n_stages(&self) -> usize {
+        1
+    }
+
+    /// What the supernet of this stage, numbered from 0, is made of. Asked for the first one before the search, for others at the
+    /// end of the stage before.
+    fn stage(&self, number: usize) -> Stage {
+        Stage::of_whole(number)
+    }
+
+    /// Called where a stage begins or is taken up again, before the method is asked for its sites.
+    fn enter(&mut self, _stage: &Stage) {}
+
     /// How it wants its sites built.
     fn mixed_op(&self) -> Box<dyn BuildMixedOp>;
 
-    /// Called once the supernet stands.
+    /// Called once the supernet of a stage stands.
     ///
     /// # Errors
     /// Where the method cannot work with it.
@@ -192,6 +209,7 @@ pub const METHODS: &[MethodEntry] = &[
     parsec::ENTRY,
     dropnas::ENTRY,
     proxylessnas::ENTRY,
+    p_darts::ENTRY,
     mergenas::ENTRY,
     entrannas::ENTRY,
     random::ENTRY,
@@ -257,11 +275,7 @@ where
             let known = table.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(wrong(&format!("expected one of {known}; found '{key}'")));
         }
-        // `--set tau=1` means 1.0 where a float is expected.
-        let value = match (table.get(key), value) {
-            (Some(toml::Value::Float(_)), toml::Value::Integer(i)) => toml::Value::Float(*i as f64),
-            _ => value.clone(),
-        };
+        let value = as_float(&table[key], value);
         table.insert(key.clone(), value);
         // Read again with each option, so that the message can name the one that does not fit.
         table
@@ -270,4 +284,16 @@ where
             .map_err(|e: toml::de::Error| wrong(&format!("{key}: {}", e.message())))?;
     }
     table.try_into().map_err(|e: toml::de::Error| wrong(&e.message()))
+}
+
+/// `--set tau=1` means 1.0 where a float is expected, in lists too.
+fn as_float(preset: &toml::Value, value: &toml::Value) -> toml::Value {
+    use toml::Value::{Array, Float, Integer};
+    match (preset, value) {
+        (Float(_), Integer(i)) => Float(*i as f64),
+        (Array(preset), Array(values)) if !preset.is_empty() => {
+            Array(values.iter().map(|v| as_float(&preset[0], v)).collect())
+        }
+        _ => value.clone(),
+    }
 }

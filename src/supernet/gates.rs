@@ -25,6 +25,21 @@ pub struct Gate {
     pub edge: Option<Tensor>,
 }
 
+impl Gate {
+    /// The same without the site's own factor.
+    pub(super) fn without_edge(&self) -> Self {
+        Self { edge: None, weights: self.weights.shallow_clone(), paths: self.paths.clone() }
+    }
+
+    /// A site's output times the site's own factor, where there is one.
+    pub(super) fn weigh(&self, ys: Tensor) -> Tensor {
+        match &self.edge {
+            Some(edge) => ys * edge,
+            None => ys,
+        }
+    }
+}
+
 /// Gates for all decisions. A method may answer differently per cell.
 pub trait Gating {
     /// The gate of a decision in a cell.

@@ -51,16 +51,11 @@ impl MixedOp for MergedSite {
         let open: Vec<f32> = self.choices.iter().map(open).collect();
         let weights = gate.weights.index_select(0, &rows)
             * Tensor::from_slice(&open).to_device(gate.weights.device());
-        let bare =
-            Gate { edge: None, weights: gate.weights.shallow_clone(), paths: gate.paths.clone() };
-        let mut ys = self.others.forward_t(xs, &bare, train);
+        let mut ys = self.others.forward_t(xs, &gate.without_edge(), train);
         if open.contains(&1.0) {
             let conv = self.conv.forward_t(xs, &weights, train);
             ys += if self.scaled { conv * weights.sum(Kind::Float) } else { conv };
         }
-        match &gate.edge {
-            Some(edge) => ys * edge,
-            None => ys,
-        }
+        gate.weigh(ys)
     }
 }

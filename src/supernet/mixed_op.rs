@@ -82,10 +82,7 @@ impl MixedOp for WeightedSum {
             sum = Some(sum.map_or_else(|| ys.shallow_clone(), |sum| sum + &ys));
         }
         let sum = sum.unwrap_or_else(|| self.zeros(xs));
-        match &gate.edge {
-            Some(edge) => sum * edge,
-            None => sum,
-        }
+        gate.weigh(sum)
     }
 }
 

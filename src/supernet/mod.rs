@@ -4,6 +4,7 @@ mod gates;
 mod merged_convs;
 mod mixed_op;
 mod partial_channels;
+mod skip_dropout;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ pub use gates::{Gate, Gating, Path, SharedGates};
 pub use merged_convs::MergedConvs;
 pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, WeightedSum};
 pub use partial_channels::{PartialChannels, shuffle};
+pub use skip_dropout::{DroppedSkips, SkipDropout};
 
 /// A network with searched sites, which methods drive through gates alone.
 pub trait Supernet: std::fmt::Debug {

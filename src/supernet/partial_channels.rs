@@ -71,14 +71,9 @@ impl MixedOp for PartialMix {
             // Rounding up keeps odd sizes in step with the candidates.
             past.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], true)
         };
-        let inner =
-            Gate { edge: None, weights: gate.weights.shallow_clone(), paths: gate.paths.clone() };
-        let mixed = self.mixed.forward_t(&through, &inner, train);
+        let mixed = self.mixed.forward_t(&through, &gate.without_edge(), train);
         let ys = shuffle(&Tensor::cat(&[mixed, past], 1), self.divisor);
-        match &gate.edge {
-            Some(edge) => ys * edge,
-            None => ys,
-        }
+        gate.weigh(ys)
     }
 }
 

@@ -136,6 +136,9 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         SearchEvent::Resumed(epochs) => {
             screen.note(Some(&bar), &format!("resuming after epoch {epochs} of {total_epochs}"));
         }
+        SearchEvent::Stage(stage, n) => {
+            screen.note(Some(&bar), &progress::stage_line(space, stage, n));
+        }
         SearchEvent::Step(step, steps, epoch) => {
             bar.set_length(steps as u64 * u64::from(total_epochs));
             bar.set_position((u64::from(epoch) - 1) * steps as u64 + step as u64);

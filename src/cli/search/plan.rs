@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lat::methods::{Options, Preset, find_method};
+use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::SearchSettings;
 use lat_data::Dataset;
@@ -47,7 +47,9 @@ impl<'a> Plan<'a> {
             args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
         let options = parse_options(&args.set)?;
         // Options are checked before anything is loaded.
-        (method.build)(preset, &options, space.as_ref(), args.seed)?;
+        let built = (method.build)(preset, &options, space.as_ref(), args.seed)?;
+        let epochs = args.epochs.unwrap_or((method.schedule)(preset).epochs);
+        check_stages(args, built.as_ref(), epochs)?;
         let goal = goal(args);
         if let Goal::Lambda(x) | Goal::Target(x) = goal
             && !(x.is_finite() && x >= 0.0)
@@ -73,7 +75,7 @@ impl<'a> Plan<'a> {
             method: method.name.to_owned(),
             dataset: dataset_name,
             skeleton,
-            epochs: args.epochs.unwrap_or(schedule.epochs),
+            epochs,
             batch: args.batch.unwrap_or(schedule.batch),
             seed: args.seed,
             goal: goal_text(goal, unit, args),
@@ -111,6 +113,23 @@ impl<'a> Plan<'a> {
             s.seed
         ))
     }
+}
+
+/// A method of several stages needs an epoch for each, and may have its own mind about their depth.
+fn check_stages(args: &Args, method: &dyn Method, epochs: u32) -> anyhow::Result<()> {
+    let (name, n_stages) = (&args.method, method.n_stages());
+    if (epochs as usize) < n_stages {
+        return Err(bad(format!(
+            "expected at least {n_stages} --epochs, one for each stage of {name}; found {epochs}"
+        )));
+    }
+    if args.skeleton.layers.is_some() && method.stage(0).cells.is_some() {
+        return Err(bad(format!(
+            "expected no --layers with --method {name}, which says itself how many cells each of its stages has; set them by --set \
+             cells=[5,11,17]"
+        )));
+    }
+    Ok(())
 }
 
 fn goal(args: &Args) -> Goal {

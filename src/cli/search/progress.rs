@@ -1,5 +1,6 @@
 //! What a search says while it runs.
 
+use lat::methods::Stage;
 use lat::search::EpochReport;
 use lat_space::{Architecture, Op, Place, SearchSpace, Step};
 
@@ -27,6 +28,16 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
         r.alpha_entropy,
         r.seconds
     )
+}
+
+/// Where a stage begins.
+pub(super) fn stage_line(space: &dyn SearchSpace, stage: &Stage, n_stages: usize) -> String {
+    let cells = stage.cells.map_or_else(String::new, |cells| format!(", {cells} cells"));
+    let live = match &stage.live {
+        Some(live) => live[0].len(),
+        None => space.decisions()[0].choices.len(),
+    };
+    format!("stage {}/{n_stages}{cells}, {live} operations per edge", stage.number + 1)
 }
 
 /// An architecture without any operation that has weights cannot learn; a lambda too large ends there.

@@ -1,0 +1,66 @@
+use lat_space::{ChoiceSet, Graph, Op, SearchSpace, Site, Skeleton, SpaceError, Step};
+use serde::{Deserialize, Serialize};
+
+/// A stretch of a search that has a supernet of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// From 0.
+    pub number: usize,
+    /// Cells of its supernet; those of the search's skeleton where the method does not say.
+    pub cells: Option<u16>,
+    /// Per decision the choices that are still searched; all of them where the method does not say.
+    pub live: Option<Vec<ChoiceSet>>,
+}
+
+impl Stage {
+    /// A stage of the skeleton's own network with all that is searched.
+    pub fn of_whole(number: usize) -> Self {
+        Self { number, cells: None, live: None }
+    }
+
+    /// The stage that an epoch (from 0) of so many belongs to, where there are `n` stages of equal length.
+    pub fn at(epoch: u32, epochs: u32, n: usize) -> usize {
+        (u64::from(epoch) * n as u64 / u64::from(epochs.max(1))) as usize
+    }
+
+    /// The share of its stage, number `number` of `n`, that a search has done when it has done `progress` of all.
+    pub fn progress(progress: f64, number: usize, n: usize) -> f64 {
+        (progress * n as f64 - number as f64).clamp(0.0, 1.0)
+    }
+
+    /// The stage's supernet, in which `none` stands for every choice that is not searched any more.
+    ///
+    /// # Errors
+    /// Where the space cannot build so many cells.
+    pub fn graph(&self, space: &dyn SearchSpace, skeleton: &Skeleton) -> Result<Graph, SpaceError> {
+        let skeleton = Skeleton { layers: self.cells.unwrap_or(skeleton.layers), ..*skeleton };
+        space.check_skeleton(&skeleton)?;
+        let mut graph = space.graph(&skeleton);
+        let Some(live) = &self.live else { return Ok(graph) };
+        for node in &mut graph.nodes {
+            let Step::Searched { site: Site::Choice { decision, candidates }, .. } = &mut node.step
+            else {
+                continue;
+            };
+            for (choice, candidate) in candidates.iter_mut().enumerate() {
+                if !live[*decision].contains(choice) {
+                    candidate.op = Op::None;
+                }
+            }
+        }
+        Ok(graph)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stage;
+
+    #[test]
+    fn epochs_are_cut_into_stages_of_equal_length() {
+        let stages = |epochs| (0..epochs).map(|e| Stage::at(e, epochs, 3)).collect::<Vec<_>>();
+        assert_eq!(stages(6), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(stages(3), [0, 1, 2]);
+        assert_eq!(stages(75).iter().filter(|s| **s == 1).count(), 25);
+    }
+}
