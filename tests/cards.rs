@@ -6,6 +6,7 @@ mod entrannas;
 mod gdas;
 mod la_darts;
 mod mergenas;
+mod p_darts;
 mod parsec;
 mod paths;
 mod pc_darts;

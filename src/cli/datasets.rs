@@ -14,6 +14,9 @@ pub(super) struct DatasetArgs {
     /// Folder of the images.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Use so many of the training images, each class with its share: a proxy of the whole.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    images: Option<u32>,
 }
 
 impl DatasetArgs {
@@ -36,7 +39,20 @@ impl DatasetArgs {
             (None, None) => ("digits".to_owned(), None),
         };
         let options = LoadOptions { resolution: resolution.map(u32::from) };
-        let dataset = find_dataset(&name)?.load(dir.as_deref(), &options)?;
+        let mut dataset = find_dataset(&name)?.load(dir.as_deref(), &options)?;
+        let name = match self.images {
+            None => name,
+            Some(images) => {
+                let n = dataset.train.n;
+                if images as usize > n {
+                    return Err(super::failure::bad(format!(
+                        "expected --images of at most {n}, which {name} has to train on; found {images}"
+                    )));
+                }
+                dataset = dataset.with_training_images(images as usize)?;
+                format!("{name}-{images}")
+            }
+        };
         let (train, test) = (&dataset.train, &dataset.test);
         let from =
             dir.map_or_else(|| "part of the program".to_owned(), |d| d.display().to_string());

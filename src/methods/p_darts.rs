@@ -18,8 +18,8 @@ use tch::{Kind, Tensor};
 use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
 use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, masked_softmax, strengths};
 use super::{
-    Batches, Context, Method, MethodEntry, Options, Preset, Schedule, Stage, StepReport, configure, derive,
-    expect,
+    Batches, Context, Method, MethodEntry, Options, Preset, Schedule, Stage, StepReport, configure,
+    derive, expect,
 };
 use crate::error::SearchError;
 use crate::optimizer::{StateMap, clipped};
@@ -49,13 +49,17 @@ fn build(
     let config: Config = configure("p-darts", Config::preset(preset, space), options, space)?;
     let (stages, n_choices) = (config.cells.len(), space.decisions()[0].choices.len());
     expect("p-darts", stages > 0, || "cells with a number per stage, found none".into())?;
-    expect("p-darts", config.drop.len() + 1 == stages && config.skip_dropout.len() == stages, || {
-        let (drop, rates) = (config.drop.len(), config.skip_dropout.len());
-        format!(
-            "for {stages} stages in cells {} numbers in drop and {stages} in skip_dropout, found {drop} and {rates}",
-            stages - 1
-        )
-    })?;
+    expect(
+        "p-darts",
+        config.drop.len() + 1 == stages && config.skip_dropout.len() == stages,
+        || {
+            let (drop, rates) = (config.drop.len(), config.skip_dropout.len());
+            format!(
+                "for {stages} stages in cells {} numbers in drop and {stages} in skip_dropout, found {drop} and {rates}",
+                stages - 1
+            )
+        },
+    )?;
     let dropped: usize = config.drop.iter().sum();
     expect("p-darts", dropped + 2 <= n_choices, || {
         format!("drop to leave at least 2 of {n_choices} operations, found {dropped} dropped")
@@ -66,9 +70,9 @@ fn build(
     let skeleton = space.skeletons()[0].skeleton;
     for &cells in &config.cells {
         let skeleton = lat_space::Skeleton { layers: cells, ..skeleton };
-        space.check_skeleton(&skeleton).map_err(|e| {
-            SearchError::Settings(format!("option of method p-darts: cells: {e}"))
-        })?;
+        space
+            .check_skeleton(&skeleton)
+            .map_err(|e| SearchError::Settings(format!("option of method p-darts: cells: {e}")))?;
     }
     Ok(Box::new(PDarts::new(config, space, seed)))
 }

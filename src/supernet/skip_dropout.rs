@@ -48,8 +48,8 @@ fn uniform(shape: &[i64], seed: u64, device: Device) -> Tensor {
     // Products of 32-bit numbers with these constants stay below 2^63.
     const BITS: i64 = 0x7fff_ffff;
     let start = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as i64;
-    let mut x = (Tensor::arange(n, (Kind::Int64, device)) * 0x9e37_79b1i64 + start)
-        .bitwise_and(BITS);
+    let mut x =
+        (Tensor::arange(n, (Kind::Int64, device)) * 0x9e37_79b1i64 + start).bitwise_and(BITS);
     for (shift, factor) in [(16i64, 0x85eb_ca6bi64), (13, 0xc2b2_ae35)] {
         x = x.bitwise_xor_tensor(&x.bitwise_right_shift_tensor_scalar(shift));
         x = (x * factor).bitwise_and(BITS);
@@ -94,8 +94,11 @@ impl MixedOp for DroppedSkip {
         let ys = if gate.paths[self.skip] == Path::Off {
             ys
         } else {
-            let dropped =
-                if train && self.dropout.rate() > 0.0 { self.dropout.apply(xs) } else { xs.shallow_clone() };
+            let dropped = if train && self.dropout.rate() > 0.0 {
+                self.dropout.apply(xs)
+            } else {
+                xs.shallow_clone()
+            };
             ys + dropped * gate.weights.get(self.skip as i64)
         };
         gate.weigh(ys)
@@ -119,7 +122,10 @@ mod tests {
         }
         let alike = first.eq_tensor(&second).to_kind(Kind::Double).mean(Kind::Double);
         // Independent masks agree in 0.3^2 + 0.7^2 of the entries.
-        assert!((alike.double_value(&[]) - 0.58).abs() < 0.01, "masks of two calls are independent");
+        assert!(
+            (alike.double_value(&[]) - 0.58).abs() < 0.01,
+            "masks of two calls are independent"
+        );
         dropout.set(0.3, 7);
         assert_eq!(dropout.apply(&xs), first, "the seed alone says what is dropped");
     }

@@ -78,6 +78,13 @@ impl ImageSet {
         Ok(Self { pixels, hw, ..self.clone_without_pixels() })
     }
 
+    /// These images alone, in this order.
+    pub(crate) fn only(&self, numbers: &[usize]) -> Self {
+        let pixels = numbers.iter().flat_map(|&i| self.image(i).iter().copied()).collect();
+        let labels = numbers.iter().map(|&i| self.labels[i]).collect();
+        Self { pixels, labels, n: numbers.len(), ..self.clone_without_pixels() }
+    }
+
     fn clone_without_pixels(&self) -> Self {
         let Self { name, labels, class_names, .. } = self;
         let (name, labels, class_names) = (name.clone(), labels.clone(), class_names.clone());
