@@ -12,3 +12,4 @@ mod pc_darts;
 mod proxylessnas;
 mod random;
 mod snas;
+mod toponas;

@@ -123,7 +123,7 @@ impl EnTranNas {
 
     fn relaxed_of(&self, probs: &Tensor) -> Relaxed {
         let strengths = strengths(&self.alphas.decisions, probs);
-        Relaxed { strengths, probs: probs.unbind(0) }
+        Relaxed::competing(probs.unbind(0), strengths)
     }
 }
 

@@ -18,6 +18,8 @@ mod pc_darts;
 mod proxylessnas;
 mod random;
 mod snas;
+mod toponas;
+mod toponas_regulariser;
 
 use std::fmt::Debug;
 
@@ -194,6 +196,7 @@ pub const METHODS: &[MethodEntry] = &[
     proxylessnas::ENTRY,
     mergenas::ENTRY,
     entrannas::ENTRY,
+    toponas::ENTRY,
     random::ENTRY,
     local_search::ENTRY,
 ];
