@@ -6,7 +6,8 @@
 //! What of the paper could not be read and is chosen here: the Engine-cells are the first of each cell type (a type without one would
 //! learn nothing), temperature 1, rates and epochs are DARTS'. Deviations: `none` is among the operations as in DARTS; inside a cell
 //! every edge has operations of its own, where the paper evaluates an operation once per source node and shares it among the edges
-//! that leave it; the variant that learns the number of edges by thresholds (`EnTranNAS-DST`) is not offered.
+//! that leave it: a derived network has weights per edge under the names they had in the supernet, which shared ones could not keep.
+//! The variant that learns the number of edges by thresholds is `entrannas_dst.rs`.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
 use std::collections::HashSet;
@@ -83,10 +84,21 @@ struct EnTranNas {
 }
 
 /// Engine-cells weigh all operations, Transit-cells have the derived ones alone.
-struct EngineTransit {
-    engine: SharedGates,
-    transit: SharedGates,
-    engines: HashSet<(DecisionId, u16)>,
+pub(super) struct EngineTransit {
+    pub engine: SharedGates,
+    pub transit: SharedGates,
+    /// Sites in Engine-cells.
+    pub engines: HashSet<(DecisionId, u16)>,
+}
+
+/// The sites of the first `engines` cells of each cell type.
+pub(super) fn engine_sites(net: &dyn Supernet, engines: u32) -> HashSet<(DecisionId, u16)> {
+    let sites = net.sites();
+    let is_engine = |&(d, cell): &(DecisionId, u16)| {
+        let before = sites.iter().filter(|s| s.0 == d && s.1 < cell).count();
+        before < engines as usize
+    };
+    sites.iter().copied().filter(is_engine).collect()
 }
 
 impl Gating for EngineTransit {
@@ -135,13 +147,7 @@ impl Method for EnTranNas {
     fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
         self.alphas.begin(net);
         self.weights.begin(net);
-        let sites = net.sites();
-        for d in 0..self.alphas.decisions.len() {
-            let mut cells: Vec<u16> = sites.iter().filter(|s| s.0 == d).map(|s| s.1).collect();
-            cells.sort_unstable();
-            cells.truncate(self.config.engines as usize);
-            self.engines.extend(cells.into_iter().map(|cell| (d, cell)));
-        }
+        self.engines = engine_sites(net, self.config.engines);
         Ok(())
     }
 

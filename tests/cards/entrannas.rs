@@ -1,12 +1,12 @@
 //! `EnTranNAS`, arXiv 2101.11342.
 //!
-//! 5 to 8 are about the variant with thresholds, which is not offered; of 4 the counts without sharing.
+//! Elsewhere: 5 to 8 are about thresholds, in `entrannas_dst.rs`. Of 4 the counts without sharing.
 
 use lat::supernet::{Path, SharedGates, Supernet};
 use lat_space::{Darts, Space};
 use tch::{Device, Tensor};
 
-use super::paths::{built, real_net, refused, steps_on_images};
+use super::paths::{assert_cell_ran, built, real_net, refused, steps_on_images};
 use crate::toy_net::{begin_with, parameter};
 use crate::{formula, setup};
 
@@ -68,6 +68,18 @@ fn entrannas_3_and_4_transit_cells_run_the_derived_edges_alone() {
         }
     }
     assert_eq!(n_open, [14 * 7, 14 * 7, 8]);
+}
+
+#[test]
+fn entrannas_4_a_step_runs_nothing_else_in_transit_cells() {
+    setup::ready();
+    let space = Darts::new();
+    let net = real_net(&space);
+    let mut method = built("entrannas", &space, &[]);
+    begin_with(method.as_mut(), &net, &[("alpha", formula::tensor("alpha", &[28, 8]))]);
+    let (derived, before) = (method.derive(&space), formula::values(net.weights()));
+    steps_on_images(method.as_mut(), &space, &net);
+    assert_cell_ran(&space, &net, &before, 2, &derived);
 }
 
 #[test]

@@ -235,8 +235,29 @@ fn unknown_options_are_errors_that_name_them() {
     }
 }
 
-/// Every space with every method.
+#[test]
+fn every_method_covers_a_space_and_names_those_it_covers() {
+    crate::setup::ready();
+    for entry in METHODS {
+        let spaces = || SPACES.iter().map(|build| build());
+        let (covered, others): (Vec<_>, Vec<_>) = spaces().partition(|s| entry.covers(s.as_ref()));
+        assert!(!covered.is_empty(), "{}", entry.name);
+        for space in others {
+            let error =
+                (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), 0).unwrap_err();
+            let text = error.to_string();
+            assert!(error.is_bad_input(), "{text}");
+            assert!(text.contains(&format!("found {}", space.id())), "{text}");
+            for known in &covered {
+                assert!(text.contains(known.id()), "{text}");
+            }
+        }
+    }
+}
+
+/// Every method with every space that it covers.
 pub(super) fn pairs() -> impl Iterator<Item = (Box<dyn SearchSpace>, &'static MethodEntry)> {
     crate::setup::ready();
-    SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)))
+    let all = SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)));
+    all.filter(|(space, method)| method.covers(space.as_ref()))
 }
