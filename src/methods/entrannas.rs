@@ -4,9 +4,9 @@
 //! A few Engine-cells run the mixture of all operations; every other cell is a Transit-cell and runs just what would be derived now.
 //!
 //! What of the paper could not be read and is chosen here: the Engine-cells are the first of each cell type (a type without one would
-//! learn nothing), temperature 1, rates and epochs are DARTS'. Deviations: `none` is among the operations as in DARTS; inside a cell
-//! every edge has operations of its own, where the paper evaluates an operation once per source node and shares it among the edges
-//! that leave it: a derived network has weights per edge under the names they had in the supernet, which shared ones could not keep.
+//! learn nothing), temperature 1, rates and epochs are DARTS'. Deviation: `none` is among the operations as in DARTS. As in
+//! the paper an operation is evaluated once per source node of a cell and shared by the edges that leave it (`sharing = false`: every
+//! edge has its own); the derived network, which is trained from scratch and whose latency is meant, has operations per edge.
 //! The variant that learns the number of edges by thresholds is `entrannas_dst.rs`.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
@@ -24,7 +24,9 @@ use super::{
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
-use crate::supernet::{AllChannels, BuildMixedOp, Gate, Gating, SharedGates, Supernet};
+use crate::supernet::{
+    AllChannels, BuildMixedOp, Gate, Gating, SharedGates, SharedSources, Supernet,
+};
 
 pub(super) const ENTRY: MethodEntry = MethodEntry {
     name: "entrannas",
@@ -55,6 +57,8 @@ struct Config {
     alpha: AlphaConfig,
     /// Engine-cells of each cell type, the first ones; more than there are: all.
     engines: u32,
+    /// Evaluate an operation once per source node of a cell, for all edges that leave it.
+    sharing: bool,
     /// Temperature of the softmax.
     tau: f64,
 }
@@ -63,11 +67,12 @@ impl Config {
     fn preset(preset: Preset) -> Self {
         let (weights, alpha) = (WeightConfig::DARTS, AlphaConfig::DARTS);
         match preset {
-            Preset::Paper => Self { weights, alpha, engines: 1, tau: 1.0 },
+            Preset::Paper => Self { weights, alpha, engines: 1, sharing: true, tau: 1.0 },
             Preset::Quick => Self {
                 weights: WeightConfig { lr: 0.05, ..weights },
                 alpha: AlphaConfig::QUICK,
                 engines: 1,
+                sharing: true,
                 tau: 1.0,
             },
         }
@@ -141,7 +146,7 @@ impl EnTranNas {
 
 impl Method for EnTranNas {
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+        if self.config.sharing { Box::new(SharedSources) } else { Box::new(AllChannels) }
     }
 
     fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {

@@ -29,7 +29,9 @@ use super::{Batches, Context, Method, MethodEntry, Preset, StepReport, configure
 use crate::error::SearchError;
 use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;
-use crate::supernet::{AllChannels, BuildMixedOp, Gating, Path, SharedGates, Supernet};
+use crate::supernet::{
+    AllChannels, BuildMixedOp, Gating, Path, SharedGates, SharedSources, Supernet,
+};
 
 const NAME: &str = "entrannas-dst";
 
@@ -63,6 +65,8 @@ struct Config {
     alpha: AlphaConfig,
     /// Engine-cells of each cell type, the first ones; more than there are: all.
     engines: u32,
+    /// Evaluate an operation once per source node of a cell, for all edges that leave it.
+    sharing: bool,
     /// Temperature of the softmax.
     tau: f64,
     /// Beta at the start; the threshold is its sigmoid.
@@ -79,6 +83,7 @@ impl Config {
             weights: WeightConfig::DARTS,
             alpha: AlphaConfig::DARTS,
             engines: 1,
+            sharing: true,
             tau: 1.0,
             beta_init: -3.0,
             beta_speed: 1.0,
@@ -177,7 +182,7 @@ impl EnTranNasDst {
 
 impl Method for EnTranNasDst {
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+        if self.config.sharing { Box::new(SharedSources) } else { Box::new(AllChannels) }
     }
 
     fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {

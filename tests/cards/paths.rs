@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use lat::methods::{Batch, Batches, Context, Method, Options, Preset, StepReport, find_method};
-use lat::supernet::{AllChannels, CellSupernet, Path, Supernet};
+use lat::supernet::{AllChannels, BuildMixedOp, CellSupernet, Path, Supernet};
 use lat_space::{Architecture, SPACES, SearchSpace, Site};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -36,9 +36,14 @@ pub(super) fn refused(method: &str, (key, value): (&str, toml::Value), expected:
 
 /// A small supernet of the space with weights by the formula.
 pub(super) fn real_net(space: &dyn SearchSpace) -> CellSupernet {
+    net_of(space, &AllChannels)
+}
+
+/// The same with sites of some kind.
+pub(super) fn net_of(space: &dyn SearchSpace, sites: &dyn BuildMixedOp) -> CellSupernet {
     let _generator = setup::exclusive();
     let graph = space.graph(&toy::skeleton(space));
-    let net = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
+    let net = CellSupernet::new(graph, sites, Device::Cpu).unwrap();
     formula::fill(net.weights());
     net
 }
