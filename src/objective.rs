@@ -247,9 +247,7 @@ impl Relaxed {
         let ones = |n: usize| Tensor::ones([n as i64], tch::kind::FLOAT_CPU);
         let probs =
             space.decisions().iter().map(|d| ones(d.choices.len()) / d.choices.len() as f64);
-        Self {
-            probs: probs.collect(),
-            strengths: space.decisions().iter().map(|_| ones(1).squeeze()).collect(),
-        }
+        let strengths = space.decisions().iter().map(|_| ones(1).squeeze());
+        Self::competing(probs.collect(), strengths.collect())
     }
 }

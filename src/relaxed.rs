@@ -2,9 +2,12 @@
 //!
 //! LA-DARTS: Latency-Aware Differentiable Neural Architecture Search. Xu, Xie, Zhang, Chen, Shi, Tian, Xiong, 2020,
 //! arXiv 2001.06392. No reference repository is known, and how the paper relaxes the choice of edges is not: the pair
-//! distribution, the straight-through samples and the score function are this project's own.
+//! distribution, the straight-through samples and the score function are this project's own. Where a method has a distribution over
+//! sets of edges itself (`TopoNAS`), that one is used as it is.
 
-use lat_space::{Decision, Group, SearchSpace};
+use std::ops::RangeInclusive;
+
+use lat_space::{Decision, DecisionId, Group, SearchSpace};
 use rand::{Rng, RngCore};
 use tch::{Kind, Tensor};
 
@@ -13,27 +16,90 @@ use tch::{Kind, Tensor};
 pub struct Relaxed {
     /// Per decision `[n_choices]`, sums to one, `none` included.
     pub probs: Vec<Tensor>,
-    /// Per decision a positive scalar: how strongly it competes for its group's places. Empty where decisions do not compete
-    /// and `none` alone says which edges there are (SNAS).
-    pub strengths: Vec<Tensor>,
+    /// Which edges there are.
+    pub topology: Topology,
+}
+
+impl Relaxed {
+    /// Where `none` alone says which edges there are.
+    pub fn free(probs: Vec<Tensor>) -> Self {
+        Self { probs, topology: Topology::Free }
+    }
+
+    /// Where edges compete for their group's places by their strengths, a positive scalar per decision.
+    pub fn competing(probs: Vec<Tensor>, strengths: Vec<Tensor>) -> Self {
+        Self { probs, topology: Topology::Strengths(strengths) }
+    }
+}
+
+/// How a method decides which edges there are.
+#[derive(Debug)]
+pub enum Topology {
+    /// Edges do not compete: `none` says so, edge by edge (SNAS).
+    Free,
+    /// Per decision a positive scalar: how strongly it competes for its group's places (DARTS). A set of the published size is as
+    /// likely as the product of its members' strengths.
+    Strengths(Vec<Tensor>),
+    /// Sets of edges are chosen as a whole (`TopoNAS`); decisions in no set stand alone.
+    Sets(Vec<EdgeSets>),
+}
+
+/// Decisions that are kept or dropped together, and how likely each set of them is. A kept one has an operation other than `none`.
+#[derive(Debug)]
+pub struct EdgeSets {
+    /// The members.
+    pub decisions: Vec<DecisionId>,
+    /// `[n_sets, n]` of 0 and 1: which members each set keeps.
+    pub members: Tensor,
+    /// `[n_sets]`: log probability of each set up to a constant.
+    pub logits: Tensor,
+}
+
+impl EdgeSets {
+    /// `[n_sets]`: probability of each set, sums to one.
+    pub fn probs(&self) -> Tensor {
+        self.logits.softmax(0, Kind::Float)
+    }
+
+    /// `[n]`: probability that a member is kept; sums to the mean size of a set.
+    pub fn keep(&self) -> Tensor {
+        self.probs().matmul(&self.members.to_device(self.logits.device()))
+    }
+
+    fn shallow_clone(&self) -> Self {
+        Self {
+            decisions: self.decisions.clone(),
+            members: self.members.to_device(self.logits.device()),
+            logits: self.logits.shallow_clone(),
+        }
+    }
+}
+
+/// `[n_sets, n]` of 0 and 1: all subsets of `n` members whose size is in the range, in the order of their bits.
+pub fn subsets(n: usize, sizes: RangeInclusive<usize>) -> Tensor {
+    let rows: Vec<f32> = (0u32..1 << n)
+        .filter(|bits| sizes.contains(&(bits.count_ones() as usize)))
+        .flat_map(|bits| (0..n).map(move |i| f32::from(u8::from(bits >> i & 1 == 1))))
+        .collect();
+    Tensor::from_slice(&rows).view([-1, n as i64])
 }
 
 /// The decisions of a space in blocks that are drawn together.
 #[derive(Debug)]
 pub struct Blocks {
-    /// Groups as one block each, and the decisions outside groups.
-    competing: Vec<Block>,
-    /// Every decision a block of its own.
-    free: Vec<Block>,
-    n_decisions: usize,
+    /// Members of each group and the sets of the published size.
+    groups: Vec<(Vec<DecisionId>, Tensor)>,
+    /// Per decision the position of `none`.
+    nones: Vec<Option<usize>>,
 }
 
+/// Decisions that are drawn together.
 #[derive(Debug)]
 struct Block {
-    decisions: Vec<usize>,
+    decisions: Vec<DecisionId>,
     none: Option<usize>,
-    /// `[n_subsets, n]` of 0 and 1: which members each possible outcome keeps. Nothing where the decision stands alone.
-    subsets: Option<Tensor>,
+    /// Nothing where a decision stands alone.
+    sets: Option<EdgeSets>,
 }
 
 /// Straight-through or plain samples as gate vectors.
@@ -48,15 +114,14 @@ pub struct Samples {
 impl Blocks {
     /// The blocks of a space.
     pub fn new(space: &dyn SearchSpace) -> Self {
-        let decisions = space.decisions();
-        let alone =
-            |d: usize| Block { decisions: vec![d], none: decisions[d].none(), subsets: None };
-        let mut competing: Vec<Block> =
-            space.groups().iter().map(|group| Block::group(group, decisions)).collect();
-        let grouped: Vec<usize> = competing.iter().flat_map(|b| b.decisions.clone()).collect();
-        let n_decisions = decisions.len();
-        competing.extend((0..n_decisions).filter(|d| !grouped.contains(d)).map(alone));
-        Self { competing, free: (0..n_decisions).map(alone).collect(), n_decisions }
+        let of_group = |group: &Group| {
+            let members = subsets(group.decisions.len(), group.keep..=group.keep);
+            (group.decisions.clone(), members)
+        };
+        Self {
+            groups: space.groups().iter().map(of_group).collect(),
+            nones: space.decisions().iter().map(Decision::none).collect(),
+        }
     }
 
     /// The exact mean of the code: `[n_gates]`.
@@ -84,9 +149,9 @@ impl Blocks {
 
     /// Puts the blocks' `[m, n, n_choices]` into the order of the decisions: `[m, n_gates]`.
     fn assemble(&self, relaxed: &Relaxed, mut gates: impl FnMut(&Block) -> Tensor) -> Tensor {
-        let mut slots: Vec<Option<Tensor>> = (0..self.n_decisions).map(|_| None).collect();
-        for block in if relaxed.strengths.is_empty() { &self.free } else { &self.competing } {
-            let gates = gates(block);
+        let mut slots: Vec<Option<Tensor>> = self.nones.iter().map(|_| None).collect();
+        for block in self.blocks(&relaxed.topology) {
+            let gates = gates(&block);
             for (i, &d) in block.decisions.iter().enumerate() {
                 slots[d] = Some(gates.select(1, i as i64));
             }
@@ -95,25 +160,42 @@ impl Blocks {
             slots.into_iter().map(|s| s.expect("every decision is in a block")).collect();
         Tensor::cat(&slots, 1)
     }
+
+    /// One block per set of edges, then one per decision that is in none.
+    fn blocks(&self, topology: &Topology) -> Vec<Block> {
+        let sets: Vec<EdgeSets> = match topology {
+            Topology::Free => Vec::new(),
+            Topology::Strengths(strengths) => {
+                self.groups.iter().map(|(d, m)| competing(d, m, strengths)).collect()
+            }
+            Topology::Sets(sets) => sets.iter().map(EdgeSets::shallow_clone).collect(),
+        };
+        let grouped: Vec<DecisionId> = sets.iter().flat_map(|s| s.decisions.clone()).collect();
+        let alone = (0..self.nones.len()).filter(|d| !grouped.contains(d));
+        let alone = alone.map(|d| Block { decisions: vec![d], none: self.nones[d], sets: None });
+        let together = sets.into_iter().map(|sets| Block {
+            decisions: sets.decisions.clone(),
+            none: self.nones[sets.decisions[0]],
+            sets: Some(sets),
+        });
+        together.chain(alone).collect()
+    }
+}
+
+/// A group's sets, each as likely as the product of its members' strengths.
+fn competing(decisions: &[DecisionId], members: &Tensor, strengths: &[Tensor]) -> EdgeSets {
+    let strengths: Vec<&Tensor> = decisions.iter().map(|&d| &strengths[d]).collect();
+    let members = members.to_device(strengths[0].device());
+    let logits = members.matmul(&Tensor::stack(&strengths, 0).log());
+    EdgeSets { decisions: decisions.to_vec(), members, logits }
 }
 
 impl Block {
-    fn group(group: &Group, decisions: &[Decision]) -> Self {
-        let n = group.decisions.len();
-        let rows: Vec<f32> = (0u32..1 << n)
-            .filter(|bits| bits.count_ones() as usize == group.keep)
-            .flat_map(|bits| (0..n).map(move |i| f32::from(u8::from(bits >> i & 1 == 1))))
-            .collect();
-        let subsets = Tensor::from_slice(&rows).view([-1, n as i64]);
-        let none = decisions[group.decisions[0]].none();
-        Self { decisions: group.decisions.clone(), none, subsets: Some(subsets) }
-    }
-
-    /// `[n, n_choices]`: probabilities; within a group without `none` and renormalised, since a kept edge has an operation.
+    /// `[n, n_choices]`: probabilities; within a set without `none` and renormalised, since a kept edge has an operation.
     fn op_probs(&self, relaxed: &Relaxed) -> Tensor {
         let probs: Vec<&Tensor> = self.decisions.iter().map(|&d| &relaxed.probs[d]).collect();
         let probs = Tensor::stack(&probs, 0);
-        match (&self.subsets, self.none) {
+        match (&self.sets, self.none) {
             (Some(_), Some(none)) => {
                 let mask = Tensor::ones([probs.size()[1]], (Kind::Float, probs.device()));
                 let _ = mask.get(none as i64).fill_(0.0);
@@ -126,19 +208,13 @@ impl Block {
         }
     }
 
-    /// `[n_subsets]`: log of the unnormalised probability of each outcome, the product of its members' strengths.
-    fn subset_logits(&self, subsets: &Tensor, relaxed: &Relaxed) -> Tensor {
-        let s: Vec<&Tensor> = self.decisions.iter().map(|&d| &relaxed.strengths[d]).collect();
-        subsets.to_device(s[0].device()).matmul(&Tensor::stack(&s, 0).log())
-    }
-
     /// `[n, n_choices]`.
     fn expected(&self, relaxed: &Relaxed) -> Tensor {
         let probs = self.op_probs(relaxed);
-        let Some(subsets) = &self.subsets else { return probs };
-        let outcome = self.subset_logits(subsets, relaxed).softmax(0, Kind::Float);
-        let keep = outcome.matmul(&subsets.to_device(outcome.device()));
-        self.gates(&probs, &keep)
+        match &self.sets {
+            Some(sets) => self.gates(&probs, &sets.keep()),
+            None => probs,
+        }
     }
 
     /// `[m, n, n_choices]` gates and `[m]` log probabilities.
@@ -153,13 +229,12 @@ impl Block {
         let ops = gumbel(&log_probs, m, tau, rng);
         let op_log =
             (ops.detach() * &log_probs).sum_dim_intlist([2i64].as_slice(), false, Kind::Float);
-        let Some(subsets) = &self.subsets else {
+        let Some(sets) = &self.sets else {
             return (ops, op_log.sum_dim_intlist([1i64].as_slice(), false, Kind::Float));
         };
-        let subsets = subsets.to_device(log_probs.device());
-        let logits = self.subset_logits(&subsets, relaxed).log_softmax(0, Kind::Float);
+        let logits = sets.logits.log_softmax(0, Kind::Float);
         let outcome = gumbel(&logits, m, tau, rng);
-        let keep = outcome.matmul(&subsets);
+        let keep = outcome.matmul(&sets.members);
         let log_prob =
             (outcome.detach() * &logits).sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
                 + (keep.detach() * op_log).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);

@@ -3,6 +3,7 @@
 mod darts;
 mod dropnas;
 mod entrannas;
+mod entrannas_dst;
 mod gdas;
 mod la_darts;
 mod mergenas;
@@ -13,3 +14,4 @@ mod pc_darts;
 mod proxylessnas;
 mod random;
 mod snas;
+mod toponas;

@@ -13,7 +13,8 @@ use tch::{Device, Kind, Tensor, nn};
 use crate::setup;
 
 /// Its loss is `ln(1 + e^s)`, where `s` sums the gates' weights times their harms; one weight that does not matter. A candidate that
-/// is not computed does no harm and tells its gate nothing; `none`, which nobody computes, harms by its weight.
+/// is not computed does no harm and tells its gate nothing; `none`, which nobody computes, harms by its weight. An edge that is weighed
+/// below one is `none` for the rest.
 #[derive(Debug)]
 pub(crate) struct ToyNet {
     weights: nn::VarStore,
@@ -41,6 +42,15 @@ impl ToyNet {
         Self { weights, weight, harms, nones }
     }
 
+    /// `[n_decisions]`: what a dropped edge harms.
+    fn harms_of_none(&self) -> Tensor {
+        let of_none = |(d, none): (usize, &Option<usize>)| {
+            none.map_or(0.0, |none| self.harms.double_value(&[d as i64, none as i64]) as f32)
+        };
+        let harms: Vec<f32> = self.nones.iter().enumerate().map(of_none).collect();
+        Tensor::from_slice(&harms)
+    }
+
     /// A loss that no gate changes.
     pub(crate) fn indifferent(space: &dyn SearchSpace) -> Self {
         let n_gates = space.decisions().iter().map(|d| d.choices.len()).sum();
@@ -61,7 +71,8 @@ impl Supernet for ToyNet {
         let counted = Tensor::from_slice(&counted.concat()).view_as(&self.harms);
         let mut harms = (&weights * &self.harms * counted).sum_dim_intlist(1, false, Kind::Float);
         if let Some(edges) = gates.iter().map(|g| g.edge.as_ref()).collect::<Option<Vec<_>>>() {
-            harms *= Tensor::stack(&edges, 0);
+            let edges = Tensor::stack(&edges, 0);
+            harms = harms * &edges + (1.0 - edges) * self.harms_of_none();
         }
         let right = self.weight.sum(Kind::Float) * 0.0;
         let logits = Tensor::stack(&[right, harms.sum(Kind::Float)], 0);

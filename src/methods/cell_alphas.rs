@@ -92,7 +92,7 @@ impl CellAlphas {
     /// What the logits say, differentiable; edges as strong as their best operation (DARTS).
     pub(super) fn relaxed(&self) -> Relaxed {
         let probs = self.probs();
-        Relaxed { strengths: strengths(&self.decisions, &probs), probs: probs.unbind(0) }
+        Relaxed::competing(probs.unbind(0), strengths(&self.decisions, &probs))
     }
 
     /// A step down the gradient of a loss.

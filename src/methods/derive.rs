@@ -1,6 +1,7 @@
-use lat_space::{Architecture, SearchSpace};
+use lat_space::{Architecture, DecisionId, Group, SearchSpace};
+use tch::Tensor;
 
-use crate::relaxed::Relaxed;
+use crate::relaxed::{EdgeSets, Relaxed, Topology};
 
 /// Undecided decisions up to which all ways to reconnect a network are compared.
 const MOST_COMPARED: usize = 12;
@@ -8,33 +9,29 @@ const MOST_COMPARED: usize = 12;
 /// DARTS' rule: of each group keep the strongest decisions, on each the most probable choice other than `none`; a decision
 /// outside groups takes its most probable choice. Ties go to the earlier one.
 ///
-/// Where nothing competes (no strengths), every decision takes its most probable choice, `none` included (SNAS). A group that would
+/// Where sets of edges are chosen as a whole (`TopoNAS`), the most probable set stays, which need not be that of the strongest edges.
+///
+/// Where nothing competes, every decision takes its most probable choice, `none` included (SNAS). A group that would
 /// lose all its edges keeps the one that gives up the least log probability: a published cell has no node without input.
 ///
 /// Where `none` then cuts every path from image to output (NAS-Bench-201 allows it, and a large lambda leads there), the most
 /// probable reconnected architecture is taken instead: a network that ignores its input is no answer.
 pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
     let decisions = space.decisions();
-    let competing = if relaxed.strengths.is_empty() { &[] } else { space.groups() };
-    let grouped: Vec<usize> = competing.iter().flat_map(|g| g.decisions.clone()).collect();
+    let dropped = dropped(space, &relaxed.topology);
+    let grouped: Vec<usize> = dropped.iter().map(|(d, _)| *d).collect();
     let probs: Vec<Vec<f64>> = relaxed.probs.iter().map(values).collect();
     let without_none = |d: usize| best(&probs[d], decisions[d].none());
     let mut choices: Vec<usize> = (0..decisions.len())
         .map(|d| if grouped.contains(&d) { without_none(d) } else { best(&probs[d], None) })
         .collect();
-    for group in competing {
-        let strength = |d: &usize| relaxed.strengths[*d].double_value(&[]);
-        let mut order = group.decisions.clone();
-        // A stable sort: of equals the earlier stays in front.
-        order.sort_by(|a, b| strength(b).total_cmp(&strength(a)));
-        for &dropped in &order[group.keep.min(order.len())..] {
-            choices[dropped] = decisions[dropped].none().expect("groups compete by `none`");
-        }
+    for (d, _) in dropped.into_iter().filter(|(_, is_dropped)| *is_dropped) {
+        choices[d] = decisions[d].none().expect("edges are dropped by `none`");
     }
     let is_none = |d: usize, choices: &[usize]| Some(choices[d]) == decisions[d].none();
     let loss_of =
         |d: usize, choices: &[usize]| (probs[d][choices[d]] / probs[d][without_none(d)]).ln();
-    if relaxed.strengths.is_empty() {
+    if matches!(relaxed.topology, Topology::Free) {
         for group in space.groups() {
             if group.decisions.iter().all(|&d| is_none(d, &choices)) {
                 let loss = |&d: &usize| (d, loss_of(d, &choices));
@@ -53,6 +50,32 @@ pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
         .map(|d| (d, without_none(d), loss_of(d, &choices)))
         .collect();
     reconnected(space, &choices, cut).unwrap_or(architecture)
+}
+
+/// The decisions that are kept or dropped together with others, and whether they are dropped.
+fn dropped(space: &dyn SearchSpace, topology: &Topology) -> Vec<(DecisionId, bool)> {
+    match topology {
+        Topology::Free => Vec::new(),
+        Topology::Strengths(strengths) => {
+            space.groups().iter().flat_map(|group| weakest(group, strengths)).collect()
+        }
+        Topology::Sets(sets) => sets.iter().flat_map(outside).collect(),
+    }
+}
+
+/// All but a group's `keep` strongest decisions are dropped.
+fn weakest(group: &Group, strengths: &[Tensor]) -> Vec<(DecisionId, bool)> {
+    let strength = |d: &DecisionId| strengths[*d].double_value(&[]);
+    let mut order = group.decisions.clone();
+    // A stable sort: of equals the earlier stays in front.
+    order.sort_by(|a, b| strength(b).total_cmp(&strength(a)));
+    order.into_iter().enumerate().map(|(place, d)| (d, place >= group.keep)).collect()
+}
+
+/// What is not in the most probable set is dropped.
+fn outside(sets: &EdgeSets) -> Vec<(DecisionId, bool)> {
+    let members = values(&sets.members.get(best(&values(&sets.logits), None) as i64));
+    sets.decisions.iter().zip(members).map(|(&d, member)| (d, member < 0.5)).collect()
 }
 
 /// The connected architecture that gives up the least log probability by replacing some `none`; `cut` holds per `none` the
@@ -87,7 +110,7 @@ fn best(probs: &[f64], without: Option<usize>) -> usize {
     candidates.reduce(|a, b| if probs[b] > probs[a] { b } else { a }).unwrap_or(0)
 }
 
-fn values(probs: &tch::Tensor) -> Vec<f64> {
+fn values(probs: &Tensor) -> Vec<f64> {
     (0..probs.size()[0]).map(|c| probs.double_value(&[c])).collect()
 }
 
@@ -95,7 +118,6 @@ fn values(probs: &tch::Tensor) -> Vec<f64> {
 mod tests {
     use super::*;
     use lat_space::{NasBench201, Space};
-    use tch::Tensor;
 
     #[test]
     fn a_network_that_ignores_its_input_is_reconnected_at_the_least_loss() {
@@ -103,7 +125,7 @@ mod tests {
         let edge = |skip: f32| Tensor::from_slice(&[0.5f32, skip, 0.1, 0.1, 0.3 - skip]);
         let probs = vec![edge(0.2), edge(0.2), edge(0.2), edge(0.29), edge(0.2), edge(0.2)];
         let strengths = (0..6).map(|_| Tensor::from(1.0f32)).collect();
-        let derived = derive(&space, &Relaxed { probs, strengths });
+        let derived = derive(&space, &Relaxed::competing(probs, strengths));
         let expected = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|";
         assert_eq!(space.format(&derived), expected);
     }

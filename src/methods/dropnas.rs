@@ -124,7 +124,7 @@ impl DropNas {
 
     fn relaxed_at(&self, logits: &Tensor) -> Relaxed {
         let probs = logits.softmax(-1, Kind::Float).unbind(0);
-        Relaxed { probs, strengths: strengths(&self.alphas.decisions, &logits.exp()) }
+        Relaxed::competing(probs, strengths(&self.alphas.decisions, &logits.exp()))
     }
 
     /// Partial decay: what took part in the loss moves along `rate * ||w||^2` and `rate * alpha^2`, by a second step of both

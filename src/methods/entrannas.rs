@@ -4,9 +4,10 @@
 //! A few Engine-cells run the mixture of all operations; every other cell is a Transit-cell and runs just what would be derived now.
 //!
 //! What of the paper could not be read and is chosen here: the Engine-cells are the first of each cell type (a type without one would
-//! learn nothing), temperature 1, rates and epochs are DARTS'. Deviations: `none` is among the operations as in DARTS; inside a cell
-//! every edge has operations of its own, where the paper evaluates an operation once per source node and shares it among the edges
-//! that leave it; the variant that learns the number of edges by thresholds (`EnTranNAS-DST`) is not offered.
+//! learn nothing), temperature 1, rates and epochs are DARTS'. Deviation: `none` is among the operations as in DARTS. As in
+//! the paper an operation is evaluated once per source node of a cell and shared by the edges that leave it (`sharing = false`: every
+//! edge has its own); the derived network, which is trained from scratch and whose latency is meant, has operations per edge.
+//! The variant that learns the number of edges by thresholds is `entrannas_dst.rs`.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
 use std::collections::HashSet;
@@ -23,7 +24,9 @@ use super::{
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
-use crate::supernet::{AllChannels, BuildMixedOp, Gate, Gating, SharedGates, Supernet};
+use crate::supernet::{
+    AllChannels, BuildMixedOp, Gate, Gating, SharedGates, SharedSources, Supernet,
+};
 
 pub(super) const ENTRY: MethodEntry = MethodEntry {
     name: "entrannas",
@@ -54,6 +57,8 @@ struct Config {
     alpha: AlphaConfig,
     /// Engine-cells of each cell type, the first ones; more than there are: all.
     engines: u32,
+    /// Evaluate an operation once per source node of a cell, for all edges that leave it.
+    sharing: bool,
     /// Temperature of the softmax.
     tau: f64,
 }
@@ -62,11 +67,12 @@ impl Config {
     fn preset(preset: Preset) -> Self {
         let (weights, alpha) = (WeightConfig::DARTS, AlphaConfig::DARTS);
         match preset {
-            Preset::Paper => Self { weights, alpha, engines: 1, tau: 1.0 },
+            Preset::Paper => Self { weights, alpha, engines: 1, sharing: true, tau: 1.0 },
             Preset::Quick => Self {
                 weights: WeightConfig { lr: 0.05, ..weights },
                 alpha: AlphaConfig::QUICK,
                 engines: 1,
+                sharing: true,
                 tau: 1.0,
             },
         }
@@ -83,10 +89,21 @@ struct EnTranNas {
 }
 
 /// Engine-cells weigh all operations, Transit-cells have the derived ones alone.
-struct EngineTransit {
-    engine: SharedGates,
-    transit: SharedGates,
-    engines: HashSet<(DecisionId, u16)>,
+pub(super) struct EngineTransit {
+    pub engine: SharedGates,
+    pub transit: SharedGates,
+    /// Sites in Engine-cells.
+    pub engines: HashSet<(DecisionId, u16)>,
+}
+
+/// The sites of the first `engines` cells of each cell type.
+pub(super) fn engine_sites(net: &dyn Supernet, engines: u32) -> HashSet<(DecisionId, u16)> {
+    let sites = net.sites();
+    let is_engine = |&(d, cell): &(DecisionId, u16)| {
+        let before = sites.iter().filter(|s| s.0 == d && s.1 < cell).count();
+        before < engines as usize
+    };
+    sites.iter().copied().filter(is_engine).collect()
 }
 
 impl Gating for EngineTransit {
@@ -123,25 +140,19 @@ impl EnTranNas {
 
     fn relaxed_of(&self, probs: &Tensor) -> Relaxed {
         let strengths = strengths(&self.alphas.decisions, probs);
-        Relaxed { strengths, probs: probs.unbind(0) }
+        Relaxed::competing(probs.unbind(0), strengths)
     }
 }
 
 impl Method for EnTranNas {
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+        if self.config.sharing { Box::new(SharedSources) } else { Box::new(AllChannels) }
     }
 
     fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
         self.alphas.begin(net);
         self.weights.begin(net);
-        let sites = net.sites();
-        for d in 0..self.alphas.decisions.len() {
-            let mut cells: Vec<u16> = sites.iter().filter(|s| s.0 == d).map(|s| s.1).collect();
-            cells.sort_unstable();
-            cells.truncate(self.config.engines as usize);
-            self.engines.extend(cells.into_iter().map(|cell| (d, cell)));
-        }
+        self.engines = engine_sites(net, self.config.engines);
         Ok(())
     }
 

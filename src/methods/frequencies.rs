@@ -32,6 +32,6 @@ impl Frequencies {
             probs.push(Tensor::from_slice(&row));
             strengths.push(Tensor::from(kept.max(WEAK) as f32));
         }
-        Relaxed { probs, strengths }
+        Relaxed::competing(probs, strengths)
     }
 }

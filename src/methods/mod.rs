@@ -5,10 +5,13 @@
 
 mod bilevel;
 mod cell_alphas;
+mod coverage;
 mod darts;
 mod derive;
 mod dropnas;
 mod entrannas;
+mod entrannas_dst;
+mod entrannas_thresholds;
 mod frequencies;
 mod gdas;
 mod local_search;
@@ -20,6 +23,8 @@ mod proxylessnas;
 mod random;
 mod snas;
 mod stage;
+mod toponas;
+mod toponas_regulariser;
 
 use std::fmt::Debug;
 
@@ -212,6 +217,8 @@ pub const METHODS: &[MethodEntry] = &[
     p_darts::ENTRY,
     mergenas::ENTRY,
     entrannas::ENTRY,
+    entrannas_dst::ENTRY,
+    toponas::ENTRY,
     random::ENTRY,
     local_search::ENTRY,
 ];
@@ -238,21 +245,10 @@ fn expect(method: &str, holds: bool, expected: impl FnOnce() -> String) -> Resul
 
 /// Cell-based methods hold one row of logits per decision, so decisions must share one list of operations.
 fn is_covered(method: &str, space: &dyn SearchSpace) -> Result<(), SearchError> {
-    let has_one_list = |space: &dyn SearchSpace| {
+    coverage::covered(method, space, "whose decisions share one list of operations", |space| {
         let decisions = space.decisions();
         decisions.iter().all(|d| d.choices == decisions[0].choices)
-    };
-    if has_one_list(space) {
-        return Ok(());
-    }
-    let all = lat_space::SPACES.iter().map(|build| build());
-    let covered: Vec<String> =
-        all.filter(|s| has_one_list(s.as_ref())).map(|s| s.id().to_owned()).collect();
-    Err(SearchError::Settings(format!(
-        "method {method} searches spaces whose decisions share one list of operations ({}); found {}. Choose another --space or --method",
-        covered.join(", "),
-        space.id()
-    )))
+    })
 }
 
 /// A method's settings: the preset's, with those given by hand put over them. Unknown keys are errors that list the known.

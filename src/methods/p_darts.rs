@@ -173,7 +173,7 @@ impl PDarts {
     }
 
     fn relaxed_of(&self, probs: &Tensor) -> Relaxed {
-        Relaxed { strengths: strengths(&self.alphas.decisions, probs), probs: probs.unbind(0) }
+        Relaxed::competing(probs.unbind(0), strengths(&self.alphas.decisions, probs))
     }
 
     /// Per decision the live choices without the `n` least probable; `none` competes like any other.

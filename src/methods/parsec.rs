@@ -114,7 +114,7 @@ impl Parsec {
 
     /// The prior over architectures: independent categoricals of operations and of sets of in-edges.
     fn prior(&self) -> Relaxed {
-        Relaxed { probs: self.alphas.probs().unbind(0), strengths: self.edges.exp().unbind(0) }
+        Relaxed::competing(self.alphas.probs().unbind(0), self.edges.exp().unbind(0))
     }
 
     fn children(&self, rng: &mut dyn RngCore) -> Children {

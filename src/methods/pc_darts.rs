@@ -124,7 +124,7 @@ impl PcDarts {
         let best = strengths(&self.decisions, &probs);
         let edges = self.edge_weights(beta, Device::Cpu);
         let strengths = best.iter().zip(edges).map(|(best, edge)| best * edge).collect();
-        Relaxed { strengths, probs: probs.unbind(0) }
+        Relaxed::competing(probs.unbind(0), strengths)
     }
 
     fn step_alpha(
@@ -143,7 +143,7 @@ impl PcDarts {
 }
 
 /// Decisions that end in the same node of the same cell type, by their names (`normal/0-2`).
-fn nodes(decisions: &[Decision]) -> Vec<Vec<usize>> {
+pub(super) fn nodes(decisions: &[Decision]) -> Vec<Vec<usize>> {
     let end = |d: &Decision| {
         let to = d.name.rsplit('-').next().unwrap_or_default().to_owned();
         (d.cell_type().to_owned(), to)

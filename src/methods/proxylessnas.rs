@@ -172,7 +172,7 @@ impl ProxylessNas {
         // The cost reads the pair's probabilities, as the reference's does; an edge is as strong as among all candidates.
         let whole = logits.where_self(&pair.ne(0.0), &logits.detach()).softmax(-1, Kind::Float);
         let strengths = strengths(&self.alphas.decisions, &whole);
-        let loss = cx.join(task, &Relaxed { probs: probs.unbind(0), strengths })?;
+        let loss = cx.join(task, &Relaxed::competing(probs.unbind(0), strengths))?;
         let before = of_pair.detach().logsumexp([-1i64].as_slice(), true);
         self.alphas.descend(&loss);
         tch::no_grad(|| {

@@ -128,7 +128,7 @@ impl Snas {
 
 /// Edges do not compete: `none` decides.
 fn free(probs: &Tensor) -> Relaxed {
-    Relaxed { probs: probs.unbind(0), strengths: Vec::new() }
+    Relaxed::free(probs.unbind(0))
 }
 
 impl Method for Snas {

@@ -1,5 +1,6 @@
 //! What stands at a searched site: all candidates, mixed as the gates say.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 use lat_nn::{Layer, LayerBuilder};
@@ -12,7 +13,21 @@ use super::gates::{Gate, Path};
 pub trait MixedOp: Debug + Send {
     /// `[n, c_in, h, w]` to `[n, c_out, h', w']`.
     fn forward_t(&self, xs: &Tensor, gate: &Gate, train: bool) -> Tensor;
+
+    /// The same where several sites share these candidates and their input: `known` holds what was computed of them in this pass.
+    fn forward_shared(
+        &self,
+        xs: &Tensor,
+        gate: &Gate,
+        train: bool,
+        _known: &mut Outputs,
+    ) -> Tensor {
+        self.forward_t(xs, gate, train)
+    }
 }
+
+/// Outputs of candidates by their number.
+pub type Outputs = HashMap<usize, Tensor>;
 
 /// How a method wants its sites built.
 pub trait BuildMixedOp {
@@ -22,6 +37,11 @@ pub trait BuildMixedOp {
     /// A sentence that says what is wrong with the shape.
     fn check(&self, _candidate: &OpSpec) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Whether the sites of a cell that read one value share their candidates, so that each is computed once per pass.
+    fn shares_sources(&self) -> bool {
+        false
     }
 
     /// The site's candidates with their weights under `path`.
@@ -70,19 +90,46 @@ impl WeightedSum {
 
 impl MixedOp for WeightedSum {
     fn forward_t(&self, xs: &Tensor, gate: &Gate, train: bool) -> Tensor {
+        self.forward_shared(xs, gate, train, &mut Outputs::new())
+    }
+
+    fn forward_shared(&self, xs: &Tensor, gate: &Gate, train: bool, known: &mut Outputs) -> Tensor {
         let mut sum: Option<Tensor> = None;
         for (choice, layer) in self.layers.iter().enumerate() {
             let Some(layer) = layer else { continue };
             let weight = || gate.weights.get(choice as i64);
             let ys = match gate.paths[choice] {
                 Path::Off => continue,
-                Path::On => layer.forward_t(xs, train) * weight(),
+                Path::On => {
+                    let run = || layer.forward_t(xs, train);
+                    &*known.entry(choice).or_insert_with(run) * weight()
+                }
                 Path::Probe => tch::no_grad(|| layer.forward_t(xs, train)) * weight(),
             };
             sum = Some(sum.map_or_else(|| ys.shallow_clone(), |sum| sum + &ys));
         }
         let sum = sum.unwrap_or_else(|| self.zeros(xs));
         gate.weigh(sum)
+    }
+}
+
+/// Builds [`WeightedSum`]s of which a cell has one per source: operations are shared by the edges that leave a node (`EnTranNAS`). Their
+/// weights have the name of the first of these edges.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedSources;
+
+impl BuildMixedOp for SharedSources {
+    fn shares_sources(&self) -> bool {
+        true
+    }
+
+    fn build(
+        &self,
+        builder: &LayerBuilder,
+        path: &nn::Path,
+        candidates: &[OpSpec],
+    ) -> Box<dyn MixedOp> {
+        Box::new(WeightedSum::new(builder, path, candidates))
     }
 }
 

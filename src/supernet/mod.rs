@@ -14,7 +14,7 @@ use tch::{Device, Tensor, nn};
 
 pub use gates::{Gate, Gating, Path, SharedGates};
 pub use merged_convs::MergedConvs;
-pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, WeightedSum};
+pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, Outputs, SharedSources, WeightedSum};
 pub use partial_channels::{PartialChannels, shuffle};
 pub use skip_dropout::{DroppedSkips, SkipDropout};
 
@@ -30,12 +30,23 @@ pub trait Supernet: std::fmt::Debug {
     fn sites(&self) -> Vec<(DecisionId, u16)>;
 }
 
+/// Where a site's candidates are.
+#[derive(Debug, Clone, Copy)]
+struct Owned {
+    cell: u16,
+    /// The site itself, or the first one of its cell that reads the same value where these share.
+    owner: ValueId,
+}
+
 /// The supernet of a cell-based space.
 #[derive(Debug)]
 pub struct CellSupernet {
     weights: nn::VarStore,
     net: GraphNet,
-    sites: HashMap<ValueId, (u16, Box<dyn MixedOp>)>,
+    sites: HashMap<ValueId, Owned>,
+    /// Candidates by the site that owns them.
+    mixed: HashMap<ValueId, Box<dyn MixedOp>>,
+    shared: bool,
 }
 
 impl CellSupernet {
@@ -54,22 +65,41 @@ impl CellSupernet {
             };
             // The auxiliary head belongs to the evaluation phase.
             let graph = graph.pruned(false);
-            let sites = graph.sites().map(|(node, cell, Site::Choice { candidates, .. })| {
+            let shared = mixed_op.shares_sources();
+            let sites = owners(&graph, shared);
+            let owned = graph.sites().filter(|(node, ..)| sites[node].owner == *node);
+            let mixed = owned.map(|(node, _, Site::Choice { candidates, .. })| {
                 let path = weights.root() / graph.nodes[node].name.as_str();
-                (node, (cell, mixed_op.build(&builder, &path, candidates)))
+                (node, mixed_op.build(&builder, &path, candidates))
             });
-            let sites = sites.collect();
+            let mixed = mixed.collect();
             let net = GraphNet::new(&weights.root(), graph, &builder);
-            Self { weights, net, sites }
+            Self { weights, net, sites, mixed, shared }
         })
     }
 }
 
+/// Per site whose candidates it uses: its own, or those of the first site of its cell with the same input.
+fn owners(graph: &Graph, shared: bool) -> HashMap<ValueId, Owned> {
+    let mut firsts = HashMap::new();
+    let owned = graph.sites().map(|(node, cell, _)| {
+        let from = graph.nodes[node].step.inputs();
+        let owner = if shared { *firsts.entry((cell, from)).or_insert(node) } else { node };
+        (node, Owned { cell, owner })
+    });
+    owned.collect()
+}
+
 impl Supernet for CellSupernet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
+        let mut known: HashMap<ValueId, Outputs> = HashMap::new();
         let mut site = |node: ValueId, Site::Choice { decision, .. }: &Site, xs: &Tensor| {
-            let (cell, mixed) = &self.sites[&node];
-            mixed.forward_t(xs, &gates.gate(*decision, *cell), train)
+            let Owned { cell, owner } = self.sites[&node];
+            let (mixed, gate) = (&self.mixed[&owner], gates.gate(*decision, cell));
+            if !self.shared {
+                return mixed.forward_t(xs, &gate, train);
+            }
+            mixed.forward_shared(xs, &gate, train, known.entry(owner).or_default())
         };
         self.net.forward_t(images, train, DropPath::OFF, &mut site).main
     }

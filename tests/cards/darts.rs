@@ -229,7 +229,7 @@ fn darts_7_derived_cells_have_no_none_and_two_distinct_predecessors_per_node() {
             + alpha(&(0..28).map(|e| (e, 0, 4.0)).collect::<Vec<_>>());
         let probs = alpha.softmax(-1, Kind::Float);
         let strengths = probs.narrow(1, 1, 7).amax([1i64].as_slice(), false).unbind(0);
-        let architecture = derive(&space, &Relaxed { probs: probs.unbind(0), strengths });
+        let architecture = derive(&space, &Relaxed::competing(probs.unbind(0), strengths));
         space.check(&architecture).unwrap();
         for group in space.groups() {
             let kept = |d: &&usize| architecture.choices[**d] != ChoiceSet::one(0);

@@ -1,14 +1,16 @@
 //! `EnTranNAS`, arXiv 2101.11342.
 //!
-//! 5 to 8 are about the variant with thresholds, which is not offered; of 4 the counts without sharing.
+//! Elsewhere: 5 to 8 are about thresholds, in `entrannas_dst.rs`. 1 to 3 run without sharing.
 
-use lat::supernet::{Path, SharedGates, Supernet};
-use lat_space::{Darts, Space};
+use std::collections::HashMap;
+
+use lat::supernet::{AllChannels, Path, SharedGates, Supernet};
+use lat_space::{Darts, SearchSpace, Space};
 use tch::{Device, Tensor};
 
-use super::paths::{built, real_net, refused, steps_on_images};
+use super::paths::{assert_cell_ran, built, net_of, real_net, refused, steps_on_images};
 use crate::toy_net::{begin_with, parameter};
-use crate::{formula, setup};
+use crate::{formula, setup, toy};
 
 fn images() -> Tensor {
     formula::tensor("x", &[4, 3, 8, 8])
@@ -68,6 +70,76 @@ fn entrannas_3_and_4_transit_cells_run_the_derived_edges_alone() {
         }
     }
     assert_eq!(n_open, [14 * 7, 14 * 7, 8]);
+}
+
+#[test]
+fn entrannas_4_a_step_runs_nothing_else_in_transit_cells() {
+    setup::ready();
+    let space = Darts::new();
+    let net = real_net(&space);
+    let mut method = built("entrannas", &space, &[]);
+    begin_with(method.as_mut(), &net, &[("alpha", formula::tensor("alpha", &[28, 8]))]);
+    let (derived, before) = (method.derive(&space), formula::values(net.weights()));
+    steps_on_images(method.as_mut(), &space, &net);
+    assert_cell_ran(&space, &net, &before, 2, &derived);
+}
+
+#[test]
+fn entrannas_4_shared_operations_run_once_per_source() {
+    setup::ready();
+    let space = Darts::new();
+    let method = built("entrannas", &space, &[]);
+    let shared = net_of(&space, method.mixed_op().as_ref());
+    let edges = net_of(&space, &AllChannels);
+    // Per edge the first one of its cell that leaves the same node.
+    let graph = space.graph(&toy::skeleton(&space)).pruned(false);
+    let (mut firsts, mut owner_of) = (HashMap::new(), HashMap::new());
+    for (node, cell, _) in graph.sites() {
+        let from = graph.nodes[node].step.inputs()[0];
+        let first: &String = firsts.entry((cell, from)).or_insert(graph.nodes[node].name.clone());
+        owner_of.insert(graph.nodes[node].name.clone(), first.clone());
+    }
+    assert_eq!((owner_of.len(), firsts.len()), (3 * 14, 3 * 5), "5K operations where 14K stood");
+    let (from, own) = (formula::values(shared.weights()), edges.weights().variables());
+    let owner = |name: &str| {
+        let (site, rest) = name.split_once('.').unwrap();
+        format!("{}.{rest}", owner_of.get(site).map_or(site, String::as_str))
+    };
+    for (name, mut variable) in own {
+        tch::no_grad(|| variable.copy_(&from[&owner(&name)]));
+    }
+    let probs = formula::tensor("alpha", &[28, 8]).softmax(-1, tch::Kind::Float).unbind(0);
+    let gates = SharedGates::soft(space.decisions(), &probs, None);
+    let expected = edges.forward_t(&images(), &gates, true);
+    let found = shared.forward_t(&images(), &gates, true);
+    assert!(found.allclose(&expected, 1e-4, 1e-5, false));
+    // Running statistics moved once, as those of each edge's own operation did.
+    let (after, of_edges) = (formula::values(shared.weights()), formula::values(edges.weights()));
+    assert!(after.len() < of_edges.len() / 2);
+    let mut n_moved = 0;
+    for (name, value) in of_edges.iter().filter(|(name, _)| name.contains("running_")) {
+        assert!(value.allclose(&after[&owner(name)], 1e-4, 1e-5, false), "{name}");
+        n_moved += usize::from(*value != from[&owner(name)]);
+    }
+    assert!(n_moved > 500, "{n_moved}");
+}
+
+#[test]
+fn entrannas_4_a_step_trains_operations_with_and_without_sharing() {
+    setup::ready();
+    let space = Darts::new();
+    for sharing in [true, false] {
+        let mut method = built("entrannas", &space, &[("sharing", sharing.into())]);
+        let net = net_of(&space, method.mixed_op().as_ref());
+        method.begin(&net).unwrap();
+        let before = formula::values(net.weights());
+        let n_sites = before.keys().filter(|name| name.contains(".sep_conv_5x5.")).count();
+        steps_on_images(method.as_mut(), &space, &net);
+        let after = formula::values(net.weights());
+        let moved = before.iter().filter(|(name, value)| after[*name] != **value).count();
+        assert!(moved > before.len() / 2, "{moved} of {}", before.len());
+        assert_eq!(n_sites % if sharing { 15 } else { 42 }, 0);
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn relaxed(alpha: &Tensor) -> Relaxed {
     let probs = alpha.softmax(-1, Kind::Float);
     let n_ops = probs.size()[1] - 1;
     let strengths = probs.narrow(1, 1, n_ops).amax([1i64].as_slice(), false).unbind(0);
-    Relaxed { probs: probs.unbind(0), strengths }
+    Relaxed::competing(probs.unbind(0), strengths)
 }
 
 /// An alpha that is far from even.

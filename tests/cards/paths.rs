@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use lat::methods::{Batch, Batches, Context, Method, Options, Preset, StepReport, find_method};
-use lat::supernet::{AllChannels, CellSupernet, Path, Supernet};
-use lat_space::{SPACES, SearchSpace, Site};
+use lat::supernet::{AllChannels, BuildMixedOp, CellSupernet, Path, Supernet};
+use lat_space::{Architecture, SPACES, SearchSpace, Site};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
@@ -36,9 +36,14 @@ pub(super) fn refused(method: &str, (key, value): (&str, toml::Value), expected:
 
 /// A small supernet of the space with weights by the formula.
 pub(super) fn real_net(space: &dyn SearchSpace) -> CellSupernet {
+    net_of(space, &AllChannels)
+}
+
+/// The same with sites of some kind.
+pub(super) fn net_of(space: &dyn SearchSpace, sites: &dyn BuildMixedOp) -> CellSupernet {
     let _generator = setup::exclusive();
     let graph = space.graph(&toy::skeleton(space));
-    let net = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
+    let net = CellSupernet::new(graph, sites, Device::Cpu).unwrap();
     formula::fill(net.weights());
     net
 }
@@ -73,6 +78,31 @@ pub(super) fn frequencies(passes: &[Pass]) -> Vec<f64> {
         counts[c] += 1.0;
     }
     counts.into_iter().map(|n| n / all.len() as f64).collect()
+}
+
+/// In one cell exactly the architecture's operations have run: the others' running statistics rest.
+pub(super) fn assert_cell_ran(
+    space: &dyn SearchSpace,
+    net: &CellSupernet,
+    before: &HashMap<String, Tensor>,
+    cell: u16,
+    architecture: &Architecture,
+) {
+    let after = formula::values(net.weights());
+    let graph = space.graph(&toy::skeleton(space)).pruned(false);
+    let mut seen = HashSet::new();
+    for (node, _, Site::Choice { decision, candidates }) in graph.sites().filter(|s| s.1 == cell) {
+        for (choice, spec) in candidates.iter().enumerate() {
+            let prefix = format!("{}.{}.", graph.nodes[node].name, spec.op.name());
+            let of_op = after.iter().filter(|(name, _)| name.starts_with(&prefix));
+            for (name, value) in of_op.filter(|(name, _)| name.contains("running_")) {
+                let expected = architecture.choices[*decision].contains(choice);
+                assert_eq!(*value != before[name], expected, "{name}");
+                seen.insert(expected);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 2, "some operations rest, some do not");
 }
 
 /// Of the operations exactly those on a path of `computed` have run (their running statistics moved), and exactly those on an

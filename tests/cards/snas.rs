@@ -150,7 +150,7 @@ fn snas_6_the_mean_cost_of_cold_draws_is_that_of_the_softmax() {
     let space = Darts::new();
     let (blocks, cost) = (Blocks::new(&space), toy::cost(&space));
     let price = |probs: &Tensor| {
-        let relaxed = Relaxed { probs: probs.unbind(0), strengths: Vec::new() };
+        let relaxed = Relaxed::free(probs.unbind(0));
         cost.relaxed(&blocks.expected(&relaxed)).unwrap().double_value(&[])
     };
     let row = Tensor::from_slice(&[0.0f32, 1.0, -1.0, 0.5, 0.0, 2.0, -0.5, 0.2]);

@@ -60,7 +60,7 @@ fn beliefs(space: &dyn SearchSpace, scale: f64, seed: u64) -> Relaxed {
         strengths.push(p.index_select(0, &Tensor::from_slice(&ops)).max());
         probs.push(p);
     }
-    Relaxed { probs, strengths }
+    Relaxed::competing(probs, strengths)
 }
 
 /// Largest and mean gap in percent over some beliefs of this scale.

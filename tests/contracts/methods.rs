@@ -2,8 +2,9 @@
 
 use lat::methods::{METHODS, MethodEntry, Options, Preset};
 use lat::objective::{Estimator, Goal, Objective};
+use lat::relaxed::{EdgeSets, Relaxed, Topology, subsets};
 use lat_predictor::CostModel;
-use lat_space::{Architecture, SPACES, SearchSpace};
+use lat_space::{Architecture, Group, SPACES, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -55,44 +56,46 @@ fn draws(space: &dyn SearchSpace, entry: &MethodEntry) -> bool {
     believed[0] != believed[1]
 }
 
-/// The least and the largest cost of an architecture of the published form, by taking each decision's cheapest and dearest choice
-/// and each group's cheapest and dearest members. Where edges do not compete a group keeps from one to all of its members.
-fn extremes(space: &dyn SearchSpace, compete: bool) -> (f64, f64) {
+/// The least and the largest cost of an architecture that the topology allows, by taking each decision's cheapest and dearest choice
+/// and of decisions that are kept together each set of them. Where edges do not compete a group keeps from one to all of its members.
+fn extremes(space: &dyn SearchSpace, topology: &Topology) -> (f64, f64) {
+    let together: Vec<(Vec<usize>, Tensor)> = match topology {
+        Topology::Sets(sets) => {
+            sets.iter().map(|s| (s.decisions.clone(), s.members.shallow_clone())).collect()
+        }
+        free_or_strengths => {
+            let is_free = matches!(free_or_strengths, Topology::Free);
+            let of_group = |g: &Group| {
+                let n = g.decisions.len();
+                let sizes = if is_free { 1..=n } else { g.keep..=g.keep };
+                (g.decisions.clone(), subsets(n, sizes))
+            };
+            space.groups().iter().map(of_group).collect()
+        }
+    };
+    let is_alone = |d: usize| !together.iter().any(|(members, _)| members.contains(&d));
     let prices = toy::prices(space);
-    let mut offset = 0;
-    let (mut least, mut largest) = (Vec::new(), Vec::new());
+    let (mut offset, mut ranges) = (0, Vec::new());
     for (d, decision) in space.decisions().iter().enumerate() {
-        let is_grouped = space.groups().iter().any(|g| g.decisions.contains(&d));
         let open = (0..decision.choices.len())
-            .filter(|c| !(is_grouped && Some(*c) == decision.none()))
+            .filter(|c| is_alone(d) || Some(*c) != decision.none())
             .map(|c| prices[offset + c]);
-        least.push(open.clone().fold(f64::INFINITY, f64::min));
-        largest.push(open.fold(0.0, f64::max));
+        let least = open.clone().fold(f64::INFINITY, f64::min);
+        ranges.push((least, open.fold(0.0, f64::max)));
         offset += decision.choices.len();
     }
     let (mut low, mut high) = (2.0, 2.0);
-    for group in space.groups() {
-        let sum = |of: &[f64], descending: bool| {
-            let mut values: Vec<f64> = group.decisions.iter().map(|&d| of[d]).collect();
-            values.sort_by(f64::total_cmp);
-            if descending {
-                values.reverse();
-            }
-            let keep = match (compete, descending) {
-                (true, _) => group.keep,
-                (false, true) => values.len(),
-                (false, false) => 1,
-            };
-            values[..keep].iter().sum::<f64>()
+    for (decisions, sets) in &together {
+        let sets = Vec::<Vec<f32>>::try_from(sets).unwrap();
+        let sum = |set: &[f32], of: fn(&(f64, f64)) -> f64| -> f64 {
+            decisions.iter().zip(set).map(|(&d, &m)| f64::from(m) * of(&ranges[d])).sum()
         };
-        low += sum(&least, false);
-        high += sum(&largest, true);
+        low += sets.iter().map(|set| sum(set, |r| r.0)).fold(f64::INFINITY, f64::min);
+        high += sets.iter().map(|set| sum(set, |r| r.1)).fold(0.0, f64::max);
     }
-    for (d, (least, largest)) in least.iter().zip(&largest).enumerate() {
-        if !space.groups().iter().any(|g| g.decisions.contains(&d)) {
-            low += least;
-            high += largest;
-        }
+    for (_, (least, largest)) in ranges.iter().enumerate().filter(|(d, _)| is_alone(*d)) {
+        low += least;
+        high += largest;
     }
     (low, high)
 }
@@ -107,7 +110,8 @@ fn the_extremes_of_a_small_space_are_those_of_its_enumeration() {
         let costs = (0..space.size()).map(|i| cost.cost(&space.at(i)).unwrap());
         let (low, high) =
             costs.fold((f64::INFINITY, 0.0), |(low, high), c| (c.min(low), c.max(high)));
-        assert_eq!(extremes(space.as_ref(), true), (low, high), "{}", space.id());
+        let topology = Relaxed::uniform(space.as_ref()).topology;
+        assert_eq!(extremes(space.as_ref(), &topology), (low, high), "{}", space.id());
     }
     assert!(n_spaces > 0);
 }
@@ -143,8 +147,12 @@ fn larger_lambda_never_gives_a_costlier_architecture() {
         }
         let relaxed =
             (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), 1).unwrap().relaxed();
-        let (low, high) = extremes(space.as_ref(), !relaxed.strengths.is_empty());
-        let low = cheapest_connected(space.as_ref()).unwrap_or(low);
+        let (low, high) = extremes(space.as_ref(), &relaxed.topology);
+        // Where every node keeps an input every network reads its own.
+        let low = match relaxed.topology {
+            Topology::Sets(_) => low,
+            _ => cheapest_connected(space.as_ref()).unwrap_or(low),
+        };
         assert!(costs[0] >= high - slack, "without the cost the dearest wins; {name}");
         assert!(costs[3] <= low + slack, "with the cost alone the cheapest wins; {name}");
     }
@@ -175,28 +183,44 @@ fn every_method_restores_its_state() {
         for (method, net) in [(&mut method, &net), (&mut other, &other_net)] {
             steps(method.as_mut(), space.as_ref(), net, None, (5, 0.5));
         }
-        let bits = |relaxed: lat::relaxed::Relaxed| {
-            let all = relaxed.probs.iter().chain(&relaxed.strengths);
-            all.map(toy::tensor_bits).collect::<Vec<_>>()
+        let bits = |Relaxed { mut probs, topology }: Relaxed| {
+            match topology {
+                Topology::Free => {}
+                Topology::Strengths(strengths) => probs.extend(strengths),
+                Topology::Sets(sets) => probs.extend(sets.into_iter().map(|s| s.logits)),
+            }
+            probs.iter().map(toy::tensor_bits).collect::<Vec<_>>()
         };
         assert_eq!(bits(method.relaxed()), bits(other.relaxed()), "{name}");
     }
 }
 
 #[test]
-fn probabilities_sum_to_one_and_strengths_are_positive() {
+fn probabilities_sum_to_one_and_topologies_are_whole() {
     for (space, entry) in pairs() {
         let build = (entry.build)(Preset::Paper, &Options::new(), space.as_ref(), 3);
         let relaxed = build.unwrap().relaxed();
         assert_eq!(relaxed.probs.len(), space.decisions().len());
-        // Or none at all, where edges do not compete.
-        let n_strengths = relaxed.strengths.len();
-        assert!([0, space.decisions().len()].contains(&n_strengths), "{}", entry.name);
+        let is_positive = |s: &Tensor| s.double_value(&[]) > 0.0;
+        match &relaxed.topology {
+            Topology::Free => {}
+            Topology::Strengths(strengths) => {
+                assert_eq!(strengths.len(), space.decisions().len(), "{}", entry.name);
+                assert!(strengths.iter().all(is_positive), "{}", entry.name);
+            }
+            Topology::Sets(sets) => {
+                let mut grouped: Vec<usize> =
+                    sets.iter().flat_map(|s| s.decisions.clone()).collect();
+                grouped.sort_unstable();
+                assert!(grouped.is_sorted_by(|a, b| a < b), "{}: each once", entry.name);
+                let sum = |s: &EdgeSets| s.probs().sum(tch::Kind::Double).double_value(&[]);
+                assert!(sets.iter().all(|s| (sum(s) - 1.0).abs() < 1e-6), "{}", entry.name);
+            }
+        }
         for (d, decision) in space.decisions().iter().enumerate() {
             let probs = &relaxed.probs[d];
             assert_eq!(probs.size(), [decision.choices.len() as i64]);
             assert!((probs.sum(tch::Kind::Double).double_value(&[]) - 1.0).abs() < 1e-6);
-            assert!(relaxed.strengths.get(d).is_none_or(|s| s.double_value(&[]) > 0.0));
         }
     }
 }
@@ -211,8 +235,29 @@ fn unknown_options_are_errors_that_name_them() {
     }
 }
 
-/// Every space with every method.
+#[test]
+fn every_method_covers_a_space_and_names_those_it_covers() {
+    crate::setup::ready();
+    for entry in METHODS {
+        let spaces = || SPACES.iter().map(|build| build());
+        let (covered, others): (Vec<_>, Vec<_>) = spaces().partition(|s| entry.covers(s.as_ref()));
+        assert!(!covered.is_empty(), "{}", entry.name);
+        for space in others {
+            let error =
+                (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), 0).unwrap_err();
+            let text = error.to_string();
+            assert!(error.is_bad_input(), "{text}");
+            assert!(text.contains(&format!("found {}", space.id())), "{text}");
+            for known in &covered {
+                assert!(text.contains(known.id()), "{text}");
+            }
+        }
+    }
+}
+
+/// Every method with every space that it covers.
 pub(super) fn pairs() -> impl Iterator<Item = (Box<dyn SearchSpace>, &'static MethodEntry)> {
     crate::setup::ready();
-    SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)))
+    let all = SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)));
+    all.filter(|(space, method)| method.covers(space.as_ref()))
 }
