@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Every search method side by side: searches, trains what was found from scratch, measures it, prints the table.
 
-Usage: figures_methods.py run|measure|table --lat PROGRAM --out DIR [--cifar DIR] [--methods a,b] [--seeds 3] [--jobs 2]
+Usage: figures_methods.py run|measure|table --lat PROGRAM --out DIR [--cifar DIR] [--sets a,b] [--methods a,b] [--seeds 3] [--jobs 2]
 
-`run` makes what is missing (one folder per data set, method, lambda and seed), `measure` times every architecture found once
-more, one after the other, and `table` prints Markdown. Seconds are the processor's (user and system) of one thread, which other
-programs change little; latencies are of one image on the processor, measured between runs of a reference network.
+`run` makes what is missing (one folder per set, method, lambda and seed), `measure` times every architecture found once more, one
+after the other on an idle machine, and `table` prints Markdown. On a CPU, seconds are the processor's (user and system) of one
+thread, which other programs change little, and latencies are of one image, measured between runs of a reference network; on a GPU,
+seconds are of the clock with as many searches side by side as --jobs says, and latencies are of 32 images as one CUDA graph.
 """
 import argparse
 import concurrent.futures
@@ -15,18 +16,27 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import time
 
-LAMBDAS = ["0", "0.05", "0.2"]
-# Data sets with what fits two cores: NAS-Bench-201 cells, three of them.
+# Data sets with what fits two cores, NAS-Bench-201 cells, three of them, and DARTS at the size of its search for a GPU.
 SETS = {
-    "digits": {"images": ["--dataset", "digits"], "search": [], "evaluate": []},
+    "digits": {
+        "space": "nasbench201", "device": "cpu", "images": ["--dataset", "digits"],
+        "profile": ["--samples", "300"], "search": [], "evaluate": [],
+    },
     "cifar": {
-        "images": ["--dataset", "cifar10", "--resolution", "16", "--images", "4000"],
+        "space": "nasbench201", "device": "cpu", "images": ["--dataset", "cifar10", "--resolution", "16", "--images", "4000"],
+        "profile": ["--samples", "300", "--channels", "8", "--resolution", "16"],
         "search": ["--channels", "8", "--batch", "128", "--epochs", "6"],
         "evaluate": ["--channels", "8", "--batch", "128", "--epochs", "12"],
     },
-}
-SPACE = "nasbench201"
+    "cifar-gpu": {
+        "space": "darts", "device": "cuda:0", "images": ["--dataset", "cifar10", "--resolution", "32"],
+        "profile": ["--samples", "300", "--preset", "cifar", "--batch", "32", "--mode", "graph"],
+        "search": ["--images", "2560", "--channels", "16", "--layers", "8", "--batch", "64", "--epochs", "6"],
+        "evaluate": ["--images", "5000", "--channels", "16", "--layers", "8", "--batch", "96", "--epochs", "10"],
+    },
+}  # fmt: skip
 
 
 def call(args, log):
@@ -42,7 +52,7 @@ def load(path):
 
 
 def images(options, name):
-    return SETS[name]["images"] + (["--data-dir", options.cifar] if name == "cifar" else [])
+    return SETS[name]["images"] + (["--data-dir", options.cifar] if name != "digits" else [])
 
 
 def predictor(options, name):
@@ -51,10 +61,9 @@ def predictor(options, name):
     file = folder / "predictor.lat"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        size = [] if name == "digits" else ["--channels", "8", "--resolution", "16"]
-        log = folder / "predictor.log"
+        log, of = folder / "predictor.log", SETS[name]
         for args in (
-            ["profile", "--device", "cpu", "--space", SPACE, "--samples", "300", "--out", str(folder / "profile"), *size],
+            ["profile", "--device", of["device"], "--space", of["space"], "--out", str(folder / "profile"), *of["profile"]],
             ["train", "--data", str(folder / "profile"), "--out", str(file), "--json", str(folder / "train.json")],
         ):
             code, _, _ = call([options.lat, "--threads", "1", *args], log)
@@ -64,17 +73,21 @@ def predictor(options, name):
 
 
 def search_args(options, name, method, lam, seed, folder):
+    size = SETS[name]["search"]
+    if method == "p-darts" and "--layers" in size:
+        # Its stages say how many cells there are.
+        size = size[: size.index("--layers")] + size[size.index("--layers") + 2 :]
     return [
-        options.lat, "--threads", "1", "--quiet", "search", "--space", SPACE, "--method", method, "--lambda", lam, "--preset", "quick",
+        options.lat, "--threads", "1", "--quiet", "search", "--space", SETS[name]["space"], "--device", SETS[name]["device"], "--method", method, "--lambda", lam, "--preset", "quick",
         "--predictor", str(options.out / name / "predictor.lat"), "--seed", str(seed), "--out", str(folder),
-        *images(options, name), *SETS[name]["search"],
+        *images(options, name), *size,
     ]  # fmt: skip
 
 
 def one(options, name, method, lam, seed):
     """A search and the training of what it found; cost.json is written last and marks the pair as done."""
     folder = options.out / name / f"{method}-{lam}-{seed}"
-    if (folder / "cost.json").exists():
+    if (folder / "cost.json").exists() or (options.until and time.time() > options.until):
         return None
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.txt"
@@ -82,19 +95,22 @@ def one(options, name, method, lam, seed):
     if code == 0:
         evaluate = [
             options.lat, "--threads", "1", "--quiet", "evaluate", "--arch", str(folder / "search.json"), "--preset", "quick", "--seed",
-            str(seed), "--out", str(folder / "evaluate"), *images(options, name), *SETS[name]["evaluate"],
+            str(seed), "--out", str(folder / "evaluate"), "--device", SETS[name]["device"], *images(options, name), *SETS[name]["evaluate"],
         ]  # fmt: skip
         code, _, _ = call(evaluate, log)
     if code != 0:
         return f"{name} {method} lambda {lam} seed {seed}: exit code {code}, see {log}"
-    (folder / "cost.json").write_text(json.dumps({"search_cpu_s": seconds, "peak_mib": peak}))
+    if SETS[name]["device"] != "cpu":
+        found = load(folder / "search.json")
+        seconds, peak = found["seconds"], found["peak_memory_mib"]
+    (folder / "cost.json").write_text(json.dumps({"search_s": seconds, "peak_mib": peak}))
     return None
 
 
 def run(options):
     for name in options.sets:
         predictor(options, name)
-    jobs = [(name, m, lam, s) for s in range(options.seeds) for name in options.sets for m in options.methods for lam in LAMBDAS]
+    jobs = [(name, m, lam, s) for s in range(options.seeds) for name in options.sets for m in options.methods for lam in options.lambdas]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         failures = [f for f in pool.map(lambda job: one(options, *job), jobs) if f]
     print("\n".join(failures) or "all there")
@@ -135,10 +151,11 @@ def table(options):
             evaluation, cost = load(folder / "evaluate" / "evaluation.json"), load(folder / "cost.json")
             measured = folder / "measured.json"
             latency = load(measured)["latency_ms"] if measured.exists() else load(folder / "search.json")["measured"]
-            row = (evaluation["test_accuracy"], latency, cost["search_cpu_s"], cost["peak_mib"])
+            row = (evaluation["test_accuracy"], latency, cost.get("search_s", cost.get("search_cpu_s")), cost["peak_mib"])
             rows.setdefault((method, lam), []).append(row)
         print(f"\n### {name}\n")
-        print("| method | λ | test accuracy % | latency ms | against λ = 0 | search CPU s | peak MiB | seeds |")
+        seconds_of = "CPU s" if SETS[name]["device"] == "cpu" else "s"
+        print(f"| method | λ | test accuracy % | latency ms | against λ = 0 | search {seconds_of} | peak MiB | seeds |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         order = {m: i for i, m in enumerate(options.methods)}
         reached = set()
@@ -168,14 +185,17 @@ def main():
     parser.add_argument("--cifar", help="folder of CIFAR-10 in its binary version; without it digits alone")
     parser.add_argument("--methods", help="comma separated [default: all]")
     parser.add_argument("--sets", help="comma separated [default: digits, and cifar where it is given]")
+    parser.add_argument("--lambdas", default="0,0.05,0.2", type=lambda text: text.split(","))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, help="begin no search later than this")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
+    options.until = options.minutes and time.time() + 60 * options.minutes
     options.sets = options.sets.split(",") if options.sets else ["digits"] + (["cifar"] if options.cifar else [])
     if unknown := set(options.sets) - set(SETS):
         parser.error(f"expected --sets from {', '.join(SETS)}, found {', '.join(unknown)}")
-    if "cifar" in options.sets and not options.cifar:
-        parser.error("expected --cifar DIR with the set cifar")
+    if not options.cifar and set(options.sets) - {"digits"}:
+        parser.error("expected --cifar DIR with sets of CIFAR-10")
     if options.methods:
         options.methods = options.methods.split(",")
     else:

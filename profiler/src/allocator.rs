@@ -19,6 +19,17 @@ pub(crate) fn is_registered() -> bool {
     *REGISTERED.get_or_init(|| lat_cuda_allocator_is_registered() == 1)
 }
 
+/// Lets a GPU's peak begin at what is allocated now; nothing happens where there is no such allocator.
+pub(crate) fn reset_peak(device: i8) {
+    lat_cuda_reset_peak_bytes(device);
+}
+
+/// Most that was allocated on a GPU since the last reset, MiB; nothing where there is no such allocator or it keeps no figures.
+pub(crate) fn peak_mib(device: i8) -> Option<f64> {
+    let bytes = lat_cuda_peak_bytes(device);
+    (bytes > 0).then_some(bytes as f64 / f64::from(1 << 20))
+}
+
 /// The growth of what is allocated on a GPU over some work, at its peak.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AllocatedPeak {

@@ -25,6 +25,7 @@ mod fake;
 mod header;
 mod libtorch;
 mod lost;
+mod memory_peak;
 mod module;
 mod operating_point;
 mod options;
@@ -60,6 +61,7 @@ pub use fake::{
 pub use header::{LIBTORCH_VERSION, header};
 pub use libtorch::{CudaStatus, enable_cuda};
 pub use lost::{is_sticky, lost_row};
+pub use memory_peak::MemoryPeak;
 pub use module::time_module;
 pub use operating_point::{Mode, OperatingPoint, Precision};
 pub use options::ProfileOptions;

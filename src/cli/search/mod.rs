@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use lat::methods::{Preset, find_method};
 use lat::objective::{Estimator, Objective};
 use lat::search::{Search, SearchEvent};
+use lat_profiler::MemoryPeak;
 
 use super::datasets::DatasetArgs;
 use super::failure::bad;
@@ -132,6 +133,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
     let bar = screen.bar("steps");
     let unit = plan.cost.as_ref().map_or("", |c| c.model.unit()).to_owned();
     let total_epochs = plan.settings.epochs;
+    let peak = MemoryPeak::begin(plan.device);
     let outcome = search.run(&plan.dataset, &STOP, &mut |event| match event {
         SearchEvent::Resumed(epochs) => {
             screen.note(Some(&bar), &format!("resuming after epoch {epochs} of {total_epochs}"));
@@ -148,7 +150,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         }
     });
     bar.finish_and_clear();
-    let outcome = outcome?;
+    let (outcome, peak_mib) = (outcome?, peak.mib());
     progress::warn_of_collapse(space, &outcome.architecture, screen);
-    SearchResult::new(plan, outcome, start.elapsed().as_secs_f64())
+    SearchResult::new(plan, outcome, start.elapsed().as_secs_f64(), peak_mib)
 }

@@ -40,6 +40,8 @@ pub(super) struct SearchResult {
     params: u64,
     multiply_adds: u64,
     seconds: f64,
+    /// Most memory that the search took: allocated on the GPU, else what the process grew by.
+    peak_memory_mib: Option<f64>,
     log: Vec<EpochReport>,
 }
 
@@ -49,6 +51,7 @@ impl SearchResult {
         plan: &Plan<'_>,
         outcome: SearchOutcome,
         seconds: f64,
+        peak_memory_mib: Option<f64>,
     ) -> anyhow::Result<Self> {
         let space = plan.space.as_ref();
         let predicted =
@@ -76,6 +79,7 @@ impl SearchResult {
             params: counts.params,
             multiply_adds: counts.multiply_adds,
             seconds,
+            peak_memory_mib,
             log: outcome.epochs,
         })
     }
