@@ -119,3 +119,24 @@ fn a_gpu_gives_rows_that_count() {
         }
     }
 }
+
+/// A stream of its own ends with the graphs that were captured on it: what the same thread does on the card afterwards must not
+/// go there.
+#[test]
+fn after_a_graph_libtorch_is_back_on_the_default_stream() {
+    if !has_gpu() {
+        return;
+    }
+    let _generator = setup::exclusive();
+    let space = find_space("nasbench201").unwrap();
+    for mode in [Mode::Graph, Mode::Eager, Mode::Both, Mode::Eager] {
+        let options = ProfileOptions {
+            point: OperatingPoint { mode, ..OperatingPoint::default() },
+            ..ProfileOptions::new(toy::skeleton(space.as_ref()), DeviceSpec::Cuda(0))
+        };
+        let row = measure_one(space.as_ref(), &options, &space.at(7)).unwrap();
+        assert!(row.latency_ms > 0.0, "{row:?}");
+        let drawn = Tensor::randn([1000], (Kind::Float, Device::Cuda(0)));
+        assert!(drawn.abs().max().double_value(&[]) < 10.0);
+    }
+}

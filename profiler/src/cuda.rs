@@ -7,7 +7,8 @@ use cudarc::driver::sys::{self, CUdevice_attribute, CUevent_flags};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
 
 use crate::cache_flush::CacheFlush;
-use crate::{ProfileError, Stopwatch, Workload, cuda_graph};
+use crate::cuda_graph::SideStream;
+use crate::{ProfileError, Stopwatch, Workload};
 
 /// Size of the L2 cache of a GPU in bytes.
 ///
@@ -33,6 +34,8 @@ fn context(ordinal: u32) -> Result<Arc<CudaContext>, ProfileError> {
 /// for whoever runs the network in the same way.
 #[derive(Debug)]
 pub struct CudaStopwatch {
+    // Before the stream, so that it is dropped first.
+    _side: Option<SideStream>,
     stream: Arc<CudaStream>,
     start: CudaEvent,
     end: CudaEvent,
@@ -58,8 +61,8 @@ impl CudaStopwatch {
     pub(crate) fn on_side_stream(ordinal: u32) -> Result<Self, ProfileError> {
         let context = context(ordinal)?;
         let stream = named("cuStreamCreate", context.new_stream())?;
-        cuda_graph::work_on(&stream, ordinal)?;
-        Self::on(&context, stream)
+        let side = SideStream::enter(Arc::clone(&stream), ordinal)?;
+        Ok(Self { _side: Some(side), ..Self::on(&context, stream)? })
     }
 
     /// The stream that runs are timed on.
@@ -76,7 +79,7 @@ impl CudaStopwatch {
         // Without the flag, cudarc makes events that cannot tell a time.
         let event =
             || named("cuEventCreate", context.new_event(Some(CUevent_flags::CU_EVENT_DEFAULT)));
-        Ok(Self { start: event()?, end: event()?, stream, flush: None })
+        Ok(Self { _side: None, start: event()?, end: event()?, stream, flush: None })
     }
 }
 

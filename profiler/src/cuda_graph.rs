@@ -27,22 +27,48 @@ struct TorchStream {
     id: i64,
 }
 
-/// Makes libtorch work on this stream, on this thread, from now on.
-///
-/// # Errors
-/// [`ProfileError::Cuda`] where libtorch's CUDA half lacks the functions.
+/// A stream that libtorch works on, on the thread that made this, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct SideStream {
+    stream: Arc<CudaStream>,
+    ordinal: u32,
+}
+
+impl SideStream {
+    /// Makes libtorch work on this stream from now on.
+    ///
+    /// # Errors
+    /// [`ProfileError::Cuda`] where libtorch's CUDA half lacks the functions.
+    pub(crate) fn enter(stream: Arc<CudaStream>, ordinal: u32) -> Result<Self, ProfileError> {
+        work_on(stream.cu_stream().cast(), ordinal)?;
+        Ok(Self { stream, ordinal })
+    }
+}
+
+impl Drop for SideStream {
+    /// Takes libtorch back to the default stream: it would go on to use the destroyed one, and crash.
+    fn drop(&mut self) {
+        // What was enqueued is done before the stream may go. An error here was, or will be, seen by whoever waits for the work.
+        let _ = self.stream.synchronize();
+        // The functions were there when this was made. libtorch numbers external streams by their handles, and the default
+        // stream is number 0, as is the driver's own handle of it (c10/cuda/CUDAStream.cpp, `makeStreamId`).
+        let _ = work_on(std::ptr::null_mut(), self.ordinal);
+    }
+}
+
+/// Makes libtorch work on this stream on this thread.
 #[expect(unsafe_code, reason = "libtorch's own C++ functions")]
-pub(crate) fn work_on(stream: &CudaStream, ordinal: u32) -> Result<(), ProfileError> {
+fn work_on(stream: *mut c_void, ordinal: u32) -> Result<(), ProfileError> {
     let (from_external, set_current) = (symbol(FROM_EXTERNAL)?, symbol(SET_CURRENT)?);
     // SAFETY: the mangled names say `CUDAStream getStreamFromExternal(CUstream_st*, signed char)` and
     // `void setCurrentCUDAStream(CUDAStream)`. The class is trivially copyable, 16 bytes of integers, so the C calling
-    // convention of x86-64 and aarch64 passes it in two registers as it does this struct. The stream outlives its use: the
-    // testbed holds it.
+    // convention of x86-64 and aarch64 passes it in two registers as it does this struct. A stream outlives its use: the
+    // `SideStream` that holds it ends the use before.
     unsafe {
         let from_external: unsafe extern "C" fn(*mut c_void, i8) -> TorchStream =
             std::mem::transmute(from_external);
         let set_current: unsafe extern "C" fn(TorchStream) = std::mem::transmute(set_current);
-        set_current(from_external(stream.cu_stream().cast(), ordinal as i8));
+        set_current(from_external(stream, ordinal as i8));
     }
     Ok(())
 }
