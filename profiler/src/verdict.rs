@@ -123,7 +123,7 @@ impl Verdict {
         let unsteady = self.share(Status::Noisy) + self.share(Status::Throttled);
         if unsteady > MOST_UNSTEADY {
             faults.push(format!(
-                "{} of the rows are noisy or throttled (limit 20 %): end other programs on the device, or raise the time cap per architecture",
+                "{} of the rows are noisy or throttled (limit 20 %): end other programs on the device, raise the time cap per architecture, or on a GPU take the host's launches out of the time with --mode graph",
                 percent(unsteady)
             ));
         }

@@ -169,7 +169,9 @@ fn measure(plan: &Plan<'_>, architecture: &Architecture) -> (Option<f64>, String
     };
     match measure_one(plan.space.as_ref(), &options, architecture) {
         Ok(row) => match row.target(&label.column) {
-            Some(value) => (Some(value), format!("on {name}, batch {batch}, {skeleton}")),
+            Some(value) => {
+                (Some(value), format!("on {name}, batch {batch}, {skeleton}, {}", options.point))
+            }
             None if row.reason.is_empty() => {
                 (None, format!("not measured: {name} does not tell {}", label.column))
             }
