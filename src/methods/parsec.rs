@@ -151,7 +151,10 @@ impl Parsec {
         let children = self.children(cx.rng);
         let found = self.importances(cx.net, &children, &batches.valid);
         let weights = Tensor::from_slice(&found.weights).to_kind(Kind::Float);
-        let task = -(weights * &children.log_prob).sum(Kind::Float);
+        // The marginal log-likelihood sums over the batch; the cost stands beside a mean over images, as in all methods.
+        let n_images = batches.valid.images.size()[0] as f64;
+        let task =
+            -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
         let loss = cx.join(task, &self.prior())?;
         let parameters = [self.alphas.logits.shallow_clone(), self.edges.shallow_clone()];
         let gradients = gradients(&loss, &parameters);
