@@ -8,6 +8,7 @@
 
 pub mod batches;
 pub mod checkpoint;
+pub mod diagnostics;
 pub mod error;
 pub mod evaluate;
 pub mod methods;
@@ -17,4 +18,5 @@ pub mod relaxed;
 pub mod report;
 pub mod sampling;
 pub mod search;
+mod search_log;
 pub mod supernet;

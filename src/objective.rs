@@ -142,6 +142,20 @@ impl<'a> Objective<'a> {
         })
     }
 
+    /// What the cost adds to the loss now, differentiable, by the exactly expected code whatever the estimator; nothing is drawn.
+    /// Nothing where the loss has no cost.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    pub fn term(&self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
+        let factor = match self.goal {
+            Goal::Lambda(0.0) => return Ok(None),
+            Goal::Lambda(lambda) => lambda / self.reference,
+            Goal::Target(target) => self.mu / target,
+        };
+        Ok(Some(self.cost.relaxed(&self.blocks.expected(relaxed))?.sum(tch::Kind::Float) * factor))
+    }
+
     /// What an architecture's cost adds to its loss where architectures are compared one by one: lambda * cost / reference; or
     /// nothing within the target and so much above it that no loss makes up for it.
     ///

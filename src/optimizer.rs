@@ -4,7 +4,10 @@
 //! formulas are `PyTorch`'s, weight decay added to the gradient. As there, a weight without a gradient (an undefined tensor: it took
 //! no part in the loss) rests: neither momentum nor decay moves it.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
+
+/// Name of the sums of squared gradients among the saved tensors, behind the prefix.
+pub(crate) const GRADIENT_SQUARES: &str = "gradient_squares";
 
 /// Stochastic gradient descent with momentum.
 #[derive(Debug)]
@@ -14,13 +17,17 @@ pub struct Sgd {
     nesterov: bool,
     weight_decay: f64,
     buffers: Vec<Tensor>,
+    /// `[n_weights]`: sum over all steps and entries of a weight's squared gradient, for [`crate::diagnostics`].
+    squares: Tensor,
 }
 
 impl Sgd {
     /// For these weights, in this order.
     pub fn new(weights: Vec<Tensor>, momentum: f64, weight_decay: f64) -> Self {
         let buffers = weights.iter().map(Tensor::zeros_like).collect();
-        Self { weights, momentum, nesterov: false, weight_decay, buffers }
+        let device = weights.first().map_or(tch::Device::Cpu, Tensor::device);
+        let squares = Tensor::zeros([weights.len() as i64], (Kind::Float, device));
+        Self { weights, momentum, nesterov: false, weight_decay, buffers, squares }
     }
 
     /// With Nesterov's momentum, where asked for: the step looks ahead along the buffer.
@@ -37,7 +44,9 @@ impl Sgd {
     /// One step; one gradient per weight, clipped to a joint norm of `clip`.
     pub fn step(&mut self, gradients: &[Tensor], lr: f64, clip: f64) {
         tch::no_grad(|| {
-            let scale = clip_scale(gradients, clip);
+            let norms = norms(gradients);
+            self.remember(gradients, &norms);
+            let scale = scale_to(&norms, clip);
             for ((w, g), buffer) in self.weights.iter_mut().zip(gradients).zip(&mut self.buffers) {
                 if !g.defined() {
                     continue;
@@ -52,6 +61,15 @@ impl Sgd {
         });
     }
 
+    fn remember(&mut self, gradients: &[Tensor], norms: &[Tensor]) {
+        let places: Vec<i64> =
+            (0i64..).zip(gradients).filter(|(_, g)| g.defined()).map(|(i, _)| i).collect();
+        if !places.is_empty() {
+            let places = Tensor::from_slice(&places).to_device(self.squares.device());
+            let _ = self.squares.index_add_(0, &places, &Tensor::stack(norms, 0).square());
+        }
+    }
+
     /// The direction of the next step for these gradients: `momentum * buffer + gradient + decay * weight`.
     pub fn direction(&self, gradients: &[Tensor]) -> Vec<Tensor> {
         tch::no_grad(|| {
@@ -62,9 +80,11 @@ impl Sgd {
         })
     }
 
-    /// The momentum buffers under `prefix`.
+    /// The momentum buffers under `prefix`, and the sums of squared gradients.
     pub fn state(&self, prefix: &str) -> Vec<(String, Tensor)> {
-        numbered(&format!("{prefix}.momentum"), &self.buffers)
+        let mut state = numbered(&format!("{prefix}.momentum"), &self.buffers);
+        state.push((format!("{prefix}.{GRADIENT_SQUARES}"), self.squares.shallow_clone()));
+        state
     }
 
     /// Takes the buffers back.
@@ -72,6 +92,10 @@ impl Sgd {
     /// # Errors
     /// The name of a tensor that is missing.
     pub fn load(&mut self, prefix: &str, state: &StateMap) -> Result<(), String> {
+        // Checkpoints of before there were diagnostics lack them.
+        if let Some(saved) = state.get(&format!("{prefix}.{GRADIENT_SQUARES}")) {
+            tch::no_grad(|| self.squares.copy_(saved));
+        }
         copy_numbered(&format!("{prefix}.momentum"), &mut self.buffers, state)
     }
 }
@@ -157,14 +181,25 @@ pub fn clipped(gradients: &[Tensor], clip: f64) -> Vec<Tensor> {
 
 /// `PyTorch`'s `clip_grad_norm_`: the factor that brings the joint norm down to `clip`.
 fn clip_scale(gradients: &[Tensor], clip: f64) -> Tensor {
-    let total = joint_norm(gradients);
-    (clip / (total + 1e-6)).clamp_max(1.0)
+    scale_to(&norms(gradients), clip)
+}
+
+fn scale_to(norms: &[Tensor], clip: f64) -> Tensor {
+    (clip / (joint(norms) + 1e-6)).clamp_max(1.0)
 }
 
 /// Euclidean norm over all defined tensors together, a scalar tensor.
 pub fn joint_norm(tensors: &[Tensor]) -> Tensor {
-    let norms: Vec<Tensor> = tensors.iter().filter(|t| t.defined()).map(Tensor::norm).collect();
-    if norms.is_empty() { Tensor::from(0.0f32) } else { Tensor::stack(&norms, 0).norm() }
+    joint(&norms(tensors))
+}
+
+/// Norms of the defined tensors.
+fn norms(tensors: &[Tensor]) -> Vec<Tensor> {
+    tensors.iter().filter(|t| t.defined()).map(Tensor::norm).collect()
+}
+
+fn joint(norms: &[Tensor]) -> Tensor {
+    if norms.is_empty() { Tensor::from(0.0f32) } else { Tensor::stack(norms, 0).norm() }
 }
 
 fn numbered(prefix: &str, tensors: &[Tensor]) -> Vec<(String, Tensor)> {
@@ -187,7 +222,7 @@ fn copy_numbered(prefix: &str, into: &mut [Tensor], state: &StateMap) -> Result<
 mod tests {
     use super::*;
     use tch::nn::OptimizerConfig;
-    use tch::{Device, Kind, nn};
+    use tch::{Device, nn};
 
     /// Both optimizers against libtorch's own on a quadratic, five steps.
     fn against_libtorch(

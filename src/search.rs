@@ -4,78 +4,24 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat_data::{Dataset, split_stratified};
-use lat_space::{Architecture, Graph, SearchSpace, Site, Skeleton};
+use lat_space::{Architecture, Graph, SearchSpace, Site};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
+use crate::diagnostics::{Collapse, Diagnostics, Subject, Watch, collapse, entropy};
 use crate::error::SearchError;
-use crate::methods::{Batch, Batches, Context, Method, Schedule, Stage};
+use crate::methods::{Batch, Batches, Context, Method, Stage};
 use crate::objective::{Objective, RelaxationGap};
 use crate::optimizer::StateMap;
+pub use crate::search_log::{EpochReport, SearchSettings};
 use crate::supernet::{CellSupernet, Supernet};
 
 /// Architectures drawn for the relaxation gap at the end, and after each epoch.
 const GAP_SAMPLES: i64 = 1000;
 const EPOCH_SAMPLES: i64 = 200;
-
-/// Everything that makes two searches the same search; a checkpoint of another is refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SearchSettings {
-    /// Id of the space.
-    pub space: String,
-    /// Name of the method.
-    pub method: String,
-    /// Data set by name.
-    pub dataset: String,
-    /// The supernet's skeleton.
-    pub skeleton: Skeleton,
-    /// Epochs and batch.
-    pub epochs: u32,
-    /// Images per batch.
-    pub batch: u32,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// What the search is after, in words: `lambda 0.1`, `target 12 ms`.
-    pub goal: String,
-    /// Options of the method as given.
-    pub options: String,
-    /// Standard deviations added to the predicted cost.
-    #[serde(default)]
-    pub risk: f64,
-}
-
-/// One line of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochReport {
-    /// From 1.
-    pub epoch: u32,
-    /// Mean cross entropy on the training half; on all training images where the method has one level.
-    pub train_loss: f64,
-    /// Share of correct answers on the training half, percent.
-    pub train_accuracy: f64,
-    /// Mean cross entropy on the validation half in eval mode; a method of one level has trained on it too.
-    pub valid_loss: f64,
-    /// Share of correct answers on the validation half, percent.
-    pub valid_accuracy: f64,
-    /// Expected cost of the relaxed architecture, in the cost's unit.
-    pub relaxed_cost: Option<f64>,
-    /// Cost of the architecture that would be derived now.
-    pub derived_cost: Option<f64>,
-    /// By how much the relaxed cost is above the mean cost of 200 architectures drawn from the same probabilities, percent.
-    #[serde(default)]
-    pub relaxation_gap_percent: Option<f64>,
-    /// Skip connections in that architecture, per cell type.
-    pub skips: Vec<(String, usize)>,
-    /// Mean entropy of the choice probabilities in nats.
-    pub alpha_entropy: f64,
-    /// The architecture that would be derived now, as text.
-    pub architecture: String,
-    /// Seconds the epoch took.
-    pub seconds: f64,
-}
 
 /// What a search leaves.
 #[derive(Debug)]
@@ -90,6 +36,10 @@ pub struct SearchOutcome {
     pub relaxation_gap: Option<RelaxationGap>,
     /// `T_ref`.
     pub reference_cost: Option<f64>,
+    /// Where the search collapsed, as far as its diagnostics tell.
+    pub collapse: Option<Collapse>,
+    /// Whether it ended there; the architecture is then the one from before.
+    pub stopped: bool,
 }
 
 /// What happens while a search runs.
@@ -103,6 +53,8 @@ pub enum SearchEvent<'a> {
     Step(usize, usize, u32),
     /// An epoch is done.
     Epoch(&'a EpochReport),
+    /// The epoch just done shows for the first time that the search collapses.
+    Collapsed(&'a Collapse),
 }
 
 /// A search, set up.
@@ -119,6 +71,8 @@ pub struct Search<'a, 'c> {
     pub device: Device,
     /// The checkpoint's file.
     pub checkpoint: PathBuf,
+    /// What to look at between epochs.
+    pub watch: Watch,
 }
 
 /// The label of a checkpoint.
@@ -161,7 +115,8 @@ impl Search<'_, '_> {
             self.restore(&net, tensors)?;
             on_event(SearchEvent::Resumed(epochs.len() as u32));
         }
-        while (epochs.len() as u32) < self.settings.epochs {
+        let mut collapsed = collapse(&epochs, self.settings.epochs);
+        while (epochs.len() as u32) < self.settings.epochs && !self.is_over(collapsed.as_ref()) {
             let epoch = epochs.len() as u32;
             let number = Stage::at(epoch, self.settings.epochs, self.method.n_stages());
             if number != stage.number {
@@ -172,19 +127,37 @@ impl Search<'_, '_> {
             on_event(SearchEvent::Epoch(&report));
             epochs.push(report);
             self.save(&net, &epochs, &stage)?;
+            let before = collapsed.is_some();
+            collapsed = collapsed.or_else(|| collapse(&epochs, self.settings.epochs));
+            if let (false, Some(collapsed)) = (before, &collapsed) {
+                on_event(SearchEvent::Collapsed(collapsed));
+            }
         }
+        let stopped = self.is_over(collapsed.as_ref());
+        let architecture = match &collapsed {
+            Some(collapsed) if stopped => {
+                self.space.parse(&epochs[collapsed.keep as usize - 1].architecture)?
+            }
+            _ => self.method.derive(self.space),
+        };
         let relaxed = self.method.relaxed();
         let seed = self.settings.seed;
         let objective = self.objective.as_ref();
         let relaxation_gap =
             objective.map(|o| o.relaxation_gap(&relaxed, GAP_SAMPLES, seed)).transpose()?;
         Ok(SearchOutcome {
-            architecture: self.method.derive(self.space),
+            architecture,
             epochs,
+            collapse: collapsed,
+            stopped,
             relaxed_cost: relaxation_gap.map(|gap| gap.expected),
             relaxation_gap,
             reference_cost: self.objective.as_ref().map(Objective::reference),
         })
+    }
+
+    fn is_over(&self, collapsed: Option<&Collapse>) -> bool {
+        self.watch.stop_on_collapse && collapsed.is_some()
     }
 
     /// The supernet of a stage, with the method at its begin.
@@ -282,17 +255,25 @@ impl Search<'_, '_> {
         let objective = self.objective.as_ref();
         let gap = |o: &Objective<'_>| o.relaxation_gap(&relaxed, EPOCH_SAMPLES, self.settings.seed);
         let gap = objective.map(gap).transpose()?;
+        let train_accuracy = 100.0 * correct as f64 / seen as f64;
+        let diagnostics = self.diagnose(net, halves, epoch + 1)?;
+        let gap_of = train_accuracy - valid_accuracy;
+        let diagnostics =
+            diagnostics.map(|found| Diagnostics { generalisation_gap: gap_of, ..found });
         Ok(EpochReport {
             epoch: epoch + 1,
             train_loss: loss / seen as f64,
-            train_accuracy: 100.0 * correct as f64 / seen as f64,
+            train_accuracy,
             valid_loss,
             valid_accuracy,
             relaxed_cost: gap.map(|gap| gap.expected),
             derived_cost: objective.map(|o| o.cost().cost(&now)).transpose()?,
             relaxation_gap_percent: gap.map(|gap| gap.percent()),
             skips: now.skip_counts(self.space.decisions()),
-            alpha_entropy: mean_entropy(&relaxed.probs),
+            alpha_entropy: relaxed.probs.iter().map(entropy).sum::<f64>()
+                / relaxed.probs.len() as f64,
+            probabilities: relaxed.probs.iter().map(rounded).collect(),
+            diagnostics,
             architecture: self.space.format(&now),
             seconds: start.elapsed().as_secs_f64(),
         })
@@ -308,6 +289,26 @@ impl Search<'_, '_> {
         let mut cx =
             Context { space: self.space, net, objective: self.objective.as_mut(), progress, rng };
         self.method.step(&mut cx, batches)
+    }
+
+    fn diagnose(
+        &self,
+        net: &CellSupernet,
+        halves: &Halves,
+        epoch: u32,
+    ) -> Result<Option<Diagnostics>, SearchError> {
+        let every = self.watch.hessian_every;
+        let subject = Subject {
+            space: self.space,
+            net,
+            method: self.method.as_ref(),
+            objective: self.objective.as_ref(),
+            images: &halves.images,
+            valid: &halves.valid,
+            batch: self.settings.batch as usize,
+        };
+        let hessian = every > 0 && epoch % every == 0;
+        self.watch.diagnostics.then(|| subject.examine(hessian)).transpose()
     }
 
     /// Loss and accuracy in percent of the supernet on the validation half, in eval mode and without augmentation.
@@ -391,31 +392,6 @@ impl Search<'_, '_> {
     }
 }
 
-impl SearchSettings {
-    /// The first thing in which two searches differ, as (name, this, other). More epochs would change every schedule, so they
-    /// count too.
-    pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
-        let pairs = [
-            ("space", self.space.clone(), other.space.clone()),
-            ("method", self.method.clone(), other.method.clone()),
-            ("data set", self.dataset.clone(), other.dataset.clone()),
-            ("skeleton", self.skeleton.to_string(), other.skeleton.to_string()),
-            ("epochs", self.epochs.to_string(), other.epochs.to_string()),
-            ("batch", self.batch.to_string(), other.batch.to_string()),
-            ("seed", self.seed.to_string(), other.seed.to_string()),
-            ("goal", self.goal.clone(), other.goal.clone()),
-            ("risk", self.risk.to_string(), other.risk.to_string()),
-            ("method options", self.options.clone(), other.options.clone()),
-        ];
-        pairs.into_iter().find(|(_, a, b)| a != b)
-    }
-
-    /// Epochs and batch.
-    pub fn schedule(&self) -> Schedule {
-        Schedule { epochs: self.epochs, batch: self.batch }
-    }
-}
-
 /// Mean loss and accuracy in percent over some images in eval mode, unaugmented.
 pub(crate) fn accuracy(
     images: &Images,
@@ -437,7 +413,8 @@ pub(crate) fn accuracy(
     (loss / indices.len() as f64, 100.0 * correct as f64 / indices.len() as f64)
 }
 
-fn mean_entropy(probs: &[Tensor]) -> f64 {
-    let entropy = |p: &Tensor| -(p * p.clamp_min(1e-30).log()).sum(Kind::Float).double_value(&[]);
-    probs.iter().map(entropy).sum::<f64>() / probs.len() as f64
+/// Probabilities to four digits.
+fn rounded(probs: &Tensor) -> Vec<f64> {
+    let probs = Vec::<f64>::try_from(&probs.to_kind(Kind::Double)).expect("one dimension");
+    probs.into_iter().map(|p| (1e4 * p).round() / 1e4).collect()
 }

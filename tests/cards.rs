@@ -14,4 +14,5 @@ mod pc_darts;
 mod proxylessnas;
 mod random;
 mod snas;
+mod survey;
 mod toponas;

@@ -40,6 +40,8 @@ mod until;
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;
 // libtorch's threads, GPUs and random numbers, which all tests share.
+// What a search leaves beside its result.
+mod search_logs;
 mod setup;
 // Small things that tests share: skeleton, images, searches, costs.
 mod toy;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat::checkpoint::Checkpoint;
+use lat::diagnostics::Watch;
 use lat::error::SearchError;
 use lat::methods::{MethodEntry, Options, Preset};
 use lat::objective::Objective;
@@ -52,12 +53,22 @@ pub(crate) struct Plan {
     pub(crate) interrupt: Option<(u32, usize)>,
     /// The user interrupts too once an epoch's training loss is below this share of the first epoch's.
     pub(crate) until: Option<f64>,
+    /// What is looked at between epochs.
+    pub(crate) watch: Watch,
 }
 
 impl Plan {
     /// Batches of 16: two steps an epoch.
     pub(crate) fn new(epochs: u32) -> Self {
-        Self { epochs, batch: 16, seed: 1, options: Options::new(), interrupt: None, until: None }
+        Self {
+            epochs,
+            batch: 16,
+            seed: 1,
+            options: Options::new(),
+            interrupt: None,
+            until: None,
+            watch: Watch::OFF,
+        }
     }
 }
 
@@ -86,7 +97,8 @@ pub(crate) fn search(
     let method = (entry.build)(Preset::Quick, &plan.options, space, plan.seed)?;
     let has_stages = method.n_stages() > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
-    let search = Search { space, method, objective, settings, device, checkpoint };
+    let watch = plan.watch;
+    let search = Search { space, method, objective, settings, device, checkpoint, watch };
     let stop = AtomicBool::new(false);
     let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {

@@ -60,7 +60,7 @@ pub use error::PredictError;
 pub use evidence::Layout;
 pub use export::ExportFormat;
 pub use label::{DecisionLabel, Label, unit};
-pub use metrics::{Metrics, noise_floor};
+pub use metrics::{Metrics, noise_floor, spearman};
 pub use model::Predictions;
 pub use penalty::Penalty;
 pub use predictor::Predictor;

@@ -56,7 +56,7 @@ impl Metrics {
             within_5: within(5.0),
             within_10: within(10.0),
             kendall: kendall(truth, predicted),
-            spearman: pearson(&ranks(truth), &ranks(predicted)),
+            spearman: spearman(truth, predicted),
         })
     }
 }
@@ -109,6 +109,11 @@ fn kendall(truth: &[f64], predicted: &[f64]) -> f64 {
         Ok((tau, _)) if tau.is_finite() => tau,
         _ => 0.0,
     }
+}
+
+/// Spearman's rho on average ranks, -1 to 1; 0 where either side is constant. The lists are of one length.
+pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    pearson(&ranks(a), &ranks(b))
 }
 
 /// Ranks from 1; equal values share the mean of their ranks.

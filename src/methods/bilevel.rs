@@ -202,10 +202,19 @@ impl WeightStep {
 
 /// The trainable weights in the order of their names, which is the same in every process.
 pub(crate) fn ordered_weights(store: &nn::VarStore) -> Vec<Tensor> {
-    let mut named: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    named.into_iter().map(|(_, w)| w).filter(Tensor::requires_grad).collect()
+    named_weights(store).into_iter().map(|(_, w)| w).collect()
 }
+
+/// The same with their names.
+pub(crate) fn named_weights(store: &nn::VarStore) -> Vec<(String, Tensor)> {
+    let trained = store.variables().into_iter().filter(|(_, w)| w.requires_grad());
+    let mut named: Vec<(String, Tensor)> = trained.collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    named
+}
+
+/// Where a method's state has the sums of squared gradients of [`named_weights`], one each.
+pub(crate) const GRADIENT_SQUARES: &str = "weights.gradient_squares";
 
 /// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated. Undefined for a tensor that took no
 /// part in the loss.

@@ -38,7 +38,7 @@ use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
 use crate::supernet::{BuildMixedOp, Gating, Supernet};
 
-pub(crate) use bilevel::ordered_weights;
+pub(crate) use bilevel::{GRADIENT_SQUARES, named_weights, ordered_weights};
 pub use derive::derive;
 pub use stage::Stage;
 

@@ -38,6 +38,19 @@ struct Owned {
     owner: ValueId,
 }
 
+/// A choice of a site that has weights of its own.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Which site it is of, in the order of the network.
+    pub site: usize,
+    /// The site's decision.
+    pub decision: DecisionId,
+    /// Number of the choice.
+    pub choice: usize,
+    /// Its place in [`Supernet::weights`].
+    pub path: String,
+}
+
 /// The supernet of a cell-based space.
 #[derive(Debug)]
 pub struct CellSupernet {
@@ -76,6 +89,24 @@ impl CellSupernet {
             let net = GraphNet::new(&weights.root(), graph, &builder);
             Self { weights, net, sites, mixed, shared }
         })
+    }
+}
+
+impl CellSupernet {
+    /// The candidates of all sites that own them, site by site; some may turn out to have no weights.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let graph = self.net.graph();
+        let owned = graph.sites().filter(|(node, ..)| self.sites[node].owner == *node).enumerate();
+        let of_site = owned.flat_map(|(site, (node, _, Site::Choice { decision, candidates }))| {
+            let place = &graph.nodes[node].name;
+            candidates.iter().enumerate().map(move |(choice, spec)| Candidate {
+                site,
+                decision: *decision,
+                choice,
+                path: format!("{}.{}", place, spec.op.name()),
+            })
+        });
+        of_site.collect()
     }
 }
 

@@ -1,21 +1,25 @@
 //! `lat search`: finds an architecture that is accurate and cheap.
 
+mod events;
+mod log;
 mod plan;
 mod progress;
 mod result;
+mod seeds;
 
 use std::path::{Path, PathBuf};
 
+use lat::diagnostics::Watch;
 use lat::methods::{Preset, find_method};
 use lat::objective::{Estimator, Objective};
 use lat::search::{Search, SearchEvent};
 use lat_profiler::MemoryPeak;
 
 use super::datasets::DatasetArgs;
-use super::failure::bad;
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, torch_device};
 use super::{STOP, runs};
+use log::SearchLog;
 use plan::Plan;
 use result::SearchResult;
 
@@ -78,20 +82,26 @@ pub(crate) struct Args {
     /// Option of the method, as in --set alpha_lr=0.001; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+    /// Do not look at the state of the search between epochs (collapse, gaps, gradients), which costs a few passes.
+    #[arg(long, conflicts_with_all = ["hessian_every", "stop_on_collapse"])]
+    pub(super) no_diagnostics: bool,
+    /// Look at the curvature of the validation loss every so many epochs: the dominant eigenvalue of its Hessian in the
+    /// architecture's logits, some forty passes each time; 0: never.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) hessian_every: u32,
+    /// End the search where it collapses (half of a cell's edges are skip connections, nothing is left that learns, or the
+    /// curvature grows by 1.3), with the architecture from before.
+    #[arg(long)]
+    pub(super) stop_on_collapse: bool,
     /// Folder of the result [default: ./runs/search-...].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Also write the result as JSON here.
+    /// Also write the result as JSON here; of several seeds mean and spread.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
-    if args.seeds > 1 && args.json.is_some() {
-        return Err(bad(
-            "expected --json with one seed, found --seeds; each seed's folder has its search.json",
-        ));
-    }
     let mut plan = Plan::new(args)?;
     let mut rows = Vec::new();
     for seed in args.seed..args.seed + u64::from(args.seeds) {
@@ -104,13 +114,23 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         runs::writable_dir(&dir)?;
         let result = one_seed(&plan, &dir, screen)?;
         write_json(&dir.join("search.json"), &result)?;
-        if let Some(path) = &args.json {
+        if let (Some(path), 1) = (&args.json, args.seeds) {
             write_json(path, &result)?;
         }
         result.print(&dir)?;
         rows.push(result);
     }
-    if rows.len() > 1 { say(result::seeds_table(&rows)) } else { Ok(()) }
+    if rows.len() == 1 {
+        return Ok(());
+    }
+    let summary = seeds::Summary::of(&rows);
+    if let Some(dir) = &args.out {
+        write_json(&dir.join("seeds.json"), &summary)?;
+    }
+    if let Some(path) = &args.json {
+        write_json(path, &summary)?;
+    }
+    say(summary.table())
 }
 
 fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
@@ -129,13 +149,21 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         settings: plan.settings.clone(),
         device: torch_device(plan.device),
         checkpoint: dir.join("checkpoint.safetensors"),
+        watch: Watch {
+            diagnostics: !plan.args.no_diagnostics,
+            hessian_every: plan.args.hessian_every,
+            stop_on_collapse: plan.args.stop_on_collapse,
+        },
     };
+    let mut log = SearchLog::new(dir);
+    let mut logged = Ok(());
     let bar = screen.bar("steps");
     let unit = plan.cost.as_ref().map_or("", |c| c.model.unit()).to_owned();
     let total_epochs = plan.settings.epochs;
     let peak = MemoryPeak::begin(plan.device);
     let outcome = search.run(&plan.dataset, &STOP, &mut |event| match event {
         SearchEvent::Resumed(epochs) => {
+            logged = log.keep(epochs as usize);
             screen.note(Some(&bar), &format!("resuming after epoch {epochs} of {total_epochs}"));
         }
         SearchEvent::Stage(stage, n) => {
@@ -147,10 +175,23 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         }
         SearchEvent::Epoch(report) => {
             screen.note(Some(&bar), &progress::epoch_line(report, total_epochs, &unit));
+            if let Err(error) = log.add(report) {
+                logged = Err(error);
+            }
+        }
+        SearchEvent::Collapsed(collapse) => {
+            screen.note(Some(&bar), &progress::collapse_line(collapse, plan.args.stop_on_collapse));
         }
     });
     bar.finish_and_clear();
+    // The log is for people; that a disk refused it must not cost the search.
+    if let Err(error) = logged {
+        screen.warn(None, &format!("warning: {error:#}"));
+    }
     let (outcome, peak_mib) = (outcome?, peak.mib());
-    progress::warn_of_collapse(space, &outcome.architecture, screen);
+    // With diagnostics this was said when it happened.
+    if plan.args.no_diagnostics {
+        progress::warn_of_collapse(space, &outcome.architecture, screen);
+    }
     SearchResult::new(plan, outcome, start.elapsed().as_secs_f64(), peak_mib)
 }

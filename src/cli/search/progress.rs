@@ -1,5 +1,6 @@
 //! What a search says while it runs.
 
+use lat::diagnostics::{Collapse, Diagnostics};
 use lat::methods::Stage;
 use lat::search::EpochReport;
 use lat_space::{Architecture, Op, Place, SearchSpace, Step};
@@ -18,8 +19,9 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
     };
     let skips =
         r.skips.iter().map(|(cell, n)| format!("{n} {cell}")).collect::<Vec<_>>().join(" + ");
+    let state = r.diagnostics.as_ref().map_or_else(String::new, diagnostics);
     format!(
-        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, skips {skips}, alpha entropy {:.3}, {:.1} s",
+        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, skips {skips}, alpha entropy {:.3}{state}, {:.1} s",
         r.epoch,
         r.train_loss,
         r.train_accuracy,
@@ -28,6 +30,32 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
         r.alpha_entropy,
         r.seconds
     )
+}
+
+/// What the state of the search comes down to.
+fn diagnostics(d: &Diagnostics) -> String {
+    let some = |name: &str, value: Option<f64>| {
+        value.map_or_else(String::new, |value| format!(", {name} {value:.2}"))
+    };
+    format!(
+        ", free mass {:.2}{}{}{}{}",
+        d.free_mass,
+        some("discretisation gap", d.discretisation_gap),
+        some("gradient gini", d.gradient_gini),
+        some("cost's gradient share", d.cost_gradient_share),
+        some("eigenvalue", d.hessian_eigenvalue)
+    )
+}
+
+/// Where a search collapses.
+pub(super) fn collapse_line(collapse: &Collapse, stops: bool) -> String {
+    let Collapse { epoch, keep, reason } = collapse;
+    let what = if stops {
+        format!("stopping with the architecture of epoch {keep}")
+    } else {
+        format!("--stop-on-collapse would have kept the architecture of epoch {keep}")
+    };
+    format!("warning: the search collapses at epoch {epoch}: {reason}; {what}")
 }
 
 /// Where a stage begins.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lat::diagnostics::Collapse;
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
 use lat_predictor::{CostModel, Label, PredictorCost};
 use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
@@ -9,15 +10,18 @@ use lat_space::{Architecture, SearchSpace, count};
 use serde::Serialize;
 
 use super::plan::{Cost, Plan};
-use crate::cli::output::{say, table};
+use crate::cli::output::say;
 
 /// `search.json`.
 #[derive(Serialize)]
 pub(super) struct SearchResult {
     #[serde(flatten)]
-    settings: SearchSettings,
+    pub(super) settings: SearchSettings,
     /// The derived architecture as text.
     architecture: String,
+    /// Where the search collapsed, and whether it ended there.
+    collapse: Option<Collapse>,
+    stopped_on_collapse: bool,
     column: Option<String>,
     unit: Option<String>,
     /// Expected cost of the relaxed architecture at the end.
@@ -28,21 +32,21 @@ pub(super) struct SearchResult {
     /// Standard error of that gap by the draws, percent.
     relaxation_gap_error_percent: Option<f64>,
     /// Predicted cost of the derived architecture; a risk is not in it, while it is in `relaxed` and `reference`.
-    predicted: Option<f64>,
+    pub(super) predicted: Option<f64>,
     /// Measured cost of the derived architecture.
-    measured: Option<f64>,
+    pub(super) measured: Option<f64>,
     /// Where it was measured, or why not.
     measurement: String,
     /// Undisturbed time of the CPU's reference network that measured times go by, milliseconds.
     reference_ms: Option<f64>,
     /// Cost of the average architecture (`T_ref`).
     reference: Option<f64>,
-    params: u64,
+    pub(super) params: u64,
     multiply_adds: u64,
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Most memory that the search took: allocated on the GPU, else what the process grew by.
     peak_memory_mib: Option<f64>,
-    log: Vec<EpochReport>,
+    pub(super) log: Vec<EpochReport>,
 }
 
 impl SearchResult {
@@ -62,6 +66,8 @@ impl SearchResult {
         Ok(Self {
             settings: plan.settings.clone(),
             architecture: space.format(&outcome.architecture),
+            collapse: outcome.collapse,
+            stopped_on_collapse: outcome.stopped,
             column: plan.cost.as_ref().map(|c| c.model.column().to_owned()),
             unit: plan.cost.as_ref().map(|c| c.model.unit().to_owned()),
             relaxed: outcome.relaxed_cost,
@@ -96,6 +102,12 @@ impl SearchResult {
 
     /// The result for people.
     pub(super) fn print(&self, dir: &Path) -> anyhow::Result<()> {
+        if let (true, Some(collapse)) = (self.stopped_on_collapse, &self.collapse) {
+            say(format!(
+                "stopped at epoch {}: {}; this is the architecture of epoch {}",
+                collapse.epoch, collapse.reason, collapse.keep
+            ))?;
+        }
         say(&self.architecture)?;
         let unit = self.unit.as_deref().unwrap_or("");
         let number =
@@ -191,20 +203,4 @@ fn operating_point(label: &Label) -> Result<OperatingPoint, ProfileError> {
         channels_last: label.channels_last,
         cold: label.cold,
     })
-}
-
-/// One line per seed.
-pub(super) fn seeds_table(rows: &[SearchResult]) -> String {
-    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
-    let cells = rows.iter().map(|r| {
-        let accuracy = r.log.last().map(|e| e.valid_accuracy);
-        vec![
-            r.settings.seed.to_string(),
-            number(accuracy),
-            number(r.predicted),
-            number(r.measured),
-            r.params.to_string(),
-        ]
-    });
-    table(&["seed", "supernet accuracy %", "predicted", "measured", "parameters"], cells)
 }

@@ -1,0 +1,135 @@
+use serde::{Deserialize, Serialize};
+
+use crate::search::EpochReport;
+
+/// Skip connections among a cell's kept edges from which it counts as collapsed. DARTS+ stops at 2 of the 8 of a normal cell; with a
+/// latency term skips are wanted, so half is where the alarm is.
+const SKIPS: f64 = 0.5;
+/// Epochs running that a rule must hold: one epoch's architecture is noise.
+const RUNNING: usize = 2;
+/// Share of the search in which the architecture has hardly begun to learn.
+const YOUNG: f64 = 1.0 / 3.0;
+/// `RobustDARTS`: means of so many looks at the curvature, compared with the one so many looks before, from this epoch on.
+const WINDOW: usize = 5;
+const LAG: usize = 4;
+const GROWTH: f64 = 1.3;
+const FIRST_EPOCH: u32 = 10;
+
+/// Where a search went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Collapse {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// The last epoch before it, whose architecture is to be taken; the same where there is none before.
+    pub keep: u32,
+    /// What was seen, as a sentence's end.
+    pub reason: String,
+}
+
+/// The first collapse in a log of a search that is planned for so many epochs. It needs the log's diagnostics.
+pub fn collapse(log: &[EpochReport], planned: u32) -> Option<Collapse> {
+    (1..=log.len()).find_map(|n| weightless(&log[..n], planned).or_else(|| sharp(&log[..n])))
+}
+
+/// Nothing left that learns, or a cell of skips, at the end of this log.
+fn weightless(log: &[EpochReport], planned: u32) -> Option<Collapse> {
+    let last = log.last()?;
+    let young = (YOUNG * f64::from(planned)).ceil() as u32;
+    let recent = log.len().checked_sub(RUNNING).map(|first| &log[first..])?;
+    if recent[0].epoch <= young {
+        return None;
+    }
+    let all = |holds: &dyn Fn(&crate::diagnostics::Diagnostics) -> bool| {
+        recent.iter().all(|e| e.diagnostics.as_ref().is_some_and(holds))
+    };
+    let reason = if all(&|d| d.free_share >= 1.0) {
+        "all operations are skips, pools and none: lower --lambda or raise --target-ms".to_owned()
+    } else if all(&|d| d.skip_share >= SKIPS) {
+        let share = 100.0 * last.diagnostics?.skip_share;
+        format!("{share:.0} % of a cell's edges are skip connections")
+    } else {
+        return None;
+    };
+    let keep = recent[0].epoch.saturating_sub(1).max(1);
+    Some(Collapse { epoch: last.epoch, keep, reason })
+}
+
+/// The curvature grew fast, at the end of this log.
+fn sharp(log: &[EpochReport]) -> Option<Collapse> {
+    let last = log.last()?;
+    last.diagnostics?.hessian_eigenvalue?;
+    let looks: Vec<(u32, f64)> =
+        log.iter().filter_map(|e| Some((e.epoch, e.diagnostics?.hessian_eigenvalue?))).collect();
+    let mean = |end: usize| -> Option<f64> {
+        let window = &looks[end.checked_sub(WINDOW)?..end];
+        Some(window.iter().map(|(_, value)| value).sum::<f64>() / WINDOW as f64)
+    };
+    let (now, before) = (mean(looks.len())?, mean(looks.len().checked_sub(LAG)?)?);
+    if last.epoch < FIRST_EPOCH || before <= 0.0 || now / before <= GROWTH {
+        return None;
+    }
+    let reason = format!(
+        "the dominant eigenvalue of the validation loss grew {:.2}-fold within {LAG} looks",
+        now / before
+    );
+    Some(Collapse { epoch: last.epoch, keep: looks[looks.len() - 1 - LAG].0, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::Diagnostics;
+
+    fn log(diagnostics: impl IntoIterator<Item = Diagnostics>) -> Vec<EpochReport> {
+        let numbered = (1..).zip(diagnostics);
+        numbered
+            .map(|(epoch, d)| EpochReport { epoch, diagnostics: Some(d), ..EpochReport::default() })
+            .collect()
+    }
+
+    fn skips(shares: &[f64]) -> Vec<EpochReport> {
+        log(shares.iter().map(|&skip_share| Diagnostics { skip_share, ..Diagnostics::default() }))
+    }
+
+    #[test]
+    fn skips_count_once_they_stay_and_the_search_is_no_longer_young() {
+        let of = |shares: &[f64]| collapse(&skips(shares), 9).map(|c| (c.epoch, c.keep));
+        assert_eq!(of(&[0.2; 9]), None);
+        assert_eq!(of(&[0.9, 0.9, 0.9, 0.1, 0.1, 0.1]), None, "noise of the first third");
+        assert_eq!(of(&[0.1, 0.1, 0.1, 0.1, 0.9, 0.1, 0.9]), None, "never two running");
+        assert_eq!(of(&[0.1, 0.1, 0.1, 0.1, 0.6, 0.7, 0.2]), Some((6, 4)));
+        assert_eq!(of(&[0.9; 9]), Some((5, 3)));
+    }
+
+    #[test]
+    fn nothing_that_learns_is_a_collapse_whatever_it_is_made_of() {
+        let free = |free_share| Diagnostics { free_share, ..Diagnostics::default() };
+        let found = collapse(&log([0.0, 0.5, 1.0, 1.0].map(free)), 4).unwrap();
+        assert_eq!((found.epoch, found.keep), (4, 2));
+        assert!(found.reason.contains("--lambda"), "{}", found.reason);
+        assert_eq!(collapse(&log([0.0, 0.5, 1.0, 0.9].map(free)), 4), None);
+    }
+
+    #[test]
+    fn curvature_is_judged_by_means_of_five_from_epoch_10_on() {
+        let of = |values: &[f64]| {
+            let look =
+                |&v: &f64| Diagnostics { hessian_eigenvalue: Some(v), ..Diagnostics::default() };
+            collapse(&log(values.iter().map(look)), 50)
+        };
+        assert_eq!(of(&[1.0; 20]), None);
+        let mut growing = vec![1.0; 12];
+        growing.extend([1.5, 2.0, 2.5]);
+        let found = of(&growing).unwrap();
+        // Means of five: 1 until look 12, 1.1, 1.3, 1.6 at looks 13 to 15; the one four looks before is 1.
+        assert_eq!((found.epoch, found.keep), (15, 11));
+        assert!(found.reason.contains("1.60-fold"), "{}", found.reason);
+        assert_eq!(of(&[1.0, 1.0, 1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 5.0]), None, "before epoch 10");
+    }
+
+    #[test]
+    fn a_log_without_diagnostics_is_not_judged() {
+        let bare = EpochReport { epoch: 5, ..EpochReport::default() };
+        assert_eq!(collapse(&[bare.clone(), bare], 5), None);
+    }
+}

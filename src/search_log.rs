@@ -1,0 +1,94 @@
+//! What is written of a search: which one it is, and a line per epoch.
+
+use lat_space::Skeleton;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostics::Diagnostics;
+use crate::methods::Schedule;
+
+/// Everything that makes two searches the same search; a checkpoint of another is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchSettings {
+    /// Id of the space.
+    pub space: String,
+    /// Name of the method.
+    pub method: String,
+    /// Data set by name.
+    pub dataset: String,
+    /// The supernet's skeleton.
+    pub skeleton: Skeleton,
+    /// Epochs and batch.
+    pub epochs: u32,
+    /// Images per batch.
+    pub batch: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// What the search is after, in words: `lambda 0.1`, `target 12 ms`.
+    pub goal: String,
+    /// Options of the method as given.
+    pub options: String,
+    /// Standard deviations added to the predicted cost.
+    #[serde(default)]
+    pub risk: f64,
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// From 1.
+    pub epoch: u32,
+    /// Mean cross entropy on the training half; on all training images where the method has one level.
+    pub train_loss: f64,
+    /// Share of correct answers on the training half, percent.
+    pub train_accuracy: f64,
+    /// Mean cross entropy on the validation half in eval mode; a method of one level has trained on it too.
+    pub valid_loss: f64,
+    /// Share of correct answers on the validation half, percent.
+    pub valid_accuracy: f64,
+    /// Expected cost of the relaxed architecture, in the cost's unit.
+    pub relaxed_cost: Option<f64>,
+    /// Cost of the architecture that would be derived now.
+    pub derived_cost: Option<f64>,
+    /// By how much the relaxed cost is above the mean cost of 200 architectures drawn from the same probabilities, percent.
+    #[serde(default)]
+    pub relaxation_gap_percent: Option<f64>,
+    /// Skip connections in that architecture, per cell type.
+    pub skips: Vec<(String, usize)>,
+    /// Mean entropy of the choice probabilities in nats.
+    pub alpha_entropy: f64,
+    /// Per decision the choice probabilities, to four digits.
+    #[serde(default)]
+    pub probabilities: Vec<Vec<f64>>,
+    /// The architecture that would be derived now, as text.
+    pub architecture: String,
+    /// What tells a healthy search from one that collapses; nothing where it was not looked at.
+    #[serde(default)]
+    pub diagnostics: Option<Diagnostics>,
+    /// Seconds the epoch took.
+    pub seconds: f64,
+}
+
+impl SearchSettings {
+    /// The first thing in which two searches differ, as (name, this, other). More epochs would change every schedule, so they
+    /// count too.
+    pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let pairs = [
+            ("space", self.space.clone(), other.space.clone()),
+            ("method", self.method.clone(), other.method.clone()),
+            ("data set", self.dataset.clone(), other.dataset.clone()),
+            ("skeleton", self.skeleton.to_string(), other.skeleton.to_string()),
+            ("epochs", self.epochs.to_string(), other.epochs.to_string()),
+            ("batch", self.batch.to_string(), other.batch.to_string()),
+            ("seed", self.seed.to_string(), other.seed.to_string()),
+            ("goal", self.goal.clone(), other.goal.clone()),
+            ("risk", self.risk.to_string(), other.risk.to_string()),
+            ("method options", self.options.clone(), other.options.clone()),
+        ];
+        pairs.into_iter().find(|(_, a, b)| a != b)
+    }
+
+    /// Epochs and batch.
+    pub fn schedule(&self) -> Schedule {
+        Schedule { epochs: self.epochs, batch: self.batch }
+    }
+}
