@@ -3,6 +3,7 @@
 mod evaluations;
 mod gaps;
 mod methods;
+mod planted;
 mod probes;
 mod searches;
 mod spaces;

@@ -26,6 +26,8 @@ mod layers;
 mod parity;
 // Pages and comparisons of runs.
 mod reports;
+// What a search leaves beside its result.
+mod search_logs;
 // One run on several devices and machines.
 mod shards;
 // The recipe for SLURM, where there is one.
@@ -40,11 +42,11 @@ mod until;
 // Weights as a function of their names, for parity and wherever a test wants weights that are not special.
 mod formula;
 // libtorch's threads, GPUs and random numbers, which all tests share.
-// What a search leaves beside its result.
-mod search_logs;
 mod setup;
 // Small things that tests share: skeleton, images, searches, costs.
 mod toy;
+// A space with one right answer, and images that make it so.
+mod planted_space;
 // A stand-in for the supernet with a known loss.
 mod toy_net;
 // A space of twelve architectures.

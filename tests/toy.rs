@@ -80,10 +80,22 @@ pub(crate) fn search(
     objective: Option<Objective<'_>>,
     checkpoint: &Path,
 ) -> Result<SearchOutcome, SearchError> {
+    search_on(digits(), space, entry, plan, objective, checkpoint)
+}
+
+/// The same on other images.
+pub(crate) fn search_on(
+    images: &Dataset,
+    space: &dyn SearchSpace,
+    entry: &MethodEntry,
+    plan: &Plan,
+    objective: Option<Objective<'_>>,
+    checkpoint: &Path,
+) -> Result<SearchOutcome, SearchError> {
     let settings = SearchSettings {
         space: space.id().into(),
         method: entry.name.into(),
-        dataset: "digits".into(),
+        dataset: images.train.name.clone(),
         skeleton: skeleton(space),
         epochs: plan.epochs,
         batch: plan.batch,
@@ -117,7 +129,7 @@ pub(crate) fn search(
             stop.store(true, Ordering::Relaxed);
         }
     };
-    search.run(digits(), &stop, &mut on_event)
+    search.run(images, &stop, &mut on_event)
 }
 
 /// The log without the one thing that differs from run to run.
