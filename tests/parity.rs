@@ -1,5 +1,7 @@
 //! Layers and small networks against what PyTorch computes; `tests/parity/README.md` describes the files.
 
+mod official;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -74,7 +76,7 @@ fn every_file_is_compared() {
     let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
     let is_npz = |path: &PathBuf| path.extension().is_some_and(|e| e == "npz");
     let files: BTreeSet<String> = files.filter(is_npz).map(stem).collect();
-    let known = OPS.iter().map(|(name, _)| *name).chain(NETWORKS);
+    let known = OPS.iter().map(|(name, _)| *name).chain(NETWORKS).chain(official::FILES);
     assert_eq!(files, known.map(str::to_owned).collect());
 }
 
