@@ -1,6 +1,7 @@
 use ndarray::ArrayView2;
 use tch::{Device, Kind, Tensor};
 
+use crate::fused::Fused;
 use crate::members::Members;
 
 /// What networks add to the linear part: they read some features as they are, and subtotals of the linear part.
@@ -17,6 +18,7 @@ pub(crate) struct Correction {
     pub(crate) subtotals: Tensor,
     pub(crate) means: Tensor,
     pub(crate) members: Members,
+    fused: Fused,
 }
 
 impl Correction {
@@ -27,7 +29,8 @@ impl Correction {
         members: Members,
     ) -> Self {
         let index = indices(&inputs).to_device(subtotals.device());
-        Self { inputs, index, subtotals, means, members }
+        let fused = Fused::new(&members);
+        Self { inputs, index, subtotals, means, members, fused }
     }
 
     /// Numbers of the features read as they are, `[n_inputs]`.
@@ -37,16 +40,31 @@ impl Correction {
 
     /// Features `[b, n_features]` to what is added to the standardised prediction, `[b]`.
     pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
-        self.members.forward(&self.read(features))
+        self.fused.forward(&self.read(features))
     }
 
     /// The same and the variance among the networks.
     pub(crate) fn forward_with_variance(&self, features: &Tensor) -> (Tensor, Tensor) {
-        self.members.forward_with_variance(&self.read(features))
+        self.fused.forward_with_variance(&self.read(features))
     }
 
     fn read(&self, features: &Tensor) -> Tensor {
         read(features, &self.index, &self.subtotals, &self.means)
+    }
+
+    /// The same with the networks' output multiplied.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self::new(self.inputs, self.subtotals, self.means, self.members.scaled(factor))
+    }
+
+    /// That of other values, `n` in all, of which feature `i` is value `places[i]`.
+    pub(crate) fn of_values(&self, places: &[usize], n: usize) -> Self {
+        Self::new(
+            self.inputs.iter().map(|&input| places[input]).collect(),
+            scattered(&self.subtotals, places, n),
+            self.means.shallow_clone(),
+            self.members.to_device(self.subtotals.device()),
+        )
     }
 
     /// That of these features alone, of which the inputs must be part.
@@ -78,8 +96,19 @@ pub(crate) fn read(
     subtotals: &Tensor,
     means: &Tensor,
 ) -> Tensor {
-    let own = features.index_select(1, inputs);
-    Tensor::cat(&[own, features.matmul(subtotals) - means], 1)
+    let totals = features.matmul(subtotals) - means;
+    // Features that lie one behind the other, as in a long list of architectures, are copied whole and stay so.
+    if features.stride()[0] == 1 {
+        let own = features.tr().index_select(0, inputs);
+        return Tensor::cat(&[own, totals.tr()], 0).tr();
+    }
+    Tensor::cat(&[features.index_select(1, inputs), totals], 1)
+}
+
+/// Rows `[n_features, k]` at their places among `n` rows; those at one place add up.
+pub(crate) fn scattered(rows: &Tensor, places: &[usize], n: usize) -> Tensor {
+    let zeros = Tensor::zeros([n as i64, rows.size()[1]], (Kind::Float, rows.device()));
+    zeros.index_add(0, &indices(places).to_device(rows.device()), rows)
 }
 
 /// Numbers of features as a tensor.

@@ -2,11 +2,11 @@
 //!
 //! All members of a layer lie in one tensor, so a step costs a few calls whatever their number.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::folds::Folds;
 
-/// Networks of one shape; the output is their mean.
+/// Networks of one shape, as they are trained and stored; the output is their mean, which [`crate::fused::Fused`] gives.
 #[derive(Debug)]
 pub(crate) struct Members {
     /// Weights `[k, n_in, n_out]` and biases `[k, 1, n_out]`.
@@ -33,19 +33,6 @@ pub(crate) struct Recipe {
 }
 
 impl Members {
-    /// Inputs `[b, n_inputs]` to the members' mean `[b]`.
-    pub(crate) fn forward(&self, inputs: &Tensor) -> Tensor {
-        self.run(&inputs.unsqueeze(0)).mean_dim([0i64].as_slice(), false, None::<Kind>)
-    }
-
-    /// The same and the variance among the members, `[b]` each.
-    pub(crate) fn forward_with_variance(&self, inputs: &Tensor) -> (Tensor, Tensor) {
-        let outputs = self.run(&inputs.unsqueeze(0));
-        let mean = outputs.mean_dim([0i64].as_slice(), false, None::<Kind>);
-        let variance = (outputs - &mean).square().mean_dim([0i64].as_slice(), false, None::<Kind>);
-        (mean, variance)
-    }
-
     /// `[k, b, n_inputs]` (or 1 for k: the same rows for all) to `[k, b]`.
     pub(crate) fn run(&self, code: &Tensor) -> Tensor {
         let mut h = code.shallow_clone();

@@ -99,12 +99,11 @@ fn correct(
     let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
     if y.len() >= LEAST_ROWS && spread > NEGLIGIBLE {
         let target: Vec<f32> = residual.iter().map(|r| (r / spread) as f32).collect();
-        let (mut correction, outputs) = networks(x, &target, &base, &model, setup);
+        let (correction, outputs) = networks(x, &target, &base, &model, setup);
         let outputs: Vec<_> = outputs.into_iter().map(|o| o.map(|o| o * spread)).collect();
         if let Some((share, error)) = share(y, &held_out, &outputs, &model) {
-            correction.members = correction.members.scaled(share * spread);
             held_out.iter_mut().zip(&outputs).for_each(|(h, o)| *h += share * o.unwrap_or(0.0));
-            model.correction = Some(correction);
+            model.correction = Some(correction.scaled(share * spread));
             model.validation_error = error;
         }
     }

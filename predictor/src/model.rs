@@ -1,7 +1,7 @@
 use ndarray::{Array1, ArrayView2};
 use tch::{Device, Tensor};
 
-use crate::correction::Correction;
+use crate::correction::{Correction, scattered};
 use crate::scale::Standard;
 use crate::spread::{NORMAL_90, Spread};
 
@@ -146,6 +146,16 @@ impl Model {
             weights: self.weights.index_select(0, &index),
             correction: self.correction.as_ref().map(|c| c.keep(features)),
             spread: self.spread.as_ref().map(|s| s.keep(&index)),
+            ..*self
+        }
+    }
+
+    /// The same cost, without deviations, of `n` values of which feature `i` is value `places[i]`.
+    pub(crate) fn of_values(&self, places: &[usize], n: usize) -> Self {
+        Self {
+            weights: scattered(&self.weights, places, n),
+            correction: self.correction.as_ref().map(|c| c.of_values(places, n)),
+            spread: None,
             ..*self
         }
     }

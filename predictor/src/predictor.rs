@@ -2,6 +2,7 @@ use lat_space::{FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 use tch::{Device, Tensor};
 
+use crate::columns::Columns;
 use crate::encoding::encode;
 use crate::feature_walk::FeatureWalk;
 use crate::label::DecisionLabel;
@@ -23,6 +24,8 @@ pub struct Predictor {
     pub(crate) model: Model,
     /// Models of other devices whose costs are added, each times its factor. Floor and deviations are the model's.
     pub(crate) parts: Vec<Part>,
+    /// The model for long lists.
+    columns: Columns,
 }
 
 impl Predictor {
@@ -46,7 +49,9 @@ impl Predictor {
 
     pub(crate) fn of_parts(label: Label, map: FeatureMap, model: Model) -> Self {
         let walk = FeatureWalk::new(&map, Device::Cpu);
-        Self { label, map, walk, model: model.to_device(Device::Cpu), parts: Vec::new() }
+        let model = model.to_device(Device::Cpu);
+        let columns = Columns::new(&map, &model);
+        Self { label, map, walk, model, parts: Vec::new(), columns }
     }
 
     /// The same with models of other devices added to its own.
@@ -222,10 +227,11 @@ impl Predictor {
             walk: self.walk.to_device(device),
             model: self.model.to_device(device),
             parts: self.parts.iter().map(|part| part.to_device(device)).collect(),
+            columns: self.columns.copy(),
         }
     }
 }
 
-mod columns;
+mod lists;
 #[cfg(test)]
 pub(crate) mod tests;

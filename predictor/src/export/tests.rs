@@ -52,7 +52,10 @@ fn torchscript_takes_a_vector_and_doubles_and_refuses_other_widths() {
     let (cost, sd) = predictor.forward_with_sd(&probs).unwrap();
     let expected = [to_vec(&cost), to_vec(&sd)].concat();
     let run = |probs: Tensor| module.forward_ts(&[probs]);
-    assert_eq!(to_vec(&run(probs.to_kind(Kind::Double)).unwrap()), expected);
+    // The networks' products are summed up in another order there.
+    let doubles = to_vec(&run(probs.to_kind(Kind::Double)).unwrap());
+    assert_eq!(doubles.len(), expected.len());
+    assert!(doubles.iter().zip(&expected).all(|(d, e)| (d / e - 1.0).abs() < 1e-5), "{doubles:?}");
     let vector = to_vec(&run(probs.get(1)).unwrap());
     assert!((vector[0] / expected[1] - 1.0).abs() < 1e-6, "{vector:?} {expected:?}");
     assert!((vector[1] / expected[4] - 1.0).abs() < 1e-5, "{vector:?} {expected:?}");

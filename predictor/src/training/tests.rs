@@ -1,5 +1,6 @@
 use super::*;
 use crate::folds::Folds;
+use crate::fused::Fused;
 
 fn recipe(steps: usize) -> Recipe {
     let widths = vec![16, 8];
@@ -31,8 +32,8 @@ fn members_learn_what_no_linear_part_can() {
     // No correction at all is off by 1.
     assert!(error < 0.3, "{error}");
     assert!(members.layers.iter().all(|(w, b)| !w.requires_grad() && !b.requires_grad()));
-    let mean = crate::model::to_vec(&members.forward(&x));
-    let halved = crate::model::to_vec(&members.scaled(0.5).forward(&x));
+    let mean = crate::model::to_vec(&Fused::new(&members).forward(&x));
+    let halved = crate::model::to_vec(&Fused::new(&members.scaled(0.5)).forward(&x));
     assert!(mean.iter().zip(halved).all(|(a, b)| (a / 2.0 - b).abs() < 1e-5));
 }
 
@@ -40,7 +41,7 @@ fn members_learn_what_no_linear_part_can() {
 fn untrained_members_correct_nothing() {
     let (x, target) = problem();
     let (members, held_out) = learn(&x, &target, &recipe(0));
-    assert!(crate::model::to_vec(&members.forward(&x)).iter().all(|&v| v == 0.0));
+    assert!(crate::model::to_vec(&Fused::new(&members).forward(&x)).iter().all(|&v| v == 0.0));
     assert!(held_out.iter().flatten().all(|&v| v == 0.0));
 }
 

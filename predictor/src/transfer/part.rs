@@ -3,6 +3,7 @@ use ndarray::ArrayView2;
 use tch::{Device, Tensor};
 
 use crate::PredictError;
+use crate::columns::Columns;
 use crate::encoding::encode;
 use crate::feature_walk::FeatureWalk;
 use crate::model::{Model, to_tensor, to_vec};
@@ -14,12 +15,15 @@ pub(crate) struct Part {
     pub(crate) map: FeatureMap,
     pub(crate) model: Model,
     walk: FeatureWalk,
+    columns: Columns,
 }
 
 impl Part {
     pub(crate) fn new(factor: f64, map: FeatureMap, model: Model) -> Self {
         let walk = FeatureWalk::new(&map, Device::Cpu);
-        Self { factor, map, model: model.to_device(Device::Cpu), walk }
+        let model = model.to_device(Device::Cpu);
+        let columns = Columns::new(&map, &model);
+        Self { factor, map, model, walk, columns }
     }
 
     /// Gates `[b, n_gates]` to factor times cost `[b]`, differentiable.
@@ -39,6 +43,12 @@ impl Part {
         Ok(())
     }
 
+    /// The same for `n` gate vectors that lie gate by gate.
+    pub(crate) fn add_columns_to(&self, costs: &mut [f64], gates: &[f32], n: usize) {
+        let own = self.columns.costs(&self.map, gates, n);
+        costs.iter_mut().zip(own).for_each(|(c, own)| *c += self.factor * f64::from(own));
+    }
+
     pub(crate) fn copy(&self) -> Self {
         self.to_device(Device::Cpu)
     }
@@ -49,6 +59,7 @@ impl Part {
             map: self.map.clone(),
             model: self.model.to_device(device),
             walk: self.walk.to_device(device),
+            columns: self.columns.copy(),
         }
     }
 }

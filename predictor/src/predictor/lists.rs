@@ -15,11 +15,13 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict_gates`].
     pub fn price_columns(&self, gates: &[f32], n: usize) -> Result<Vec<f64>, PredictError> {
-        let rows = self.rows_of_columns(gates, n)?;
-        if !self.parts.is_empty() {
-            return self.price_gates(rows);
+        self.rows_of_columns(gates, n)?;
+        let own = self.columns.costs(&self.map, gates, n);
+        let mut costs: Vec<f64> = own.into_iter().map(f64::from).collect();
+        for part in &self.parts {
+            part.add_columns_to(&mut costs, gates, n);
         }
-        Ok(self.model.predict(&self.features_of_columns(gates, n)))
+        Ok(costs.into_iter().map(|cost| cost.max(self.model.floor)).collect())
     }
 
     /// The same with standard deviations.
