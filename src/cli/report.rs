@@ -22,8 +22,8 @@ const EVALUATION_FILE: &str = "evaluation.json";
 /// Draw a profile run, a search, or a folder of searches as one HTML file that needs no network.
 ///
 /// Of a profile run: verdict, latencies, noise, drift, sensors, predicted against measured, and what every column means. Of a
-/// search: loss, accuracy, cost, entropy and skip connections per epoch, and the cells found. Of a folder with several
-/// searches: accuracy against cost with the Pareto front.
+/// search: loss, accuracy, cost, entropy, skip connections, diagnostics and the choices' probabilities per epoch, and the cells
+/// found. Of a folder with several searches: accuracy against cost with the Pareto front, and means over seeds.
 ///
 /// Example: lat report runs/profile-darts-cuda0-c36-l20-r32-b1-seed0
 #[derive(clap::Args)]

@@ -134,6 +134,42 @@ impl Found<'_> {
     }
 }
 
+/// The searches of one method and goal, which differ in their seeds.
+#[derive(Debug)]
+pub(super) struct Mean<'a> {
+    pub(super) method: &'a str,
+    pub(super) goal: &'a str,
+    pub(super) n: usize,
+    /// Mean and standard deviation (with n - 1; nothing for one search).
+    pub(super) accuracy: (f64, Option<f64>),
+    pub(super) cost: (f64, Option<f64>),
+}
+
+/// Means over seeds of what a view shows, by method and goal in the order of their first search.
+pub(super) fn over_seeds<'a>(group: &[Found<'a>], view: &View) -> Vec<Mean<'a>> {
+    let mut kinds: Vec<(&str, &str, Vec<(f64, f64)>)> = Vec::new();
+    for (found, point) in group.iter().zip(&view.points) {
+        let Some(point) = point else { continue };
+        let (method, goal) = (found.search.method.as_str(), found.search.goal.as_str());
+        match kinds.iter_mut().find(|kind| (kind.0, kind.1) == (method, goal)) {
+            Some(kind) => kind.2.push(*point),
+            None => kinds.push((method, goal, vec![*point])),
+        }
+    }
+    let spread = |values: ndarray::Array1<f64>| {
+        let sd = (values.len() > 1).then(|| values.std(1.0));
+        (values.mean().unwrap_or(f64::NAN), sd)
+    };
+    let mean = |(method, goal, points): (&'a str, &'a str, Vec<(f64, f64)>)| Mean {
+        method,
+        goal,
+        n: points.len(),
+        accuracy: spread(points.iter().map(|p| p.1).collect()),
+        cost: spread(points.iter().map(|p| p.0).collect()),
+    };
+    kinds.into_iter().map(mean).collect()
+}
+
 /// Which of the points (cost, accuracy) no other beats: none costs as little and is as accurate, and better in one of both.
 pub(super) fn pareto(points: &[Option<(f64, f64)>]) -> Vec<bool> {
     let beats = |a: &(f64, f64), b: &(f64, f64)| a.0 <= b.0 && a.1 >= b.1 && a != b;
@@ -171,6 +207,19 @@ mod tests {
         let mut points: Vec<_> = points.into_iter().map(Some).collect();
         points.push(None);
         assert_eq!(pareto(&points), [true, true, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn seeds_of_one_goal_are_one_mean() {
+        let of = |seed, measured| ("s".to_owned(), SearchRecord { seed, ..search(Some(measured)) });
+        let other = SearchRecord { goal: "lambda 0".into(), ..search(Some(0.9)) };
+        let searches = [of(0, 0.3), of(1, 0.5), ("s".to_owned(), other)];
+        let groups = groups(&searches, &[]);
+        let means = over_seeds(&groups[0], &views(&groups[0])[0]);
+        assert_eq!(means.iter().map(|m| m.n).collect::<Vec<_>>(), [2, 1]);
+        assert!((means[0].cost.0 - 0.4).abs() < 1e-12);
+        assert!((means[0].cost.1.unwrap() - 0.02f64.sqrt()).abs() < 1e-12);
+        assert_eq!((means[1].cost, means[1].goal), ((0.9, None), "lambda 0"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The page of several searches: accuracy against cost.
 
-use super::front::{Accuracy, Cost, Found, View, groups, views};
+use super::front::{Accuracy, Cost, Found, Mean, View, groups, over_seeds, pareto, views};
 use super::html::{Figure, Page, number};
 use super::plot::{Mark, Plot};
 use super::record::{EvaluationRecord, SearchRecord};
@@ -33,6 +33,9 @@ fn section(page: &mut Page, group: &[Found<'_>]) {
         page.text("No cost is known for all of these searches, so there is no picture: search with a predictor, or run lat evaluate on each.");
     } else {
         page.figures(&views.iter().map(|view| figure(group, view)).collect::<Vec<_>>());
+        for view in &views {
+            means(page, group, view);
+        }
     }
     table(page, group, &views);
 }
@@ -78,6 +81,38 @@ fn figure(group: &[Found<'_>], view: &View) -> Figure {
             "Numbers are those of the table. Up and left is better; what lies on the stairs nothing beats. {meaning} Cost: {place}."
         ),
     )
+}
+
+/// Mean and spread over seeds of each method and goal, where some were run with several.
+fn means(page: &mut Page, group: &[Found<'_>], view: &View) {
+    let means = over_seeds(group, view);
+    if means.iter().all(|mean| mean.n < 2) {
+        return;
+    }
+    let best = pareto(&means.iter().map(|m| Some((m.cost.0, m.accuracy.0))).collect::<Vec<_>>());
+    let with_sd = |(mean, sd): (f64, Option<f64>), digits: usize| match sd {
+        Some(sd) => format!("{mean:.digits$} ± {sd:.digits$}"),
+        None => format!("{mean:.digits$}"),
+    };
+    let row = |(mean, best): (&Mean<'_>, &bool)| {
+        vec![
+            mean.method.to_owned(),
+            mean.goal.to_owned(),
+            mean.n.to_string(),
+            with_sd(mean.accuracy, 2),
+            with_sd(mean.cost, 4),
+            if *best { "yes".to_owned() } else { String::new() },
+        ]
+    };
+    let accuracy = match view.accuracy {
+        Accuracy::Test => "test %",
+        Accuracy::Supernet => "supernet %",
+    };
+    let cost = cost_label(group, view.cost);
+    page.table(
+        &["method", "goal", "seeds", accuracy, &cost, "on the front of means"],
+        &means.iter().zip(&best).map(row).collect::<Vec<_>>(),
+    );
 }
 
 fn cost_label(group: &[Found<'_>], cost: Cost) -> String {

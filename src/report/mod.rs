@@ -15,6 +15,7 @@ mod profile_page;
 mod profile_plots;
 mod record;
 mod search_page;
+mod search_plots;
 
 pub use front_page::front_page;
 pub use predictions::Predictions;

@@ -1,7 +1,11 @@
 //! What searches and evaluations left in their JSON files, as far as pages need it.
 
+use std::collections::BTreeMap;
+
 use lat_space::Skeleton;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use crate::diagnostics::Collapse;
 
 /// `search.json`. What a file of another version lacks is nothing.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +48,12 @@ pub struct SearchRecord {
     pub params: u64,
     /// Multiply-adds for one image.
     pub multiply_adds: u64,
+    /// Where the search collapsed.
+    #[serde(default)]
+    pub collapse: Option<Collapse>,
+    /// Whether it was stopped there.
+    #[serde(default)]
+    pub stopped_on_collapse: bool,
     /// Seconds the search took.
     pub seconds: f64,
     /// The log, an entry per epoch.
@@ -72,8 +82,19 @@ pub struct EpochRecord {
     pub skips: Vec<(String, usize)>,
     /// Mean entropy of the choice probabilities in nats.
     pub alpha_entropy: Option<f64>,
+    /// Per decision the choice probabilities.
+    #[serde(default)]
+    pub probabilities: Vec<Vec<f64>>,
+    /// The fields of `lat::diagnostics::Diagnostics` by name.
+    #[serde(default, deserialize_with = "fields")]
+    pub diagnostics: BTreeMap<String, Option<f64>>,
     /// Seconds the epoch took.
     pub seconds: Option<f64>,
+}
+
+/// A search that was not looked at has `null` there.
+fn fields<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Option<f64>>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// `evaluation.json`.

@@ -4,8 +4,8 @@ use lat_space::{SpaceError, find_space};
 
 use super::cell::{Cell, derived};
 use super::html::{Figure, Page, number, percent};
-use super::plot::{Mark, Plot};
 use super::record::{EpochRecord, SearchRecord};
+use super::search_plots::{alphas, diagnostics, plots};
 
 /// The page of a search; `name` says where it lies.
 ///
@@ -36,6 +36,31 @@ pub fn search_page(name: &str, record: &SearchRecord) -> Result<String, SpaceErr
     cost(&mut page, record);
     page.section("The search, epoch by epoch");
     page.figures(&plots(record));
+    let state = diagnostics(record);
+    if !state.is_empty() {
+        page.section("How healthy it was");
+        if let Some(collapse) = &record.collapse {
+            let end = if record.stopped_on_collapse {
+                "The search was stopped there, and the architecture above is that of epoch"
+            } else {
+                "--stop-on-collapse would have taken the architecture of epoch"
+            };
+            page.verdict(
+                false,
+                &format!(
+                    "Collapsed at epoch {}: {}. {end} {}.",
+                    collapse.epoch, collapse.reason, collapse.keep
+                ),
+            );
+        }
+        page.figures(&state);
+    }
+    let probabilities = alphas(space.as_ref(), record);
+    if !probabilities.is_empty() {
+        page.section("The choices, epoch by epoch");
+        page.text("Probabilities of each decision's choices. Where two lines run side by side to the end the derived architecture is a close call.");
+        page.figures(&probabilities);
+    }
     epochs(&mut page, record);
     Ok(page.finish())
 }
@@ -90,50 +115,6 @@ fn cost(page: &mut Page, record: &SearchRecord) {
     }
 }
 
-fn plots(record: &SearchRecord) -> Vec<Figure> {
-    let over = |get: &dyn Fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
-        record.log.iter().filter_map(|e| Some((f64::from(e.epoch), get(e)?))).collect()
-    };
-    let plot = |y: &str| Plot::new("epoch", y);
-    let loss = plot("cross entropy")
-        .with("training half", Mark::DottedLine, over(&|e| e.train_loss))
-        .with("validation half", Mark::DottedLine, over(&|e| e.valid_loss));
-    let accuracy = plot("correct answers, %")
-        .with("training half", Mark::DottedLine, over(&|e| e.train_accuracy))
-        .with("validation half", Mark::DottedLine, over(&|e| e.valid_accuracy));
-    let mut figures = vec![
-        Figure::new(
-            "Loss of the supernet",
-            &loss,
-            "Weights learn on the training half, the architecture on the validation half. The validation half is judged in eval mode.",
-        ),
-        Figure::new(
-            "Accuracy of the supernet",
-            &accuracy,
-            "Of the supernet with its shared weights: it ranks searches roughly. What the architecture is worth, lat evaluate says.",
-        ),
-    ];
-    if let Some(column) = &record.column {
-        let costs = plot(format!("{column}, {}", record.unit()).trim_end_matches(", "))
-            .with("relaxed", Mark::DottedLine, over(&|e| e.relaxed_cost))
-            .with("derived", Mark::DottedLine, over(&|e| e.derived_cost))
-            .level(record.reference);
-        figures.push(Figure::new("Predicted cost", &costs, "Relaxed: expected over the probabilities. Derived: of the architecture that would be taken at that epoch. The line across is the average architecture. Both should meet towards the end."));
-    }
-    let entropy = plot("nats").with("entropy", Mark::DottedLine, over(&|e| e.alpha_entropy));
-    figures.push(Figure::new("Entropy of the choices", &entropy, "Mean over the decisions. It falls as the search decides; where it stays high the derived architecture is a close call."));
-    let mut skips = plot("skip connections");
-    let cells = record.log.last().map_or(&[][..], |e| &e.skips[..]);
-    for (cell, _) in cells {
-        let of =
-            |e: &EpochRecord| e.skips.iter().find(|(name, _)| name == cell).map(|(_, n)| *n as f64);
-        skips = skips.with(cell, Mark::DottedLine, over(&of));
-    }
-    skips.from_zero = true;
-    figures.push(Figure::new("Skip connections", &skips, "In the architecture that would be derived, per cell type. A count that keeps rising is the collapse that DARTS is known for: stop earlier, or take another method."));
-    figures
-}
-
 fn epochs(page: &mut Page, record: &SearchRecord) {
     let fixed = |value: Option<f64>, digits: usize| {
         value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
@@ -182,7 +163,30 @@ mod tests {
         // Predicted 0.27 against measured 0.28; measured against the average of 0.43.
         assert!(html.contains("3.6 % off the measurement") && html.contains("-34.9 %"));
         assert_eq!(html.matches("<figure>").count(), 6);
+        assert!(!html.contains("How healthy"), "written before there were diagnostics");
         assert!(!html.contains("Nothing to draw"));
+    }
+
+    #[test]
+    fn diagnostics_and_probabilities_are_drawn_where_there_are_any() {
+        let mut record = SearchRecord::read(SEARCH).unwrap();
+        for epoch in &mut record.log {
+            epoch.diagnostics =
+                [("free_mass".to_owned(), Some(0.6)), ("hessian_eigenvalue".to_owned(), None)]
+                    .into();
+            epoch.probabilities = vec![vec![0.2; 5]; 6];
+        }
+        let collapse = r#"{"epoch": 2, "keep": 1, "reason": "<skips>"}"#;
+        record.collapse = serde_json::from_str(collapse).unwrap();
+        let html = search_page("x", &record).unwrap();
+        // One of the diagnostics, six decisions, and the six of every search.
+        assert_eq!(html.matches("<figure>").count(), 13);
+        for text in
+            ["Collapsed at epoch 2: &lt;skips&gt;", "cell/0-1", "nor_conv_1x1", "without weights"]
+        {
+            assert!(html.contains(text), "{text}");
+        }
+        assert!(!html.contains("Nothing to draw") && !html.contains("Curvature"));
     }
 
     #[test]
