@@ -21,6 +21,8 @@ SEP = ["dw1", "pw1", "bn1", "dw2", "pw2", "bn2"]
 OP_LAYERS = {"none": [], "max_pool_3x3": ["bn"], "avg_pool_3x3": ["bn"], "sep_conv_3x3": SEP, "sep_conv_5x5": SEP,
              "dil_conv_3x3": ["dw", "pw", "bn"], "dil_conv_5x5": ["dw", "pw", "bn"], "factorized_reduce": ["conv1", "conv2", "bn"],
              "skip_connect": [], "nor_conv_1x1": ["conv", "bn"]}
+# Those of the four branches of GDAS' fixed reduction cell.
+BRANCHES = 2 * [["conv1", "conv2", "bn1", "pw", "bn2"]] + 2 * [["bn"]]
 
 
 # The official code on a CPU.
@@ -73,7 +75,8 @@ class Numbers:
 # Names.
 
 def layers_of(stem, cells, head):
-    """Our names of the official layers; `cells` gives preprocessing modules and edges, each a list of operations by name."""
+    """Our names of the official layers; `cells` gives preprocessing modules and edges, each a dict of operations by name, or the
+    branches of a fixed cell."""
     found, n = {}, 1
 
     def take(prefix, names, module):
@@ -87,6 +90,12 @@ def layers_of(stem, cells, head):
             n += 1
             is_reduction = sum(isinstance(m, nn.Conv2d) for m in module.modules()) == 2
             take(f"s{n}", OP_LAYERS["factorized_reduce" if is_reduction else "nor_conv_1x1"], module)
+        if isinstance(edges[0], nn.Module):
+            for names, module in zip(BRANCHES, edges):
+                n += 1
+                take(f"s{n}", names, module)
+            n += 1  # the cell's concatenation
+            continue
         edges = iter(edges)
         for node in range(4):
             for predecessor in range(node + 2):

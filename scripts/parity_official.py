@@ -116,34 +116,39 @@ def hashed(n, seed):
 GDAS_OPS = ["none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "dua_sepc_3x3", "dua_sepc_5x5", "dil_sepc_3x3", "dil_sepc_5x5"]
 
 
-def gdas(folder, dtype, tau=10 - 9.9 * 0.5):
+def gdas(folder, dtype, fixed_reduction=False, tau=10 - 9.9 * 0.5):
     """The network of DARTS cells, one operation per edge drawn by given numbers: first for the weights, then for alpha.
 
     Its cells are made those of DARTS where they differ: BN behind pools, no BN before the classifier. A bias is 0 and cancels out."""
-    numbers = Numbers("gumbel 1", 2 * 2 * N_EDGES * 8)
+    cell_types = CELL_TYPES[:1] if fixed_reduction else CELL_TYPES
+    numbers = Numbers("gumbel 1", 2 * len(cell_types) * N_EDGES * 8)
 
     def exponential_(tensor):
         return tensor.copy_(torch.from_numpy(-np.log(numbers.take(tuple(tensor.shape)))))
 
     with imported(folder) as load, mock.patch.object(torch.Tensor, "exponential_", exponential_):
-        theirs = load("xautodl.models.cell_searchs.search_model_gdas_nasnet")
-        model = theirs.NASNetworkGDAS(4, 1, 4, 4, 3, CLASSES, GDAS_OPS, False, True).to(dtype)
+        name = "search_model_gdas_frc_nasnet" if fixed_reduction else "search_model_gdas_nasnet"
+        theirs = load(f"xautodl.models.cell_searchs.{name}")
+        network = theirs.NASNetworkGDAS_FRC if fixed_reduction else theirs.NASNetworkGDAS
+        model = network(4, 1, 4, 4, 3, CLASSES, GDAS_OPS, False, True).to(dtype)
         model.lastact = nn.Identity()
         model.set_tau(tau)
-        for mixed in (mixed for cell in model.cells for mixed in cell.edges.values()):
+        searched = [cell for cell in model.cells if hasattr(cell, "edges")]
+        for mixed in (mixed for cell in searched for mixed in cell.edges.values()):
             for op in (1, 2):
                 channels = mixed._ops[4].op_a.op[3].num_features
                 mixed._ops[op] = nn.Sequential(mixed._ops[op], nn.BatchNorm2d(channels, affine=False)).to(dtype)
-        edges = [[dict(zip(DARTS_OPS, cell.edges[key]._ops)) for key in cell.edge_keys] for cell in model.cells]
-        cells = [((c.preprocess0, c.preprocess1), e) for c, e in zip(model.cells, edges)]
+        content = [[dict(zip(DARTS_OPS, cell.edges[key]._ops)) for key in cell.edge_keys] if cell in searched
+                   else [*cell.ops1, *cell.ops2] for cell in model.cells]
+        cells = [((c.preprocess0, c.preprocess1), inside) for c, inside in zip(model.cells, content)]
         named = parameters(layers_of(model.stem, cells, model.classifier))
         fill_weights(named)
-        for cell, values in alpha().items():
-            set_to(getattr(model, f"arch_{cell}_parameters"), values)
+        alphas = model.get_alphas()
+        for parameter, cell in zip(alphas, cell_types, strict=True):
+            set_to(parameter, alpha()[cell])
         train_loss = weight_step(model, named, dtype)
         of_weights = digests(named)
         images, labels = batch("valid", dtype)
-        alphas = [model.arch_normal_parameters, model.arch_reduce_parameters]
         valid_loss = F.cross_entropy(model(images)[1], labels)
         gradient = torch.cat(torch.autograd.grad(valid_loss, alphas))
     found = arrays(named, {"valid_loss": valid_loss, "train_loss": train_loss}, {"dalpha": gradient})
@@ -216,6 +221,7 @@ METHODS = {
     "pc_darts": lambda root, dtype: darts(root / "PC-DARTS", dtype, channels=8, kinds=("alpha", "beta")),
     "p_darts": lambda root, dtype: p_darts(root / "pdarts", dtype),
     "gdas": lambda root, dtype: gdas(root / "AutoDL-Projects", dtype),
+    "gdas_frc": lambda root, dtype: gdas(root / "AutoDL-Projects", dtype, fixed_reduction=True),
     "snas": lambda root, dtype: snas(root / "SNAS-Series/SNAS", dtype),
     "dropnas": lambda root, dtype: dropnas(root / "DropNAS", dtype),
 }

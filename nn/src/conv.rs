@@ -4,12 +4,12 @@ use tch::{Tensor, nn};
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
 
-/// A square convolution without bias.
+/// A convolution without bias; sizes are those of rows and columns.
 #[derive(Debug)]
 pub struct Conv {
     weight: Tensor,
-    stride: i64,
-    padding: i64,
+    stride: [i64; 2],
+    padding: [i64; 2],
     dilation: i64,
     groups: i64,
 }
@@ -32,29 +32,45 @@ impl Conv {
         k: u8,
         groups: u32,
     ) -> Self {
-        let k = i64::from(k);
-        let dims = [i64::from(c_out), i64::from(c_in / groups), k, k];
-        let fan_in = dims[1] * k * k;
+        Self::rectangular(init, path, [c_in, c_out], [k, k], groups)
+    }
+
+    /// With a kernel of these sizes, and the padding that keeps the map's.
+    pub(crate) fn rectangular(
+        init: &WeightInit,
+        path: &nn::Path,
+        [c_in, c_out]: [u32; 2],
+        kernel: [u8; 2],
+        groups: u32,
+    ) -> Self {
+        let kernel = kernel.map(i64::from);
+        let dims = [i64::from(c_out), i64::from(c_in / groups), kernel[0], kernel[1]];
+        let fan_in = dims[1..].iter().product::<i64>();
         let bound = (fan_in as f64).sqrt().recip();
         let uniform = nn::Init::Uniform { lo: -bound, up: bound };
         let weight = match init {
             WeightInit::Uniform => path.var("weight", &dims, uniform),
             WeightInit::Lent(loan) => loan.tensor(&dims, Fill::He { fan_in }),
         };
-        Self { weight, stride: 1, padding: (k - 1) / 2, dilation: 1, groups: i64::from(groups) }
+        let padding = kernel.map(|k| (k - 1) / 2);
+        Self { weight, stride: [1, 1], padding, dilation: 1, groups: i64::from(groups) }
     }
 
     pub(crate) fn stride(self, stride: u8) -> Self {
-        Self { stride: i64::from(stride), ..self }
+        self.strides([stride, stride])
+    }
+
+    pub(crate) fn strides(self, strides: [u8; 2]) -> Self {
+        Self { stride: strides.map(i64::from), ..self }
     }
 
     /// Dilation, with the padding that keeps the size.
     pub(crate) fn dilated(self, dilation: i64) -> Self {
-        Self { dilation, padding: self.padding * dilation, ..self }
+        Self { dilation, padding: self.padding.map(|p| p * dilation), ..self }
     }
 
     pub(crate) fn unpadded(self) -> Self {
-        Self { padding: 0, ..self }
+        Self { padding: [0, 0], ..self }
     }
 
     /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.

@@ -13,7 +13,7 @@ pub struct Logits {
     pub auxiliary: Option<Tensor>,
 }
 
-/// Drop path (Larsson 2016, as DARTS uses it): with this probability per sample a derived operation's output is zeroed, else
+/// Drop path (Larsson 2016, as DARTS uses it): with this probability per sample the output of a derived operation is zeroed, else
 /// divided by the keep probability. Identities are never dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropPath(pub f64);
@@ -48,7 +48,7 @@ impl GraphNet {
             match &node.step {
                 Step::Fixed { op, place, .. } => Piece::Layer(match place {
                     Place::Outside => builder.affine().layer(&path, op),
-                    Place::Cell | Place::Derived => builder.layer(&path, op),
+                    Place::Cell | Place::Branch | Place::Derived => builder.layer(&path, op),
                 }),
                 Step::Head { from, classes } => {
                     Piece::Head(Head::new(builder, &path, input(*from), *classes))
@@ -85,7 +85,8 @@ impl GraphNet {
                 (Step::Input, _) => Some(images.shallow_clone()),
                 (Step::Fixed { from, op, place }, Piece::Layer(layer)) => {
                     let ys = layer.forward_t(at(from), train);
-                    let droppable = *place == Place::Derived && train && op.op != Op::Identity;
+                    let is_branch = matches!(place, Place::Branch | Place::Derived);
+                    let droppable = is_branch && train && op.op != Op::Identity;
                     Some(if droppable { drop_path.apply(ys) } else { ys })
                 }
                 (Step::Searched { from, site: s, .. }, _) => Some(site(id, s, at(from))),

@@ -6,7 +6,7 @@ use tch::{Tensor, nn};
 
 use crate::conv::{ConvBn, ReluConvBn};
 use crate::pool::Pool;
-use crate::reduce::FactorizedReduce;
+use crate::reduce::{FactorizedReduce, ReductionConv};
 use crate::residual::ResidualBlock;
 use crate::separable::{DilConv, SepConv};
 use crate::{ArenaLoan, BatchNorm, Conv};
@@ -53,8 +53,11 @@ impl LayerBuilder {
             Op::None => Box::new(Zeros(*spec)),
             Op::Identity => Box::new(Identity),
             Op::Relu => Box::new(Relu),
-            Op::MaxPool { .. } | Op::AvgPool { .. } => Box::new(Pool::new(self, path, spec)),
+            Op::MaxPool { .. } | Op::MaxPoolBn { .. } | Op::AvgPool { .. } => {
+                Box::new(Pool::new(self, path, spec))
+            }
             Op::FactorizedReduce => Box::new(FactorizedReduce::new(self, path, spec)),
+            Op::ReductionConv => Box::new(ReductionConv::new(self, path, spec)),
             Op::SepConv { k } => Box::new(SepConv::new(self, path, spec, k)),
             Op::DilConv { k } => Box::new(DilConv::new(self, path, spec, k)),
             Op::ReluConvBn { k } => Box::new(ReluConvBn(ConvBn::new(self, path, spec, k))),

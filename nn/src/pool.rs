@@ -3,7 +3,7 @@ use tch::{Tensor, nn};
 
 use crate::{BatchNorm, Layer, LayerBuilder, Phase};
 
-/// Max or average pooling, in a search followed by BN where the space asks for it.
+/// Max or average pooling, in a search followed by BN where the space asks for it, everywhere where the operation does.
 #[derive(Debug)]
 pub(crate) struct Pool {
     op: Op,
@@ -13,7 +13,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec) -> Self {
-        let normalised = b.phase == Phase::Search && b.pools_normalised;
+        let always = matches!(spec.op, Op::MaxPoolBn { .. });
+        let normalised = always || b.phase == Phase::Search && b.pools_normalised;
         Self {
             op: spec.op,
             stride: i64::from(spec.stride),
@@ -26,7 +27,7 @@ impl Layer for Pool {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         let stride = [self.stride; 2];
         let ys = match self.op {
-            Op::MaxPool { k } => {
+            Op::MaxPool { k } | Op::MaxPoolBn { k } => {
                 let k = i64::from(k);
                 xs.max_pool2d([k, k], stride, [k / 2; 2], [1, 1], false)
             }

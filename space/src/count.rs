@@ -60,6 +60,9 @@ pub fn count(graph: &Graph) -> Cost {
     graph.nodes.iter().map(|node| cost(&node.step)).sum()
 }
 
+/// Groups of the first two convolutions of [`Op::ReductionConv`].
+pub const REDUCTION_GROUPS: u32 = 8;
+
 /// Cost of one operation.
 pub fn count_op(spec: &OpSpec) -> Cost {
     let OpSpec { op, c_in, c_out, hw_in, .. } = *spec;
@@ -70,6 +73,16 @@ pub fn count_op(spec: &OpSpec) -> Cost {
     match op {
         Op::None | Op::Identity => Cost::default(),
         Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Relu => relu,
+        Op::MaxPoolBn { .. } => relu + bn(c_out, hw),
+        Op::ReductionConv => {
+            let grouped = |c_in: u32, pixels: u64| {
+                let params = u64::from(c_in / REDUCTION_GROUPS) * u64::from(c_out) * 3;
+                Cost { params, multiply_adds: params * pixels }
+            };
+            let (all, half) = (u64::from(hw_in), u64::from(hw));
+            let both = grouped(c_in, all * half) + grouped(c_out, half * half);
+            relu + both + bn(c_out, hw) + elements(c_out, hw) + conv_bn([c_out, c_out], 1, hw)
+        }
         Op::FactorizedReduce => relu + conv_bn([c_in, c_out], 1, hw),
         Op::SepConv { k } => relu + separable(c_in, k) + elements(c_in, hw) + separable(c_out, k),
         Op::DilConv { k } => relu + separable(c_out, k),

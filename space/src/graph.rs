@@ -31,6 +31,8 @@ pub enum Place {
     Outside,
     /// Inside a cell, such as the preprocessing of a cell's inputs.
     Cell,
+    /// Inside a cell that is fixed by hand, where others are searched: drop path applies.
+    Branch,
     /// Derived from a searched site, where drop path applies.
     Derived,
 }
@@ -221,6 +223,11 @@ impl GraphBuilder {
     /// An operation inside a cell that is not searched.
     pub fn in_cell(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
         self.fixed(from, self.spec(from, op, c_out, stride), Place::Cell)
+    }
+
+    /// An operation of a cell that is fixed by hand, in the place of a searched one.
+    pub fn branch(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
+        self.fixed(from, self.spec(from, op, c_out, stride), Place::Branch)
     }
 
     fn fixed(&mut self, from: ValueId, op: OpSpec, place: Place) -> ValueId {

@@ -29,7 +29,7 @@ mod skeleton;
 mod structure;
 
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
-pub use count::{Cost, count, count_op};
+pub use count::{Cost, REDUCTION_GROUPS, count, count_op};
 pub use darts::Darts;
 pub use declared::DeclaredSpace;
 pub use draw::{architecture_at, sample};
@@ -151,8 +151,11 @@ impl std::fmt::Debug for dyn SearchSpace + '_ {
 }
 
 /// All spaces, one row each.
-pub const SPACES: &[fn() -> Box<dyn SearchSpace>] =
-    &[|| Box::new(Darts::new()), || Box::new(NasBench201::new())];
+pub const SPACES: &[fn() -> Box<dyn SearchSpace>] = &[
+    || Box::new(Darts::new()),
+    || Box::new(Darts::with_fixed_reduction()),
+    || Box::new(NasBench201::new()),
+];
 
 /// The space with this id.
 ///

@@ -14,6 +14,11 @@ pub enum Op {
         /// Window.
         k: u8,
     },
+    /// Max pooling like [`Op::MaxPool`], BN in every phase (GDAS' fixed reduction cell).
+    MaxPoolBn {
+        /// Window.
+        k: u8,
+    },
     /// Average pooling, window `k`, padding `k/2` not counted in the mean.
     AvgPool {
         /// Window.
@@ -31,6 +36,9 @@ pub enum Op {
         /// Kernel.
         k: u8,
     },
+    /// Halves the map (GDAS' fixed reduction cell): `ReLU`, a 1x3 convolution of stride 2 along the rows and a 3x1 one down the
+    /// columns, both in 8 groups, BN, `ReLU`, 1x1, BN. Channels are a multiple of 8.
+    ReductionConv,
     /// `ReLU`, convolution, BN.
     ReluConvBn {
         /// Kernel.
@@ -56,10 +64,12 @@ impl Op {
             Self::None => "none".into(),
             Self::Identity => "skip_connect".into(),
             Self::MaxPool { k } => format!("max_pool_{k}x{k}"),
+            Self::MaxPoolBn { k } => format!("max_pool_bn_{k}x{k}"),
             Self::AvgPool { k } => format!("avg_pool_{k}x{k}"),
             Self::FactorizedReduce => "factorized_reduce".into(),
             Self::SepConv { k } => format!("sep_conv_{k}x{k}"),
             Self::DilConv { k } => format!("dil_conv_{k}x{k}"),
+            Self::ReductionConv => "reduction_conv".into(),
             Self::ReluConvBn { k } => format!("nor_conv_{k}x{k}"),
             Self::ConvBn { k } => format!("conv_bn_{k}x{k}"),
             Self::Relu => "relu".into(),

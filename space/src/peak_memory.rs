@@ -71,9 +71,15 @@ fn inside_op(spec: &OpSpec) -> u64 {
     match op {
         Op::None | Op::Identity | Op::AvgPool { .. } | Op::Relu => 0,
         // The places of the maxima, 64 bits each: two numbers of 32.
-        Op::MaxPool { .. } => 2 * output,
+        // With BN: they beside the pool's output, then that beside BN's.
+        Op::MaxPool { .. } | Op::MaxPoolBn { .. } => 2 * output,
         Op::BnRelu | Op::ConvBn { .. } => output,
         Op::ReluConvBn { .. } | Op::FactorizedReduce => input + output,
+        // ReLU and the output whose columns alone are halved, beside the second convolution's; later two maps beside the last.
+        Op::ReductionConv => {
+            let half = u64::from(c_out) * u64::from(hw_in) * u64::from(hw);
+            (input + half).max(2 * output)
+        }
         // ReLU and depthwise output beside the 1x1's, then that beside BN's; the second stack beside the first one's output.
         Op::DilConv { .. } => (input + middle).max(output),
         Op::SepConv { .. } => (input + 2 * middle).max(3 * middle).max(middle + output),

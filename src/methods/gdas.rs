@@ -4,7 +4,8 @@
 //! Deviations: the temperature falls with every step, not every epoch; the weights' gradient is clipped without alpha's in the norm; an
 //! operation that no draw took rests instead of drifting on momentum and decay. The reference's NAS-Bench-201 variant also lets
 //! operations that were not drawn learn, the one for DARTS cells does not; here none does. Derivation is DARTS' rule as in the paper; the
-//! reference code's is `pooled`. The variant with a reduction cell fixed by hand (FRC) needs a space of its own and is not offered.
+//! reference code's is `pooled`. Cells are those of DARTS; the reference's have no BN behind pools, biases, and BN before the classifier.
+//! The variant with a reduction cell fixed by hand (FRC) is this method on the space `darts-frc`.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
 use lat_space::{Architecture, ChoiceSet, SearchSpace};

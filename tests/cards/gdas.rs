@@ -1,15 +1,15 @@
 //! GDAS, arXiv 1910.04465.
 //!
 //! Elsewhere: 3 and 5 (gradient, temperature) in `src/methods/gdas.rs`; 8 (the mean of hard codes is the expected code) in
-//! `la_darts.rs`. 6 is about the variant with a fixed reduction cell, which is not offered.
+//! `la_darts.rs`. A step, and the layers of the fixed reduction cell, against the official code: `tests/parity/official.rs`.
 
 use lat::supernet::Supernet;
-use lat_space::{ChoiceSet, Darts, Space};
+use lat_space::{ChoiceSet, Darts, Place, SearchSpace, Site, Space, Step};
 use tch::{Kind, Tensor};
 
 use super::paths::{assert_computed, built, drawn, frequencies, real_net, steps_on_images};
-use crate::toy_net::{ToyNet, Watched, begin_with, steps};
-use crate::{formula, setup};
+use crate::toy_net::{ToyNet, Watched, begin_with, parameter, steps};
+use crate::{formula, setup, toy};
 
 #[test]
 fn gdas_1_draws_are_one_hot_and_as_frequent_as_the_softmax_says() {
@@ -94,4 +94,42 @@ fn gdas_refuses_options_that_contradict() {
     {
         super::paths::refused("gdas", (option, value), expected);
     }
+}
+
+#[test]
+fn gdas_6_with_a_fixed_reduction_cell_alpha_is_that_of_the_normal_cell() {
+    let space = Darts::with_fixed_reduction();
+    let supernet = real_net(&space);
+    let net = Watched::new(&supernet, &space);
+    let mut method = built("gdas", &space, &[]);
+    method.begin(&net).unwrap();
+    assert_eq!(parameter(method.as_ref(), "alpha").size(), [14, 8]);
+    let skeleton = toy::skeleton(&space);
+    let graph = space.graph(&skeleton);
+    // Three cells, of which the first is searched.
+    let searched = |(_, cell, Site::Choice { .. }): (usize, u16, &Site)| cell;
+    assert!(graph.sites().map(searched).all(|cell| cell == 0));
+    let halved = (4 * 2 * skeleton.channels, skeleton.resolution / 2);
+    let concats: Vec<_> =
+        graph.nodes.iter().filter(|n| matches!(n.step, Step::Concat(_))).collect();
+    assert_eq!((concats[1].shape.c, concats[1].shape.hw), halved);
+    // What is fixed learns with the weights, in every step.
+    let before = formula::values(supernet.weights());
+    steps_on_images(method.as_mut(), &space, &net);
+    let after = formula::values(supernet.weights());
+    let mut n_moved = 0;
+    for node in &graph.nodes {
+        if let Step::Fixed { place: Place::Branch, .. } = node.step {
+            let prefix = format!("{}.", node.name);
+            for (name, value) in after.iter().filter(|(name, _)| name.starts_with(&prefix)) {
+                assert_ne!(*value, before[name], "{name}");
+                n_moved += 1;
+            }
+        }
+    }
+    // Two cells of two convolutional branches with 3 weights and 4 statistics, and two pools with 2 statistics.
+    assert_eq!(n_moved, 2 * (2 * 7 + 2 * 2));
+    assert_eq!(space.check(&method.derive(&space)), Ok(()));
+    let narrow = lat_space::Skeleton { channels: 6, ..skeleton };
+    assert!(space.check_skeleton(&narrow).is_err(), "12 channels are no 8 groups");
 }

@@ -16,7 +16,7 @@ use lat::methods::{
     Batch, Batches, Context, Method, Options, Preset, Stage, StepReport, find_method,
 };
 use lat::supernet::{CellSupernet, Supernet};
-use lat_space::{ChoiceSet, Darts};
+use lat_space::{ChoiceSet, Darts, Decision, SearchSpace};
 use rand::RngCore;
 use tch::{Device, Kind, Tensor};
 
@@ -26,12 +26,13 @@ use crate::setup;
 use crate::toy_net::{begin_with, parameter};
 
 /// The files, which `every_file_is_compared` looks for too.
-pub(super) const FILES: [&str; 7] = [
+pub(super) const FILES: [&str; 8] = [
     "official_darts",
     "official_darts_2nd",
     "official_pc_darts",
     "official_p_darts",
     "official_gdas",
+    "official_gdas_frc",
     "official_snas",
     "official_dropnas",
 ];
@@ -71,6 +72,7 @@ struct Case {
     file: &'static str,
     method: &'static str,
     options: &'static str,
+    space: fn() -> Darts,
     channels: u32,
     progress: f64,
     /// Architecture parameters by their names, with their official shapes per cell type.
@@ -86,6 +88,7 @@ impl Case {
         file: "official_darts",
         method: "darts",
         options: "",
+        space: Darts::new,
         channels: 4,
         progress: 0.0,
         parameters: &[ALPHA],
@@ -98,12 +101,12 @@ impl Case {
         let decay = if self.options.contains("decay = ") { "" } else { "decay = 0.0\n" };
         let options: Options = format!("{common}{decay}{}", self.options).parse().unwrap();
         let entry = find_method(self.method).unwrap();
-        (entry.build)(Preset::Paper, &options, &Darts::new(), 1).unwrap()
+        (entry.build)(Preset::Paper, &options, &(self.space)(), 1).unwrap()
     }
 
     /// Takes the step, where `has_momentum` from the weights' momentum of the files, and compares what it found.
     fn run(&self, method: &mut dyn Method, stage: &Stage, mut rng: Scripted, has_momentum: bool) {
-        let (space, expected) = (Darts::new(), read(self.file));
+        let (space, expected) = ((self.space)(), read(self.file));
         let net = {
             let _generator = setup::exclusive();
             let graph = stage.graph(&space, &skeleton(self.channels)).unwrap();
@@ -115,8 +118,11 @@ impl Case {
         assert_eq!(n_trainable, names.len(), "{}: weights of the network", self.file);
         let at = |name: &String| (name.clone(), variables[name].size());
         let weights: Vec<(String, Vec<i64>)> = names.iter().map(at).collect();
-        let mut start: Vec<(String, Tensor)> =
-            self.parameters.iter().map(|&(n, shape)| (n.to_owned(), initial(n, shape))).collect();
+        let mut start: Vec<(String, Tensor)> = self
+            .parameters
+            .iter()
+            .map(|&(n, shape)| (n.to_owned(), initial(&space, n, shape)))
+            .collect();
         if has_momentum {
             let momenta = weights.iter().enumerate().map(|(i, w)| (buffer(i), momentum(w)));
             start.extend(momenta);
@@ -189,10 +195,12 @@ fn momentum((name, shape): &(String, Vec<i64>)) -> Tensor {
     tensor(&format!("m.{name}"), shape) * 0.1
 }
 
-/// Both cell types' parameters by the formula, one row per decision.
-fn initial(name: &str, shape: &[i64]) -> Tensor {
-    let halves = ["normal", "reduce"].map(|cell| tensor(&format!("{name}.{cell}"), shape));
-    Tensor::cat(&halves, 0).view([28, -1])
+/// The cell types' parameters by the formula, one row per decision.
+fn initial(space: &dyn SearchSpace, name: &str, shape: &[i64]) -> Tensor {
+    let mut cells: Vec<&str> = space.decisions().iter().map(Decision::cell_type).collect();
+    cells.dedup();
+    let each = cells.iter().map(|cell| tensor(&format!("{name}.{cell}"), shape));
+    Tensor::cat(&each.collect::<Vec<_>>(), 0).view([space.decisions().len() as i64, -1])
 }
 
 fn batch(name: &str, expected: &Arrays) -> Batch {
@@ -262,6 +270,14 @@ fn a_step_of_gdas_is_the_official_one() {
     // The weights learn first; they rest, so that the second draw meets those of the file.
     let (file, method, options) = ("official_gdas", "gdas", "lr = 0.0\nlr_min = 0.0");
     check(&Case { file, method, options, progress: 0.5, ..Case::DARTS }, false);
+}
+
+/// The reduction cell is fixed: its layers too are the official ones.
+#[test]
+fn a_step_of_gdas_with_a_fixed_reduction_cell_is_the_official_one() {
+    let (file, method, options) = ("official_gdas_frc", "gdas", "lr = 0.0\nlr_min = 0.0");
+    let space = Darts::with_fixed_reduction;
+    check(&Case { file, method, options, space, progress: 0.5, ..Case::DARTS }, false);
 }
 
 #[test]

@@ -4,13 +4,23 @@
 
 mod quick;
 
-use super::{CELL_TYPES, EDGES, NODES, PRIMITIVES, decision};
+use super::{EDGES, NODES, PRIMITIVES, Searched, decision};
 use crate::{Architecture, ChoiceSet, Group, SpaceError};
 
-const EXPECTED: &str = "Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))";
+/// An example of the text.
+fn expected(searched: Searched) -> &'static str {
+    match searched {
+        Searched::Both => {
+            "Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+        }
+        Searched::Normal => {
+            "Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6))"
+        }
+    }
+}
 
-pub(super) fn format(architecture: &Architecture) -> String {
-    let cells = CELL_TYPES.iter().enumerate().map(|(cell_type, name)| {
+pub(super) fn format(searched: Searched, architecture: &Architecture) -> String {
+    let cells = searched.cell_types().iter().enumerate().map(|(cell_type, name)| {
         let nodes: Vec<Vec<String>> =
             (0..NODES).map(|n| pairs(architecture, cell_type, n)).collect();
         let list = if nodes.iter().all(|pairs| pairs.len() == 2) {
@@ -34,14 +44,20 @@ fn pairs(architecture: &Architecture, cell_type: usize, node: usize) -> Vec<Stri
         .collect()
 }
 
-pub(super) fn check(architecture: &Architecture, groups: &[Group]) -> Result<(), SpaceError> {
-    let invalid = |reason: String| Err(SpaceError::Invalid { space: "darts".into(), reason });
-    if architecture.space != "darts" {
+pub(super) fn check(
+    searched: Searched,
+    architecture: &Architecture,
+    groups: &[Group],
+) -> Result<(), SpaceError> {
+    let space = searched.space();
+    let invalid = |reason: String| Err(SpaceError::Invalid { space: space.into(), reason });
+    if architecture.space != space {
         return invalid(format!("it is an architecture of {}", architecture.space));
     }
-    if architecture.choices.len() != 2 * EDGES {
+    let n_edges = searched.cell_types().len() * EDGES;
+    if architecture.choices.len() != n_edges {
         let found = architecture.choices.len();
-        return invalid(format!("expected {} decisions, found {found}", 2 * EDGES));
+        return invalid(format!("expected {n_edges} decisions, found {found}"));
     }
     if let Some(i) = architecture.choices.iter().position(|c| {
         c.is_empty() || c.iter().any(|op| op >= PRIMITIVES.len()) || (c.len() > 1 && c.contains(0))
@@ -50,25 +66,49 @@ pub(super) fn check(architecture: &Architecture, groups: &[Group]) -> Result<(),
     }
     for (n, group) in groups.iter().enumerate() {
         if group.decisions.iter().all(|&d| architecture.choices[d] == ChoiceSet::one(0)) {
-            let (cell, node) = (CELL_TYPES[n / NODES], n % NODES);
+            let (cell, node) = (searched.cell_types()[n / NODES], n % NODES);
             return invalid(format!("node {node} of the {cell} cell has no input"));
         }
     }
     Ok(())
 }
 
-pub(super) fn parse(text: &str) -> Result<Architecture, SpaceError> {
-    quick::parse(text).map_or_else(|| parse_any(text), Ok)
+pub(super) fn parse(searched: Searched, text: &str) -> Result<Architecture, SpaceError> {
+    let quick = if searched == Searched::Both { quick::parse(text) } else { None };
+    quick.map_or_else(|| parse_any(searched, text), Ok)
+}
+
+/// What was expected in a text, and what stands there.
+struct Wrong {
+    expected: String,
+    found: String,
 }
 
 /// Reads any spelling, and says what is wrong with a text that is none.
-fn parse_any(text: &str) -> Result<Architecture, SpaceError> {
+fn parse_any(searched: Searched, text: &str) -> Result<Architecture, SpaceError> {
+    read(searched, text).map_err(|Wrong { expected, found }| SpaceError::Text {
+        space: searched.space().into(),
+        expected,
+        found,
+    })
+}
+
+fn read(searched: Searched, text: &str) -> Result<Architecture, Wrong> {
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let compact = compact.replace('"', "'");
-    let mut choices = vec![Vec::new(); 2 * EDGES];
-    for (cell_type, name) in CELL_TYPES.iter().enumerate() {
+    let cell_types = searched.cell_types();
+    if searched == Searched::Normal && compact.contains("reduce=") {
+        return Err(wrong(
+            &format!("no reduction cell, which is fixed here: {}", expected(searched)),
+            "reduce=[...]",
+        ));
+    }
+    let mut choices = vec![Vec::new(); cell_types.len() * EDGES];
+    for (cell_type, name) in cell_types.iter().enumerate() {
         check_concat(&compact, name)?;
-        for (node, op, predecessor) in read_cell(field(&compact, name)?)? {
+        let list = field(&compact, name)
+            .unwrap_or_else(|| Err(wrong(expected(searched), &shortened(&compact))))?;
+        for (node, op, predecessor) in read_cell(list)? {
             if predecessor > node + 1 {
                 return Err(wrong(
                     &format!("a predecessor of node {node} from 0 to {}", node + 1),
@@ -87,15 +127,15 @@ fn parse_any(text: &str) -> Result<Architecture, SpaceError> {
     }
     let set =
         |edge: Vec<usize>| if edge.is_empty() { ChoiceSet::one(0) } else { ChoiceSet::of(edge) };
-    Ok(Architecture { space: "darts".into(), choices: choices.into_iter().map(set).collect() })
+    let choices = choices.into_iter().map(set).collect();
+    Ok(Architecture { space: searched.space().into(), choices })
 }
 
-/// The text between the brackets of `name=[...]`.
-fn field<'t>(text: &'t str, name: &str) -> Result<&'t str, SpaceError> {
+/// The text between the brackets of `name=[...]`, where there is such a field.
+fn field<'t>(text: &'t str, name: &str) -> Option<Result<&'t str, Wrong>> {
     let start = [format!("({name}=["), format!(",{name}=[")]
         .iter()
-        .find_map(|key| text.find(key.as_str()).map(|at| at + key.len()))
-        .ok_or_else(|| wrong(EXPECTED, &shortened(text)))?;
+        .find_map(|key| text.find(key.as_str()).map(|at| at + key.len()))?;
     let mut depth = 1;
     for (at, c) in text[start..].char_indices() {
         match c {
@@ -104,14 +144,14 @@ fn field<'t>(text: &'t str, name: &str) -> Result<&'t str, SpaceError> {
             _ => {}
         }
         if depth == 0 {
-            return Ok(&text[start..start + at]);
+            return Some(Ok(&text[start..start + at]));
         }
     }
-    Err(wrong("a closing bracket", &shortened(&text[start..])))
+    Some(Err(wrong("a closing bracket", &shortened(&text[start..]))))
 }
 
 /// All four nodes are concatenated; other outputs are another space.
-fn check_concat(text: &str, name: &str) -> Result<(), SpaceError> {
+fn check_concat(text: &str, name: &str) -> Result<(), Wrong> {
     let key = format!("{name}_concat=");
     let Some(at) = text.find(&key) else { return Ok(()) };
     let value = &text[at + key.len()..];
@@ -123,7 +163,7 @@ fn check_concat(text: &str, name: &str) -> Result<(), SpaceError> {
 }
 
 /// Node, operation and predecessor of each pair.
-fn read_cell(list: &str) -> Result<Vec<(usize, usize, usize)>, SpaceError> {
+fn read_cell(list: &str) -> Result<Vec<(usize, usize, usize)>, Wrong> {
     if list.starts_with('[') {
         let nodes: Vec<&str> = list.trim_matches(['[', ']']).split("],[").collect();
         if nodes.len() != NODES {
@@ -149,7 +189,7 @@ fn read_cell(list: &str) -> Result<Vec<(usize, usize, usize)>, SpaceError> {
 }
 
 /// Operation and predecessor of each `('op',n)`.
-fn read_pairs(list: &str) -> Result<Vec<(usize, usize)>, SpaceError> {
+fn read_pairs(list: &str) -> Result<Vec<(usize, usize)>, Wrong> {
     let pieces = list.split("),(").map(|p| p.trim_matches(['(', ')', ',']));
     let read = |piece: &str| {
         let (op, from) = piece
@@ -167,12 +207,8 @@ fn read_pairs(list: &str) -> Result<Vec<(usize, usize)>, SpaceError> {
     pieces.filter(|p| !p.is_empty()).map(read).collect()
 }
 
-fn wrong(expected: &str, found: &str) -> SpaceError {
-    SpaceError::Text {
-        space: "darts".into(),
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    }
+fn wrong(expected: &str, found: &str) -> Wrong {
+    Wrong { expected: expected.to_owned(), found: found.to_owned() }
 }
 
 fn shortened(text: &str) -> String {

@@ -1,6 +1,9 @@
 //! DARTS: Differentiable Architecture Search. Liu, Simonyan, Yang, ICLR 2019, arXiv 1806.09055.
 //! Reference: <https://github.com/quark0/darts>.
 //!
+//! `darts-frc`: the same with GDAS' reduction cell, fixed by hand (Dong and Yang, CVPR 2019, arXiv 1910.04465; its reference is
+//! <https://github.com/D-X-Y/AutoDL-Projects>, `search_model_gdas_frc_nasnet.py`); the normal cell alone is searched.
+//!
 //! Two cell types of 4 nodes and 14 edges, one of 8 operations per edge; a published cell keeps 2 in-edges per node.
 //! Deviations: architectures may keep other numbers of in-edges and several operations on an edge, since some methods derive
 //! that; the ImageNet stem follows the reference, and any resolution is allowed.
@@ -45,9 +48,37 @@ const SKELETONS: &[SkeletonPreset] = &[
     SkeletonPreset { name: "search", skeleton: skeleton(16, 8, 32, 10) },
 ];
 
-/// The DARTS space.
+/// Which cells are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Searched {
+    /// Normal and reduction cell.
+    Both,
+    /// The normal cell; the reduction cell is GDAS' fixed one.
+    Normal,
+}
+
+impl Searched {
+    /// The space's id.
+    fn space(self) -> &'static str {
+        match self {
+            Self::Both => "darts",
+            Self::Normal => "darts-frc",
+        }
+    }
+
+    /// Types of the searched cells in the order of their decisions.
+    fn cell_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Both => &CELL_TYPES,
+            Self::Normal => &CELL_TYPES[..1],
+        }
+    }
+}
+
+/// The DARTS space, and the one that searches its normal cell alone.
 #[derive(Debug)]
 pub struct Darts {
+    searched: Searched,
     decisions: Vec<Decision>,
     groups: Vec<Group>,
 }
@@ -66,9 +97,18 @@ impl Darts {
     /// The space.
     #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
     pub fn new() -> Self {
+        Self::of(Searched::Both)
+    }
+
+    /// The space whose reduction cell is fixed as in GDAS (FRC).
+    pub fn with_fixed_reduction() -> Self {
+        Self::of(Searched::Normal)
+    }
+
+    fn of(searched: Searched) -> Self {
         let mut decisions = Vec::new();
         let mut groups = Vec::new();
-        for cell_type in CELL_TYPES {
+        for cell_type in searched.cell_types() {
             for node in 0..NODES {
                 let first = decisions.len();
                 decisions.extend((0..node + 2).map(|predecessor| Decision {
@@ -78,13 +118,13 @@ impl Darts {
                 groups.push(Group { decisions: (first..decisions.len()).collect(), keep: KEPT });
             }
         }
-        Self { decisions, groups }
+        Self { searched, decisions, groups }
     }
 }
 
 impl Space for Darts {
     fn id(&self) -> &str {
-        "darts"
+        self.searched.space()
     }
 
     fn decisions(&self) -> &[Decision] {
@@ -96,15 +136,15 @@ impl Space for Darts {
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
-        genotype::check(architecture, &self.groups)
+        genotype::check(self.searched, architecture, &self.groups)
     }
 
     fn format(&self, architecture: &Architecture) -> String {
-        genotype::format(architecture)
+        genotype::format(self.searched, architecture)
     }
 
     fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
-        let architecture = genotype::parse(text)?;
+        let architecture = genotype::parse(self.searched, text)?;
         self.check(&architecture)?;
         Ok(architecture)
     }
@@ -112,11 +152,23 @@ impl Space for Darts {
 
 impl SearchSpace for Darts {
     fn summary(&self) -> &'static str {
-        "normal and reduction cell, 14 edges of 8 operations each, 2 in-edges kept per node"
+        match self.searched {
+            Searched::Both => {
+                "normal and reduction cell, 14 edges of 8 operations each, 2 in-edges kept per node"
+            }
+            Searched::Normal => {
+                "the normal cell of darts alone, the reduction cell fixed (GDAS' FRC)"
+            }
+        }
     }
 
     fn paper(&self) -> &'static str {
-        "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055"
+        match self.searched {
+            Searched::Both => "DARTS: Differentiable Architecture Search, 2018, arXiv 1806.09055",
+            Searched::Normal => {
+                "Searching for a Robust Neural Architecture in Four GPU Hours, 2019, arXiv 1910.04465"
+            }
+        }
     }
 
     fn skeletons(&self) -> &'static [SkeletonPreset] {
@@ -124,16 +176,16 @@ impl SearchSpace for Darts {
     }
 
     fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError> {
-        network::check(skeleton)
+        network::check(self.searched, skeleton)
     }
 
     fn graph(&self, skeleton: &Skeleton) -> Graph {
-        network::graph(skeleton)
+        network::graph(self.searched, skeleton)
     }
 
-    /// (1 * 3 * 6 * 10 * 7^8)^2.
+    /// 1 * 3 * 6 * 10 * 7^8 per searched cell.
     fn size(&self) -> u128 {
-        cell_size().pow(2)
+        cell_size().pow(self.searched.cell_types().len() as u32)
     }
 
     fn at(&self, index: u128) -> Architecture {
@@ -144,8 +196,8 @@ impl SearchSpace for Darts {
             rest /= radix;
             digit as usize
         };
-        let mut choices = vec![ChoiceSet::one(0); 2 * EDGES];
-        for cell_type in 0..CELL_TYPES.len() {
+        let mut choices = vec![ChoiceSet::one(0); self.decisions.len()];
+        for cell_type in 0..self.searched.cell_types().len() {
             for node in 0..NODES {
                 let pairs = pairs(node);
                 let (a, b) = pairs[digit(pairs.len() as u128)];

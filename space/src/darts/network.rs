@@ -1,19 +1,29 @@
 //! The macro network: a stem, cells in a row, reductions after one and two thirds, a linear classifier.
 
-use super::{CELL_TYPES, NODES, PRIMITIVES, decision};
-use crate::{Graph, GraphBuilder, Op, OpSpec, Skeleton, SpaceError, Stem, ValueId};
+use super::{CELL_TYPES, NODES, PRIMITIVES, Searched, decision};
+use crate::{
+    Graph, GraphBuilder, Op, OpSpec, REDUCTION_GROUPS, Skeleton, SpaceError, Stem, ValueId,
+};
 
 /// A CIFAR stem is three times as wide as the first cells.
 const STEM_MULTIPLIER: u32 = 3;
 
-pub(super) fn check(skeleton: &Skeleton) -> Result<(), SpaceError> {
+pub(super) fn check(searched: Searched, skeleton: &Skeleton) -> Result<(), SpaceError> {
     let wrong = |reason: String| Err(SpaceError::Skeleton { reason });
     let Skeleton { channels, layers, resolution, classes, stem } = *skeleton;
     if channels < 2 || channels % 2 == 1 || channels > 4096 {
         return wrong(format!("channels must be even and from 2 to 4096, found {channels}"));
     }
+    // The first reduction cell is twice as wide as the first cells.
+    if searched == Searched::Normal && (2 * channels) % REDUCTION_GROUPS != 0 {
+        let divisor = REDUCTION_GROUPS / 2;
+        return wrong(format!(
+            "channels of darts-frc must be a multiple of {divisor}, since its reduction cells compute in {REDUCTION_GROUPS} groups, found {channels}"
+        ));
+    }
     if !(3..=1000).contains(&layers) {
-        return wrong(format!("darts needs 3 to 1000 layers (cells), found {layers}"));
+        let space = searched.space();
+        return wrong(format!("{space} needs 3 to 1000 layers (cells), found {layers}"));
     }
     let least = if stem == Stem::ImageNet { 32 } else { 4 };
     if !(least..=4096).contains(&resolution) {
@@ -27,7 +37,7 @@ pub(super) fn check(skeleton: &Skeleton) -> Result<(), SpaceError> {
     Ok(())
 }
 
-pub(super) fn graph(skeleton: &Skeleton) -> Graph {
+pub(super) fn graph(searched: Searched, skeleton: &Skeleton) -> Graph {
     let mut b = GraphBuilder::new(true);
     let image = b.input(skeleton.resolution);
     let (mut s0, mut s1, mut was_reduction) = stem(&mut b, image, skeleton);
@@ -39,7 +49,11 @@ pub(super) fn graph(skeleton: &Skeleton) -> Graph {
         channels *= if is_reduction { 2 } else { 1 };
         let inputs = preprocess(&mut b, s0, s1, channels, was_reduction);
         s0 = s1;
-        s1 = cell_body(&mut b, inputs, cell, usize::from(is_reduction));
+        s1 = if is_reduction && searched == Searched::Normal {
+            fixed_reduction(&mut b, inputs)
+        } else {
+            cell_body(&mut b, inputs, cell, usize::from(is_reduction))
+        };
         was_reduction = is_reduction;
         if cell == thirds[1] {
             auxiliary = s1;
@@ -96,6 +110,14 @@ fn cell_body(b: &mut GraphBuilder, inputs: [ValueId; 2], cell: u16, cell_type: u
         values.push(b.sum(edges));
     }
     b.concat(values[2..].to_vec())
+}
+
+/// GDAS' reduction cell: of each input a convolution and a pool that halve the map.
+fn fixed_reduction(b: &mut GraphBuilder, inputs: [ValueId; 2]) -> ValueId {
+    let channels = b.shape(inputs[0]).c;
+    let ops = [Op::ReductionConv, Op::MaxPoolBn { k: 3 }];
+    let branches = ops.map(|op| inputs.map(|from| b.branch(from, op, channels, 2)));
+    b.concat(branches.concat())
 }
 
 fn candidates(b: &GraphBuilder, from: ValueId, stride: u8) -> Vec<OpSpec> {

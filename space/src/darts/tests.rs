@@ -87,6 +87,62 @@ fn decode(code: &[f32]) -> Architecture {
     Architecture::new("darts", code.chunks(7).map(op))
 }
 
+/// Counted by hand, 36 channels and 20 cells: the reduction cells of 72 and 144 channels have, per input, `3 * c * c / 8` parameters in
+/// each grouped convolution, `c * c` in the 1x1 one and three BN of `2 c`, the pool's among them.
+#[test]
+fn a_fixed_reduction_cell_has_the_parameters_of_its_layers() {
+    let (both, normal) = (Darts::new(), Darts::with_fixed_reduction());
+    let text = both.format(&both.parse(DARTS_V2).unwrap());
+    let (cell, _) = text.split_once(", reduce=").unwrap();
+    let text = format!("{cell})");
+    let architecture = normal.parse(&text).unwrap();
+    assert_eq!(normal.format(&architecture), text);
+    let graph = normal.graph(&find_skeleton(&normal, "cifar").unwrap()).derive(&architecture);
+    let branch = |c: u64| 2 * (2 * (3 * c * c / 8) + c * c + 6 * c);
+    let of = |graph: &Graph, place: crate::Place| {
+        let ops = graph.nodes.iter().filter_map(|node| match node.step {
+            crate::Step::Fixed { op, place: p, .. } if p == place => Some(crate::count_op(&op)),
+            _ => None,
+        });
+        ops.sum::<crate::Cost>()
+    };
+    assert_eq!(of(&graph, crate::Place::Branch).params, branch(72) + branch(144));
+    // DARTS_V2's reduction cell has no weights but those of skips of stride 2; all else is the same.
+    let whole = both.graph(&find_skeleton(&both, "cifar").unwrap());
+    let whole = whole.derive(&both.parse(DARTS_V2).unwrap());
+    let reductions = whole.nodes.iter().filter_map(|node| match node.step {
+        crate::Step::Fixed { op, place: crate::Place::Derived, .. }
+            if op.op == crate::Op::FactorizedReduce =>
+        {
+            Some(crate::count_op(&op).params)
+        }
+        _ => None,
+    });
+    let expected = count(&whole).params - reductions.sum::<u64>() + branch(72) + branch(144);
+    assert_eq!(count(&graph).params, expected);
+}
+
+#[test]
+fn a_space_with_a_fixed_reduction_cell_searches_14_edges() {
+    let space = Darts::with_fixed_reduction();
+    assert_eq!((space.id(), space.decisions().len(), space.groups().len()), ("darts-frc", 14, 4));
+    assert_eq!(space.size(), 3 * 6 * 10 * 7u128.pow(8));
+    let reduces = |skeleton: Skeleton| {
+        let graph = space.graph(&skeleton);
+        let nodes: Vec<_> =
+            graph.nodes.iter().filter(|n| matches!(n.step, crate::Step::Concat(_))).collect();
+        nodes.iter().map(|n| (n.shape.c, n.shape.hw)).collect::<Vec<_>>()
+    };
+    let (a, b, c) = ((64, 32), (128, 16), (256, 8));
+    assert_eq!(reduces(skeleton(16, 8, 32, 10)), [a, a, b, b, b, c, c, c]);
+    let message = |skeleton| space.check_skeleton(&skeleton).unwrap_err().to_string();
+    assert!(message(skeleton(6, 8, 32, 10)).contains("multiple of 4"));
+    let message = |text: &str| space.parse(text).unwrap_err().to_string();
+    assert!(message(DARTS_V2).contains("no reduction cell"), "{}", message(DARTS_V2));
+    assert!(message("hello").contains("darts-frc"));
+    assert!(!message("hello").contains("reduce"));
+}
+
 #[test]
 fn genotypes_with_other_numbers_of_inputs_are_read_and_written() {
     let space = Darts::new();

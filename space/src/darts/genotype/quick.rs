@@ -51,6 +51,7 @@ fn pair(text: &[u8]) -> Option<(usize, usize, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Searched;
     use super::super::{format, parse_any};
     use super::*;
     use crate::{Darts, architecture_at};
@@ -60,15 +61,15 @@ mod tests {
         let space = Darts::new();
         for i in 0..200 {
             let architecture = architecture_at(&space, 3, i).unwrap();
-            let text = format(&architecture);
+            let text = format(Searched::Both, &architecture);
             assert_eq!(parse(&text).unwrap(), architecture);
-            assert_eq!(parse_any(&text).unwrap(), architecture);
+            assert_eq!(parse_any(Searched::Both, &text).unwrap(), architecture);
             // Cut or changed anywhere, a text is either refused here or means what it always did.
             for at in (i as usize % 7..text.len()).step_by(7) {
                 assert!(parse(&text[..at]).is_none());
                 let changed = format!("{}3{}", &text[..at], &text[at + 1..]);
                 if let Some(found) = parse(&changed) {
-                    assert_eq!(found, parse_any(&changed).unwrap(), "{changed}");
+                    assert_eq!(found, parse_any(Searched::Both, &changed).unwrap(), "{changed}");
                 }
             }
         }
