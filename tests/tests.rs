@@ -24,6 +24,8 @@ mod instruments;
 mod layers;
 // Layers and networks against what PyTorch computed.
 mod parity;
+// Tables of single operations.
+mod per_op;
 // Pages and comparisons of runs.
 mod reports;
 // What a search leaves beside its result.

@@ -16,6 +16,7 @@ mod export;
 mod failure;
 mod list;
 mod merge;
+mod op_table;
 mod output;
 mod predict;
 mod profile;

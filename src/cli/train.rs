@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lat_data::{LatencyTable, split_sizes};
+use lat_data::{LatencyTable, RunHeader, split_sizes};
 use lat_predictor::{
     Choice, Fitted, Metrics, Predictor, Report, Samples, TrainOptions, train, unit,
 };
-use lat_space::{Architecture, Space};
+use lat_space::{Architecture, Space, find_space};
 use serde::Serialize;
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
+use super::op_table::{Judged, OpTable, judge};
 use super::output::{say, table, write_json};
 use super::runs;
 use super::table_args::{SpaceTable, TableArgs};
@@ -45,6 +46,10 @@ pub(super) struct Args {
     /// Fit all regressors for comparison, baselines included.
     #[arg(long)]
     compare: bool,
+    /// Judge this table of operations (`lat profile --per-op`) beside the regressors: the sum of a network's operations, as it is
+    /// and scaled.
+    #[arg(long, value_name = "DIR", conflicts_with = "from")]
+    per_op: Option<PathBuf>,
     /// Rows to train on [default: all that are not for testing].
     #[arg(long, value_name = "N")]
     train: Option<usize>,
@@ -101,6 +106,25 @@ struct Summary {
     /// MAPE that neither noise nor drift explains, percent.
     rest: Option<f64>,
     regressors: Vec<Row>,
+    /// A table of operations added up, where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations: Option<Operations>,
+}
+
+/// How a table of operations does on the test rows.
+#[derive(Serialize)]
+struct Operations {
+    sum: Metrics,
+    scaled: Metrics,
+    factor: f64,
+    constant_ms: f64,
+}
+
+impl Operations {
+    fn of(judged: &Judged) -> Self {
+        let Judged { sum, scaled, factor, constant_ms } = *judged;
+        Self { sum, scaled, factor, constant_ms }
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -152,7 +176,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let predictor =
         report.predictor(space.as_ref(), &args.target, measured.header.as_ref(), floor)?;
     predictor.save(&out)?;
-    say(report_table(&report, unit(&args.target)))?;
+    let judged = args.per_op.as_deref().map(|dir| {
+        let pairs = |rows: &[usize]| -> Vec<(&Architecture, f64)> {
+            rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)).collect()
+        };
+        per_op(dir, args, &measured, &pairs(&train_rows), &pairs(&test_rows))
+    });
+    let judged = judged.transpose()?;
+    say(report_table(&report, judged.as_ref(), unit(&args.target)))?;
     say(budget.line(measured.repeats.len()))?;
     say(format!("{}: {}", out.display(), report.reason))?;
     let Some(path) = &args.json else { return Ok(()) };
@@ -166,6 +197,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         drift: budget.drift,
         rest: budget.rest,
         regressors: rows(&report, &predictor, &test, floor)?,
+        operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
 }
@@ -183,6 +215,38 @@ fn rows(
     chosen.coverage_90 =
         predictor.predict_gates(test.gates.view())?.coverage_90(&test.values.to_vec());
     Ok(rows)
+}
+
+/// Judges a table of operations on these rows, which must have been measured as it was.
+fn per_op(
+    dir: &Path,
+    args: &Args,
+    measured: &LatencyTable,
+    train: &[(&Architecture, f64)],
+    test: &[(&Architecture, f64)],
+) -> anyhow::Result<Judged> {
+    let Some(header) = &measured.header else {
+        return Err(bad(
+            "expected a profile of lat with --per-op, found a table that does not say how it was measured",
+        ));
+    };
+    if args.target != "latency_ms" {
+        return Err(bad(format!(
+            "expected --target latency_ms with --per-op, found {}",
+            args.target
+        )));
+    }
+    let table = OpTable::read(dir, &header.space)?;
+    let alike =
+        RunHeader { seed: header.seed, reference_ms: header.reference_ms, ..table.header.clone() };
+    if let Some((what, ours, theirs)) = header.difference(&alike) {
+        return Err(bad(format!(
+            "expected operations measured like the profile, {what} {ours}, found {theirs} in {}",
+            dir.display()
+        )));
+    }
+    let space = find_space(&header.space)?;
+    judge(&table.cost(space.as_ref())?, train, test)
 }
 
 fn parse_all(space: &dyn Space, measured: &LatencyTable) -> anyhow::Result<Vec<Architecture>> {
@@ -241,7 +305,20 @@ fn read_test_rows(path: &Path, space: &dyn Space) -> anyhow::Result<HashSet<Arch
     lines.map(parse).collect()
 }
 
-fn report_table(report: &Report, unit: &str) -> String {
+fn report_table(report: &Report, operations: Option<&Judged>, unit: &str) -> String {
+    let of_operations = operations.into_iter().flat_map(|judged| {
+        let row = |name: String, metrics: &Metrics| {
+            let mut row = vec![name];
+            row.extend(metric_cells(metrics));
+            row.push("-".to_owned());
+            row
+        };
+        let Judged { sum, scaled, factor, constant_ms } = judged;
+        [
+            row("operations, added up".to_owned(), sum),
+            row(format!("operations * {factor:.3} + {constant_ms:.3} ms"), scaled),
+        ]
+    });
     let rows = report.fitted.iter().enumerate().map(|(i, fitted)| {
         let mark = if i == report.chosen { "*" } else { "" };
         let mut row = vec![format!("{}{mark}", fitted.entry.name)];
@@ -255,7 +332,7 @@ fn report_table(report: &Report, unit: &str) -> String {
     let mae = format!("MAE {unit}");
     table(
         &["regressor", &mae, "MAPE %", "within 5 %", "within 10 %", "Kendall", "Spearman", "s"],
-        rows,
+        rows.chain(of_operations),
     )
 }
 

@@ -3,6 +3,7 @@
 mod devices;
 mod faults;
 mod fresh;
+mod per_op;
 mod until;
 mod worker;
 mod workers;
@@ -65,6 +66,10 @@ pub(super) struct Args {
     /// error's 90 % interval is below the goal. Such a run has a folder of its own; another goal or --samples goes on in it.
     #[arg(long, value_name = "GOAL")]
     until: Option<Goal>,
+    /// Time each distinct operation of the space's networks alone instead of architectures: a latency table (operations.csv) for
+    /// `lat train --per-op` to judge and `lat search --per-op` to use.
+    #[arg(long, conflicts_with_all = ["samples", "until", "plan", "shard", "supervise", "energy"])]
+    per_op: bool,
     /// Images per batch.
     #[arg(long, default_value_t = 1)]
     batch: u32,
@@ -148,6 +153,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
+    if args.per_op {
+        return per_op::run(args, space.as_ref(), options, &devices, screen);
+    }
     if let Some(goal) = args.until {
         until::check(args, devices.len())?;
         return until::run(args, goal, space.as_ref(), options, screen);

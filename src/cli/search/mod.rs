@@ -2,6 +2,7 @@
 
 mod events;
 mod log;
+mod place;
 mod plan;
 mod progress;
 mod result;
@@ -57,6 +58,9 @@ pub(crate) struct Args {
     /// Predictor file [default: the newest of the space and target].
     #[arg(long, value_name = "FILE")]
     pub(super) predictor: Option<PathBuf>,
+    /// Folder of a table of operations (`lat profile --per-op`) to add up instead of asking a predictor.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["predictor", "risk", "target"])]
+    pub(super) per_op: Option<PathBuf>,
     #[command(flatten)]
     pub(super) images: DatasetArgs,
     /// Size of the search [default: paper on a GPU, quick elsewhere].

@@ -11,7 +11,9 @@ use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, Skeleton, find_space};
 
 use super::Args;
+use super::place::Place;
 use crate::cli::failure::bad;
+use crate::cli::op_table::OpTable;
 use crate::cli::output::say;
 use crate::cli::runs;
 use crate::cli::skeleton::{device, is_small};
@@ -35,6 +37,8 @@ pub(super) struct Plan<'a> {
 pub(super) struct Cost {
     pub(super) model: Box<dyn CostModel>,
     pub(super) predictor: Option<Predictor>,
+    /// Where and how what the model was made from was measured, as far as it says.
+    pub(super) place: Option<Place>,
 }
 
 impl<'a> Plan<'a> {
@@ -182,7 +186,14 @@ fn cost(
         }
         let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
         let line = format!("{} counted at {skeleton}", args.target);
-        return Ok((Some(Cost { model, predictor: None }), line));
+        return Ok((Some(Cost { model, predictor: None, place: None }), line));
+    }
+    if let Some(dir) = &args.per_op {
+        let table = OpTable::read(dir, space.id())?;
+        let model = Box::new(table.cost(space)?);
+        let line = format!("{} operations of {}, added up", table.operations.len(), dir.display());
+        let place = Some(Place::of_header(&table.header));
+        return Ok((Some(Cost { model, predictor: None, place }), line));
     }
     let path = match &args.predictor {
         Some(path) => path.clone(),
@@ -210,5 +221,12 @@ fn cost(
         0.0 => format!("predictor {}", path.display()),
         k => format!("predictor {}, plus {k} standard deviations", path.display()),
     };
-    Ok((Some(Cost { model: Box::new(model), predictor: Some(predictor) }), line))
+    Ok((
+        Some(Cost {
+            model: Box::new(model),
+            place: Place::of_label(predictor.label()),
+            predictor: Some(predictor),
+        }),
+        line,
+    ))
 }

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use lat::diagnostics::Collapse;
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
-use lat_predictor::{CostModel, Label, PredictorCost};
-use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
+use lat_predictor::{CostModel, PredictorCost};
 use lat_space::{Architecture, SearchSpace, count};
 use serde::Serialize;
 
@@ -61,7 +60,11 @@ impl SearchResult {
         let predicted =
             plan.cost.as_ref().map(|cost| predicted(space, cost, &outcome.architecture));
         let predicted = predicted.transpose()?;
-        let (measured, measurement) = measure(plan, &outcome.architecture);
+        let place = plan.cost.as_ref().and_then(|cost| cost.place.as_ref());
+        let (measured, measurement) = match place {
+            Some(place) => place.measure(space, &outcome.architecture),
+            None => (None, "not measured: nothing says on what device and network".into()),
+        };
         let counts = count(&space.graph(&plan.settings.skeleton).derive(&outcome.architecture));
         Ok(Self {
             settings: plan.settings.clone(),
@@ -77,10 +80,7 @@ impl SearchResult {
             predicted,
             measured,
             measurement,
-            reference_ms: plan
-                .cost
-                .as_ref()
-                .and_then(|c| c.predictor.as_ref()?.label().reference_ms),
+            reference_ms: place.and_then(|place| place.reference_ms),
             reference: outcome.reference_cost,
             params: counts.params,
             multiply_adds: counts.multiply_adds,
@@ -146,61 +146,5 @@ fn predicted(
             PredictorCost::new(predictor, space, column, tch::Device::Cpu)?.cost(architecture)?
         }
         None => cost.model.cost(architecture)?,
-    })
-}
-
-/// Measures the derived architecture where and how the predictor's data were measured, if that device is at hand.
-fn measure(plan: &Plan<'_>, architecture: &Architecture) -> (Option<f64>, String) {
-    let Some(predictor) = plan.cost.as_ref().and_then(|c| c.predictor.as_ref()) else {
-        return (None, "not measured: there is no predictor that says where".into());
-    };
-    let label = predictor.label();
-    let (Some(name), Some(batch), Some(skeleton)) =
-        (&label.device_name, label.batch, label.skeleton)
-    else {
-        return (
-            None,
-            "not measured: the predictor's table does not say on what device and network".into(),
-        );
-    };
-    let Some(device) = available().into_iter().find(|d| d.name == *name) else {
-        return (None, format!("not measured: the predictor is for {name}, which is not here"));
-    };
-    let defaults = ProfileOptions::new(skeleton, device.spec);
-    let point = match operating_point(label) {
-        Ok(point) => point,
-        Err(error) => return (None, format!("not measured: {error}")),
-    };
-    let options = ProfileOptions {
-        batch,
-        point,
-        max_ms: 10.0 * defaults.max_ms,
-        energy_fraction: if label.column == "energy_mj" { 1.0 } else { 0.0 },
-        reference_ms: label.reference_ms,
-        ..defaults
-    };
-    match measure_one(plan.space.as_ref(), &options, architecture) {
-        Ok(row) => match row.target(&label.column) {
-            Some(value) => {
-                (Some(value), format!("on {name}, batch {batch}, {skeleton}, {}", options.point))
-            }
-            None if row.reason.is_empty() => {
-                (None, format!("not measured: {name} does not tell {}", label.column))
-            }
-            None => (None, format!("not measured: {}", row.reason)),
-        },
-        Err(error) => (None, format!("not measured: {error}")),
-    }
-}
-
-/// How the predictor's data were measured.
-fn operating_point(label: &Label) -> Result<OperatingPoint, ProfileError> {
-    let parsed =
-        |text: &Option<String>, default| text.clone().unwrap_or_else(|| String::from(default));
-    Ok(OperatingPoint {
-        mode: parsed(&label.mode, "eager").parse()?,
-        precision: parsed(&label.precision, "fp32").parse()?,
-        channels_last: label.channels_last,
-        cold: label.cold,
     })
 }

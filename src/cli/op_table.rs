@@ -1,0 +1,124 @@
+//! The latency table of single operations: a folder that `lat profile --per-op` wrote.
+
+use std::path::Path;
+
+use anyhow::Context;
+use lat_data::RunHeader;
+use lat_predictor::{CostModel, Metrics, TableCost};
+use lat_profiler::OpRow;
+use lat_space::{Architecture, SearchSpace};
+use serde::{Deserialize, Serialize};
+
+use super::failure::bad;
+use super::output::{write_json, write_whole};
+
+const FILE: &str = "operations.json";
+const CSV: &str = "operations.csv";
+const COLUMN: &str = "latency_ms";
+
+/// `operations.json`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct OpTable {
+    /// Where and how the operations were measured.
+    pub(super) header: RunHeader,
+    pub(super) operations: Vec<OpRow>,
+}
+
+impl OpTable {
+    /// Writes it for programs and as CSV.
+    pub(super) fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let line = |row: &OpRow| {
+            let [first, second] = row.medians_ms;
+            let OpRow { key, places, latency_ms, n_runs, status, .. } = row;
+            format!("{key},{places},{latency_ms},{first},{second},{n_runs},{status}\n")
+        };
+        let rows: String = self.operations.iter().map(line).collect();
+        let header = "operation,places,latency_ms,first_ms,second_ms,n_runs,status\n";
+        write_whole(&dir.join(CSV), &format!("{header}{rows}"))?;
+        write_json(&dir.join(FILE), self)
+    }
+
+    /// Reads the table of a folder, which must be of this space.
+    pub(super) fn read(dir: &Path, space: &str) -> anyhow::Result<Self> {
+        let file = dir.join(FILE);
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            bad(format!(
+                "expected the table of `lat profile --per-op` at {}, found: {e}",
+                file.display()
+            ))
+        })?;
+        let table: Self = serde_json::from_str(&text).map_err(|e| {
+            bad(format!("expected the table of operations at {}, found: {e}", file.display()))
+        })?;
+        if table.header.space != space {
+            return Err(bad(format!(
+                "expected a table of operations of {space}, found one of {} in {}; measure it with lat profile --per-op --space {space}",
+                table.header.space,
+                dir.display()
+            )));
+        }
+        Ok(table)
+    }
+
+    /// The cost that adds the operations up.
+    pub(super) fn cost(&self, space: &dyn SearchSpace) -> anyhow::Result<TableCost> {
+        let of =
+            |key: &str| self.operations.iter().find(|row| row.key == key).map(|r| r.latency_ms);
+        let rest = of(OpRow::CLASSIFIER).context("the table has no classifier")?;
+        let look_up = |spec: &lat_space::OpSpec| match spec.op {
+            // It computes nothing.
+            lat_space::Op::Identity => Some(0.0),
+            _ => of(&spec.key()),
+        };
+        Ok(TableCost::look_up(space, &self.header.skeleton, COLUMN, rest, &look_up)?)
+    }
+
+    /// Median difference of an operation's two medians, percent.
+    pub(super) fn noise_percent(&self) -> f64 {
+        let of = |row: &OpRow| {
+            let [a, b] = row.medians_ms;
+            100.0 * (a - b).abs() / f64::midpoint(a, b)
+        };
+        let mut all: Vec<f64> = self.operations.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// How a table of operations does on whole networks.
+pub(super) struct Judged {
+    /// The sum as it is.
+    pub(super) sum: Metrics,
+    /// The sum times a factor plus a constant, both by least squares on the rows to train on, and these two.
+    pub(super) scaled: Metrics,
+    pub(super) factor: f64,
+    pub(super) constant_ms: f64,
+}
+
+/// Judges a table on rows (architecture, milliseconds).
+pub(super) fn judge(
+    table: &TableCost,
+    train: &[(&Architecture, f64)],
+    test: &[(&Architecture, f64)],
+) -> anyhow::Result<Judged> {
+    let costs = |rows: &[(&Architecture, f64)]| -> Result<Vec<f64>, _> {
+        rows.iter().map(|(architecture, _)| table.cost(architecture)).collect()
+    };
+    let truth: Vec<f64> = test.iter().map(|(_, ms)| *ms).collect();
+    let (known, found) = (costs(train)?, costs(test)?);
+    let n = known.len() as f64;
+    let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / n;
+    let x = mean(&mut known.iter().copied());
+    let y = mean(&mut train.iter().map(|(_, ms)| *ms));
+    let variance = mean(&mut known.iter().map(|k| (k - x).powi(2)));
+    let both = mean(&mut known.iter().zip(train).map(|(k, (_, ms))| (k - x) * (ms - y)));
+    let factor = if variance > 0.0 { both / variance } else { 0.0 };
+    let constant_ms = y - factor * x;
+    let scaled: Vec<f64> = found.iter().map(|f| constant_ms + factor * f).collect();
+    Ok(Judged {
+        sum: Metrics::of(&truth, &found)?,
+        scaled: Metrics::of(&truth, &scaled)?,
+        factor,
+        constant_ms,
+    })
+}

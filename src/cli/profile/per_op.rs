@@ -1,0 +1,69 @@
+//! `lat profile --per-op`: the latency table of single operations.
+
+use std::path::PathBuf;
+
+use lat_profiler::{DeviceSpec, ProfileOptions, header, measure_ops};
+use lat_space::SearchSpace;
+
+use super::{Args, reference_ms};
+use crate::cli::failure::bad;
+use crate::cli::op_table::OpTable;
+use crate::cli::output::{Screen, say, table};
+use crate::cli::runs;
+
+/// Rows of the table that people see; the file has all.
+const SHOWN: usize = 10;
+
+pub(super) fn run(
+    args: &Args,
+    space: &dyn SearchSpace,
+    mut options: ProfileOptions,
+    devices: &[DeviceSpec],
+    screen: Screen,
+) -> anyhow::Result<()> {
+    if devices.len() > 1 {
+        return Err(bad(format!("expected one device with --per-op, found {}", devices.len())));
+    }
+    let dir = args.out.clone().unwrap_or_else(|| folder(space, &options));
+    runs::writable_dir(&dir)?;
+    options.reference_ms = reference_ms(options.device, &dir)?;
+    let bar = screen.bar("measurements");
+    let operations = measure_ops(space, &options, &mut |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let found = OpTable { header: header(space, &options), operations: operations? };
+    found.write(&dir)?;
+    let mut slowest: Vec<_> = found.operations.iter().collect();
+    slowest.sort_by(|a, b| b.latency_ms.total_cmp(&a.latency_ms));
+    let rows = slowest.iter().take(SHOWN).map(|row| {
+        vec![
+            row.key.clone(),
+            format!("{:.4}", row.latency_ms),
+            row.places.to_string(),
+            row.status.clone(),
+        ]
+    });
+    say(table(&["slowest operations", "ms", "places", "status"], rows))?;
+    say(format!(
+        "{} operations of {} on {}, batch {}, {}, {}; the two measurements of one differ by {:.1} % (median); {}",
+        found.operations.len(),
+        space.id(),
+        found.header.device_name,
+        options.batch,
+        options.skeleton,
+        options.point,
+        found.noise_percent(),
+        dir.join("operations.csv").display()
+    ))?;
+    say(
+        "A network takes less or more than its operations one by one (launches, caches): judge the table with lat train --per-op.",
+    )
+}
+
+fn folder(space: &dyn SearchSpace, options: &ProfileOptions) -> PathBuf {
+    let profile = runs::profile_dir(space.id(), &options.device.to_string(), options);
+    let name = profile.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    profile.with_file_name(name.replacen("profile-", "operations-", 1))
+}

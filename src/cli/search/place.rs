@@ -1,0 +1,98 @@
+use lat_data::RunHeader;
+use lat_predictor::Label;
+use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
+use lat_space::{Architecture, SearchSpace, Skeleton};
+
+/// Where and how a cost was measured, so that what a search finds can be measured there too.
+pub(super) struct Place {
+    column: String,
+    device_name: String,
+    skeleton: Skeleton,
+    batch: u32,
+    mode: String,
+    precision: String,
+    channels_last: bool,
+    cold: bool,
+    /// Undisturbed time of the CPU's reference network, milliseconds.
+    pub(super) reference_ms: Option<f64>,
+}
+
+impl Place {
+    /// That of a predictor's rows; nothing where their table does not say.
+    pub(super) fn of_label(label: &Label) -> Option<Self> {
+        let or =
+            |text: &Option<String>, usual: &str| text.clone().unwrap_or_else(|| usual.to_owned());
+        Some(Self {
+            column: label.column.clone(),
+            device_name: label.device_name.clone()?,
+            skeleton: label.skeleton?,
+            batch: label.batch?,
+            mode: or(&label.mode, "eager"),
+            precision: or(&label.precision, "fp32"),
+            channels_last: label.channels_last,
+            cold: label.cold,
+            reference_ms: label.reference_ms,
+        })
+    }
+
+    /// That of a table of operations.
+    pub(super) fn of_header(header: &RunHeader) -> Self {
+        Self {
+            column: "latency_ms".to_owned(),
+            device_name: header.device_name.clone(),
+            skeleton: header.skeleton,
+            batch: header.batch,
+            mode: header.mode.clone(),
+            precision: header.precision.clone(),
+            channels_last: header.channels_last,
+            cold: header.cold,
+            reference_ms: header.reference_ms,
+        }
+    }
+
+    /// Measures an architecture here, if this device is at hand: the value, and where it is from or why there is none.
+    pub(super) fn measure(
+        &self,
+        space: &dyn SearchSpace,
+        architecture: &Architecture,
+    ) -> (Option<f64>, String) {
+        let Self { column, device_name: name, skeleton, batch, .. } = self;
+        let Some(device) = available().into_iter().find(|d| d.name == *name) else {
+            return (None, format!("not measured: the cost is that of {name}, which is not here"));
+        };
+        let defaults = ProfileOptions::new(*skeleton, device.spec);
+        let point = match self.point() {
+            Ok(point) => point,
+            Err(error) => return (None, format!("not measured: {error}")),
+        };
+        let options = ProfileOptions {
+            batch: *batch,
+            point,
+            max_ms: 10.0 * defaults.max_ms,
+            energy_fraction: if column == "energy_mj" { 1.0 } else { 0.0 },
+            reference_ms: self.reference_ms,
+            ..defaults
+        };
+        match measure_one(space, &options, architecture) {
+            Ok(row) => match row.target(column) {
+                Some(value) => {
+                    (Some(value), format!("on {name}, batch {batch}, {skeleton}, {point}"))
+                }
+                None if row.reason.is_empty() => {
+                    (None, format!("not measured: {name} does not tell {column}"))
+                }
+                None => (None, format!("not measured: {}", row.reason)),
+            },
+            Err(error) => (None, format!("not measured: {error}")),
+        }
+    }
+
+    fn point(&self) -> Result<OperatingPoint, ProfileError> {
+        Ok(OperatingPoint {
+            mode: self.mode.parse()?,
+            precision: self.precision.parse()?,
+            channels_last: self.channels_last,
+            cold: self.cold,
+        })
+    }
+}
