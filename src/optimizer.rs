@@ -92,10 +92,12 @@ impl Sgd {
     /// # Errors
     /// The name of a tensor that is missing.
     pub fn load(&mut self, prefix: &str, state: &StateMap) -> Result<(), String> {
-        // Checkpoints of before there were diagnostics lack them.
-        if let Some(saved) = state.get(&format!("{prefix}.{GRADIENT_SQUARES}")) {
-            tch::no_grad(|| self.squares.copy_(saved));
+        let name = format!("{prefix}.{GRADIENT_SQUARES}");
+        let saved = state.get(&name).ok_or_else(|| name.clone())?;
+        if saved.size() != self.squares.size() {
+            return Err(format!("{name} of shape {:?}", self.squares.size()));
         }
+        tch::no_grad(|| self.squares.copy_(saved));
         copy_numbered(&format!("{prefix}.momentum"), &mut self.buffers, state)
     }
 }

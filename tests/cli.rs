@@ -261,7 +261,7 @@ fn unknown_names_are_told_which_there_are() {
     refused(
         dir.path(),
         &["profile", "--space", "dart"],
-        &["unknown search space 'dart'", "darts, nasbench201"],
+        &["unknown search space 'dart'", "darts, darts-frc, nasbench201"],
     );
     refused(dir.path(), &["profile", "--device", "tpu"], &["found 'tpu'", "cpu"]);
     refused(dir.path(), &["profile", "--device", "cuda:7"], &["cuda:7"]);
@@ -358,7 +358,12 @@ fn predict_keeps_the_order_of_a_long_file_and_tells_deviations() {
     };
     let plain = lines(&["--json", "all.json"]);
     assert!(plain.iter().map(|l| l.split('\t').nth(1).unwrap()).eq(texts.iter()));
-    assert_eq!(plain, lines(&["--threads", "1"]));
+    // With deviations sums are taken in another order, which the last digit may show.
+    let ms = |line: &String| line.split(' ').next().unwrap().parse::<f64>().unwrap();
+    let bare = lines(&["--threads", "1"]);
+    assert_eq!(bare.len(), plain.len());
+    assert!(bare.iter().zip(&plain).all(|(a, b)| (ms(a) / ms(b) - 1.0).abs() < 1e-5));
+    assert_eq!(bare, lines(&["--threads", "3"]));
     let with_sd = lines(&["--sd", "--threads", "3"]);
     let fields: Vec<&str> = with_sd[7].split('\t').collect();
     assert!(fields[1].ends_with(" ms") && fields[2].ends_with("-data"), "{fields:?}");

@@ -180,5 +180,9 @@ fn entrannas_dst_refuses_what_it_cannot_search() {
     refused("entrannas-dst", ("engines", 0.into()), "engines of at least 1");
     refused("entrannas-dst", ("tau", 0.0.into()), "tau above 0");
     refused("entrannas-dst", ("reward", (-1.0).into()), "reward and beta_speed of at least 0");
-    refused("entrannas-dst", ("reward", 1.0.into()), "several operations on an edge (darts)");
+    refused(
+        "entrannas-dst",
+        ("reward", 1.0.into()),
+        "several operations on an edge (darts, darts-frc)",
+    );
 }

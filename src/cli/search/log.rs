@@ -9,6 +9,7 @@ use lat::search::EpochReport;
 use serde_json::Value;
 
 use super::events::EventFile;
+use crate::cli::output::write_whole;
 
 const JSON_LINES: &str = "log.jsonl";
 const CSV: &str = "log.csv";
@@ -18,27 +19,33 @@ pub(super) struct SearchLog {
     dir: PathBuf,
     /// Epochs that are there already.
     kept: usize,
+    /// Names of the columns of the CSV, once they are known.
+    columns: Vec<String>,
     events: Option<EventFile>,
 }
 
 impl SearchLog {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), kept: 0, events: None }
+        Self { dir: dir.to_owned(), kept: 0, columns: Vec::new(), events: None }
     }
 
     /// Keeps the first epochs of the logs that are there. Event files stay as they are: their readers let later files win.
     pub(super) fn keep(&mut self, epochs: usize) -> anyhow::Result<()> {
         self.kept = epochs;
         self.cut(JSON_LINES, epochs)?;
-        // The first line names the columns.
-        self.cut(CSV, epochs + 1)
+        // The first line names the columns; names hold no commas.
+        self.cut(CSV, epochs + 1)?;
+        let text = std::fs::read_to_string(self.dir.join(CSV)).unwrap_or_default();
+        let names = text.lines().next().unwrap_or_default().split(',').filter(|n| !n.is_empty());
+        self.columns = names.map(str::to_owned).collect();
+        Ok(())
     }
 
     fn cut(&self, name: &str, lines: usize) -> anyhow::Result<()> {
         let path = self.dir.join(name);
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
         let kept: String = text.split_inclusive('\n').take(lines).collect();
-        std::fs::write(&path, kept).with_context(|| format!("could not write {}", path.display()))
+        write_whole(&path, &kept)
     }
 
     /// Adds an epoch to all three.
@@ -47,20 +54,33 @@ impl SearchLog {
             // A search from the beginning in a folder of an older one.
             self.cut(JSON_LINES, 0)?;
             self.cut(CSV, 0)?;
+            self.forget_events()?;
         }
         self.kept += 1;
         let value = serde_json::to_value(report)?;
         self.append(JSON_LINES, &format!("{value}\n"))?;
         let mut columns = flattened(&value);
         columns.sort_by_key(|(name, _)| name != "epoch");
-        if !self.dir.join(CSV).exists() || std::fs::metadata(self.dir.join(CSV))?.len() == 0 {
-            let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-            self.append(CSV, &format!("{}\n", names.join(",")))?;
+        if self.columns.is_empty() {
+            self.columns = columns.iter().map(|(name, _)| name.clone()).collect();
+            self.append(CSV, &format!("{}\n", self.columns.join(",")))?;
         }
-        let cells: Vec<String> = columns.iter().map(|(_, value)| cell(value)).collect();
+        // By name: what an epoch lacks stays empty, what it has anew is in the JSON.
+        let of = |name: &String| columns.iter().find(|(own, _)| own == name).map(|(_, v)| cell(v));
+        let cells: Vec<String> = self.columns.iter().map(|n| of(n).unwrap_or_default()).collect();
         self.append(CSV, &format!("{}\n", cells.join(",")))?;
         let numbers = columns.iter().filter_map(|(name, value)| Some((tag(name), value.as_f64()?)));
         self.events()?.add(i64::from(report.epoch), numbers)
+    }
+
+    /// Event files of an older search in this folder would be drawn into this one's curves.
+    fn forget_events(&self) -> anyhow::Result<()> {
+        for entry in std::fs::read_dir(&self.dir)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("events.out.tfevents.") {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn events(&mut self) -> anyhow::Result<&mut EventFile> {
@@ -177,8 +197,27 @@ mod tests {
                 .all(|row| row.matches(',').count() == csv[0].matches(',').count() + 1)
         );
 
+        // An epoch that was not looked at leaves its cells empty, a torn last line is cut off.
+        let path = dir.path().join(JSON_LINES);
+        std::fs::write(&path, format!("{}\n{{\"epoch\": 2, \"tra", json[0])).unwrap();
+        let mut torn = SearchLog::new(dir.path());
+        torn.keep(1).unwrap();
+        torn.add(&EpochReport { diagnostics: None, ..report(2) }).unwrap();
+        assert_eq!(lines(dir.path(), JSON_LINES).len(), 2);
+        let csv = lines(dir.path(), CSV);
+        let place = csv[0].split(',').position(|name| name == "diagnostics.free_mass").unwrap();
+        let row = csv[2].replace("\"a \"\"b\"\", c\"", "text");
+        assert_eq!(row.split(',').count(), csv[0].split(',').count());
+        assert_eq!(row.split(',').nth(place), Some(""));
+        drop(torn);
+
         // Anew in the same folder.
         SearchLog::new(dir.path()).add(&report(1)).unwrap();
+        let events = std::fs::read_dir(dir.path())
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().contains("tfevents"));
+        assert_eq!(events.count(), 1);
         assert_eq!(lines(dir.path(), JSON_LINES).len(), 1);
         assert_eq!(lines(dir.path(), CSV).len(), 2);
     }
