@@ -4,9 +4,19 @@ use ndarray::{Array2, ArrayView2};
 use crate::evidence::Layout;
 use crate::{PredictError, Setup};
 
-/// Groups of features that networks read beside the linear part's subtotals: those of one decision each, and counts.
-const SIMPLE: [&str; 8] =
-    ["one-hot", "counts", "value", "live", "live-counts", "reach", "scale", "scale-one-hot"];
+/// Groups of features that networks read beside the linear part's subtotals: those of one decision each, counts and work.
+const SIMPLE: [&str; 10] = [
+    "one-hot",
+    "counts",
+    "value",
+    "live",
+    "live-counts",
+    "reach",
+    "scale",
+    "scale-one-hot",
+    "multiply-adds",
+    "elements",
+];
 /// Gate vectors encoded at once.
 const CHUNK: usize = 1024;
 
@@ -119,6 +129,6 @@ mod tests {
         assert_eq!(setup.parts.len(), 3);
         assert_eq!(setup.parts[0].len(), 98);
         assert_eq!(setup.parts[2].len(), map.len());
-        assert_eq!(setup.inputs.len(), 196 + 14);
+        assert_eq!(setup.inputs.len(), 196 + 14 + 2 * 3);
     }
 }

@@ -27,6 +27,7 @@ mod op;
 mod peak_memory;
 mod skeleton;
 mod structure;
+mod work;
 
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
 pub use count::{Cost, REDUCTION_GROUPS, count, count_op};
@@ -42,6 +43,7 @@ pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 pub use structure::{Edges, Presence, Structure};
+pub use work::Work;
 
 /// What predictors need of a search space: its decisions, and the text form of a point.
 pub trait Space: Send + Sync {
@@ -60,6 +62,11 @@ pub trait Space: Send + Sync {
     /// What is known of how decisions act together, from which predictors derive their features.
     fn structure(&self) -> Structure {
         Structure::independent(self.decisions())
+    }
+
+    /// Per decision and choice what it computes and moves; None where the space has no networks to count.
+    fn work(&self) -> Option<Vec<Vec<Work>>> {
+        None
     }
 
     /// The TOML text that declares the space, where it is not built in: who has it can make the space again.

@@ -13,7 +13,7 @@ mod network;
 
 use crate::{
     Architecture, ChoiceSet, Decision, DecisionId, Graph, Group, SearchSpace, Skeleton,
-    SkeletonPreset, Space, SpaceError, Stem,
+    SkeletonPreset, Space, SpaceError, Stem, Work, work,
 };
 
 /// Intermediate nodes of a cell.
@@ -133,6 +133,10 @@ impl Space for Darts {
 
     fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    fn work(&self) -> Option<Vec<Vec<Work>>> {
+        Some(work::of_sites(self))
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {

@@ -8,6 +8,7 @@
 mod builder;
 mod edges;
 mod structured;
+mod work;
 
 use serde::{Deserialize, Serialize};
 

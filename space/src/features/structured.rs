@@ -5,7 +5,8 @@
 //!   as products of numbers (`value-...`); `joint-counts` and `stage` add them up over like blocks and over a stage;
 //! - `live`, `live-counts`, `reach`: operations that lie on a path from input to output;
 //! - `neighbours`: choices of two blocks that may act on one another;
-//! - all of these but the last times each scale and its square.
+//! - `multiply-adds`, `elements`: what the choices compute and move, in all and per cell type, of spaces with networks;
+//! - all of these but `neighbours` times each scale and its square.
 //!
 //! Slots that do not exist are zero throughout. `none` has no column: it is the absence of all others.
 
@@ -34,18 +35,21 @@ pub(super) fn build(space: &dyn Space) -> FeatureMap {
     }
     d.joint_sums();
     d.liveness();
+    if let Some(work) = space.work() {
+        d.work(&work);
+    }
     d.scaled();
     d.neighbours();
     d.b.finish()
 }
 
 /// A named value.
-type Column = (String, u32);
+pub(super) type Column = (String, u32);
 
-struct Deriver<'a> {
-    b: Builder,
-    decisions: &'a [Decision],
-    structure: &'a Structure,
+pub(super) struct Deriver<'a> {
+    pub(super) b: Builder,
+    pub(super) decisions: &'a [Decision],
+    pub(super) structure: &'a Structure,
     groups: &'a [Group],
     /// Per decision its choices but `none`, zero where the slot does not exist.
     columns: Vec<Vec<Column>>,
@@ -54,7 +58,7 @@ struct Deriver<'a> {
 }
 
 impl Deriver<'_> {
-    fn gate(&self, decision: DecisionId, choice: usize) -> u32 {
+    pub(super) fn gate(&self, decision: DecisionId, choice: usize) -> u32 {
         let before: usize = self.decisions[..decision].iter().map(|d| d.choices.len()).sum();
         self.b.gate(before + choice)
     }
@@ -94,7 +98,7 @@ impl Deriver<'_> {
         }
     }
 
-    fn add(&mut self, group: &str, block: Option<usize>, columns: Vec<Column>) {
+    pub(super) fn add(&mut self, group: &str, block: Option<usize>, columns: Vec<Column>) {
         let group = self.b.group(group);
         for (name, value) in columns {
             self.b.feature(name, value, group, block.map(|b| b as u16));

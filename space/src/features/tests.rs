@@ -87,3 +87,24 @@ fn maps_that_read_ahead_are_not_sound() {
     map.levels.push(Level::Products(vec![(0, 4000)]));
     assert!(!map.is_sound());
 }
+
+#[test]
+fn work_is_counted_where_counts_do_not_tell_it() {
+    let space = Darts::new();
+    let map = FeatureMap::structured(&space);
+    let work = crate::Space::work(&space).unwrap();
+    let largest = work.iter().flatten().map(|w| w.multiply_adds).fold(0.0, f64::max);
+    for i in 0..5 {
+        let architecture = architecture_at(&space, 1, i).unwrap();
+        let chosen = architecture.choices.iter().zip(&work);
+        let chosen = chosen.flat_map(|(set, work)| set.iter().map(|c| work[c].multiply_adds));
+        let expected = (chosen.sum::<f64>() / largest) as f32;
+        let gates = architecture.gates(space.decisions());
+        let found = |name: &str| feature(&map, &gates, name, "multiply-adds");
+        assert!((found("multiply-adds") - expected).abs() < 1e-4 * expected);
+        let cells = found("multiply-adds:normal") + found("multiply-adds:reduce");
+        assert!((cells - expected).abs() < 1e-4 * expected);
+    }
+    let map = FeatureMap::structured(&NasBench201::new());
+    assert!(!map.groups.iter().any(|group| group == "multiply-adds"));
+}

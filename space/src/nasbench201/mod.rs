@@ -7,7 +7,7 @@
 
 use crate::{
     Architecture, Decision, Edges, Graph, GraphBuilder, Op, SearchSpace, Skeleton, SkeletonPreset,
-    Space, SpaceError, Stem, Structure,
+    Space, SpaceError, Stem, Structure, Work, work,
 };
 
 /// The operations in the benchmark's order.
@@ -61,6 +61,10 @@ impl Space for NasBench201 {
         let ends = EDGES.iter().map(|&ends| Some(ends)).collect();
         let edges = Edges { ends, input: 0, output: STAGES as usize };
         Structure { edges: Some(edges), ..Structure::independent(&self.decisions) }
+    }
+
+    fn work(&self) -> Option<Vec<Vec<Work>>> {
+        Some(work::of_sites(self))
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {

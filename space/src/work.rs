@@ -1,0 +1,68 @@
+use crate::{Op, OpSpec, SearchSpace, Site, count_op, find_skeleton};
+
+/// The skeleton whose sites are counted. Every space has it; what predictors learn from the sizes are factors, and the ratio
+/// between cell types, which another skeleton changes, has factors of its own.
+const SKELETON: &str = "cifar";
+
+/// What a choice computes and moves, summed over the sites that its decision settles.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Multiply-adds for one image, as [`crate::count`] counts.
+    pub multiply_adds: f64,
+    /// Numbers read and written for one image: input, output and weights of each operation.
+    pub elements: f64,
+}
+
+/// Per decision and choice its work in the space's networks.
+pub(crate) fn of_sites(space: &dyn SearchSpace) -> Vec<Vec<Work>> {
+    let skeleton = find_skeleton(space, SKELETON).expect("every space has this skeleton");
+    let choices = |d: &crate::Decision| vec![Work::default(); d.choices.len()];
+    let mut work: Vec<Vec<Work>> = space.decisions().iter().map(choices).collect();
+    for (_, _, Site::Choice { decision, candidates }) in space.graph(&skeleton).sites() {
+        for (work, op) in work[*decision].iter_mut().zip(candidates) {
+            if op.op != Op::None {
+                work.multiply_adds += count_op(op).multiply_adds as f64;
+                work.elements += elements(op);
+            }
+        }
+    }
+    work
+}
+
+fn elements(op: &OpSpec) -> f64 {
+    let map = |c: u32, hw: u16| f64::from(c) * f64::from(hw).powi(2);
+    map(op.c_in, op.hw_in) + map(op.c_out, op.hw_out()) + count_op(op).params as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Darts, SPACES, Space, architecture_at, count};
+
+    #[test]
+    fn work_of_chosen_operations_is_what_the_network_has_more_than_an_empty_one() {
+        for build in SPACES {
+            let space = build();
+            let work = space.work().unwrap();
+            let skeleton = find_skeleton(&*space, SKELETON).unwrap();
+            let counted = |i| {
+                let architecture = architecture_at(&*space, 4, i).unwrap();
+                let network = count(&space.graph(&skeleton).derive(&architecture)).multiply_adds;
+                let chosen = architecture.choices.iter().zip(&work);
+                let chosen = chosen.flat_map(|(set, work)| set.iter().map(|c| work[c]));
+                network as f64 - chosen.map(|w| w.multiply_adds).sum::<f64>()
+            };
+            let fixed = counted(0);
+            assert!(fixed > 0.0 && (1..20).all(|i| counted(i) == fixed), "{}", space.id());
+        }
+    }
+
+    #[test]
+    fn elements_are_maps_and_weights() {
+        let op = OpSpec { op: Op::ConvBn { k: 3 }, c_in: 4, c_out: 8, stride: 2, hw_in: 16 };
+        assert_eq!(elements(&op), (4 * 256 + 8 * 64 + 9 * 4 * 8 + 16) as f64);
+        // `none` is never computed; a skip connection of stride 1 computes nothing but is read and written.
+        let work = Darts::new().work().unwrap();
+        assert_eq!(work[0][Darts::new().decisions()[0].none().unwrap()], Work::default());
+    }
+}
