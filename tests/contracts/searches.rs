@@ -215,3 +215,42 @@ fn names_of_methods_are_distinct() {
     let names: std::collections::HashSet<&str> = METHODS.iter().map(|m| m.name).collect();
     assert_eq!(names.len(), METHODS.len());
 }
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_search_and_keeps_the_last_good_epoch() {
+    for entry in METHODS {
+        let covered = SPACES.iter().map(|build| build()).filter(|s| entry.covers(s.as_ref()));
+        let space = covered.min_by_key(|space| space.size()).unwrap();
+        let (space, folder) = (space.as_ref(), Folder::new());
+        let file = folder.file("checkpoint");
+        // Whole epochs are kept, so the second ends nowhere; where a method has stages the weights of the first live as long.
+        let plan = Plan { interrupt: Some((2, 1)), ..Plan::new(6) };
+        toy::search(space, entry, &plan, None, &file).unwrap_err();
+        let Checkpoint { label, tensors } = Checkpoint::load(&file).unwrap();
+        let poisoned = tensors.into_iter().map(|(name, tensor)| {
+            let is_weight = name.starts_with("net.") && tensor.kind() == tch::Kind::Float;
+            (name, if is_weight { tensor * f64::NAN } else { tensor })
+        });
+        Checkpoint::save(&file, &label, poisoned.collect()).unwrap();
+        let before = std::fs::read(&file).unwrap();
+        let error = toy::search(space, entry, &Plan::new(6), None, &file).unwrap_err();
+        assert!(
+            matches!(error, SearchError::NotANumber { epoch: 2, step: 1, .. }),
+            "{}: {error}",
+            entry.name
+        );
+        assert!(error.to_string().contains("epoch 2"), "{error}");
+        assert!(std::fs::read(&file).unwrap() == before, "{}", entry.name);
+    }
+}
+
+#[test]
+fn images_too_few_for_a_batch_are_refused() {
+    for (space, entry) in pairs() {
+        let folder = Folder::new();
+        let plan = Plan { batch: 500, ..Plan::new(3) };
+        let error = toy::search(space.as_ref(), entry, &plan, None, &folder.file("c")).unwrap_err();
+        assert!(error.to_string().contains("lower --batch"), "{}: {error}", entry.name);
+        assert!(!folder.file("c").exists());
+    }
+}
