@@ -250,6 +250,11 @@ impl Search<'_, '_> {
             on_event(SearchEvent::Step(step + 1, train.len(), epoch + 1));
         }
         let (valid_loss, valid_accuracy) = self.validate(net, halves);
+        // The last update of an epoch shows here first, before the checkpoint is written over.
+        if !valid_loss.is_finite() {
+            let (what, epoch, step) = ("validation loss", epoch + 1, train.len());
+            return Err(SearchError::NotANumber { what, value: valid_loss, epoch, step });
+        }
         let now = self.method.derive(self.space);
         let relaxed = self.method.relaxed();
         let objective = self.objective.as_ref();

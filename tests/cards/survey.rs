@@ -1,7 +1,7 @@
 //! Diagnostics of searches: the survey's five problems, one number each.
 //!
 //! Elsewhere: 1 (power iteration), 4 (Gini) and the counts of 2 in `src/diagnostics`; 3 (Kendall) in `predictor/src/metrics.rs`, by the
-//! crate that computes it. Not offered: the redundancy of 6, the kendall of supernet scores; 8 is measured (docs/methods.md).
+//! crate that computes it. Not offered: the redundancy of 6, the kendall of supernet scores; 8 is measured (docs/methods-memory.md).
 
 use std::path::Path;
 

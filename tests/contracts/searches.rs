@@ -254,3 +254,20 @@ fn images_too_few_for_a_batch_are_refused() {
         assert!(!folder.file("c").exists());
     }
 }
+
+/// The weights that the last step of an epoch leaves must not be saved where they answer nothing any more.
+#[test]
+fn an_epoch_that_ends_in_no_number_is_not_saved() {
+    let space = SPACES.iter().map(|build| build()).min_by_key(|space| space.size()).unwrap();
+    let entry = METHODS.iter().find(|entry| entry.name == "darts").unwrap();
+    let folder = Folder::new();
+    let file = folder.file("c");
+    // One step an epoch, with a rate that no weight survives: the loss of the step itself is still a number.
+    let options = toml::from_str("lr = 1e30\nclip = 1e30").unwrap();
+    let plan = Plan { batch: 32, options, ..Plan::new(2) };
+    let error = toy::search(space.as_ref(), entry, &plan, None, &file).unwrap_err();
+    let is_valid =
+        matches!(error, SearchError::NotANumber { what: "validation loss", epoch: 1, step: 1, .. });
+    assert!(is_valid, "{error}");
+    assert!(!file.exists());
+}

@@ -7,6 +7,7 @@ mod plan;
 mod progress;
 mod result;
 mod seeds;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ use super::{STOP, runs};
 use log::SearchLog;
 use plan::Plan;
 use result::SearchResult;
+use warnings::Warnings;
 
 /// Search for an architecture that is accurate and fast.
 ///
@@ -160,6 +162,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         },
     };
     let mut log = SearchLog::new(dir);
+    let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);
     let mut logged = Ok(());
     let bar = screen.bar("steps");
     let unit = plan.cost.as_ref().map_or("", |c| c.model.unit()).to_owned();
@@ -179,6 +182,9 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         }
         SearchEvent::Epoch(report) => {
             screen.note(Some(&bar), &progress::epoch_line(report, total_epochs, &unit));
+            for line in warnings.of(report) {
+                screen.note(Some(&bar), line);
+            }
             if let Err(error) = log.add(report) {
                 logged = Err(error);
             }

@@ -18,7 +18,8 @@ pub(super) struct SearchResult {
     pub(super) settings: SearchSettings,
     /// The derived architecture as text.
     architecture: String,
-    /// Where the search collapsed, and whether it ended there.
+    /// Where the search collapsed, and whether it ended there: the architecture, `predicted` and `measured` are then of the epoch
+    /// that was kept, `relaxed` and its gap of the state that collapsed.
     collapse: Option<Collapse>,
     stopped_on_collapse: bool,
     column: Option<String>,
