@@ -310,8 +310,9 @@ mod tests {
         fn second_order(&self, config: WeightConfig) -> ([f64; 2], f64) {
             let mut step = WeightStep::new(config);
             step.begin(self);
-            let momentum = StateMap::from([("weights.momentum.0".into(), tensor(MOMENTUM))]);
-            step.load(&momentum).unwrap();
+            let momentum = ("weights.momentum.0".into(), tensor(MOMENTUM));
+            let squares = (GRADIENT_SQUARES.into(), Tensor::zeros([1], tch::kind::FLOAT_CPU));
+            step.load(&StateMap::from([momentum, squares])).unwrap();
             let valid_loss = || {
                 let loss = self.valid_loss();
                 let value = loss.double_value(&[]);
