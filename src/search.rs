@@ -312,7 +312,7 @@ impl Search<'_, '_> {
             valid: &halves.valid,
             batch: self.settings.batch as usize,
         };
-        let hessian = every > 0 && epoch % every == 0;
+        let hessian = every > 0 && epoch.is_multiple_of(every);
         self.watch.diagnostics.then(|| subject.examine(hessian)).transpose()
     }
 

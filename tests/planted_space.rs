@@ -46,7 +46,7 @@ impl PlantedSpace {
 }
 
 impl Space for PlantedSpace {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "planted"
     }
 
@@ -130,7 +130,7 @@ pub(crate) fn stripes(n: usize) -> Dataset {
         let phase = rng.gen_range(0..2);
         let noise: Vec<f64> = (0..SIDE * SIDE).map(|_| rng.gen_range(-15.0..15.0)).collect();
         let pixel = |i: usize| {
-            let sign = if (i % SIDE + phase) % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = if (i % SIDE + phase).is_multiple_of(2) { 1.0 } else { -1.0 };
             (128.0 + sign * strength + noise[i]).clamp(0.0, 255.0) as u8
         };
         (0..SIDE * SIDE).map(pixel).collect()

@@ -25,7 +25,7 @@ impl ToySpace {
 }
 
 impl Space for ToySpace {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "toy"
     }
 

@@ -36,7 +36,7 @@ fn a_goal_is_reached_and_the_run_trains_reports_and_compares_as_any() {
         .success()
         .stdout(contains("goal of 0.25 % reached; validation MAPE").and(contains("VALID: ")));
     let (rounds, rows) = measured(dir.path());
-    let numbers: Vec<u64> = rounds.rounds.iter().flat_map(|round| round.samples()).collect();
+    let numbers: Vec<u64> = rounds.rounds.iter().flat_map(lat_data::Round::samples).collect();
     assert_eq!(samples(&rows), numbers);
     assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len());
     assert!(rounds.rounds.len() > 1 && rounds.n_chosen() > rounds.n_samples() / 4);

@@ -17,7 +17,9 @@ impl MemoryPeak {
         match device {
             DeviceSpec::Cuda(ordinal) => {
                 let gpu = i8::try_from(ordinal).ok();
-                gpu.map(allocator::reset_peak);
+                if let Some(gpu) = gpu {
+                    allocator::reset_peak(gpu);
+                }
                 Self { gpu, resident: None }
             }
             DeviceSpec::Cpu | DeviceSpec::Fake => {

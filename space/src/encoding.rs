@@ -38,7 +38,11 @@ impl Encoding {
             match features.iter_mut().find(known) {
                 Some((_, _, gates)) => gates.push(gate),
                 None => {
-                    features.push((class, format!("{}:{choice}", decision.cell_type()), vec![gate]))
+                    features.push((
+                        class,
+                        format!("{}:{choice}", decision.cell_type()),
+                        vec![gate],
+                    ));
                 }
             }
         }

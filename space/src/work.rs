@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn elements_are_maps_and_weights() {
         let op = OpSpec { op: Op::ConvBn { k: 3 }, c_in: 4, c_out: 8, stride: 2, hw_in: 16 };
-        assert_eq!(elements(&op), (4 * 256 + 8 * 64 + 9 * 4 * 8 + 16) as f64);
+        assert_eq!(elements(&op), f64::from(4 * 256 + 8 * 64 + 9 * 4 * 8 + 16));
         // `none` is never computed; a skip connection of stride 1 computes nothing but is read and written.
         let work = Darts::new().work().unwrap();
         assert_eq!(work[0][Darts::new().decisions()[0].none().unwrap()], Work::default());

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(proxy.train.labels.iter().filter(|&&l| l == 1).count(), 4);
         for (i, &label) in proxy.train.labels.iter().enumerate() {
             assert_eq!(
-                u32::from(proxy.train.image(i)[0] % 3 == 0),
+                u32::from(proxy.train.image(i)[0].is_multiple_of(3)),
                 label,
                 "images keep their labels"
             );

@@ -36,12 +36,11 @@ pub(super) fn prior(
     }
     let mean = |a: &Array2<f64>| a.sum_axis(Axis(1)) / k as f64;
     let costs = mean(&(&weights * &weights));
-    let differences = match k {
-        1 => costs.clone(),
-        _ => {
-            let rest = &weights - &weights.dot(&others(scores)?);
-            mean(&(&rest * &rest))
-        }
+    let differences = if k == 1 {
+        costs.clone()
+    } else {
+        let rest = &weights - &weights.dot(&others(scores)?);
+        mean(&(&rest * &rest))
     };
     let all = [costs, differences, mean(&learnt)];
     let sized = all.into_iter().map(|v| {

@@ -43,12 +43,11 @@ impl Builder {
 
     /// A weighted sum; a lone value with factor 1 is that value.
     pub(crate) fn sum(&mut self, terms: Vec<(u32, f32)>) -> u32 {
-        match terms[..] {
-            [(value, 1.0)] => value,
-            _ => {
-                let deepest = terms.iter().map(|&(v, _)| self.depths[v as usize]).max();
-                self.push(Node::Sum(terms), deepest.unwrap_or(0))
-            }
+        if let [(value, 1.0)] = terms[..] {
+            value
+        } else {
+            let deepest = terms.iter().map(|&(v, _)| self.depths[v as usize]).max();
+            self.push(Node::Sum(terms), deepest.unwrap_or(0))
         }
     }
 

@@ -49,7 +49,7 @@ impl NasBench201 {
 }
 
 impl Space for NasBench201 {
-    fn id(&self) -> &str {
+    fn id(&self) -> &'static str {
         "nasbench201"
     }
 

@@ -22,7 +22,7 @@ impl Warnings {
         let Some(found) = report.diagnostics else { return Vec::new() };
         let early = f64::from(report.epoch) <= EARLY * f64::from(self.epochs);
         let rushed = early && found.cost_gradient_share.is_some_and(|share| share > COST_SHARE);
-        let looked = self.hessian_every > 0 && report.epoch % self.hessian_every == 0;
+        let looked = self.hessian_every > 0 && report.epoch.is_multiple_of(self.hessian_every);
         let flat = looked && found.hessian_eigenvalue.is_none();
         let all = [
             (
