@@ -92,3 +92,48 @@ impl SearchSettings {
         Schedule { epochs: self.epochs, batch: self.batch }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{NasBench201, SearchSpace};
+
+    use super::SearchSettings;
+
+    fn settings() -> SearchSettings {
+        SearchSettings {
+            space: "nasbench201".into(),
+            method: "darts".into(),
+            dataset: "digits".into(),
+            skeleton: NasBench201::new().skeletons()[0].skeleton,
+            epochs: 2,
+            batch: 64,
+            seed: 0,
+            goal: "lambda 0".into(),
+            options: "Quick".into(),
+            risk: 0.0,
+        }
+    }
+
+    #[test]
+    fn whatever_makes_two_searches_differ_is_named() {
+        assert_eq!(settings().difference(&settings()), None);
+        let changes: [(&str, fn(&mut SearchSettings)); 10] = [
+            ("space", |s| s.space = "darts".into()),
+            ("method", |s| s.method = "gdas".into()),
+            ("data set", |s| s.dataset = "cifar10".into()),
+            ("skeleton", |s| s.skeleton.channels += 1),
+            ("epochs", |s| s.epochs += 1),
+            ("batch", |s| s.batch += 1),
+            ("seed", |s| s.seed += 1),
+            ("goal", |s| s.goal = "lambda 1".into()),
+            ("risk", |s| s.risk = 1.0),
+            ("method options", |s| s.options = "Paper".into()),
+        ];
+        for (name, change) in changes {
+            let mut other = settings();
+            change(&mut other);
+            let (found, ours, theirs) = settings().difference(&other).expect(name);
+            assert!(found == name && ours != theirs, "{found}, {name}");
+        }
+    }
+}
