@@ -173,7 +173,11 @@ mod tests {
         let x = codes(40, 4);
         let y: Array1<f64> =
             x.rows().into_iter().map(|r| 5.0 + f64::from(r[1] + 2.0 * r[2])).collect();
-        let layout = Layout { groups: vec![0, 0, 0, 0, 0, 0, 1, 1], blocks: vec![None; 8] };
+        let layout = Layout {
+            groups: vec![0, 0, 0, 0, 0, 0, 1, 1],
+            blocks: vec![None; 8],
+            simple: Vec::new(),
+        };
         let known = Known { x: x.view(), y: y.view(), layout: &layout, seed: 1 };
         pick(&known, candidates, &codes(60, 6), n).unwrap()
     }

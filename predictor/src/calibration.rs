@@ -9,12 +9,14 @@ use crate::scale::Scale;
 use crate::{PredictError, Setup, structured};
 
 /// Fits without one part each: of few rows, and of some more, where a part less changes less.
-const FOLDS: usize = 5;
-const FOLDS_OF_MORE: usize = 3;
+const FOLDS: usize = 10;
+const FOLDS_OF_MORE: usize = 5;
 /// Rows up to which parts are small.
 const FEW: usize = 150;
 /// Rows scored where there are many.
 const SCORED_ROWS: usize = 2000;
+/// Predictions are sums in single precision: this share of a cost is rounding, also where a table is an exact sum.
+pub(crate) const ROUNDING: f64 = 1e-6;
 
 /// What rows held out tell.
 pub(crate) struct Held {
@@ -42,7 +44,7 @@ pub(crate) fn of_few(
         let (held_x, held_y) = select(x, y, folds.held_out(fold));
         let found = start.model.predict_with_sd(&to_tensor(held_x.view()));
         for ((value, sd), y) in found.values.iter().zip(&found.sds).zip(&held_y) {
-            scores.push((value - y).abs() / sd);
+            scores.push(score(*value, *y, *sd));
             errors.push(((value - y).abs() / y).min(1.0));
         }
     }
@@ -61,5 +63,10 @@ pub(crate) fn of_many(
     let (x, y) = select(x, y, &rows);
     let sds = model.predict_with_sd(&to_tensor(x.view())).sds;
     let predicted = rows.iter().map(|&row| model.standard.invert(held_out[row]).max(model.floor));
-    predicted.zip(&y).zip(sds).map(|((p, y), sd)| (p - y).abs() / sd).collect()
+    predicted.zip(&y).zip(sds).map(|((p, y), sd)| score(p, *y, sd)).collect()
+}
+
+/// By how many deviations a prediction is off, rounding included.
+fn score(predicted: f64, truth: f64, sd: f64) -> f64 {
+    ((predicted - truth).abs() + ROUNDING * truth) / sd
 }

@@ -17,6 +17,8 @@ const SIMPLE: [&str; 10] = [
     "multiply-adds",
     "elements",
 ];
+/// Groups of so few numbers that they make a model of few rows.
+const FEW_NUMBERS: [&str; 3] = ["counts", "multiply-adds", "elements"];
 /// Gate vectors encoded at once.
 const CHUNK: usize = 1024;
 
@@ -41,6 +43,9 @@ pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
     let layout = Layout {
         groups: features.clone().map(|f| usize::from(f.group)).collect(),
         blocks: features.clone().map(|f| f.block.map(usize::from)).collect(),
+        simple: (0..map.groups.len())
+            .filter(|&g| FEW_NUMBERS.contains(&map.groups[g].as_str()))
+            .collect(),
     };
     let is_simple =
         |f: &lat_space::Feature| SIMPLE.contains(&map.groups[usize::from(f.group)].as_str());

@@ -38,6 +38,24 @@ pub struct Layout {
     pub groups: Vec<usize>,
     /// Per feature the number of its block; None: its group's variance alone counts.
     pub blocks: Vec<Option<usize>>,
+    /// Groups of few numbers, such as counts, that make a model by themselves where rows are few. May be empty.
+    pub simple: Vec<usize>,
+}
+
+impl Layout {
+    /// That of some of the features.
+    pub(crate) fn of(&self, features: &[usize]) -> Self {
+        Self {
+            groups: features.iter().map(|&j| self.groups[j]).collect(),
+            blocks: features.iter().map(|&j| self.blocks[j]).collect(),
+            simple: self.simple.clone(),
+        }
+    }
+
+    /// The features of the simple groups, ascending.
+    pub(crate) fn simple_features(&self) -> Vec<usize> {
+        (0..self.groups.len()).filter(|&j| self.simple.contains(&self.groups[j])).collect()
+    }
 }
 
 /// What was learnt.
@@ -49,6 +67,8 @@ pub(crate) struct Evidence {
     pub(crate) noise: f64,
     /// Per row the prediction of the fit without it.
     pub(crate) held_out: Vec<f64>,
+    /// Logarithm of the probability of the targets under these variances, up to a constant of the targets.
+    pub(crate) log_evidence: f64,
 }
 
 /// Learns the variances from scaled features `[m, n_features]` (f64, centred, of spread 1 per group), standardised targets
@@ -74,7 +94,8 @@ pub(crate) fn learn(
         if round == last {
             let held_out = z.iter().zip(&errors).map(|(z, e)| z - e).collect();
             let variances = active.spread_out(&variances, layout.groups.len());
-            return Ok(Evidence { variances, noise: state.noise, held_out });
+            let log_evidence = solved.log_evidence(z);
+            return Ok(Evidence { variances, noise: state.noise, held_out, log_evidence });
         }
         if round >= FIRST_ROUNDS {
             let new = weights(&errors, base);
@@ -118,10 +139,7 @@ impl Active {
         let index = Tensor::from_slice(&kept.iter().map(|&j| j as i64).collect::<Vec<_>>());
         Self {
             features: self.features.index_select(1, &index),
-            layout: Layout {
-                groups: kept.iter().map(|&j| self.layout.groups[j]).collect(),
-                blocks: kept.iter().map(|&j| self.layout.blocks[j]).collect(),
-            },
+            layout: self.layout.of(&kept),
             numbers: kept.iter().map(|&j| self.numbers[j]).collect(),
             squares: kept.iter().map(|&j| self.squares[j]).collect(),
         }
@@ -142,6 +160,7 @@ struct Solved {
     diagonal: Vec<f64>,
     /// Inverse times targets.
     alpha: Tensor,
+    half_log_determinant: f64,
 }
 
 impl Solved {
@@ -159,12 +178,18 @@ impl Solved {
         let inverse = factor.cholesky_inverse(false);
         let alpha = inverse.matmul(z);
         let diagonal = doubles(&inverse.diagonal(0, 0, 1));
-        Ok(Self { inverse, diagonal, alpha })
+        let half_log_determinant = doubles(&factor.diagonal(0, 0, 1).log()).iter().sum();
+        Ok(Self { inverse, diagonal, alpha, half_log_determinant })
     }
 
     /// Target minus the prediction without the row, `alpha / diag(inverse)`.
     fn held_out_errors(&self) -> Vec<f64> {
         doubles(&self.alpha).iter().zip(&self.diagonal).map(|(a, d)| a / d).collect()
+    }
+
+    fn log_evidence(&self, z: &[f64]) -> f64 {
+        let fit: f64 = doubles(&self.alpha).iter().zip(z).map(|(a, z)| a * z).sum();
+        -self.half_log_determinant - fit / 2.0
     }
 }
 
@@ -263,7 +288,7 @@ mod tests {
         let values: Vec<f64> = (0..60 * 40).map(|_| rng.gen_range(-1.0..1.0)).collect();
         let z = values.chunks(40).map(|row| row[..10].iter().sum::<f64>() / 2.0).collect();
         let groups = (0..40).map(|j| usize::from(j >= 10)).collect();
-        let layout = Layout { groups, blocks: vec![None; 40] };
+        let layout = Layout { groups, blocks: vec![None; 40], simple: Vec::new() };
         (Tensor::from_slice(&values).view([60, 40]), z, layout)
     }
 

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
 mod active;
+mod averaging;
 #[doc(hidden)]
 pub mod bench;
 mod boosting;

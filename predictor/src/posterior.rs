@@ -12,7 +12,7 @@ use crate::evidence::{CONSTANT_VARIANCE, cholesky, doubles};
 use crate::robust;
 
 /// Weight vectors drawn from the posterior; their spread is known to a tenth.
-const DRAWS: i64 = 32;
+pub(crate) const DRAWS: i64 = 32;
 /// Fits, each with rows weighted by the errors of the one before.
 const ROUNDS: usize = 3;
 /// Rows per feature that are many, and of many those that tell disturbed rows from others.

@@ -62,7 +62,11 @@ impl Setup {
         if self.layout.groups.len() == n_features {
             return self.clone();
         }
-        let layout = Layout { groups: vec![0; n_features], blocks: vec![None; n_features] };
+        let layout = Layout {
+            groups: vec![0; n_features],
+            blocks: vec![None; n_features],
+            simple: Vec::new(),
+        };
         let all: Vec<usize> = (0..n_features).collect();
         Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all] }
     }

@@ -4,6 +4,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 use tch::Tensor;
 
 use crate::PredictError;
+use crate::averaging::{self, Belief};
 use crate::evidence::{self, Evidence, Layout, NEGLIGIBLE};
 use crate::folds::{select, subset};
 use crate::linear::relative_errors;
@@ -111,24 +112,22 @@ pub(crate) fn fit_on(
     let (sample_x, sample_y) = select(x, y, &subset(y.len(), EVIDENCE_ROWS, seed));
     let sample = Targets::new(sample_y.view(), &standard);
     let scaling = Scaling::of(sample_x.view(), layout);
-    let evidence = learn(sample_x.view(), &sample, layout, &scaling)?;
-    let explained =
-        |j: usize| evidence.variances[j] * scaling.variances[j] * scaling.scales[j].powi(2);
-    let kept: Vec<usize> = (0..x.ncols()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
-    let pick = |values: &[f64]| kept.iter().map(|&j| values[j]).collect::<Vec<f64>>();
-    let scales: Vec<f64> =
-        kept.iter().map(|&j| evidence.variances[j].sqrt() * scaling.scales[j]).collect();
-    let posterior = posterior::solve(&Problem {
+    let rows = Fitting {
         x: x.reborrow(),
-        kept: &kept,
-        means: &pick(&scaling.means),
-        scales: &scales,
-        z: &targets.z,
-        base: &targets.base,
-        noise: evidence.noise,
+        targets: &targets,
+        sample_x: sample_x.view(),
+        sample: &sample,
         seed,
-    })?;
-    let spread = Spread::new(&posterior, &kept, x.ncols(), evidence.noise, &standard, y);
+    };
+    let all: Vec<usize> = (0..x.ncols()).collect();
+    let mut belief = rows.believe(&all, layout, &scaling)?;
+    let simple = layout.simple_features();
+    // The evidence speaks for the rows that it has seen.
+    if y.len() <= EVIDENCE_ROWS && !simple.is_empty() && simple.len() < all.len() {
+        belief = averaging::average(belief, rows.believe(&simple, layout, &scaling)?);
+    }
+    let Belief { kept, posterior, noise, .. } = belief;
+    let spread = Spread::new(&posterior, &kept, x.ncols(), noise, &standard, y);
     let mut weights = vec![0.0f32; x.ncols()];
     kept.iter().zip(&posterior.weights).for_each(|(&j, w)| weights[j] = *w as f32);
     let held_out = Array1::from(posterior.held_out);
@@ -143,6 +142,48 @@ pub(crate) fn fit_on(
         spread: Some(spread),
     };
     Ok(Start { model, held_out, base: targets.base })
+}
+
+/// Rows to fit to, and those of them from which variances are learnt.
+struct Fitting<'a> {
+    x: ArrayView2<'a, f32>,
+    targets: &'a Targets,
+    sample_x: ArrayView2<'a, f32>,
+    sample: &'a Targets,
+    seed: u64,
+}
+
+impl Fitting<'_> {
+    /// What these features, ascending, say of all rows.
+    fn believe(
+        &self,
+        features: &[usize],
+        layout: &Layout,
+        scaling: &Scaling,
+    ) -> Result<Belief, PredictError> {
+        let (layout, scaling) = (layout.of(features), scaling.of_features(features));
+        let sample_x = self.sample_x.select(Axis(1), features);
+        let evidence = learn(sample_x.view(), self.sample, &layout, &scaling)?;
+        let explained =
+            |j: usize| evidence.variances[j] * scaling.variances[j] * scaling.scales[j].powi(2);
+        let kept: Vec<usize> = (0..features.len()).filter(|&j| explained(j) > NEGLIGIBLE).collect();
+        let means: Vec<f64> = kept.iter().map(|&j| scaling.means[j]).collect();
+        let scales: Vec<f64> =
+            kept.iter().map(|&j| evidence.variances[j].sqrt() * scaling.scales[j]).collect();
+        let kept: Vec<usize> = kept.into_iter().map(|j| features[j]).collect();
+        let posterior = posterior::solve(&Problem {
+            x: self.x.reborrow(),
+            kept: &kept,
+            means: &means,
+            scales: &scales,
+            z: &self.targets.z,
+            base: &self.targets.base,
+            noise: evidence.noise,
+            seed: self.seed,
+        })?;
+        let Evidence { noise, log_evidence, .. } = evidence;
+        Ok(Belief { kept, posterior, noise, log_evidence })
+    }
 }
 
 /// The scale on which a pilot's held-out rows are predicted better.
@@ -219,5 +260,14 @@ impl Scaling {
         };
         let scales = layout.groups.iter().zip(&variances).map(scale).collect();
         Self { means, scales, variances }
+    }
+
+    fn of_features(&self, features: &[usize]) -> Self {
+        let pick = |values: &[f64]| features.iter().map(|&j| values[j]).collect();
+        Self {
+            means: pick(&self.means),
+            scales: pick(&self.scales),
+            variances: pick(&self.variances),
+        }
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn what_is_learnt_predicts_rows_that_no_fit_saw_and_noise_does_not() {
         let x = Array2::from_shape_fn((60, 6), |(i, j)| ((i >> j) & 1) as f32);
-        let layout = Layout { groups: vec![0; 6], blocks: vec![None; 6] };
+        let layout = Layout { groups: vec![0; 6], blocks: vec![None; 6], simple: Vec::new() };
         let sum = |(i, row): (usize, ArrayView1<f32>), noise: f64| {
             5.0 + f64::from(row[0] + 2.0 * row[1]) + noise * f64::from((i * 7919 % 13) as u32)
         };
@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn too_few_rows_are_named() {
         let x = Array2::from_shape_fn((12, 3), |(i, j)| ((i >> j) & 1) as f32);
-        let (y, layout) = (Array1::ones(12), Layout { groups: vec![0; 3], blocks: vec![None; 3] });
+        let (y, layout) = (
+            Array1::ones(12),
+            Layout { groups: vec![0; 3], blocks: vec![None; 3], simple: Vec::new() },
+        );
         let text = |judged: &[usize]| {
             errors(x.view(), y.view(), &layout, judged, 0).unwrap_err().to_string()
         };

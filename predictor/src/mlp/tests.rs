@@ -25,6 +25,19 @@ fn an_exact_sum_needs_no_networks() {
 }
 
 #[test]
+fn intervals_of_an_exact_sum_allow_for_rounding() {
+    let x = codes();
+    let cost = |r: ndarray::ArrayView1<f32>| 5.0 + f64::from(r[0]) / 3.0 + 3.0 * f64::from(r[4]);
+    let y: Array1<f64> = x.rows().into_iter().map(cost).collect();
+    let mlp = fitted(&x, &y, 0);
+    let found = mlp.model.as_ref().unwrap().predict_with_sd(&to_tensor(x.view()));
+    let half_width = |sd: f64| crate::spread::NORMAL_90 * sd;
+    let is_inside = |(i, y): (usize, &f64)| (found.values[i] - y).abs() <= half_width(found.sds[i]);
+    assert!(y.iter().enumerate().all(is_inside), "{found:?}");
+    assert!(found.sds.iter().zip(&y).all(|(sd, y)| *sd < 1e-4 * y), "{:?}", found.sds);
+}
+
+#[test]
 fn a_product_is_a_sum_of_logarithms() {
     let x = codes();
     let product = |r: ndarray::ArrayView1<f32>| {
