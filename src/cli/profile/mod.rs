@@ -3,32 +3,34 @@
 mod devices;
 mod faults;
 mod fresh;
+mod measuring;
+mod options;
 mod per_op;
+mod summary;
 mod until;
 mod worker;
 mod workers;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use devices::devices;
 use faults::FakeFault;
 use lat::sampling::Goal;
-use lat_data::{Journal, Role, Rounds, RunHeader, Shard, Wanted, read_run};
+use lat_data::{Journal, Role, Rounds, RunHeader, Shard, Wanted};
 use lat_profiler::{
-    DeviceSpec, Event, FakeTestbed, Mode, OperatingPoint, Plan, Precision, ProfileOptions, Verdict,
-    calibrate_reference, examine, header, judge, plan, schedule,
+    Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
 };
 use lat_space::{SearchSpace, find_space};
-use serde::Serialize;
+use measuring::{measure, reference_ms};
+use options::options;
+use summary::{plan_text, summary};
 
 use super::failure::{Interrupted, bad, failed};
 use super::output::{Screen, say, write_json};
-use super::skeleton::{SkeletonArgs, is_small};
+use super::skeleton::SkeletonArgs;
 use super::{STOP, runs, signals};
 
-/// Share of the samples that a fresh process repeats.
-const FRESH_FRACTION: f64 = 0.01;
 /// Architectures measured for `--plan`.
 const PILOT: u64 = 20;
 
@@ -118,24 +120,6 @@ pub(super) struct Args {
     /// What goes wrong on the fake device: abort=N, abort-again=N, slow-round=N, lose=N, pause-ms=N.
     #[arg(long, hide = true, value_delimiter = ',', requires = "device")]
     fake_fault: Vec<FakeFault>,
-}
-
-/// The result for machines.
-#[derive(Serialize)]
-struct Summary {
-    dir: PathBuf,
-    valid: bool,
-    verdict: String,
-    rows: u64,
-    rows_per_s: f64,
-    busy_share: f64,
-    noise_floor_percent: Option<f64>,
-    fresh_noise_percent: Option<f64>,
-    drift_percent: Option<f64>,
-    drift_spread_percent: Option<f64>,
-    superseded: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<until::Ending>,
 }
 
 /// A run that can be measured.
@@ -302,10 +286,7 @@ fn conclude(
         say(&ending.text)?;
     }
     match &args.json {
-        Some(path) => {
-            let summary = summary(journal.dir().to_owned(), verdict);
-            write_json(path, &Summary { until: ending, ..summary })
-        }
+        Some(path) => write_json(path, &summary(journal.dir().to_owned(), verdict, ending)),
         None => Ok(()),
     }
 }
@@ -332,146 +313,4 @@ fn run_dir(
         options.shard.map_or(dir.clone(), |shard| runs::shard_dir(&dir, shard))
     };
     args.out.clone().unwrap_or_else(named)
-}
-
-fn options(
-    args: &Args,
-    space: &dyn SearchSpace,
-    device: DeviceSpec,
-) -> anyhow::Result<ProfileOptions> {
-    if device != DeviceSpec::Fake && !args.fake_fault.is_empty() {
-        return Err(bad(format!("expected --device fake for --fake-fault, found {device}")));
-    }
-    let preset = args.preset.as_deref().unwrap_or(if is_small(device) { "quick" } else { "cifar" });
-    let skeleton = args.skeleton.skeleton(space, preset)?;
-    let defaults = ProfileOptions::new(skeleton, device);
-    let max_ms = args.max_ms.unwrap_or(defaults.max_ms);
-    let cap = || until::CAP.min(u64::try_from(space.size()).unwrap_or(until::CAP));
-    let usual = if args.until.is_some() { cap() } else { defaults.samples };
-    Ok(ProfileOptions {
-        samples: args.samples.unwrap_or(usual),
-        seed: args.seed,
-        batch: args.batch,
-        point: OperatingPoint {
-            mode: args.mode.unwrap_or(usual_mode(device)),
-            precision: args.precision,
-            channels_last: args.channels_last,
-            cold: args.cold,
-        },
-        max_ms,
-        shard: args.shard,
-        fresh_fraction: FRESH_FRACTION,
-        is_fresh: args.fresh,
-        // A processor has nothing to soak for one row, and the memory of what soaks would hide the row's.
-        soak_s: if args.fresh && device == DeviceSpec::Cpu { 0.0 } else { defaults.soak_s },
-        energy_fraction: args.energy,
-        ..defaults
-    })
-}
-
-/// A fast GPU is done with a layer before the host has launched the next: eagerly the host's jitter would be measured. On an H100
-/// predictions from eager rows were 18 % off, from graphs 0.4 % (docs/gpu.md).
-fn usual_mode(device: DeviceSpec) -> Mode {
-    match device {
-        DeviceSpec::Cuda(_) => Mode::Graph,
-        DeviceSpec::Cpu | DeviceSpec::Fake => Mode::Eager,
-    }
-}
-
-/// The CPU's reference time: that of the run to be resumed, else measured now.
-fn reference_ms(device: DeviceSpec, dir: &Path) -> anyhow::Result<Option<f64>> {
-    if device != DeviceSpec::Cpu {
-        return Ok(None);
-    }
-    let resumed = if dir.join("run.json").exists() { read_run(dir)?.0.reference_ms } else { None };
-    Ok(Some(match resumed {
-        Some(ms) => ms,
-        None => calibrate_reference()?,
-    }))
-}
-
-fn measure(
-    args: &Args,
-    space: &dyn SearchSpace,
-    options: &ProfileOptions,
-    journal: &mut Journal,
-    screen: Screen,
-) -> anyhow::Result<Verdict> {
-    let bar = screen.bar("architectures");
-    let mut on_event = |event: Event<'_>| match event {
-        Event::Begun { done, total } => {
-            bar.set_length(total);
-            bar.set_position(done);
-            bar.reset_eta();
-            if done > 0 && done < total && options.rounds.is_empty() {
-                screen.note(Some(&bar), &format!("resuming: {done} of {total} rows are there"));
-            }
-        }
-        Event::Row { done, row, .. } => {
-            bar.set_position(done);
-            bar.set_message(format!("{:.3} ms", row.latency_ms));
-        }
-        Event::Soaked { seconds, flat } if !flat => {
-            let line = format!(
-                "latency still moves after {seconds:.0} s of warming up; other programs may be running"
-            );
-            screen.note(Some(&bar), &line);
-        }
-        Event::Drifted { rows } => {
-            let line = format!(
-                "the device was off its level for a while; measuring {rows} rows again, anchors before and after them"
-            );
-            bar.inc_length(rows);
-            screen.note(Some(&bar), &line);
-        }
-        _ => {}
-    };
-    let verdict = if args.fake_fault.is_empty() {
-        lat_profiler::run(space, options, journal, &mut on_event, &STOP)
-    } else {
-        let mut bed = FakeTestbed::new(options.seed, options.batch);
-        bed.faults = faults::together(&args.fake_fault);
-        lat_profiler::run_on(&mut bed, space, options, journal, &mut on_event, &STOP)
-    };
-    bar.finish_and_clear();
-    Ok(verdict?)
-}
-
-fn plan_text(plan: &Plan, options: &ProfileOptions) -> String {
-    let Plan {
-        rows,
-        n_pilot,
-        seconds_per_row,
-        hours,
-        bytes,
-        latency_ms,
-        latency_range_ms,
-        busy_share,
-    } = plan;
-    let (low, high) = latency_range_ms;
-    format!(
-        "plan for {} samples on {} (from {n_pilot} measured): {rows} rows, {seconds_per_row:.3} s each, {hours:.2} h, {:.1} MB; \
-         latency {latency_ms:.3} ms ({low:.3} to {high:.3}), {:.0} % of the time inside runs",
-        options.samples,
-        options.device,
-        *bytes as f64 / 1e6,
-        100.0 * busy_share
-    )
-}
-
-fn summary(dir: PathBuf, verdict: &Verdict) -> Summary {
-    Summary {
-        dir,
-        valid: verdict.valid,
-        verdict: verdict.text.clone(),
-        rows: verdict.done,
-        rows_per_s: verdict.rows_per_s,
-        busy_share: verdict.busy_share,
-        noise_floor_percent: verdict.noise_floor.map(|n| 100.0 * n),
-        fresh_noise_percent: verdict.fresh_noise.map(|n| 100.0 * n),
-        drift_percent: verdict.drift.map(|d| 100.0 * d),
-        drift_spread_percent: verdict.drift_spread.map(|d| 100.0 * d),
-        superseded: verdict.n_superseded,
-        until: None,
-    }
 }

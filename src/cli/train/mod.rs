@@ -1,23 +1,26 @@
 //! `lat train`: learns to predict a cost from measurements.
 
-use std::collections::HashSet;
+mod figures;
+mod split;
+mod summary;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use lat_data::{LatencyTable, RunHeader, split_sizes};
-use lat_predictor::{
-    Choice, Fitted, Metrics, Predictor, Report, Samples, TrainOptions, train, unit,
-};
-use lat_space::{Architecture, Space, find_space};
-use serde::Serialize;
+use lat_data::{LatencyTable, RunHeader};
+use lat_predictor::{Choice, Samples, TrainOptions, train, unit};
+use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
 use super::op_table::{Judged, OpTable, judge};
-use super::output::{say, table, write_json};
+use super::output::{say, write_json};
 use super::runs;
 use super::table_args::{SpaceTable, TableArgs};
 use super::transfer;
+pub(super) use figures::metric_cells;
+use figures::report_table;
+use split::{parse_all, split};
+use summary::{Operations, Summary, rows};
 
 /// Learn to predict the latency of architectures from measurements.
 ///
@@ -68,63 +71,6 @@ pub(super) struct Args {
     /// Also write all metrics as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-}
-
-/// One regressor's figures for machines.
-#[derive(Serialize)]
-struct Row {
-    regressor: &'static str,
-    chosen: bool,
-    n_train: usize,
-    n_test: usize,
-    /// Error on rows held out while fitting, percent.
-    validation_error: Option<f64>,
-    mape: Option<f64>,
-    within_5: Option<f64>,
-    within_10: Option<f64>,
-    spearman: Option<f64>,
-    kendall: Option<f64>,
-    mae: Option<f64>,
-    rmse: Option<f64>,
-    noise_floor: Option<f64>,
-    /// Share of test rows inside the 90 % interval, percent; of the chosen one.
-    coverage_90: Option<f64>,
-    seconds: f64,
-}
-
-/// All figures for machines.
-#[derive(Serialize)]
-struct Summary {
-    data: PathBuf,
-    space: String,
-    target: String,
-    seed: u64,
-    predictor: PathBuf,
-    reason: String,
-    /// MAPE that drift of the device adds, percent.
-    drift: Option<f64>,
-    /// MAPE that neither noise nor drift explains, percent.
-    rest: Option<f64>,
-    regressors: Vec<Row>,
-    /// A table of operations added up, where one was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operations: Option<Operations>,
-}
-
-/// How a table of operations does on the test rows.
-#[derive(Serialize)]
-struct Operations {
-    sum: Metrics,
-    scaled: Metrics,
-    factor: f64,
-    constant_ms: f64,
-}
-
-impl Operations {
-    fn of(judged: &Judged) -> Self {
-        let Judged { sum, scaled, factor, constant_ms } = *judged;
-        Self { sum, scaled, factor, constant_ms }
-    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -202,21 +148,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     write_json(path, &summary)
 }
 
-/// Figures of all regressors, and the coverage of the chosen one's intervals on the test rows.
-fn rows(
-    report: &Report,
-    predictor: &Predictor,
-    test: &Samples,
-    floor: Option<f64>,
-) -> anyhow::Result<Vec<Row>> {
-    let mut rows: Vec<Row> = report.fitted.iter().map(|f| row(f, report.n_train, floor)).collect();
-    let chosen = &mut rows[report.chosen];
-    chosen.chosen = true;
-    chosen.coverage_90 =
-        predictor.predict_gates(test.gates.view())?.coverage_90(&test.values.to_vec());
-    Ok(rows)
-}
-
 /// Judges a table of operations on these rows, which must have been measured as it was.
 fn per_op(
     dir: &Path,
@@ -247,123 +178,4 @@ fn per_op(
     }
     let space = find_space(&header.space)?;
     judge(&table.cost(space.as_ref())?, train, test)
-}
-
-fn parse_all(space: &dyn Space, measured: &LatencyTable) -> anyhow::Result<Vec<Architecture>> {
-    let parse = |(i, text): (usize, &str)| {
-        space
-            .parse(text)
-            .with_context(|| format!("{}, architecture {}", measured.source.display(), i + 1))
-    };
-    measured.rows.iter().map(|r| r.architecture.as_str()).enumerate().map(parse).collect()
-}
-
-/// Rows to train and to test on.
-fn split(
-    args: &Args,
-    space: &dyn Space,
-    architectures: &[Architecture],
-) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
-    let n = architectures.len();
-    let (mut train, test) = if let Some(path) = &args.test_rows {
-        let chosen = read_test_rows(path, space)?;
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..n).partition(|&r| chosen.contains(&architectures[r]));
-        if test.is_empty() {
-            return Err(bad(format!(
-                "expected architectures of the table in {}, found none of them",
-                path.display()
-            )));
-        }
-        let (order, _) = split_sizes(train.len(), train.len(), 0, args.seed)?;
-        (order.into_iter().map(|i| train[i]).collect(), test)
-    } else {
-        let is_few = !args.from.is_empty() && n <= transfer::FEW;
-        let test = args.test.unwrap_or(if is_few { 0 } else { n / 5 });
-        split_sizes(n, args.train.unwrap_or(n.saturating_sub(test)), test, args.seed)?
-    };
-    if let Some(wanted) = args.train {
-        if wanted > train.len() {
-            return Err(bad(format!(
-                "expected at most {} rows to train on, found --train {wanted}",
-                train.len()
-            )));
-        }
-        train.truncate(wanted);
-    }
-    Ok((train, test))
-}
-
-fn read_test_rows(path: &Path, space: &dyn Space) -> anyhow::Result<HashSet<Architecture>> {
-    let text = std::fs::read_to_string(path).with_context(|| {
-        format!("expected a file of architectures, one per line, at {}", path.display())
-    })?;
-    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty()).enumerate();
-    let parse = |(i, line): (usize, &str)| {
-        space.parse(line).with_context(|| format!("{}, architecture {}", path.display(), i + 1))
-    };
-    lines.map(parse).collect()
-}
-
-fn report_table(report: &Report, operations: Option<&Judged>, unit: &str) -> String {
-    let of_operations = operations.into_iter().flat_map(|judged| {
-        let row = |name: String, metrics: &Metrics| {
-            let mut row = vec![name];
-            row.extend(metric_cells(metrics));
-            row.push("-".to_owned());
-            row
-        };
-        let Judged { sum, scaled, factor, constant_ms } = judged;
-        [
-            row("operations, added up".to_owned(), sum),
-            row(format!("operations * {factor:.3} + {constant_ms:.3} ms"), scaled),
-        ]
-    });
-    let rows = report.fitted.iter().enumerate().map(|(i, fitted)| {
-        let mark = if i == report.chosen { "*" } else { "" };
-        let mut row = vec![format!("{}{mark}", fitted.entry.name)];
-        match &fitted.test {
-            Some(m) => row.extend(metric_cells(m)),
-            None => row.extend(std::iter::repeat_n("-".to_owned(), 6)),
-        }
-        row.push(format!("{:.1}", fitted.seconds));
-        row
-    });
-    let mae = format!("MAE {unit}");
-    table(
-        &["regressor", &mae, "MAPE %", "within 5 %", "within 10 %", "Kendall", "Spearman", "s"],
-        rows.chain(of_operations),
-    )
-}
-
-pub(super) fn metric_cells(m: &Metrics) -> Vec<String> {
-    vec![
-        format!("{:.4}", m.mae),
-        format!("{:.2}", m.mape),
-        format!("{:.1}", m.within_5),
-        format!("{:.1}", m.within_10),
-        format!("{:.3}", m.kendall),
-        format!("{:.3}", m.spearman),
-    ]
-}
-
-fn row(fitted: &Fitted, n_train: usize, floor: Option<f64>) -> Row {
-    let test = fitted.test.as_ref();
-    Row {
-        regressor: fitted.entry.name,
-        chosen: false,
-        n_train,
-        n_test: test.map_or(0, |m| m.n),
-        validation_error: fitted.validation_error,
-        mape: test.map(|m| m.mape),
-        within_5: test.map(|m| m.within_5),
-        within_10: test.map(|m| m.within_10),
-        spearman: test.map(|m| m.spearman),
-        kendall: test.map(|m| m.kendall),
-        mae: test.map(|m| m.mae),
-        rmse: test.map(|m| m.rmse),
-        noise_floor: floor,
-        coverage_90: None,
-        seconds: fitted.seconds,
-    }
 }

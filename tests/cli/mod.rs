@@ -1,0 +1,263 @@
+//! The command line as scripts see it: exit codes, sentences, files. One behaviour per test.
+
+mod predictions;
+mod profiles;
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+pub(crate) fn lat(dir: &Path) -> Command {
+    let mut command = Command::cargo_bin("lat").expect("the program is built with its tests");
+    command.current_dir(dir).args(["--threads", "1", "--quiet"]);
+    command
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A finished run of the fake device with a predictor beside it.
+fn profiled(space: &str, samples: u32) -> tempfile::TempDir {
+    let dir = folder();
+    let samples = samples.to_string();
+    lat(dir.path())
+        .args(["profile", "--device", "fake", "--space", space, "--samples", &samples])
+        .assert()
+        .success();
+    dir
+}
+
+#[test]
+fn baselines_come_on_request_and_figures_as_json() {
+    let dir = profiled("nasbench201", 120);
+    let figures = |flags: &[&str]| -> Vec<serde_json::Value> {
+        let args = ["train", "--out", "p.lat", "--json", "figures.json"];
+        lat(dir.path()).args(args).args(flags).assert().success();
+        let text = std::fs::read_to_string(dir.path().join("figures.json")).unwrap();
+        let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+        all["regressors"].as_array().unwrap().clone()
+    };
+    let plain = figures(&[]);
+    assert_eq!(plain.len(), 3);
+    for row in &plain {
+        assert!(row["mape"].is_f64() && row["validation_error"].is_f64(), "{row}");
+        assert_eq!(row["coverage_90"].is_f64(), row["chosen"] == true && row["regressor"] == "mlp");
+    }
+    assert_eq!(figures(&["--compare"]).len(), lat_predictor::REGRESSORS.len());
+}
+
+/// Bad input: exit code 2, one sentence that holds each of the texts, nothing on standard output.
+pub(crate) fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
+    let mut assert = lat(dir).args(args).assert().code(2);
+    for text in texts {
+        assert = assert.stderr(contains(*text));
+    }
+    assert.stderr(contains("panicked").not());
+}
+
+#[test]
+fn the_three_commands_work_in_sequence_in_an_empty_folder() {
+    let dir = profiled("darts", 200);
+    lat(dir.path()).arg("train").assert().success().stdout(
+        contains("runs/profile-darts-fake")
+            .and(contains("noise floor"))
+            .and(contains("linear-counts")),
+    );
+    lat(dir.path())
+        .args([
+            "search",
+            "--lambda",
+            "0.1",
+            "--epochs",
+            "1",
+            "--batch",
+            "256",
+            "--channels",
+            "8",
+            "--layers",
+            "3",
+        ])
+        .assert()
+        .success()
+        .stdout(
+            contains("predictor runs/predictor-darts-fake")
+                .and(contains("Genotype(normal=["))
+                .and(contains("measured")),
+        );
+}
+
+#[test]
+fn unknown_names_are_told_which_there_are() {
+    let dir = folder();
+    refused(
+        dir.path(),
+        &["profile", "--space", "dart"],
+        &["unknown search space 'dart'", "darts, darts-frc, nasbench201"],
+    );
+    refused(dir.path(), &["profile", "--device", "tpu"], &["found 'tpu'", "cpu"]);
+    refused(dir.path(), &["profile", "--device", "cuda:7"], &["cuda:7"]);
+    refused(
+        dir.path(),
+        &["search", "--method", "darts2"],
+        &["unknown method 'darts2'", "pc-darts"],
+    );
+    refused(dir.path(), &["search", "--dataset", "imagenet"], &["imagenet", "digits"]);
+    refused(dir.path(), &["search", "--lamda", "1"], &["--lamda"]);
+    refused(dir.path(), &["search", "--set", "alpha=1"], &["alpha", "alpha_lr"]);
+    refused(dir.path(), &["profile", "--preset", "huge"], &["huge", "quick"]);
+    assert!(!dir.path().join("runs").exists(), "nothing is written");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    let dir = folder();
+    refused(dir.path(), &["search", "--lambda", "-1"], &["--lambda", "-1"]);
+    refused(dir.path(), &["search", "--lambda", "NaN"], &["--lambda", "NaN"]);
+    refused(dir.path(), &["search", "--target-ms", "-3"], &["--target-ms"]);
+    refused(dir.path(), &["profile", "--device", "fake", "--samples", "0"], &["samples", "0"]);
+    refused(
+        dir.path(),
+        &["profile", "--device", "fake", "--space", "nasbench201", "--samples", "15626"],
+        &["15625", "15626"],
+    );
+    refused(dir.path(), &["profile", "--device", "fake", "--channels", "7"], &["channels", "7"]);
+    assert!(!dir.path().join("runs").exists(), "nothing is written");
+}
+
+#[test]
+fn commands_without_their_input_say_what_to_run_first() {
+    let dir = folder();
+    refused(dir.path(), &["train"], &["lat profile"]);
+    refused(dir.path(), &["search", "--lambda", "0.1"], &["lat train"]);
+    refused(dir.path(), &["predict", "x"], &["lat train"]);
+    refused(dir.path(), &["train", "--data", "nowhere"], &["nowhere"]);
+    refused(dir.path(), &["evaluate", "--arch", "hello"], &["found 'hello'"]);
+}
+
+#[test]
+fn tables_that_are_none_are_refused() {
+    let dir = folder();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("a.csv", "x,y\n1,2\n");
+    write(
+        "nan.csv",
+        "architecture,latency_ms\n|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,NaN\n",
+    );
+    write(
+        "negative.csv",
+        "architecture,latency_ms\n|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,-1\n",
+    );
+    write("b.parquet", "no parquet");
+    let train = |file: &'static str| ["train", "--space", "nasbench201", "--data", file];
+    refused(dir.path(), &train("a.csv"), &["a.csv", "architecture"]);
+    refused(dir.path(), &train("nan.csv"), &["nan.csv", "latency_ms"]);
+    refused(dir.path(), &train("negative.csv"), &["negative.csv", "latency_ms"]);
+    refused(dir.path(), &train("b.parquet"), &["b.parquet"]);
+}
+
+#[test]
+fn a_data_set_cut_short_is_named() {
+    let dir = folder();
+    std::fs::write(dir.path().join("data_batch_1.bin"), vec![0; 3073 * 3 - 1]).unwrap();
+    std::fs::write(dir.path().join("test_batch.bin"), vec![0; 3073]).unwrap();
+    refused(
+        dir.path(),
+        &["search", "--lambda", "0", "--dataset", "cifar10", "--data-dir", "."],
+        &["data_batch_1.bin", "3073"],
+    );
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused() {
+    let dir = folder();
+    std::fs::write(dir.path().join("file"), "x").unwrap();
+    refused(
+        dir.path(),
+        &["profile", "--device", "fake", "--samples", "30", "--out", "file/run"],
+        &["file/run"],
+    );
+    refused(dir.path(), &["search", "--lambda", "0", "--out", "file/run"], &["file/run"]);
+}
+
+#[test]
+fn a_finished_search_is_not_run_again_and_other_settings_are_refused() {
+    let dir = folder();
+    let args = [
+        "search",
+        "--space",
+        "nasbench201",
+        "--method",
+        "darts",
+        "--lambda",
+        "0",
+        "--epochs",
+        "1",
+        "--out",
+        "s",
+    ];
+    let first = lat(dir.path()).args(args).assert().success().get_output().stdout.clone();
+    let again = lat(dir.path()).args(args).assert().success().get_output().stdout.clone();
+    let architecture = |out: &[u8]| {
+        String::from_utf8_lossy(out).lines().find(|l| l.starts_with('|')).map(str::to_owned)
+    };
+    assert_eq!(architecture(&first), architecture(&again));
+    refused(dir.path(), &[&args[..], &["--seed", "5"]].concat(), &["seed", "--out"]);
+}
+
+#[test]
+fn evaluate_reads_the_result_of_a_search() {
+    let dir = folder();
+    let search = [
+        "search",
+        "--space",
+        "nasbench201",
+        "--method",
+        "darts",
+        "--lambda",
+        "0",
+        "--epochs",
+        "1",
+        "--out",
+        "s",
+    ];
+    lat(dir.path()).args(search).assert().success();
+    lat(dir.path())
+        .args(["evaluate", "--arch", "s/search.json", "--epochs", "1", "--json", "e.json"])
+        .assert()
+        .success()
+        .stdout(
+            contains("test accuracy").and(contains("parameters")).and(contains("ms per image")),
+        );
+    let result: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("e.json")).unwrap()).unwrap();
+    assert!(
+        result["latency_ms"].as_f64().unwrap() > 0.0
+            && result["test_accuracy"].as_f64().unwrap() > 0.0
+    );
+}
+
+#[test]
+fn lists_help_completions_and_the_man_page_are_printed() {
+    let dir = folder();
+    for (what, name) in [
+        ("spaces", "darts"),
+        ("methods", "pc-darts"),
+        ("devices", "cpu"),
+        ("datasets", "digits"),
+        ("probes", "latency_ms"),
+    ] {
+        lat(dir.path()).args(["list", what]).assert().success().stdout(contains(name));
+    }
+    for command in ["profile", "merge", "train", "predict", "search", "evaluate"] {
+        lat(dir.path())
+            .args([command, "--help"])
+            .assert()
+            .success()
+            .stdout(contains("Example: lat"));
+    }
+    lat(dir.path()).args(["completions", "bash"]).assert().success().stdout(contains("lat"));
+    lat(dir.path()).arg("man").assert().success().stdout(contains(".TH"));
+}
