@@ -61,7 +61,8 @@ impl Columns {
 
     fn read_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
         let refused = |error: PolarsError| {
-            DataError::content(path, "a Parquet table", format!("that it cannot be read: {error}"))
+            let found = format!("that it cannot be read: {}", first_line(&error));
+            DataError::content(path, "a Parquet table", found)
         };
         let mut reader = ParquetReader::new(open(path)?);
         let schema = reader.schema().map_err(refused)?;
@@ -86,7 +87,7 @@ impl Columns {
     /// not become a number.
     pub(crate) fn of_csv(path: &Path) -> Result<Self, DataError> {
         let refused = |error: PolarsError| {
-            let found = format!("that it cannot be read: {error}");
+            let found = format!("that it cannot be read: {}", first_line(&error));
             DataError::content(path, "a comma-separated table with a line of names", found)
         };
         let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
@@ -240,6 +241,11 @@ impl Columns {
         let expected = format!("column '{name}' to hold {expected}, as 32 or 64 bits or as text");
         DataError::content(&self.path, expected, found)
     }
+}
+
+/// What is wrong; the lines behind it are advice on options of polars that nobody here can set.
+fn first_line(error: &PolarsError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Opens a table for reading; a missing one is told from one that cannot be read.

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use crate::COSTS;
+
 /// What can be wrong with a data file, a run folder, or a request for data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -114,9 +116,12 @@ pub enum DataError {
     },
     /// Values that no measurement can have.
     #[error(
-        "{}: {count} of {rows} values of column '{column}' are missing, zero, negative or not finite, \
-         the first in row {first_row} ({found}); expected positive numbers: remove or repair these rows{}",
+        "{}: {count} of {rows} values of column '{column}' are missing, not finite or out of range, \
+         the first in row {first_row} ({}); expected positive numbers ({:e} to {:e}): remove or repair these rows{}",
         .path.display(),
+        short(*.found),
+        COSTS.0,
+        COSTS.1,
         if found.is_nan() { ", or leave out those without a value by --drop-missing" } else { "" }
     )]
     Values {
@@ -244,4 +249,10 @@ impl DataError {
     pub(crate) fn missing(path: &Path, expected: impl Into<String>) -> Self {
         Self::Missing { path: path.to_owned(), expected: expected.into() }
     }
+}
+
+/// A number without hundreds of zeros.
+fn short(number: f64) -> String {
+    let is_usual = number == 0.0 || !number.is_finite() || (1e-15..=1e15).contains(&number.abs());
+    if is_usual { number.to_string() } else { format!("{number:e}") }
 }

@@ -52,5 +52,5 @@ pub use row_filter::RowFilter;
 pub use scale::Scale;
 pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};
-pub use table::{LatencyTable, TableRow};
+pub use table::{COSTS, LatencyTable, TableRow};
 pub use tail::RowCounter;

@@ -5,7 +5,7 @@ use crate::columns::Columns;
 use crate::grouped::{Grouped, Reading};
 use crate::header_columns::{constant, is_merged, read_header};
 use crate::row_filter::quoted;
-use crate::{DataError, LatencyTable, Role, Status, TableRequest};
+use crate::{COSTS, DataError, LatencyTable, Role, Status, TableRequest};
 
 /// Columns that must hold one value, where a table has them: what else would be compared is no function of the architecture.
 pub(crate) const CONSTANT: [&str; 11] = [
@@ -177,7 +177,7 @@ impl Reader<'_> {
     }
 
     fn check_values(&self, kept: &[usize], values: &[f64]) -> Result<(), DataError> {
-        let is_bad = |row: &&usize| !(values[**row].is_finite() && values[**row] > 0.0);
+        let is_bad = |row: &&usize| !(COSTS.0..=COSTS.1).contains(&values[**row]);
         let mut bad = kept.iter().filter(is_bad);
         let Some(&first) = bad.next() else { return Ok(()) };
         Err(DataError::Values {

@@ -7,6 +7,9 @@ use crate::join::join;
 use crate::reader::{CONSTANT, Reader};
 use crate::{DataError, Duplicates, RunHeader, TableRequest, table_file};
 
+/// Least and largest value of a target: predictors compute in single precision, squares and reciprocals included.
+pub const COSTS: (f64, f64) = (1e-15, 1e15);
+
 /// One architecture's value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableRow {

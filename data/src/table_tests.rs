@@ -93,14 +93,20 @@ fn tables_without_the_columns_are_refused_with_those_found() {
 #[test]
 fn values_that_no_measurement_has_are_counted() {
     let (_dir, path) = csv("arch,latency_ms\na,1\nb,0\nc,-1\nd,NaN\ne,inf\nf,\ng,2\n");
-    let expected = "T: 5 of 7 values of column 'latency_ms' are missing, zero, negative or not finite, \
-         the first in row 2 (0); expected positive numbers: remove or repair these rows";
+    let expected = "T: 5 of 7 values of column 'latency_ms' are missing, not finite or out of range, \
+         the first in row 2 (0); expected positive numbers (1e-15 to 1e15): remove or repair these rows";
     assert_eq!(message(&path), expected);
     let (_dir, path) = parquet(vec![
         Column::new("arch".into(), ["a", "b"]),
         Column::new("latency_ms".into(), [Some(1.0), None]),
     ]);
     assert!(message(&path).contains("1 of 2 values"), "{}", message(&path));
+    let (_dir, path) = csv("arch,latency_ms\na,1\nb,2\nc,1e300\n");
+    assert!(message(&path).contains("the first in row 3 (1e300)"), "{}", message(&path));
+    let (_dir, path) = csv("arch,latency_ms\na,1\nb\n");
+    assert!(message(&path).lines().count() == 1, "{}", message(&path));
+    let (_dir, path) = csv("arch,latency_ms\na,1\nb,2,3\n");
+    assert!(message(&path).ends_with("more fields than defined in 'Schema'"), "{}", message(&path));
     let (_dir, path) = csv("arch,latency_ms\na,1\nb,fast\n");
     assert!(message(&path).ends_with("found 'fast' in row 2"), "{}", message(&path));
     let (_dir, path) = csv("arch,latency_ms\na,slow\n");

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use lat_data::COSTS;
 use lat_space::SpaceError;
 
 /// What can be wrong with samples, predictor files, costs and penalties.
@@ -74,6 +75,14 @@ pub enum PredictError {
         "expected targets above zero, found {found} in row {row}; check the column and its unit"
     )]
     NotPositive {
+        /// Row, from 0.
+        row: usize,
+        /// The value found.
+        found: f64,
+    },
+    /// A cost beyond [`lat_data::COSTS`].
+    #[error("expected targets from {:e} to {:e}, found {found:e} in row {row}; give them in another unit", COSTS.0, COSTS.1)]
+    Size {
         /// Row, from 0.
         row: usize,
         /// The value found.

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use lat_data::COSTS;
 use serde::{Deserialize, Serialize};
 
 use crate::PredictError;
@@ -88,13 +89,14 @@ pub(crate) fn check_finite(
     }
 }
 
-/// An error for the first target that is no number above zero.
+/// An error for the first target that is no number above zero, or too small or large to compute with.
 pub(crate) fn check_positive(
     values: impl Iterator<Item = f64> + Clone,
 ) -> Result<(), PredictError> {
     check_finite("targets", values.clone())?;
-    match values.enumerate().find(|(_, v)| *v <= 0.0) {
-        Some((row, found)) => Err(PredictError::NotPositive { row, found }),
+    match values.enumerate().find(|(_, v)| !(COSTS.0..=COSTS.1).contains(v)) {
+        Some((row, found)) if found <= 0.0 => Err(PredictError::NotPositive { row, found }),
+        Some((row, found)) => Err(PredictError::Size { row, found }),
         None => Ok(()),
     }
 }

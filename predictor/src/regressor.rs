@@ -191,6 +191,23 @@ mod tests {
             nan[7] = 0.0;
             let error = regressor.fit(x.view(), nan.view()).unwrap_err();
             assert!(matches!(error, PredictError::NotPositive { row: 7, .. }));
+            for size in [1e-200, 1e20] {
+                nan[7] = size;
+                let error = regressor.fit(x.view(), nan.view()).unwrap_err().to_string();
+                assert!(error.contains("in row 7") && error.contains("another unit"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_regressor_takes_costs_of_all_sizes_together() {
+        let x = Array2::from_shape_fn((40, 8), |(i, j)| ((i * 7 + j * 13 + i * j * 5) % 2) as f32);
+        let y: Array1<f64> = (0..40).map(|i| 10f64.powi(i * 11 % 17 - 8)).collect();
+        for entry in REGRESSORS {
+            let mut regressor = (entry.build)(&Setup::default());
+            regressor.fit(x.view(), y.view()).unwrap();
+            let predicted = regressor.predict(x.view()).unwrap();
+            assert!(predicted.iter().all(|p| p.is_finite() && *p > 0.0), "{}", entry.name);
         }
     }
 

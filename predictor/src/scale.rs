@@ -5,6 +5,9 @@ use tch::Tensor;
 /// Least reciprocal, relative to the mean one: a linear part extrapolated to zero and below must not become an endless rate.
 pub(crate) const LEAST_RECIPROCAL: f64 = 1e-3;
 
+/// Range of a target's noise relative to a typical one's, as variances: costs of all sizes are solved in one system of equations.
+const NOISES: (f64, f64) = (1e-6, 1e4);
+
 /// The space in which a model is linear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -34,17 +37,11 @@ impl Scale {
     /// that is relative to the target grows with its square, on a logarithm it is the same everywhere.
     pub(crate) fn relative_noise(self, y: ArrayView1<f64>) -> Vec<f64> {
         let typical = self.typical(y);
-        y.iter()
-            .map(
-                |&y| {
-                    if self == Self::Log {
-                        1.0
-                    } else {
-                        (self.apply(y) / typical).powi(2).max(1e-6)
-                    }
-                },
-            )
-            .collect()
+        let noise = |&y: &f64| match self {
+            Self::Log => 1.0,
+            _ => (self.apply(y) / typical).powi(2).clamp(NOISES.0, NOISES.1),
+        };
+        y.iter().map(noise).collect()
     }
 
     /// The geometric mean on this scale, where relative noise is 1.
