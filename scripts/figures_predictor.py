@@ -6,7 +6,7 @@ LAT = os.environ["LAT"]
 SIZES = [int(n) for n in os.environ.get("SIZES", "10 50 100 300 900 3000").split()]
 SEEDS = [int(s) for s in os.environ.get("SEEDS", "0 1 2").split()]
 JOBS = int(os.environ.get("JOBS", "1"))
-# Fit OURS anew and take the baselines of an earlier run, which do not depend on it.
+# Fit OURS and what it is chosen from anew, and take the baselines of an earlier run, which do not depend on them.
 AGAIN = os.environ.get("AGAIN") == "1"
 N_TEST = 800
 # Baselines that a table has: fitted by lat itself with --compare.
@@ -41,14 +41,15 @@ def fit(job):
     name, arguments, n, seed = job
     with tempfile.TemporaryDirectory() as folder:
         result = f"{folder}/train.json"
-        command = [LAT, "--threads", "1", "train", *arguments, "--regressor", OURS, "--train", str(n), "--test", str(N_TEST)]
+        command = [LAT, "--threads", "1", "train", *arguments, "--train", str(n), "--test", str(N_TEST)]
         command += [] if AGAIN else ["--compare"]
         run = subprocess.run([*command, "--seed", str(seed), "--out", f"{folder}/p.lat", "--json", result], capture_output=True, text=True)
         if run.returncode:
             return {"table": name, "n": n, "seed": seed, "error": run.stderr.strip()[-300:]}
         rows = json.loads(pathlib.Path(result).read_text())["regressors"]
     keep = ("mape", "spearman", "seconds", "coverage_90", "validation_error")
-    return {"table": name, "n": n, "seed": seed, "regressors": {r["regressor"]: {k: r.get(k) for k in keep} for r in rows}}
+    auto = next(r["regressor"] for r in rows if r["chosen"])
+    return {"table": name, "n": n, "seed": seed, "auto": auto, "regressors": {r["regressor"]: {k: r.get(k) for k in keep} for r in rows}}
 
 
 def main():
@@ -65,8 +66,9 @@ def main():
             file.write(json.dumps(found) + "\n")
             file.flush()
     if AGAIN:
-        anew = {key(d): d["regressors"] for d in done if "regressors" in d}
-        done = [d | {"regressors": d["regressors"] | anew[key(d)]} for d in read(OUT / "predictor.jsonl") if key(d) in anew and "regressors" in d]
+        anew = {key(d): d for d in done if "regressors" in d}
+        before = [d for d in read(OUT / "predictor.jsonl") if key(d) in anew and "regressors" in d]
+        done = [d | anew[key(d)] | {"regressors": d["regressors"] | anew[key(d)]["regressors"]} for d in before]
     (OUT / "predictor.md").write_text(report(done))
 
 
@@ -75,34 +77,38 @@ def key(fit):
 
 
 def cells(done):
-    """Per table and size the mean over seeds of each regressor's MAPE, and of the coverage."""
+    """Per table and size the mean over seeds of each regressor's MAPE, of that of the one chosen, and of the coverage."""
     cells = {}
     for d in done:
+        cell = cells.setdefault((d["table"], d["n"]), {})
         for regressor, row in d.get("regressors", {}).items():
-            cell = cells.setdefault((d["table"], d["n"]), {})
             cell.setdefault(regressor, []).append(row["mape"])
+            # Of what was chosen: nearly always the mlp.
             if row.get("coverage_90") is not None:
                 cell.setdefault("coverage", []).append(row["coverage_90"])
+        if "auto" in d:
+            cell.setdefault("auto", []).append(d["regressors"][d["auto"]]["mape"])
     return {key: {k: statistics.mean(v) for k, v in cell.items()} | {"seeds": len(cell[OURS])} for key, cell in cells.items()}
 
 
 def report(done):
-    lines = ["| table | n | seeds | mlp | best baseline | which | ratio | 90 % interval holds |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| table | n | seeds | mlp | auto | best baseline | which | ratio | 90 % interval holds |", "|---|---|---|---|---|---|---|---|---|"]
     ratios = {}
     for (table, n), cell in sorted(cells(done).items()):
-        baselines = {k: v for k, v in cell.items() if k not in (OURS, "coverage", "seeds")}
+        baselines = {k: v for k, v in cell.items() if k not in (OURS, "auto", "coverage", "seeds")}
         which = min(baselines, key=baselines.get)
-        ratio = cell[OURS] / max(baselines[which], 1e-9)
         # Below 0.01 % both are exact: FBNet on pixel3 is a sum over a table.
-        if max(cell[OURS], baselines[which]) < 0.01:
-            ratio = 1.0
+        against = lambda own: 1.0 if max(own, baselines[which]) < 0.01 else own / max(baselines[which], 1e-9)
+        ratio, of_auto = against(cell[OURS]), against(cell["auto"])
         for key in [("all", n), (table.split()[0], n), ("all", "n >= 50" if n >= 50 else "n < 50"), (table.split()[0], "n >= 50" if n >= 50 else "n < 50")]:
-            ratios.setdefault(key, []).append(ratio)
+            ratios.setdefault(key, []).append((ratio, of_auto))
         coverage = f"{cell['coverage']:.1f} %" if "coverage" in cell else "-"
-        lines.append(f"| {table} | {n} | {cell['seeds']} | {cell[OURS]:.2f} | {baselines[which]:.2f} | {which} | {ratio:.2f} | {coverage} |")
-    summary = ["| tables | n | cells | mean ratio to the best baseline | largest | cells above 1.10 |", "|---|---|---|---|---|---|"]
-    for (space, n), r in sorted(ratios.items(), key=str):
-        summary.append(f"| {space} | {n} | {len(r)} | {statistics.mean(r):.3f} | {max(r):.2f} | {sum(x > 1.1 for x in r)} |")
+        lines.append(f"| {table} | {n} | {cell['seeds']} | {cell[OURS]:.2f} | {cell['auto']:.2f} | {baselines[which]:.2f} | {which} | {ratio:.2f} | {coverage} |")
+    summary = ["| tables | n | cells | mean ratio to the best baseline | largest | cells above 1.10 | mean ratio of auto |", "|---|---|---|---|---|---|---|"]
+    order = lambda key: (key[0] != "all", key[0], isinstance(key[1], int), str(key[1]).zfill(6))
+    for (space, n), both in sorted(ratios.items(), key=lambda item: order(item[0])):
+        r, auto = zip(*both)
+        summary.append(f"| {space} | {n} | {len(r)} | {statistics.mean(r):.3f} | {max(r):.2f} | {sum(x > 1.1 for x in r)} | {statistics.mean(auto):.3f} |")
     failed = sum("error" in d for d in done)
     note = f"\n{failed} fits failed.\n" if failed else "\n"
     return "\n".join(summary) + "\n" + note + "\n".join(lines) + "\n"

@@ -115,15 +115,19 @@ fn another_than_the_last_candidate_has_to_be_clearly_better() {
     };
     let wanted = wanted(&Choice::Auto).unwrap();
     assert_eq!(wanted, ["linear-counts", "linear", "mlp"]);
-    let (chosen, reason) = choose(&fitted([4.9, 7.0, 5.0]), &wanted);
+    let (chosen, reason) = choose(&fitted([4.9, 7.0, 5.0]), &wanted, 1000);
     assert_eq!(chosen, 2);
     assert!(reason.ends_with("and linear-counts is not better by 5 %"), "{reason}");
-    let (chosen, reason) = choose(&fitted([4.7, 4.0, 5.0]), &wanted);
+    let (chosen, reason) = choose(&fitted([4.7, 4.0, 5.0]), &wanted, 1000);
     assert_eq!(chosen, 1);
     assert_eq!(
         reason,
         "linear has 4.00 % error on rows held out while fitting (linear-counts 4.70 %, mlp 5.00 %)"
     );
+    // Ten rows say less.
+    let (chosen, reason) = choose(&fitted([4.7, 4.0, 5.0]), &wanted, 10);
+    assert_eq!(chosen, 2);
+    assert!(reason.ends_with("and linear is not better by 47 %"), "{reason}");
 }
 
 #[test]
