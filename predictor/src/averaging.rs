@@ -7,8 +7,9 @@
 
 use crate::posterior::{DRAWS, Posterior};
 
-/// By how much the simple model is more likely beforehand, as a logarithm: for the variances that the full one has fitted beyond
-/// the simple one's, about one per doubling of their number.
+/// By how much the simple model is more likely beforehand, as a logarithm. The full one's variances are those that fit the rows best,
+/// which flatters its evidence: with 10 rows of 36 tables (12 draws each) errors were up to 1.25 times the better ridge's with 0
+/// here, 1.08 with 2 and 1.07 with 3.
 const SIMPLER: f64 = 2.5;
 /// Weight below which a model is left out.
 const NEGLIGIBLE: f64 = 1e-3;
@@ -50,38 +51,40 @@ fn mix(full: &Belief, simple: &Belief, share: f64) -> Belief {
     // The variance within the models and that between them.
     let held_out_variance =
         per_row(&|p, i| p.held_out_variance[i] + (p.held_out[i] - held_out[i]).powi(2));
-    let weights_of = |b: &Belief| spread_out(&kept, b, |j| b.posterior.weights[j]);
-    let (of_full, of_simple) = (weights_of(full), weights_of(simple));
-    let weights: Vec<f64> =
-        of_full.iter().zip(&of_simple).map(|(f, s)| (1.0 - share) * f + share * s).collect();
-    let intercept = mean(&|b| b.posterior.intercept);
-    let n_draws = DRAWS as usize;
-    let n_simple = (share * n_draws as f64).round() as usize;
-    let mut draws = vec![0.0f32; kept.len() * n_draws];
-    let mut intercept_draws = vec![0.0f32; n_draws];
-    for k in 0..n_draws {
-        let (belief, own) = if k < n_simple { (simple, &of_simple) } else { (full, &of_full) };
-        let departures =
-            spread_out(&kept, belief, |j| f64::from(belief.posterior.draws[j * n_draws + k]));
-        for (j, departure) in departures.into_iter().enumerate() {
-            draws[j * n_draws + k] = (departure + own[j] - weights[j]) as f32;
-        }
-        let posterior = &belief.posterior;
-        intercept_draws[k] =
-            posterior.intercept_draws[k] + (posterior.intercept - intercept) as f32;
-    }
+    let weights = |b: &Belief| spread_out(&kept, b, |j| b.posterior.weights[j]);
+    let pairs = weights(full).into_iter().zip(weights(simple));
+    let mut posterior = Posterior {
+        weights: pairs.map(|(f, s)| (1.0 - share) * f + share * s).collect(),
+        intercept: mean(&|b| b.posterior.intercept),
+        held_out,
+        held_out_variance,
+        draws: Vec::new(),
+        intercept_draws: Vec::new(),
+    };
+    draw(&mut posterior, &kept, full, simple, share);
     Belief {
-        posterior: Posterior {
-            weights,
-            intercept,
-            held_out,
-            held_out_variance,
-            draws,
-            intercept_draws,
-        },
+        posterior,
         noise: mean(&|b| b.noise),
         log_evidence: full.log_evidence.max(simple.log_evidence),
         kept,
+    }
+}
+
+/// Departures from the mean weights: those of the simple model in its share of the draws, in the others those of the full one.
+fn draw(mean: &mut Posterior, kept: &[usize], full: &Belief, simple: &Belief, share: f64) {
+    let n_draws = DRAWS as usize;
+    let n_simple = (share * n_draws as f64).round() as usize;
+    mean.draws = vec![0.0; kept.len() * n_draws];
+    for (belief, columns) in [(simple, 0..n_simple), (full, n_simple..n_draws)] {
+        let own = &belief.posterior;
+        for k in columns {
+            let drawn = |j: usize| own.weights[j] + f64::from(own.draws[j * n_draws + k]);
+            for (j, weight) in spread_out(kept, belief, drawn).into_iter().enumerate() {
+                mean.draws[j * n_draws + k] = (weight - mean.weights[j]) as f32;
+            }
+            let intercept = own.intercept + f64::from(own.intercept_draws[k]);
+            mean.intercept_draws.push((intercept - mean.intercept) as f32);
+        }
     }
 }
 
