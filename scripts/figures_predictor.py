@@ -79,15 +79,14 @@ def key(fit):
 def cells(done):
     """Per table and size the mean over seeds of each regressor's MAPE, of that of the one chosen, and of the coverage."""
     cells = {}
-    for d in done:
+    for d in (d for d in done if "regressors" in d):
         cell = cells.setdefault((d["table"], d["n"]), {})
-        for regressor, row in d.get("regressors", {}).items():
+        for regressor, row in d["regressors"].items():
             cell.setdefault(regressor, []).append(row["mape"])
             # Of what was chosen: nearly always the mlp.
             if row.get("coverage_90") is not None:
                 cell.setdefault("coverage", []).append(row["coverage_90"])
-        if "auto" in d:
-            cell.setdefault("auto", []).append(d["regressors"][d["auto"]]["mape"])
+        cell.setdefault("auto", []).append(d["regressors"][d["auto"]]["mape"])
     return {key: {k: statistics.mean(v) for k, v in cell.items()} | {"seeds": len(cell[OURS])} for key, cell in cells.items()}
 
 

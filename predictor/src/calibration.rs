@@ -16,7 +16,7 @@ const FEW: usize = 150;
 /// Rows scored where there are many.
 const SCORED_ROWS: usize = 2000;
 /// Predictions are sums in single precision: this share of a cost is rounding, also where a table is an exact sum.
-pub(crate) const ROUNDING: f64 = 1e-6;
+const ROUNDING: f64 = 1e-6;
 
 /// What rows held out tell.
 pub(crate) struct Held {
