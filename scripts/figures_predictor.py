@@ -1,5 +1,5 @@
 """Fits and tables of scripts/figures-predictor."""
-import concurrent.futures, json, os, pathlib, re, statistics, subprocess, sys, tempfile
+import concurrent.futures, json, math, os, pathlib, re, statistics, subprocess, sys, tempfile
 
 TABLES, OUT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 LAT = os.environ["LAT"]
@@ -110,7 +110,24 @@ def report(done):
         summary.append(f"| {space} | {n} | {len(r)} | {statistics.mean(r):.3f} | {max(r):.2f} | {sum(x > 1.1 for x in r)} | {statistics.mean(auto):.3f} |")
     failed = sum("error" in d for d in done)
     note = f"\n{failed} fits failed.\n" if failed else "\n"
-    return "\n".join(summary) + "\n" + note + "\n".join(lines) + "\n"
+    return "\n".join(summary) + "\n" + note + "\n".join(lines) + "\n\n" + intervals(done)
+
+
+def intervals(done):
+    """Per number of rows the cells whose intervals hold more than 3 points more or less than 90 %, and how many would by chance."""
+    by_size = {}
+    for (table, n), cell in sorted(cells(done).items()):
+        if "coverage" in cell and n >= 50:
+            by_size.setdefault(n, []).append((table, cell["coverage"], cell["seeds"]))
+    lines = ["| n | mean share | cells off by more than 3 points | expected by chance | which |", "|---|---|---|---|---|"]
+    for n, found in sorted(by_size.items()):
+        off = [f"{table} {share:.1f}" for table, share, _ in found if abs(share - 90) > 3]
+        # A share learnt from m rows and judged by others spreads like this, in points; at most 2000 rows calibrate.
+        spread = lambda seeds: 100 * math.sqrt((0.09 / (min(n, 2000) + 2) + 0.09 / N_TEST) / seeds)
+        chance = sum(math.erfc(3 / spread(seeds) / math.sqrt(2)) for _, _, seeds in found)
+        mean = statistics.mean(share for _, share, _ in found)
+        lines.append(f"| {n} | {mean:.1f} % | {len(off)} | {chance:.1f} | {', '.join(off) if len(off) < 6 else ''} |")
+    return "\n".join(lines) + "\n"
 
 
 main()

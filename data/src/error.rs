@@ -253,6 +253,7 @@ impl DataError {
 
 /// A number without hundreds of zeros.
 fn short(number: f64) -> String {
-    let is_usual = number == 0.0 || !number.is_finite() || (1e-15..=1e15).contains(&number.abs());
+    let is_usual =
+        number == 0.0 || !number.is_finite() || (COSTS.0..=COSTS.1).contains(&number.abs());
     if is_usual { number.to_string() } else { format!("{number:e}") }
 }

@@ -29,7 +29,7 @@ const MANY_ROWS: usize = 500;
 /// most, given what is measured: their positions, the most telling one first; all of them where `n` is not below `m`.
 ///
 /// # Errors
-/// [`PredictError::TooFew`], [`PredictError::NotFinite`] and [`PredictError::NotPositive`] for unfit measurements,
+/// [`PredictError::TooFew`], [`PredictError::NotFinite`] and [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit measurements,
 /// [`PredictError::Width`] for gates of another width.
 pub fn most_informative(
     space: &dyn Space,

@@ -8,7 +8,7 @@
 use crate::posterior::{DRAWS, Posterior};
 
 /// By how much the simple model is more likely beforehand, as a logarithm. The full one's variances are those that fit the rows best,
-/// which flatters its evidence: with 10 rows of 36 tables (12 draws each) errors were up to 1.25 times the better ridge's with 0
+/// which flatters its evidence: in a prototype, with 10 rows of 36 tables (12 draws each), errors were up to 1.25 times the better ridge's with 0
 /// here, 1.08 with 2 and 1.07 with 3.
 const SIMPLER: f64 = 2.5;
 /// Weight below which a model is left out.

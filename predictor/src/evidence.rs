@@ -160,7 +160,8 @@ struct Solved {
     diagonal: Vec<f64>,
     /// Inverse times targets.
     alpha: Tensor,
-    half_log_determinant: f64,
+    /// The lower Cholesky factor of the covariance.
+    factor: Tensor,
 }
 
 impl Solved {
@@ -178,8 +179,7 @@ impl Solved {
         let inverse = factor.cholesky_inverse(false);
         let alpha = inverse.matmul(z);
         let diagonal = doubles(&inverse.diagonal(0, 0, 1));
-        let half_log_determinant = doubles(&factor.diagonal(0, 0, 1).log()).iter().sum();
-        Ok(Self { inverse, diagonal, alpha, half_log_determinant })
+        Ok(Self { inverse, diagonal, alpha, factor })
     }
 
     /// Target minus the prediction without the row, `alpha / diag(inverse)`.
@@ -189,7 +189,8 @@ impl Solved {
 
     fn log_evidence(&self, z: &[f64]) -> f64 {
         let fit: f64 = doubles(&self.alpha).iter().zip(z).map(|(a, z)| a * z).sum();
-        -self.half_log_determinant - fit / 2.0
+        let half_log_determinant: f64 = doubles(&self.factor.diagonal(0, 0, 1).log()).iter().sum();
+        -half_log_determinant - fit / 2.0
     }
 }
 

@@ -33,7 +33,7 @@ impl Metrics {
     ///
     /// # Errors
     /// [`PredictError::TooFew`] without rows, [`PredictError::Width`] for unequal lengths, [`PredictError::NotFinite`] and
-    /// [`PredictError::NotPositive`] for values that have no relative error.
+    /// [`PredictError::NotPositive`] or [`PredictError::Size`] for values that have no relative error.
     pub fn of(truth: &[f64], predicted: &[f64]) -> Result<Self, PredictError> {
         let n = truth.len();
         if n == 0 {

@@ -15,7 +15,7 @@ pub trait Regressor {
     /// Learns from codes `[n, n_features]` and targets `[n]` above zero, in any one unit.
     ///
     /// # Errors
-    /// [`PredictError::TooFew`], [`PredictError::Width`], [`PredictError::NotFinite`], [`PredictError::NotPositive`] for unfit
+    /// [`PredictError::TooFew`], [`PredictError::Width`], [`PredictError::NotFinite`], [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit
     /// data, [`PredictError::Fit`] where the library behind gives up.
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError>;
 

@@ -271,3 +271,45 @@ impl Scaling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    /// Costs of three counts and noise, beside 60 features that tell nothing.
+    fn rows(n: usize, seed: u64) -> (Array2<f32>, Array1<f64>) {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let x = Array2::from_shape_fn((n, 63), |_| f32::from(rng.gen_range(0u8..4)));
+        let mut cost = |r: ndarray::ArrayView1<f32>| {
+            let sum: f32 = r.iter().zip([1.0, 2.0, 0.5]).map(|(v, w)| v * w).sum();
+            10.0 + f64::from(sum) + rng.gen_range(-1.0..1.0)
+        };
+        let y = x.rows().into_iter().map(&mut cost).collect();
+        (x, y)
+    }
+
+    #[test]
+    fn of_few_rows_the_simple_groups_are_believed_first() {
+        let groups = (0..63).map(|j| usize::from(j >= 3)).collect();
+        let plain = Layout { groups, blocks: vec![None; 63], simple: Vec::new() };
+        let knowing = Layout { simple: vec![0], ..plain.clone() };
+        // What the features that tell nothing are believed to cost.
+        let wrong = |layout: &Layout, n: usize, seed: u64| {
+            let (x, y) = rows(n, seed);
+            let start = fit_on(Scale::Plain, x.view(), y.view(), layout, 0).unwrap();
+            crate::model::to_vec(&start.model.weights)[3..].iter().map(|w| w.abs()).sum::<f32>()
+        };
+        let total = |layout: &Layout| (0..10).map(|seed| wrong(layout, 12, seed)).sum::<f32>();
+        let (with, without) = (total(&knowing), total(&plain));
+        assert!(with < 0.5 * without, "{with} of {without}");
+        let many = EVIDENCE_ROWS + 1;
+        assert_eq!(
+            wrong(&knowing, many, 0),
+            wrong(&plain, many, 0),
+            "many rows speak for themselves"
+        );
+    }
+}

@@ -14,8 +14,8 @@ use crate::{
 /// Share of the preferred regressor's held-out error that another must stay below to be chosen, however many rows there are.
 const CLEARLY_LESS: f64 = 0.95;
 /// By how many times `1 / sqrt(rows)` it must stay below at least: that uncertain are errors of few rows, and the simple
-/// regressors' are too good, since their penalty is the best for the same rows. On 36 tables with 10 rows what was chosen had
-/// 9 % more error than the preferred one without this, 4 % with half a time, 1 % with one and a half.
+/// regressors' are too good, since their penalty is the best for the same rows. On 36 tables with 10 rows
+/// (`scripts/figures-predictor`) what was chosen had 9 % more error than the preferred one without this, 1 % with it.
 const UNCERTAIN: f64 = 1.5;
 
 /// Architectures and what they cost.

@@ -49,7 +49,7 @@ impl Validation {
 ///
 /// # Errors
 /// [`PredictError::TooFew`] where a fit has fewer than 10 rows or two are not judged, [`PredictError::NotFinite`] and
-/// [`PredictError::NotPositive`] for unfit values.
+/// [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit values.
 pub fn validate(
     space: &dyn Space,
     samples: &Samples,

@@ -15,6 +15,21 @@ pub(crate) fn lat(dir: &Path) -> Command {
     command
 }
 
+/// A search of one epoch into the folder s.
+const SEARCH: [&str; 11] = [
+    "search",
+    "--space",
+    "nasbench201",
+    "--method",
+    "darts",
+    "--lambda",
+    "0",
+    "--epochs",
+    "1",
+    "--out",
+    "s",
+];
+
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -185,19 +200,7 @@ fn an_output_that_cannot_be_written_is_refused() {
 #[test]
 fn a_finished_search_is_not_run_again_and_other_settings_are_refused() {
     let dir = folder();
-    let args = [
-        "search",
-        "--space",
-        "nasbench201",
-        "--method",
-        "darts",
-        "--lambda",
-        "0",
-        "--epochs",
-        "1",
-        "--out",
-        "s",
-    ];
+    let args = SEARCH;
     let first = lat(dir.path()).args(args).assert().success().get_output().stdout.clone();
     let again = lat(dir.path()).args(args).assert().success().get_output().stdout.clone();
     let architecture = |out: &[u8]| {
@@ -210,20 +213,7 @@ fn a_finished_search_is_not_run_again_and_other_settings_are_refused() {
 #[test]
 fn evaluate_reads_the_result_of_a_search() {
     let dir = folder();
-    let search = [
-        "search",
-        "--space",
-        "nasbench201",
-        "--method",
-        "darts",
-        "--lambda",
-        "0",
-        "--epochs",
-        "1",
-        "--out",
-        "s",
-    ];
-    lat(dir.path()).args(search).assert().success();
+    lat(dir.path()).args(SEARCH).assert().success();
     lat(dir.path())
         .args(["evaluate", "--arch", "s/search.json", "--epochs", "1", "--json", "e.json"])
         .assert()

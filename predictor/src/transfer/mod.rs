@@ -57,7 +57,7 @@ impl Sources<'_> {
     ///
     /// # Errors
     /// [`PredictError::TooFew`], [`PredictError::TooMany`], [`PredictError::Width`], [`PredictError::NotFinite`] and
-    /// [`PredictError::NotPositive`] for unfit samples; [`PredictError::Fit`] where they tell nothing.
+    /// [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit samples; [`PredictError::Fit`] where they tell nothing.
     pub fn transfer(&self, samples: &Samples, seed: u64) -> Result<Transfer, PredictError> {
         check_samples(samples)?;
         let (scores, features) = (self.scores(samples)?, self.features(samples)?);
