@@ -18,6 +18,8 @@ mod crash;
 mod exports;
 // What only a GPU can show.
 mod gpu;
+// Image sets that are part of the program.
+mod image_sets;
 // Instruments for a machine or network of one's own.
 mod instruments;
 // Which crate may know which: manifests and sources against ARCHITECTURE.md.

@@ -7,8 +7,8 @@ use lat_data::{Dataset, LoadOptions, find_cifar10, find_dataset};
 /// Flags that choose the images.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct DatasetArgs {
-    /// digits, cifar10, fashion-mnist, mnist or folder [default: cifar10 where --data-dir or ./data holds it, else the digits
-    /// that are part of the program].
+    /// digits and fashion-part, which are part of the program, cifar10, fashion-mnist, mnist or folder [default: cifar10 where
+    /// --data-dir or ./data holds it, else digits].
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// Folder of the images.

@@ -22,7 +22,7 @@ pub(super) const FASHION_MNIST: DatasetEntry = DatasetEntry {
     summary: "clothes, 28x28 grey, 60,000 + 10,000 images of 10 classes, from a folder",
     source: "H. Xiao, K. Rasul, R. Vollgraf, arXiv 1708.07747, 2017, MIT",
     layout: Some(LAYOUT),
-    load: |dir, _: &LoadOptions| load("fashion-mnist", dir, &CLOTHES, true),
+    load: |dir, _: &LoadOptions| load("fashion-mnist", dir, &CLOTHES, CLOTHES_AUGMENT),
 };
 
 pub(super) const MNIST: DatasetEntry = DatasetEntry {
@@ -31,11 +31,16 @@ pub(super) const MNIST: DatasetEntry = DatasetEntry {
     source: "Y. LeCun, C. Cortes, C. Burges, The MNIST Database, 1998, CC BY-SA 3.0",
     layout: Some(LAYOUT),
     // Digits are not mirror-symmetric.
-    load: |dir, _: &LoadOptions| load("mnist", dir, &DIGITS, false),
+    load: |dir, _: &LoadOptions| {
+        load("mnist", dir, &DIGITS, Augment { flip: false, ..CLOTHES_AUGMENT })
+    },
 };
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-const CLOTHES: [&str; 10] = [
+/// Clothes are worn either way round.
+pub(super) const CLOTHES_AUGMENT: Augment = Augment { crop_padding: 2, flip: true, cutout: 0 };
+/// The classes of Fashion-MNIST.
+pub(super) const CLOTHES: [&str; 10] = [
     "T-shirt/top",
     "Trouser",
     "Pullover",
@@ -48,26 +53,33 @@ const CLOTHES: [&str; 10] = [
     "Ankle boot",
 ];
 
-fn load(name: &str, dir: &Path, classes: &[&str], flip: bool) -> Result<Dataset, DataError> {
-    let train = part(&format!("{name} train"), dir, &["train"], classes)?;
-    let test = part(&format!("{name} test"), dir, &["t10k", "test"], classes)?;
-    Ok(Dataset::new(train, test, Augment { crop_padding: 2, flip, cutout: 0 }))
+fn load(name: &str, dir: &Path, classes: &[&str], augment: Augment) -> Result<Dataset, DataError> {
+    let part = |part: &str, files: &[&str]| {
+        let images = IdxFile::open(find(dir, files, "images-idx3-ubyte")?)?;
+        let labels = IdxFile::open(find(dir, files, "labels-idx1-ubyte")?)?;
+        join(&format!("{name} {part}"), images, labels, classes)
+    };
+    Ok(Dataset::new(part("train", &["train"])?, part("test", &["t10k", "test"])?, augment))
 }
 
-fn part(name: &str, dir: &Path, parts: &[&str], classes: &[&str]) -> Result<ImageSet, DataError> {
-    let images_path = find(dir, parts, "images-idx3-ubyte")?;
-    let labels_path = find(dir, parts, "labels-idx1-ubyte")?;
-    let grey = read_images(&images_path)?;
-    let labels = read_labels(&labels_path)?;
+/// The images of one file with the labels of another.
+pub(super) fn join(
+    name: &str,
+    images: IdxFile,
+    labels: IdxFile,
+    classes: &[&str],
+) -> Result<ImageSet, DataError> {
+    let source = labels.path.clone();
+    let (grey, labels) = (images.images()?, labels.labels()?);
     if grey.len() != labels.len() * HW * HW {
         let expected = format!("{} labels, one per image", grey.len() / (HW * HW));
-        return Err(DataError::content(&labels_path, expected, labels.len().to_string()));
+        return Err(DataError::content(&source, expected, labels.len().to_string()));
     }
     let mut pixels = Vec::with_capacity(3 * grey.len());
     grey.chunks_exact(HW * HW).for_each(|image| push_grey(&mut pixels, image));
     let labels: Vec<u32> = labels.into_iter().map(u32::from).collect();
     let class_names = classes.iter().map(|&class| class.to_owned()).collect();
-    ImageSet::new(name, &labels_path, pixels, labels, HW, class_names)
+    ImageSet::new(name, &source, pixels, labels, HW, class_names)
 }
 
 /// The first file there is of the names that are in use.
@@ -80,71 +92,89 @@ fn find(dir: &Path, parts: &[&str], kind: &str) -> Result<PathBuf, DataError> {
     })
 }
 
-/// All images one after the other, `[n, 28, 28]`.
-fn read_images(path: &Path) -> Result<Vec<u8>, DataError> {
-    let mut reader = open(path)?;
-    let [magic, n, height, width] = read_header(path, &mut reader)?;
-    check_magic(path, magic, IMAGES_MAGIC)?;
-    if (height, width) != (HW as u32, HW as u32) {
-        let found = format!("{height}x{width}");
-        return Err(DataError::content(path, "images of 28x28", found));
-    }
-    read_rest(path, &mut reader, u64::from(n) * (HW * HW) as u64)
+/// A file in the IDX format, on disk or part of the program.
+pub(super) struct IdxFile {
+    /// What errors name.
+    path: PathBuf,
+    reader: Box<dyn Read>,
 }
 
-fn read_labels(path: &Path) -> Result<Vec<u8>, DataError> {
-    let mut reader = open(path)?;
-    let [magic, n] = read_header(path, &mut reader)?;
-    check_magic(path, magic, LABELS_MAGIC)?;
-    read_rest(path, &mut reader, u64::from(n))
-}
-
-fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let file = BufReader::new(File::open(path).map_err(DataError::io("read", path))?);
-    let packed = path.extension().is_some_and(|extension| extension == "gz");
-    Ok(if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
-}
-
-/// The big-endian numbers that a file begins with.
-fn read_header<const N: usize>(path: &Path, reader: &mut dyn Read) -> Result<[u32; N], DataError> {
-    let mut numbers = [0; N];
-    for number in &mut numbers {
-        let mut bytes = [0; 4];
-        reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => {
-                let expected = format!("an IDX file with a header of {} bytes", 4 * N);
-                DataError::content(path, expected, "fewer")
-            }
-            _ => DataError::io("read", path)(error),
-        })?;
-        *number = u32::from_be_bytes(bytes);
+impl IdxFile {
+    fn open(path: PathBuf) -> Result<Self, DataError> {
+        let file = BufReader::new(File::open(&path).map_err(DataError::io("read", &path))?);
+        let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+        let reader: Box<dyn Read> =
+            if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        Ok(Self { path, reader })
     }
-    Ok(numbers)
-}
 
-fn check_magic(path: &Path, found: u32, expected: u32) -> Result<(), DataError> {
-    if found == expected {
-        return Ok(());
+    /// A packed file that is part of the program.
+    pub(super) fn embedded(path: &str, packed: &'static [u8]) -> Self {
+        Self { path: path.into(), reader: Box::new(MultiGzDecoder::new(packed)) }
     }
-    let expected = format!("an IDX file of unsigned bytes with magic number {expected:#06x}");
-    Err(DataError::content(path, expected, format!("{found:#06x}")))
-}
 
-/// Exactly `expected` bytes and no more; the header may lie, so that nothing is set aside for them in advance.
-fn read_rest(path: &Path, reader: &mut dyn Read, expected: u64) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Vec::new();
-    match reader.take(expected + 1).read_to_end(&mut bytes) {
-        Ok(_) => {}
-        // A gzip file that is cut short ends like this; the bytes before are there.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
-        Err(error) => return Err(DataError::io("read", path)(error)),
+    /// All images one after the other, `[n, 28, 28]`.
+    fn images(mut self) -> Result<Vec<u8>, DataError> {
+        let [magic, n, height, width] = self.header()?;
+        self.check_magic(magic, IMAGES_MAGIC)?;
+        if (height, width) != (HW as u32, HW as u32) {
+            let found = format!("{height}x{width}");
+            return Err(DataError::content(&self.path, "images of 28x28", found));
+        }
+        self.rest(u64::from(n) * (HW * HW) as u64)
     }
-    let found = bytes.len() as u64;
-    if found == expected {
-        return Ok(bytes);
+
+    /// All labels, `[n]`.
+    fn labels(mut self) -> Result<Vec<u8>, DataError> {
+        let [magic, n] = self.header()?;
+        self.check_magic(magic, LABELS_MAGIC)?;
+        self.rest(u64::from(n))
     }
-    let found = if found < expected { format!("{found}: it is cut short") } else { "more".into() };
-    Err(DataError::content(path, format!("{expected} bytes behind the header"), found))
+
+    /// The big-endian numbers that a file begins with.
+    fn header<const N: usize>(&mut self) -> Result<[u32; N], DataError> {
+        let Self { path, reader } = self;
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            let mut bytes = [0; 4];
+            reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => {
+                    let expected = format!("an IDX file with a header of {} bytes", 4 * N);
+                    DataError::content(path, expected, "fewer")
+                }
+                _ => DataError::io("read", path)(error),
+            })?;
+            *number = u32::from_be_bytes(bytes);
+        }
+        Ok(numbers)
+    }
+
+    fn check_magic(&self, found: u32, expected: u32) -> Result<(), DataError> {
+        if found == expected {
+            return Ok(());
+        }
+        let expected = format!("an IDX file of unsigned bytes with magic number {expected:#06x}");
+        Err(DataError::content(&self.path, expected, format!("{found:#06x}")))
+    }
+
+    /// Exactly `expected` bytes and no more; the header may lie, so that nothing is set aside for them in advance.
+    fn rest(self, expected: u64) -> Result<Vec<u8>, DataError> {
+        let Self { path, reader } = self;
+        let mut bytes = Vec::new();
+        match reader.take(expected + 1).read_to_end(&mut bytes) {
+            Ok(_) => {}
+            // A gzip file that is cut short ends like this; the bytes before are there.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => return Err(DataError::io("read", &path)(error)),
+        }
+        let found = bytes.len() as u64;
+        if found == expected {
+            return Ok(bytes);
+        }
+        let found =
+            if found < expected { format!("{found}: it is cut short") } else { "more".into() };
+        Err(DataError::content(&path, format!("{expected} bytes behind the header"), found))
+    }
 }
 
 #[cfg(test)]
@@ -188,13 +218,13 @@ mod tests {
     }
 
     fn message(dir: &Path) -> String {
-        load("mnist", dir, &DIGITS, false).unwrap_err().to_string()
+        (MNIST.load)(dir, &LoadOptions::default()).unwrap_err().to_string()
     }
 
     #[test]
     fn plain_and_packed_files_load() {
         let dir = folder();
-        let set = load("fashion-mnist", dir.path(), &CLOTHES, true).unwrap();
+        let set = (FASHION_MNIST.load)(dir.path(), &LoadOptions::default()).unwrap();
         assert_eq!((set.train.n, set.test.n, set.train.hw), (3, 2, 28));
         assert_eq!(set.train.labels, [7, 0, 9]);
         assert_eq!(set.train.image(2), [2; 3 * 784]);

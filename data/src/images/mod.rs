@@ -3,6 +3,7 @@
 mod cifar10;
 mod dataset;
 mod digits;
+mod fashion_part;
 mod folder;
 mod idx;
 mod image_set;
@@ -69,8 +70,14 @@ impl DatasetEntry {
 }
 
 /// All image sets, one row each.
-pub const DATASETS: &[DatasetEntry] =
-    &[digits::ENTRY, cifar10::ENTRY, idx::FASHION_MNIST, idx::MNIST, folder::ENTRY];
+pub const DATASETS: &[DatasetEntry] = &[
+    digits::ENTRY,
+    fashion_part::ENTRY,
+    cifar10::ENTRY,
+    idx::FASHION_MNIST,
+    idx::MNIST,
+    folder::ENTRY,
+];
 
 /// The image set with this name.
 ///
@@ -92,7 +99,7 @@ mod tests {
         for entry in DATASETS {
             assert_eq!(find_dataset(entry.name).unwrap().summary, entry.summary);
         }
-        let expected = "unknown data set 'cifar'; expected one of: digits, cifar10, fashion-mnist, mnist, folder";
+        let expected = "unknown data set 'cifar'; expected one of: digits, fashion-part, cifar10, fashion-mnist, mnist, folder";
         assert_eq!(find_dataset("cifar").unwrap_err().to_string(), expected);
     }
 
@@ -110,12 +117,15 @@ mod tests {
     #[test]
     fn the_resolution_asked_for_is_what_comes() {
         let options = LoadOptions { resolution: Some(16) };
-        let digits = find_dataset("digits").unwrap().load(None, &options).unwrap();
-        assert_eq!((digits.train.hw, digits.test.hw), (16, 16));
-        assert_eq!(digits.test.pixels.len(), 360 * 3 * 16 * 16);
-        assert_eq!(digits.augment.crop_padding, 2);
-        let error =
-            find_dataset("digits").unwrap().load(None, &LoadOptions { resolution: Some(0) });
-        assert!(error.is_err());
+        for (name, n_test, crop_padding) in [("digits", 360, 2), ("fashion-part", 615, 1)] {
+            let set = find_dataset(name).unwrap().load(None, &options).unwrap();
+            assert_eq!((set.train.hw, set.test.hw), (16, 16), "{name}");
+            assert_eq!(set.test.pixels.len(), n_test * 3 * 16 * 16, "{name}");
+            assert_eq!(set.augment.crop_padding, crop_padding, "{name}");
+        }
+        for entry in DATASETS.iter().filter(|entry| !entry.needs_dir()) {
+            let error = entry.load(None, &LoadOptions { resolution: Some(0) }).unwrap_err();
+            assert!(matches!(error, DataError::Content { .. }), "{}: {error}", entry.name);
+        }
     }
 }
