@@ -2,7 +2,7 @@
 
 use lat_predictor::{CostModel, Penalty};
 use lat_space::{Architecture, SearchSpace};
-use rand::{RngCore, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -10,6 +10,7 @@ use tch::Tensor;
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
 use crate::relaxed::{Blocks, Relaxed};
+use crate::steering::{Joining, Steering};
 
 /// How the cost's gradient passes through the choice of an architecture (LA-DARTS leaves it open; see [`crate::relaxed`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -39,6 +40,8 @@ const TAU: f64 = 1.0;
 const SAMPLES: i64 = 4;
 /// Step of the dual ascent, per search step.
 const MU_LR: f64 = 0.05;
+/// Streams of the generator from here on are the cost's; epochs have the first ones.
+const COST_STREAM: u64 = 1 << 32;
 /// What a cost of twice the target adds to a loss.
 const EXCESS_PRICE: f64 = 1000.0;
 /// Memory of the score function's baseline.
@@ -72,11 +75,18 @@ pub struct Objective<'a> {
     cost: &'a dyn CostModel,
     blocks: Blocks,
     goal: Goal,
+    /// What the steps of the search see of the goal.
+    in_search: Goal,
     estimator: Estimator,
     /// Cost at uniform probabilities (`T_ref`), in the cost's unit.
     reference: f64,
     mu: f64,
     baseline: Option<f64>,
+    /// Draws of architectures have a generator of their own, so that a search with and without the cost sees the same of the
+    /// method's: this is its seed, and how many times the cost was estimated.
+    seed: u64,
+    n_estimates: u64,
+    steering: Steering,
 }
 
 impl<'a> Objective<'a> {
@@ -104,7 +114,50 @@ impl<'a> Objective<'a> {
                 cost.unit()
             )));
         }
-        Ok(Self { cost, blocks, goal, estimator, reference, mu: 0.0, baseline: None })
+        let steering = Steering::new(Joining::default());
+        let (mu, baseline, seed, n_estimates) = (0.0, None, 0, 0);
+        let in_search = goal;
+        Ok(Self {
+            cost, blocks, goal, in_search, estimator, reference, mu, baseline, seed, n_estimates, steering,
+        })
+    }
+
+    /// The same with another seed for its draws.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The same with another way to join the gradients.
+    #[must_use]
+    pub fn joining(self, joining: Joining) -> Self {
+        Self { steering: Steering::new(joining), ..self }
+    }
+
+    /// The same where finalists meet the target at the end (`crate::finalists`): the steps of the search are then those of a search
+    /// without a cost. One search serves all targets, and a target that the search meets by itself changes nothing.
+    #[must_use]
+    pub fn with_finalists(self) -> Self {
+        let in_search = match self.goal {
+            Goal::Target(_) => Goal::Lambda(0.0),
+            lambda @ Goal::Lambda(_) => lambda,
+        };
+        Self { in_search, ..self }
+    }
+
+    /// Whether the steps of the search run as without a cost.
+    pub fn is_idle(&self) -> bool {
+        self.in_search == Goal::Lambda(0.0)
+    }
+
+    /// What the search is after.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// Mean share of the cost in the architecture's gradient since this was last asked; see [`Steering::take_share`].
+    pub fn take_share(&mut self) -> Option<f64> {
+        self.steering.take_share()
     }
 
     /// `T_ref`: the cost at uniform probabilities.
@@ -117,29 +170,45 @@ impl<'a> Objective<'a> {
         self.cost
     }
 
-    /// Adds the cost to the task loss. With lambda = 0 the loss is returned as it is and no random number is drawn, so the
-    /// method runs bitwise as without a cost.
+    /// What the cost adds to the task's loss in this step, differentiable, by the estimator; nothing where lambda is 0. The
+    /// target's multiplier moves here.
     ///
     /// # Errors
     /// Where the cost model cannot answer.
-    pub fn join(
-        &mut self,
-        task: Tensor,
-        relaxed: &Relaxed,
-        rng: &mut dyn RngCore,
-    ) -> Result<Tensor, SearchError> {
-        if self.goal == Goal::Lambda(0.0) {
-            return Ok(task);
+    pub fn term(&mut self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
+        if self.is_idle() {
+            return Ok(None);
         }
-        let cost = self.estimate(relaxed, rng)?;
-        Ok(match self.goal {
-            Goal::Lambda(lambda) => Penalty::Additive { lambda }.join(&task, &cost, self.reference),
+        let cost = self.estimate(relaxed)?;
+        let factor = match self.in_search {
+            Goal::Lambda(lambda) => lambda / self.reference,
             Goal::Target(target) => {
                 let excess = cost.double_value(&[]) / target - 1.0;
                 self.mu = (self.mu + MU_LR * excess).max(0.0);
-                Penalty::Additive { lambda: self.mu }.join(&task, &cost, target)
+                self.mu / target
             }
-        })
+        };
+        Ok(Some(cost * factor))
+    }
+
+    /// The gradient of [`Objective::term`] in these parameters; nothing where it has none. The graph is kept, since a method's task
+    /// may share it.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    pub fn gradient(
+        &mut self,
+        relaxed: &Relaxed,
+        parameters: &[Tensor],
+    ) -> Result<Option<Vec<Tensor>>, SearchError> {
+        let Some(term) = self.term(relaxed)? else { return Ok(None) };
+        let parameters: Vec<&Tensor> = parameters.iter().collect();
+        Ok(Some(Tensor::run_backward(&[term], &parameters, true, false)))
+    }
+
+    /// The architecture's gradient: the task's and the cost's, which may steer and never drown (see [`Steering`]).
+    pub fn joined(&mut self, task: Vec<Tensor>, cost: Vec<Tensor>) -> Vec<Tensor> {
+        self.steering.joined(task, cost)
     }
 
     /// What the cost adds to the loss now, differentiable, by the exactly expected code whatever the estimator; nothing is drawn.
@@ -147,8 +216,8 @@ impl<'a> Objective<'a> {
     ///
     /// # Errors
     /// Where the cost model cannot answer.
-    pub fn term(&self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
-        let factor = match self.goal {
+    pub fn expected_term(&self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
+        let factor = match self.in_search {
             Goal::Lambda(0.0) => return Ok(None),
             Goal::Lambda(lambda) => lambda / self.reference,
             Goal::Target(target) => self.mu / target,
@@ -163,7 +232,7 @@ impl<'a> Objective<'a> {
     /// Where the cost model cannot answer.
     pub fn price(&self, architecture: &Architecture) -> Result<f64, SearchError> {
         let cost = self.cost.cost(architecture)?;
-        Ok(match self.goal {
+        Ok(match self.in_search {
             Goal::Lambda(lambda) => lambda * cost / self.reference,
             Goal::Target(target) => EXCESS_PRICE * (cost / target - 1.0).max(0.0),
         })
@@ -200,19 +269,18 @@ impl<'a> Objective<'a> {
         })
     }
 
-    fn estimate(
-        &mut self,
-        relaxed: &Relaxed,
-        rng: &mut dyn RngCore,
-    ) -> Result<Tensor, SearchError> {
+    fn estimate(&mut self, relaxed: &Relaxed) -> Result<Tensor, SearchError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(COST_STREAM + self.n_estimates);
+        self.n_estimates += 1;
         match self.estimator {
             Estimator::Expected => Ok(self.cost.relaxed(&self.blocks.expected(relaxed))?),
             Estimator::StraightThrough => {
-                let samples = self.blocks.sample(relaxed, SAMPLES, Some(TAU), rng);
+                let samples = self.blocks.sample(relaxed, SAMPLES, Some(TAU), &mut rng);
                 Ok(self.cost.relaxed(&samples.gates)?.mean(tch::Kind::Float))
             }
             Estimator::ScoreFunction => {
-                let samples = self.blocks.sample(relaxed, SAMPLES, None, rng);
+                let samples = self.blocks.sample(relaxed, SAMPLES, None, &mut rng);
                 let costs = self.cost.relaxed(&samples.gates)?.detach();
                 let mean = costs.mean(tch::Kind::Float);
                 let value = mean.double_value(&[]);
@@ -227,8 +295,10 @@ impl<'a> Objective<'a> {
 
     /// What a resumed search needs: the multiplier and the baseline.
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        let state = [self.mu, self.baseline.unwrap_or(f64::NAN)];
-        vec![("objective".into(), Tensor::from_slice(&state))]
+        let state = [self.mu, self.baseline.unwrap_or(f64::NAN), self.n_estimates as f64];
+        let mut state = vec![("objective".into(), Tensor::from_slice(&state))];
+        state.extend(self.steering.state());
+        state
     }
 
     /// Takes the state back.
@@ -240,7 +310,8 @@ impl<'a> Objective<'a> {
         self.mu = saved.double_value(&[0]);
         let baseline = saved.double_value(&[1]);
         self.baseline = baseline.is_finite().then_some(baseline);
-        Ok(())
+        self.n_estimates = saved.double_value(&[2]) as u64;
+        self.steering.load(state)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::diagnostics::{Collapse, Diagnostics, Subject, Watch, collapse, entropy};
 use crate::error::SearchError;
+use crate::finalists::{Contest, Finals, n_images};
 use crate::methods::{Batch, Batches, Context, Method, Stage};
 use crate::objective::{Objective, RelaxationGap};
 use crate::optimizer::StateMap;
@@ -23,11 +24,18 @@ use crate::supernet::{CellSupernet, Supernet};
 const GAP_SAMPLES: i64 = 1000;
 const EPOCH_SAMPLES: i64 = 200;
 
+/// Images behind an epoch's validation accuracy, which is then known to a point: all of a large set would take a sixth of the epoch.
+const VALIDATED: usize = 2048;
+
 /// What a search leaves.
 #[derive(Debug)]
 pub struct SearchOutcome {
     /// The architecture.
     pub architecture: Architecture,
+    /// What the method's own rule derives; the same where there are no finalists.
+    pub most_probable: Architecture,
+    /// The finalists, and what the goal allowed them.
+    pub finals: Finals,
     /// The log, one entry per epoch.
     pub epochs: Vec<EpochReport>,
     /// Expected cost of the relaxed architecture at the end.
@@ -134,11 +142,12 @@ impl Search<'_, '_> {
             }
         }
         let stopped = self.is_over(collapsed.as_ref());
-        let architecture = match &collapsed {
+        let finals = match &collapsed {
             Some(collapsed) if stopped => {
-                self.space.parse(&epochs[collapsed.keep as usize - 1].architecture)?
+                let kept = &epochs[collapsed.keep as usize - 1].architecture;
+                Finals::only(self.space.parse(kept)?)
             }
-            _ => self.method.derive(self.space),
+            _ => lat_nn::guard(|| self.finals(&halves))??,
         };
         let relaxed = self.method.relaxed();
         let seed = self.settings.seed;
@@ -146,7 +155,9 @@ impl Search<'_, '_> {
         let relaxation_gap =
             objective.map(|o| o.relaxation_gap(&relaxed, GAP_SAMPLES, seed)).transpose()?;
         Ok(SearchOutcome {
-            architecture,
+            architecture: finals.winner.clone(),
+            most_probable: self.method.derive(self.space),
+            finals,
             epochs,
             collapse: collapsed,
             stopped,
@@ -154,6 +165,25 @@ impl Search<'_, '_> {
             relaxation_gap,
             reference_cost: self.objective.as_ref().map(Objective::reference),
         })
+    }
+
+    /// The last step: the most probable architecture, or the best of several.
+    fn finals(&self, halves: &Halves) -> Result<Finals, SearchError> {
+        let most_probable = self.method.derive(self.space);
+        if self.settings.finalists <= 1 {
+            return Ok(Finals::only(most_probable));
+        }
+        let looked_at = &halves.valid[..n_images().min(halves.valid.len())];
+        let contest = Contest {
+            space: self.space,
+            skeleton: &self.settings.skeleton,
+            objective: self.objective.as_ref(),
+            batch: halves.images.plain(looked_at),
+            device: self.device,
+            seed: self.settings.seed,
+            n: self.settings.finalists as usize,
+        };
+        contest.run(&self.method.proposal(self.space), &most_probable)
     }
 
     fn is_over(&self, collapsed: Option<&Collapse>) -> bool {
@@ -257,6 +287,7 @@ impl Search<'_, '_> {
         }
         let now = self.method.derive(self.space);
         let relaxed = self.method.relaxed();
+        let cost_share = self.objective.as_mut().and_then(Objective::take_share);
         let objective = self.objective.as_ref();
         let gap = |o: &Objective<'_>| o.relaxation_gap(&relaxed, EPOCH_SAMPLES, self.settings.seed);
         let gap = objective.map(gap).transpose()?;
@@ -274,6 +305,7 @@ impl Search<'_, '_> {
             relaxed_cost: gap.map(|gap| gap.expected),
             derived_cost: objective.map(|o| o.cost().cost(&now)).transpose()?,
             relaxation_gap_percent: gap.map(|gap| gap.percent()),
+            cost_share,
             skips: now.skip_counts(self.space.decisions()),
             alpha_entropy: relaxed.probs.iter().map(entropy).sum::<f64>()
                 / relaxed.probs.len() as f64,
@@ -316,11 +348,12 @@ impl Search<'_, '_> {
         self.watch.diagnostics.then(|| subject.examine(hessian)).transpose()
     }
 
-    /// Loss and accuracy in percent of the supernet on the validation half, in eval mode and without augmentation.
+    /// Loss and accuracy in percent of the supernet on the first images of the validation half, in eval mode and without augmentation.
     fn validate(&self, net: &CellSupernet, halves: &Halves) -> (f64, f64) {
         let gates = self.method.gates(self.space);
         let forward = |batch: &Batch| net.forward_t(&batch.images, gates.as_ref(), false);
-        accuracy(&halves.images, &halves.valid, self.settings.batch as usize, forward)
+        let looked_at = &halves.valid[..VALIDATED.min(halves.valid.len())];
+        accuracy(&halves.images, looked_at, self.settings.batch as usize, forward)
     }
 
     fn save(
@@ -391,8 +424,8 @@ impl Search<'_, '_> {
             .collect();
         self.method.load(&state).map_err(missing)?;
         match &mut self.objective {
-            Some(objective) => objective.load(tensors).map_err(missing),
-            None => Ok(()),
+            Some(objective) if !objective.is_idle() => objective.load(tensors).map_err(missing),
+            _ => Ok(()),
         }
     }
 }

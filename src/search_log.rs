@@ -30,6 +30,17 @@ pub struct SearchSettings {
     /// Standard deviations added to the predicted cost.
     #[serde(default)]
     pub risk: f64,
+    /// Architectures that are compared at the end; 1: the most probable one is taken as it is.
+    #[serde(default = "one")]
+    pub finalists: u32,
+    /// What the steps of the search are after: the goal, or `lambda 0` where finalists alone meet a target. Searches that differ in
+    /// goal or finalists but not in this may go on from one another's checkpoint.
+    #[serde(default)]
+    pub steps_goal: String,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// One line of the log.
@@ -52,6 +63,10 @@ pub struct EpochReport {
     /// By how much the relaxed cost is above the mean cost of 200 architectures drawn from the same probabilities, percent.
     #[serde(default)]
     pub relaxation_gap_percent: Option<f64>,
+    /// Mean share of the cost in the architecture's gradient over the epoch's steps: its norm over the sum of the task's and its own,
+    /// after the bound.
+    #[serde(default)]
+    pub cost_share: Option<f64>,
     /// Skip connections in that architecture, per cell type.
     pub skips: Vec<(String, usize)>,
     /// Mean entropy of the choice probabilities in nats.
@@ -80,11 +95,15 @@ impl SearchSettings {
             ("epochs", self.epochs.to_string(), other.epochs.to_string()),
             ("batch", self.batch.to_string(), other.batch.to_string()),
             ("seed", self.seed.to_string(), other.seed.to_string()),
-            ("goal", self.goal.clone(), other.goal.clone()),
+            ("goal", self.steps_goal().to_owned(), other.steps_goal().to_owned()),
             ("risk", self.risk.to_string(), other.risk.to_string()),
             ("method options", self.options.clone(), other.options.clone()),
         ];
         pairs.into_iter().find(|(_, a, b)| a != b)
+    }
+
+    fn steps_goal(&self) -> &str {
+        if self.steps_goal.is_empty() { &self.goal } else { &self.steps_goal }
     }
 
     /// Epochs and batch.
@@ -111,6 +130,8 @@ mod tests {
             goal: "lambda 0".into(),
             options: "Quick".into(),
             risk: 0.0,
+            finalists: 1,
+            steps_goal: String::new(),
         }
     }
 

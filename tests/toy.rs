@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) until: Option<f64>,
     /// What is looked at between epochs.
     pub(crate) watch: Watch,
+    /// Architectures compared at the end; 1: none.
+    pub(crate) finalists: u32,
 }
 
 impl Plan {
@@ -68,6 +70,7 @@ impl Plan {
             interrupt: None,
             until: None,
             watch: Watch::OFF,
+            finalists: 1,
         }
     }
 }
@@ -103,6 +106,8 @@ pub(crate) fn search_on(
         goal: "as the test says".into(),
         options: plan.options.to_string(),
         risk: 0.0,
+        finalists: plan.finalists,
+        steps_goal: String::new(),
     };
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());

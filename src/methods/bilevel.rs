@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
 use super::{Batch, StepReport};
-use crate::error::SearchError;
 use crate::optimizer::{Sgd, StateMap, cosine, joint_norm};
 use crate::supernet::{Gating, Supernet};
 
@@ -149,15 +148,14 @@ impl WeightStep {
     }
 
     /// DARTS' second-order architecture gradient: of the validation loss after one virtual weight step, the Hessian product by
-    /// finite differences. `valid_loss` gives the loss with the cost and the bare loss's value. Returns the gradients for
-    /// `alphas` and that value.
+    /// finite differences. Returns the gradients for `alphas` and the validation loss.
     pub(super) fn unrolled_gradients(
         &mut self,
         alphas: &[Tensor],
         progress: f64,
         mut train_loss: impl FnMut() -> Tensor,
-        mut valid_loss: impl FnMut() -> Result<(Tensor, f64), SearchError>,
-    ) -> Result<(Vec<Tensor>, f64), SearchError> {
+        valid_loss: impl FnOnce() -> Tensor,
+    ) -> (Vec<Tensor>, f64) {
         let sgd = self.sgd();
         let xi = cosine(self.config.lr, self.config.lr_min, progress);
         let weights: Vec<Tensor> = sgd.weights().iter().map(Tensor::shallow_clone).collect();
@@ -165,14 +163,8 @@ impl WeightStep {
         let virtual_step = sgd.direction(&gradients(&train_loss(), &weights));
         move_all(&weights, &virtual_step, -xi);
 
-        let joined = valid_loss();
-        let (loss, reported) = match joined {
-            Ok(joined) => joined,
-            Err(error) => {
-                restore(&weights, &saved);
-                return Err(error);
-            }
-        };
+        let loss = valid_loss();
+        let reported = loss.double_value(&[]);
         let both: Vec<Tensor> = alphas.iter().chain(&weights).map(Tensor::shallow_clone).collect();
         let mut all = self::gradients(&loss, &both);
         let vector = all.split_off(alphas.len());
@@ -188,7 +180,7 @@ impl WeightStep {
         for ((g, p), m) in all.iter_mut().zip(plus).zip(minus) {
             *g = &*g - (p - m) * (xi / (2.0 * epsilon));
         }
-        Ok((all, reported))
+        (all, reported)
     }
 
     pub(super) fn state(&self) -> Vec<(String, Tensor)> {
@@ -313,14 +305,9 @@ mod tests {
             let momentum = ("weights.momentum.0".into(), tensor(MOMENTUM));
             let squares = (GRADIENT_SQUARES.into(), Tensor::zeros([1], tch::kind::FLOAT_CPU));
             step.load(&StateMap::from([momentum, squares])).unwrap();
-            let valid_loss = || {
-                let loss = self.valid_loss();
-                let value = loss.double_value(&[]);
-                Ok((loss, value))
-            };
             let alphas = [self.a.shallow_clone()];
-            let found = step.unrolled_gradients(&alphas, 0.0, || self.train_loss(), valid_loss);
-            let (gradients, value) = found.unwrap();
+            let losses = (|| self.train_loss(), || self.valid_loss());
+            let (gradients, value) = step.unrolled_gradients(&alphas, 0.0, losses.0, losses.1);
             assert_eq!(numbers(&step.state()[0].1), numbers(&tensor(MOMENTUM)), "momentum rests");
             (numbers(&gradients[0]), value)
         }

@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use super::Context;
 use super::bilevel::gradients;
+use crate::error::SearchError;
 use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;
 use crate::supernet::{SharedGates, Supernet};
@@ -95,10 +97,18 @@ impl CellAlphas {
         Relaxed::competing(probs.unbind(0), strengths(&self.decisions, &probs))
     }
 
-    /// A step down the gradient of a loss.
-    pub(super) fn descend(&mut self, loss: &Tensor) {
-        let gradients = gradients(loss, &[self.logits.shallow_clone()]);
+    /// A step down the gradients of the task's loss and of the cost of `relaxed`, which comes from these logits.
+    pub(super) fn descend(
+        &mut self,
+        cx: &mut Context<'_, '_>,
+        task: &Tensor,
+        relaxed: &Relaxed,
+    ) -> Result<(), SearchError> {
+        let parameters = [self.logits.shallow_clone()];
+        let cost = cx.cost_gradient(relaxed, &parameters)?;
+        let gradients = cx.joined(gradients(task, &parameters), cost);
         self.apply(&gradients);
+        Ok(())
     }
 
     /// A step along a gradient.

@@ -114,20 +114,17 @@ impl<S> Darts<S> {
             let gates = SharedGates::soft(&alphas.decisions, &alphas.rows(&alphas.probs()), None);
             task_loss(net, &gates, batch)
         };
-        let mut valid_loss = || -> Result<(Tensor, f64), SearchError> {
-            let task = loss_on(&batches.valid);
-            let value = task.double_value(&[]);
-            Ok((cx.join(task, &alphas.relaxed())?, value))
-        };
         let parameters = [alphas.logits.shallow_clone()];
-        let (gradients, value) = if self.config.unrolled {
-            let train_loss = || loss_on(&batches.train);
-            self.weights.unrolled_gradients(&parameters, progress, train_loss, valid_loss)?
+        // The cost does not depend on the weights, so that the second order is the task's alone.
+        let cost = cx.cost_gradient(&alphas.relaxed(), &parameters)?;
+        let (task, value) = if self.config.unrolled {
+            let losses = (|| loss_on(&batches.train), || loss_on(&batches.valid));
+            self.weights.unrolled_gradients(&parameters, progress, losses.0, losses.1)
         } else {
-            let (loss, value) = valid_loss()?;
-            (gradients(&loss, &parameters), value)
+            let loss = loss_on(&batches.valid);
+            (gradients(&loss, &parameters), loss.double_value(&[]))
         };
-        self.alphas.apply(&gradients);
+        self.alphas.apply(&cx.joined(task, cost));
         Ok(value)
     }
 }

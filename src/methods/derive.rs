@@ -1,4 +1,6 @@
-use lat_space::{Architecture, DecisionId, Group, SearchSpace};
+//! From a distribution to one architecture, and what every derived one must be.
+
+use lat_space::{Architecture, DecisionId, Group, Op, Place, SearchSpace, Step};
 use tch::Tensor;
 
 use crate::relaxed::{EdgeSets, Relaxed, Topology};
@@ -100,9 +102,21 @@ fn reconnected(
 }
 
 /// Whether the network reads its input.
-pub(super) fn is_connected(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
+pub(crate) fn is_connected(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
     // Connections are the cells'; any skeleton shows them.
     space.graph(&space.skeletons()[0].skeleton).derive(architecture).is_connected()
+}
+
+/// Whether anything that learns lies between a cell's input and output: skips, pools and `none` alone leave the network to its
+/// fixed layers.
+pub fn learns(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
+    let graph = space.graph(&space.skeletons()[0].skeleton).derive(architecture).pruned(false);
+    graph.nodes.iter().any(|node| match &node.step {
+        Step::Fixed { op, place: Place::Derived, .. } => {
+            !op.op.is_parameter_free() && op.op != Op::FactorizedReduce
+        }
+        _ => false,
+    })
 }
 
 fn best(probs: &[f64], without: Option<usize>) -> usize {

@@ -215,8 +215,10 @@ impl Method for DropNas {
         let gates = self.gates_of(&logits, &mask);
         let answer = self.weights.answer(cx.net, &gates, &batches.train);
         let report = answer.report();
-        let loss = cx.join(answer.loss, &self.relaxed_at(&logits))?;
-        let (of_weights, of_alpha) = self.weights.joint_gradients(&loss, &[logits.shallow_clone()]);
+        let alphas = [logits.shallow_clone()];
+        let cost = cx.cost_gradient(&self.relaxed_at(&logits), &alphas)?;
+        let (of_weights, of_alpha) = self.weights.joint_gradients(&answer.loss, &alphas);
+        let of_alpha = cx.joined(of_alpha, cost);
         self.weights.apply(&of_weights, cx.progress);
         self.alphas.apply(&[&of_alpha[0] * &mask]);
         self.decay(&of_weights, Some(&mask), cx.progress);

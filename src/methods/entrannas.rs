@@ -170,8 +170,8 @@ impl Method for EnTranNas {
             let probs = self.probs();
             let task = task_loss(cx.net, &self.gates_of(&probs, for_alpha), &batches.valid);
             valid_loss = task.double_value(&[]);
-            let loss = cx.join(task, &self.relaxed_of(&probs))?;
-            self.alphas.descend(&loss);
+            let relaxed = self.relaxed_of(&probs);
+            self.alphas.descend(cx, &task, &relaxed)?;
         }
         let gates = self.gates_of(&self.probs().detach(), for_weights);
         let report = self.weights.step(cx.net, &gates, &batches.train, cx.progress);

@@ -169,12 +169,13 @@ impl EnTranNasDst {
         let connections = self.connections();
         let task = task_loss(cx.net, &self.gates_of(&connections, derived), &batches.valid);
         let value = task.double_value(&[]);
-        let mut loss = cx.join(task, &connections.relaxed())?;
+        let both = [self.alphas.logits.shallow_clone(), self.beta.shallow_clone()];
+        let cost = cx.cost_gradient(&connections.relaxed(), &both)?;
+        let mut loss = task;
         if self.config.reward > 0.0 {
             loss += self.shortfall().to_device(loss.device()) * self.config.reward;
         }
-        let both = [self.alphas.logits.shallow_clone(), self.beta.shallow_clone()];
-        let mut of_alpha = gradients(&loss, &both);
+        let mut of_alpha = cx.joined(gradients(&loss, &both), cost);
         let of_beta = of_alpha.split_off(1);
         self.alphas.apply(&of_alpha);
         self.beta_adam.step(&of_beta, self.config.alpha.alpha_lr * self.config.beta_speed);

@@ -139,8 +139,8 @@ impl Method for Gdas {
         let gates = self.draw(&self.alphas.logits, cx.progress, cx.rng);
         let task = task_loss(cx.net, &gates, &batches.valid);
         let valid_loss = task.double_value(&[]);
-        let loss = cx.join(task, &self.alphas.relaxed())?;
-        self.alphas.descend(&loss);
+        let relaxed = self.alphas.relaxed();
+        self.alphas.descend(cx, &task, &relaxed)?;
         Ok(StepReport { valid_loss, ..report })
     }
 

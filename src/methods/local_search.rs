@@ -17,12 +17,13 @@ use tch::{Device, Tensor};
 use super::bilevel::{WeightConfig, WeightStep, task_loss};
 use super::derive::is_connected;
 use super::frequencies::Frequencies;
+use super::neighbours::neighbours;
 use super::{
     Batch, Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
 };
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
-use crate::relaxed::Relaxed;
+use crate::relaxed::{Relaxed, Topology};
 use crate::supernet::{AllChannels, BuildMixedOp, Gating, SharedGates, Supernet};
 
 pub(super) const ENTRY: MethodEntry = MethodEntry {
@@ -129,41 +130,6 @@ impl LocalSearch {
     }
 }
 
-/// All architectures one change away that read their input: another operation on a kept edge, any other choice of a decision that
-/// stands alone, or a group's kept edge exchanged for one that is not.
-fn neighbours(space: &dyn SearchSpace, current: &Architecture) -> Vec<Architecture> {
-    let decisions = space.decisions();
-    let with = |changes: &[(usize, ChoiceSet)]| {
-        let mut neighbour = current.clone();
-        for &(d, choice) in changes {
-            neighbour.choices[d] = choice;
-        }
-        neighbour
-    };
-    let none_of = |d: usize| decisions[d].none().map(ChoiceSet::one);
-    let is_grouped = |d: usize| space.groups().iter().any(|g| g.decisions.contains(&d));
-    let mut all = Vec::new();
-    for (d, decision) in decisions.iter().enumerate() {
-        let others = (0..decision.choices.len()).map(ChoiceSet::one);
-        let others = others.filter(|&c| c != current.choices[d]);
-        if !is_grouped(d) {
-            all.extend(others.map(|c| with(&[(d, c)])));
-        } else if Some(current.choices[d]) != none_of(d) {
-            all.extend(others.filter(|&c| Some(c) != none_of(d)).map(|c| with(&[(d, c)])));
-        }
-    }
-    for group in space.groups() {
-        let none = none_of(group.decisions[0]).expect("groups compete by `none`");
-        let (gone, kept): (Vec<usize>, Vec<usize>) =
-            group.decisions.iter().partition(|&&d| current.choices[d] == none);
-        for &from in &kept {
-            all.extend(gone.iter().map(|&to| with(&[(from, none), (to, current.choices[from])])));
-        }
-    }
-    all.retain(|neighbour| is_connected(space, neighbour));
-    all
-}
-
 impl Method for LocalSearch {
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
         Box::new(AllChannels)
@@ -196,6 +162,18 @@ impl Method for LocalSearch {
 
     fn relaxed(&self) -> Relaxed {
         self.frequencies.of(std::slice::from_ref(&self.current))
+    }
+
+    /// Half of the mass where the climb stands, the rest everywhere.
+    fn proposal(&self, space: &dyn SearchSpace) -> Relaxed {
+        let (here, everywhere) = (self.relaxed(), Relaxed::uniform(space));
+        let half = |a: &Tensor, b: &Tensor| (a + b) * 0.5;
+        let mean = |a: &[Tensor], b: &[Tensor]| a.iter().zip(b).map(|(a, b)| half(a, b)).collect();
+        let probs = mean(&here.probs, &everywhere.probs);
+        match (&here.topology, &everywhere.topology) {
+            (Topology::Strengths(a), Topology::Strengths(b)) => Relaxed::competing(probs, mean(a, b)),
+            _ => Relaxed::free(probs),
+        }
     }
 
     fn derive(&self, _: &dyn SearchSpace) -> Architecture {

@@ -16,6 +16,7 @@ mod frequencies;
 mod gdas;
 mod local_search;
 mod mergenas;
+mod neighbours;
 mod p_darts;
 mod parsec;
 mod pc_darts;
@@ -39,7 +40,9 @@ use crate::relaxed::Relaxed;
 use crate::supernet::{BuildMixedOp, Gating, Supernet};
 
 pub(crate) use bilevel::{GRADIENT_SQUARES, named_weights, ordered_weights};
-pub use derive::derive;
+pub(crate) use derive::is_connected;
+pub use derive::{derive, learns};
+pub(crate) use neighbours::neighbours;
 pub use stage::Stage;
 
 /// Images `[n, 3, h, w]` and labels `[n]`.
@@ -75,14 +78,27 @@ pub struct Context<'a, 'c> {
 }
 
 impl Context<'_, '_> {
-    /// Task loss and cost, where there is one, joined by the goal.
+    /// The cost's gradient in these architecture parameters, where the search has a cost. Ask for it before the task's backward
+    /// pass, which frees what the two graphs share.
     ///
     /// # Errors
     /// Where the cost model cannot answer.
-    fn join(&mut self, task: Tensor, relaxed: &Relaxed) -> Result<Tensor, SearchError> {
+    fn cost_gradient(
+        &mut self,
+        relaxed: &Relaxed,
+        parameters: &[Tensor],
+    ) -> Result<Option<Vec<Tensor>>, SearchError> {
         match &mut self.objective {
-            Some(objective) => objective.join(task, relaxed, self.rng),
-            None => Ok(task),
+            Some(objective) => objective.gradient(relaxed, parameters),
+            None => Ok(None),
+        }
+    }
+
+    /// The task's gradient with the cost's beside it, where there is one.
+    fn joined(&mut self, task: Vec<Tensor>, cost: Option<Vec<Tensor>>) -> Vec<Tensor> {
+        match (&mut self.objective, cost) {
+            (Some(objective), Some(cost)) => objective.joined(task, cost),
+            _ => task,
         }
     }
 }
@@ -143,6 +159,11 @@ pub trait Method: Debug {
 
     /// What the method believes at the moment.
     fn relaxed(&self) -> Relaxed;
+
+    /// What finalists are drawn from at the end: what the method believes, or a wider field where it follows single architectures.
+    fn proposal(&self, _: &dyn SearchSpace) -> Relaxed {
+        self.relaxed()
+    }
 
     /// The architecture it would settle on.
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {

@@ -199,8 +199,9 @@ impl PDarts {
         let probs = self.probs();
         let task = task_loss(cx.net, &self.gates_of(&probs), &batches.valid);
         let value = task.double_value(&[]);
-        let loss = cx.join(task, &self.relaxed_of(&probs))?;
-        let gradients = gradients(&loss, &[self.alphas.logits.shallow_clone()]);
+        let alphas = [self.alphas.logits.shallow_clone()];
+        let cost = cx.cost_gradient(&self.relaxed_of(&probs), &alphas)?;
+        let gradients = cx.joined(gradients(&task, &alphas), cost);
         self.alphas.apply(&clipped(&gradients, self.config.alpha_clip));
         Ok(value)
     }

@@ -155,9 +155,9 @@ impl Parsec {
         let n_images = batches.valid.images.size()[0] as f64;
         let task =
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
-        let loss = cx.join(task, &self.prior())?;
         let parameters = [self.alphas.logits.shallow_clone(), self.edges.shallow_clone()];
-        let gradients = gradients(&loss, &parameters);
+        let cost = cx.cost_gradient(&self.prior(), &parameters)?;
+        let gradients = cx.joined(gradients(&task, &parameters), cost);
         self.alphas.apply(&gradients[..1]);
         self.edges_adam.step(&gradients[1..], self.config.alpha.alpha_lr);
         Ok(found.mean_loss())

@@ -135,8 +135,9 @@ impl PcDarts {
         let gates = self.soft_gates(&self.alpha, &self.beta);
         let task = task_loss(cx.net, &gates, &batches.valid);
         let value = task.double_value(&[]);
-        let loss = cx.join(task, &self.relaxed_at(&self.alpha, &self.beta))?;
-        let gradients = gradients(&loss, self.adam.weights());
+        let relaxed = self.relaxed_at(&self.alpha, &self.beta);
+        let cost = cx.cost_gradient(&relaxed, self.adam.weights())?;
+        let gradients = cx.joined(gradients(&task, self.adam.weights()), cost);
         self.adam.step(&gradients, self.config.alpha.alpha_lr);
         Ok(value)
     }

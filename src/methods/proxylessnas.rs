@@ -172,9 +172,9 @@ impl ProxylessNas {
         // The cost reads the pair's probabilities, as the reference's does; an edge is as strong as among all candidates.
         let whole = logits.where_self(&pair.ne(0.0), &logits.detach()).softmax(-1, Kind::Float);
         let strengths = strengths(&self.alphas.decisions, &whole);
-        let loss = cx.join(task, &Relaxed::competing(probs.unbind(0), strengths))?;
+        let relaxed = Relaxed::competing(probs.unbind(0), strengths);
         let before = of_pair.detach().logsumexp([-1i64].as_slice(), true);
-        self.alphas.descend(&loss);
+        self.alphas.descend(cx, &task, &relaxed)?;
         tch::no_grad(|| {
             let after = logits.masked_fill(&others, f64::NEG_INFINITY);
             let shift = (after.logsumexp([-1i64].as_slice(), true) - before) * &pair;
@@ -189,8 +189,8 @@ impl ProxylessNas {
         let gates = self.compared(&active, &probs, &probs.ones_like());
         let task = task_loss(cx.net, &gates, batch);
         let value = task.double_value(&[]);
-        let loss = cx.join(task, &self.alphas.relaxed())?;
-        self.alphas.descend(&loss);
+        let relaxed = self.alphas.relaxed();
+        self.alphas.descend(cx, &task, &relaxed)?;
         Ok(value)
     }
 
@@ -218,8 +218,8 @@ impl ProxylessNas {
             log_probs.iter().zip(&rewards).map(|(lp, r)| -lp * (r - baseline)).collect();
         self.baseline = Some(baseline + BASELINE_UPDATE * (mean - baseline));
         let task = Tensor::stack(&terms, 0).mean(Kind::Float);
-        let loss = cx.join(task, &self.alphas.relaxed())?;
-        self.alphas.descend(&loss);
+        let relaxed = self.alphas.relaxed();
+        self.alphas.descend(cx, &task, &relaxed)?;
         Ok(losses / n)
     }
 }

@@ -169,6 +169,10 @@ impl Method for Random {
         }
     }
 
+    fn proposal(&self, space: &dyn SearchSpace) -> Relaxed {
+        Relaxed::uniform(space)
+    }
+
     fn derive(&self, _: &dyn SearchSpace) -> Architecture {
         self.best().unwrap_or(&self.candidates[0]).clone()
     }

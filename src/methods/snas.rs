@@ -158,12 +158,14 @@ impl Method for Snas {
         }
         let answer = self.weights.answer(cx.net, &self.gates_of(&z), &batches.train);
         let report = answer.report();
-        let loss = match self.config.cost {
-            CostOf::Draw => cx.join(answer.loss, &free(&z))?,
-            CostOf::Mean => cx.join(answer.loss, &free(&self.alphas.probs()))?,
+        let read = match self.config.cost {
+            CostOf::Draw => free(&z),
+            CostOf::Mean => free(&self.alphas.probs()),
         };
         let alphas = [self.alphas.logits.shallow_clone()];
-        let (of_weights, of_alphas) = self.weights.joint_gradients(&loss, &alphas);
+        let cost = cx.cost_gradient(&read, &alphas)?;
+        let (of_weights, of_alphas) = self.weights.joint_gradients(&answer.loss, &alphas);
+        let of_alphas = cx.joined(of_alphas, cost);
         self.weights.apply(&of_weights, cx.progress);
         self.alphas.apply(&clipped(&of_alphas, self.config.alpha_clip));
         Ok(report)

@@ -230,14 +230,16 @@ impl TopoNas {
         let (alpha, beta) = (self.alphas.logits.shallow_clone(), self.beta.shallow_clone());
         let task = task_loss(cx.net, &self.gates_at(&alpha, &beta), &batches.valid);
         let value = task.double_value(&[]);
-        let mut loss = cx.join(task, &self.relaxed_at(&alpha, &beta))?;
+        let both = [alpha.shallow_clone(), beta.shallow_clone()];
+        let cost = cx.cost_gradient(&self.relaxed_at(&alpha, &beta), &both)?;
+        let mut loss = task;
         if self.config.mu > 0.0 {
             let favoured = chosen(&alpha.detach());
             if let Some(term) = self.regulariser.term(&self.sets(&beta, 1.0), &favoured) {
                 loss += term.to_device(loss.device()) * self.config.mu;
             }
         }
-        let mut of_alpha = gradients(&loss, &[alpha, beta]);
+        let mut of_alpha = cx.joined(gradients(&loss, &both), cost);
         let of_beta = of_alpha.split_off(1);
         self.alphas.apply(&of_alpha);
         self.beta_adam.step(&of_beta, self.config.alpha.alpha_lr);

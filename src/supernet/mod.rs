@@ -9,7 +9,7 @@ mod skip_dropout;
 use std::collections::HashMap;
 
 use lat_nn::{DropPath, GraphNet, LayerBuilder, NnError, Phase, WeightInit, guard};
-use lat_space::{DecisionId, Graph, Site, ValueId};
+use lat_space::{DecisionId, Graph, OpSpec, Site, ValueId};
 use tch::{Device, Tensor, nn};
 
 pub use gates::{Gate, Gating, Path, SharedGates};
@@ -93,6 +93,26 @@ impl CellSupernet {
 }
 
 impl CellSupernet {
+    /// What the operations with weights read and write under these gates: per site that runs one, its input and output
+    /// `[n, c, h, w]` in the order of the network. Batch statistics are the batch's own.
+    pub fn maps(&self, images: &Tensor, gates: &dyn Gating) -> Vec<(Tensor, Tensor)> {
+        let mut maps = Vec::new();
+        let mut site = |node: ValueId, Site::Choice { decision, candidates }: &Site, xs: &Tensor| {
+            let Owned { cell, owner } = self.sites[&node];
+            let gate = gates.gate(*decision, cell);
+            let ys = self.mixed[&owner].forward_t(xs, &gate, true);
+            let runs_weights = |(c, spec): (usize, &OpSpec)| {
+                gate.paths[c] == Path::On && !spec.op.is_parameter_free()
+            };
+            if candidates.iter().enumerate().any(runs_weights) {
+                maps.push((xs.shallow_clone(), ys.shallow_clone()));
+            }
+            ys
+        };
+        self.net.forward_t(images, true, DropPath::OFF, &mut site);
+        maps
+    }
+
     /// The candidates of all sites that own them, site by site; some may turn out to have no weights.
     pub fn candidates(&self) -> Vec<Candidate> {
         let graph = self.net.graph();

@@ -6,6 +6,7 @@
 use lat::methods::{Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::{Blocks, Relaxed};
+use lat::steering::Joining;
 use lat_predictor::{Choice, CostModel, PredictorCost, Samples, TableCost, TrainOptions, train};
 use lat_space::{Architecture, Darts, Decision, NasBench201, SearchSpace, Space, architecture_at};
 use rand::SeedableRng;
@@ -175,14 +176,13 @@ fn la_darts_3_the_score_functions_mean_is_the_exact_gradient() {
     let alpha = uneven(3, 3).set_requires_grad(true);
     let goal = Goal::Lambda(1.0);
     let mut objective = Objective::new(&space, &cost, goal, Estimator::ScoreFunction).unwrap();
-    let (mut rng, n) = (rng(), 4000);
+    let n = 4000;
     let mut sum_cost = 0.0;
     for _ in 0..n {
-        let task = Tensor::zeros([], tch::kind::FLOAT_CPU);
-        let joined = objective.join(task, &relaxed(&alpha), &mut rng).unwrap();
-        sum_cost += joined.double_value(&[]);
+        let term = objective.term(&relaxed(&alpha)).unwrap().unwrap();
+        sum_cost += term.double_value(&[]);
         // Adds to the gradient of the steps before.
-        joined.backward();
+        term.backward();
     }
     let reference = objective.reference();
     let exact: Vec<f64> = exact_gradient(&numbers(&alpha)).iter().map(|g| g / reference).collect();
@@ -249,7 +249,8 @@ fn la_darts_6_200_steps_make_a_slow_operation_less_likely_on_every_edge() {
             method.relaxed().probs.iter().map(among_ops).collect::<Vec<_>>()
         };
         let before = chances(method.as_ref());
-        let mut objective = Objective::new(&space, &cost, Goal::Lambda(1.0), estimator).unwrap();
+        let objective = Objective::new(&space, &cost, Goal::Lambda(1.0), estimator).unwrap();
+        let mut objective = objective.joining(Joining::Sum);
         steps(method.as_mut(), &space, &net, Some(&mut objective), (200, 0.5));
         for (edge, (before, after)) in before.iter().zip(chances(method.as_ref())).enumerate() {
             assert!(after < *before, "{host} {estimator:?} edge {edge}: {before} to {after}");
@@ -267,15 +268,14 @@ fn la_darts_8_costs_keep_their_unit_and_the_loss_has_none() {
         assert_eq!((cost.column(), cost.unit()), ("latency_ms", "ms"));
         let goal = Goal::Lambda(0.5);
         let mut objective = Objective::new(&space, &cost, goal, Estimator::Expected).unwrap();
-        let task = Tensor::from(0.25f32);
-        let loss = objective.join(task, &relaxed, &mut rng()).unwrap().double_value(&[]);
-        (objective.reference(), objective.expected_cost(&relaxed).unwrap(), loss)
+        let term = objective.term(&relaxed).unwrap().unwrap().double_value(&[]);
+        (objective.reference(), objective.expected_cost(&relaxed).unwrap(), term)
     };
     let (small, large) = (joined(1.0), joined(1000.0));
     assert!((large.0 / small.0 - 1000.0).abs() < 1e-3);
     assert!((large.1 / small.1 - 1000.0).abs() < 1e-3);
     assert!((large.2 - small.2).abs() < 1e-6, "{} and {}", large.2, small.2);
-    assert!((small.2 - 0.25 - 0.5 * small.1 / small.0).abs() < 1e-6);
+    assert!((small.2 - 0.5 * small.1 / small.0).abs() < 1e-6);
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_target_raises_its_multiplier_above_and_lowers_it_below() {
         let mut objective = Objective::new(&space, &cost, goal, Estimator::Expected).unwrap();
         let mut all = Vec::new();
         for _ in 0..n {
-            let _ = objective.join(Tensor::from(1.0f32), &relaxed, &mut rng()).unwrap();
+            objective.term(&relaxed).unwrap();
             all.push(mu(&objective));
         }
         all

@@ -261,7 +261,6 @@ fn toponas_7_three_estimators_have_the_gradient_of_the_mean_cost() {
     let gradient = |estimator, n: usize| {
         let goal = Goal::Lambda(1.0);
         let mut objective = Objective::new(&space, &cost, goal, estimator).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut total = Tensor::zeros([31], tch::kind::FLOAT_CPU);
         for _ in 0..n {
             let sets = EdgeSets {
@@ -271,7 +270,7 @@ fn toponas_7_three_estimators_have_the_gradient_of_the_mean_cost() {
             };
             let uniform = Relaxed::uniform(&space);
             let relaxed = Relaxed { topology: Topology::Sets(vec![sets]), ..uniform };
-            let loss = objective.join(Tensor::from(0.0f32), &relaxed, &mut rng).unwrap();
+            let loss = objective.term(&relaxed).unwrap().unwrap();
             total += &Tensor::run_backward(&[loss], &[&beta], false, false)[0];
         }
         total / n as f64
@@ -303,8 +302,7 @@ fn toponas_8_the_cost_alone_moves_topology_and_falls() {
                 logits: s.logits.shallow_clone(),
             });
             let relaxed = Relaxed { probs, topology: Topology::Sets(copies.collect()) };
-            let mut rng = ChaCha8Rng::seed_from_u64(0);
-            objective.join(Tensor::from(0.0f32), &relaxed, &mut rng).unwrap()
+            objective.term(&relaxed).unwrap().unwrap()
         };
         let mut last = f64::INFINITY;
         for _ in 0..50 {

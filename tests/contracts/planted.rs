@@ -33,7 +33,8 @@ fn every_method_finds_the_planted_answer() {
                 break;
             }
             let goal = Goal::Lambda(0.05);
-            let objective = Objective::new(&space, &cost, goal, Estimator::StraightThrough);
+            let objective = Objective::new(&space, &cost, goal, Estimator::StraightThrough)
+                .map(|objective| objective.joining(lat::steering::Joining::Sum));
             let plan = Plan { seed, options: options(entry), ..Plan::new(EPOCHS) };
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("c");

@@ -103,7 +103,6 @@ fn copy(from: &nn::VarStore, to: &nn::VarStore) {
 fn the_cost_adds_no_gradient_to_the_operation_weights() {
     use lat::objective::{Estimator, Goal, Objective};
     use lat::relaxed::Relaxed;
-    use rand::SeedableRng;
     let _generator = setup::exclusive();
     for space in SPACES.iter().map(|build| build()) {
         let graph = space.graph(&toy::skeleton(space.as_ref()));
@@ -123,10 +122,12 @@ fn the_cost_adds_no_gradient_to_the_operation_weights() {
                 let gates = SharedGates::soft(space.decisions(), &relaxed.probs, None);
                 let logits = net.forward_t(&images, &gates, true);
                 let task = logits.cross_entropy_for_logits(&Tensor::from_slice(&[3i64, 7, 1, 9]));
-                let (goal, mut rng) =
-                    (Goal::Lambda(lambda), rand_chacha::ChaCha8Rng::seed_from_u64(0));
+                let goal = Goal::Lambda(lambda);
                 let mut objective = Objective::new(space.as_ref(), &cost, goal, estimator).unwrap();
-                objective.join(task, &relaxed, &mut rng).unwrap().backward();
+                match objective.term(&relaxed).unwrap() {
+                    Some(term) => (task + term).backward(),
+                    None => task.backward(),
+                }
                 let mut all: Vec<(String, Tensor)> =
                     net.weights().variables().into_iter().collect();
                 all.sort_by(|a, b| a.0.cmp(&b.0));

@@ -15,6 +15,7 @@ use lat::diagnostics::Watch;
 use lat::methods::{Preset, find_method};
 use lat::objective::{Estimator, Objective};
 use lat::search::{Search, SearchEvent};
+use lat::steering::Joining;
 use lat_profiler::MemoryPeak;
 
 use super::datasets::DatasetArgs;
@@ -28,8 +29,8 @@ use warnings::Warnings;
 
 /// Search for an architecture that is accurate and fast.
 ///
-/// Minimises validation loss + lambda * predicted latency / reference, or approaches a target in milliseconds. Ctrl-C keeps
-/// whole epochs; the same command resumes.
+/// Minimises validation loss + lambda * predicted latency / reference, or meets a target in milliseconds. At the end finalists are drawn
+/// from what the method has learnt and the best within the goal is named. Ctrl-C keeps whole epochs; the same command resumes.
 ///
 /// Example: lat search --lambda 0.1
 ///
@@ -45,7 +46,8 @@ pub(crate) struct Args {
     /// Weight of the cost beside the validation loss; 0: accuracy alone [default: 0.1].
     #[arg(long, conflicts_with = "target_ms", allow_negative_numbers = true)]
     pub(super) lambda: Option<f64>,
-    /// Cost to come down to, in the target's unit, instead of a lambda.
+    /// Cost to stay below, in the target's unit, instead of a lambda: what is found costs at most this and at least nine tenths of it,
+    /// or what it would cost without a target where that is less.
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     pub(super) target_ms: Option<f64>,
     /// What to minimise: a predictor's column, or params or multiply_adds, which are counted.
@@ -54,6 +56,14 @@ pub(crate) struct Args {
     /// How the cost's gradient passes through the choice of an architecture.
     #[arg(long, value_enum, default_value = "straight-through")]
     pub(super) estimator: Estimator,
+    /// How task and cost share the gradient of a method's architecture parameters: the cost's bounded to a tenth of the task's mean, or
+    /// the bare sum.
+    #[arg(long, value_enum, default_value = "bounded")]
+    pub(super) cost_gradient: Joining,
+    /// Architectures drawn from the method's last distribution and compared at the end, before one is named; 1: its most probable one as
+    /// it is.
+    #[arg(long, default_value_t = 256, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) finalists: u32,
     /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
     #[arg(long, default_value_t = 0.0, value_name = "K", allow_negative_numbers = true)]
     pub(super) risk: f64,
@@ -145,7 +155,12 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
     let method = find_method(&plan.settings.method)?;
     let goal = plan.goal();
     let objective = match &plan.cost {
-        Some(cost) => Some(Objective::new(space, cost.model.as_ref(), goal, plan.args.estimator)?),
+        Some(cost) => {
+            let objective = Objective::new(space, cost.model.as_ref(), goal, plan.args.estimator)?
+                .seeded(plan.settings.seed)
+                .joining(plan.args.cost_gradient);
+            Some(if plan.args.finalists > 1 { objective.with_finalists() } else { objective })
+        }
         None => None,
     };
     let search = Search {
@@ -199,9 +214,6 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         screen.warn(None, &format!("warning: {error:#}"));
     }
     let (outcome, peak_mib) = (outcome?, peak.mib());
-    // With diagnostics this was said when it happened.
-    if plan.args.no_diagnostics {
-        progress::warn_of_collapse(space, &outcome.architecture, screen);
-    }
+    progress::warn_of_collapse(space, &outcome.architecture, screen);
     SearchResult::new(plan, outcome, start.elapsed().as_secs_f64(), peak_mib)
 }

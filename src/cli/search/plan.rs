@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use lat::fastest::fastest;
 use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::SearchSettings;
+use lat::steering::Joining;
 use lat_data::Dataset;
 use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
 use lat_profiler::DeviceSpec;
@@ -55,12 +57,7 @@ impl<'a> Plan<'a> {
         let epochs = args.epochs.unwrap_or((method.schedule)(preset).epochs);
         check_stages(args, built.as_ref(), epochs)?;
         let goal = goal(args);
-        if let Goal::Lambda(x) | Goal::Target(x) = goal
-            && !(x.is_finite() && x >= 0.0)
-        {
-            let flag = if matches!(goal, Goal::Lambda(_)) { "--lambda" } else { "--target-ms" };
-            return Err(bad(format!("expected {flag} to be a number of at least 0, found {x}")));
-        }
+        check_goal(goal)?;
         if !(args.risk.is_finite() && args.risk >= 0.0) {
             let found = args.risk;
             return Err(bad(format!(
@@ -71,6 +68,9 @@ impl<'a> Plan<'a> {
         let name = if preset == Preset::Quick { "quick" } else { "search" };
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
+        if let (Goal::Target(target), Some(cost)) = (goal, &cost) {
+            check_reachable(space.as_ref(), cost.model.as_ref(), target)?;
+        }
         say(format!("{cost_line}; {line}"))?;
         let schedule = (method.schedule)(preset);
         let unit = cost.as_ref().map_or("", |c| c.model.unit());
@@ -84,6 +84,11 @@ impl<'a> Plan<'a> {
             seed: args.seed,
             goal: goal_text(goal, unit, args),
             risk: args.risk,
+            finalists: args.finalists,
+            steps_goal: match goal {
+                Goal::Target(_) if args.finalists > 1 => goal_text(Goal::Lambda(0.0), unit, args),
+                goal => goal_text(goal, unit, args),
+            },
             options: format!("{preset:?} {options}")
                 .split_whitespace()
                 .collect::<Vec<_>>()
@@ -143,9 +148,43 @@ fn goal(args: &Args) -> Goal {
     }
 }
 
+fn check_goal(goal: Goal) -> anyhow::Result<()> {
+    match goal {
+        Goal::Lambda(x) if !(x.is_finite() && x >= 0.0) => {
+            Err(bad(format!("expected --lambda to be a number of at least 0, found {x}")))
+        }
+        Goal::Target(x) if !(x.is_finite() && x > 0.0) => {
+            Err(bad(format!("expected --target-ms to be a number above 0, found {x}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A target below the fastest architecture is refused before any training.
+fn check_reachable(
+    space: &dyn SearchSpace,
+    cost: &dyn CostModel,
+    target: f64,
+) -> anyhow::Result<()> {
+    let (architecture, least) = fastest(space, cost)?;
+    if target >= least {
+        return Ok(());
+    }
+    let (unit, id) = (cost.unit(), space.id());
+    Err(bad(format!(
+        "expected --target-ms of at least {least:.4} {unit}, which is what the fastest architecture of {id} that learns costs by this \
+         predictor ({}); found {target}",
+        space.format(&architecture)
+    )))
+}
+
 fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
     let estimator = clap::ValueEnum::to_possible_value(&args.estimator);
     let estimator = estimator.map_or_else(String::new, |v| v.get_name().to_owned());
+    let estimator = match args.cost_gradient {
+        Joining::Bounded => estimator,
+        Joining::Sum => format!("{estimator}, bare sum"),
+    };
     match goal {
         Goal::Lambda(0.0) => "lambda 0".to_owned(),
         Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),

@@ -1,9 +1,9 @@
 //! What a search says while it runs.
 
 use lat::diagnostics::{Collapse, Diagnostics};
-use lat::methods::Stage;
+use lat::methods::{Stage, learns};
 use lat::search::EpochReport;
-use lat_space::{Architecture, Op, Place, SearchSpace, Step};
+use lat_space::{Architecture, SearchSpace};
 
 use crate::cli::output::Screen;
 
@@ -74,14 +74,7 @@ pub(super) fn warn_of_collapse(
     architecture: &Architecture,
     screen: Screen,
 ) {
-    let graph = space.graph(&space.skeletons()[0].skeleton).derive(architecture).pruned(false);
-    let learns = graph.nodes.iter().any(|node| match &node.step {
-        Step::Fixed { op, place: Place::Derived, .. } => {
-            !op.op.is_parameter_free() && op.op != Op::FactorizedReduce
-        }
-        _ => false,
-    });
-    if !learns {
-        screen.note(None, "warning: all operations collapsed to skips, pools and none; lower --lambda or raise --target-ms");
+    if !learns(space, architecture) {
+        screen.note(None, "warning: nothing that learns lies between input and output of a cell: all its operations are skips, pools and none; lower --lambda or raise --target-ms");
     }
 }

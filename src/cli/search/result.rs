@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use lat::diagnostics::Collapse;
+use lat::finalists::Finalist;
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
 use lat_predictor::{CostModel, PredictorCost};
 use lat_space::{Architecture, SearchSpace, count};
 use serde::Serialize;
 
+use super::place::Place;
 use super::plan::{Cost, Plan};
 use crate::cli::output::say;
+
+/// Finalists that are measured where the device is at hand and the first ones are above the goal.
+const MEASURED: usize = 4;
 
 /// `search.json`.
 #[derive(Serialize)]
@@ -18,6 +23,15 @@ pub(super) struct SearchResult {
     pub(super) settings: SearchSettings,
     /// The derived architecture as text.
     architecture: String,
+    /// What the method's own rule derives; the finalists may have named another.
+    most_probable: String,
+    /// Its predicted cost.
+    most_probable_predicted: Option<f64>,
+    /// The short list of finalists within the budget, best first.
+    finalists_best: Vec<Finalist>,
+    /// What the goal allowed (a target, or what lambda asks for), and the cost of what the score alone would take.
+    budget: Option<f64>,
+    free_cost: Option<f64>,
     /// Where the search collapsed, and whether it ended there: the architecture, `predicted` and `measured` are then of the epoch
     /// that was kept, `relaxed` and its gap of the state that collapsed.
     collapse: Option<Collapse>,
@@ -58,18 +72,29 @@ impl SearchResult {
         peak_memory_mib: Option<f64>,
     ) -> anyhow::Result<Self> {
         let space = plan.space.as_ref();
-        let predicted =
-            plan.cost.as_ref().map(|cost| predicted(space, cost, &outcome.architecture));
-        let predicted = predicted.transpose()?;
         let place = plan.cost.as_ref().and_then(|cost| cost.place.as_ref());
-        let (measured, measurement) = match place {
-            Some(place) => place.measure(space, &outcome.architecture),
-            None => (None, "not measured: nothing says on what device and network".into()),
+        let (architecture, (measured, measurement)) = match place {
+            Some(place) => named(space, place, &outcome)?,
+            None => (
+                outcome.architecture.clone(),
+                (None, "not measured: nothing says on what device and network".into()),
+            ),
         };
-        let counts = count(&space.graph(&plan.settings.skeleton).derive(&outcome.architecture));
+        let price = |architecture: &Architecture| {
+            plan.cost.as_ref().map(|cost| predicted(space, cost, architecture)).transpose()
+        };
+        let (predicted, most_probable_predicted) =
+            (price(&architecture)?, price(&outcome.most_probable)?);
+        let counts = count(&space.graph(&plan.settings.skeleton).derive(&architecture));
+        let finals = outcome.finals;
         Ok(Self {
             settings: plan.settings.clone(),
-            architecture: space.format(&outcome.architecture),
+            architecture: space.format(&architecture),
+            most_probable: space.format(&outcome.most_probable),
+            most_probable_predicted,
+            finalists_best: finals.finalists,
+            budget: finals.budget,
+            free_cost: finals.free_cost,
             collapse: outcome.collapse,
             stopped_on_collapse: outcome.stopped,
             column: plan.cost.as_ref().map(|c| c.model.column().to_owned()),
@@ -101,6 +126,21 @@ impl SearchResult {
         gap.map_or(risk.clone(), |g| format!("{risk} ({g:+.2} % against architectures drawn)"))
     }
 
+    fn print_finalists(&self) -> anyhow::Result<()> {
+        if self.finalists_best.is_empty() {
+            return Ok(());
+        }
+        let unit = self.unit.as_deref().unwrap_or("");
+        let budget = self.budget.map_or_else(String::new, |b| format!(" of at most {b:.4} {unit}"));
+        let cost = |c: Option<f64>| c.map_or_else(String::new, |c| format!(", {c:.4} {unit}"));
+        say(format!(
+            "the best of {} finalists{budget}; the most probable architecture was {}{}",
+            self.settings.finalists,
+            if self.most_probable == self.architecture { "this one" } else { &self.most_probable },
+            cost(self.most_probable_predicted.filter(|_| self.most_probable != self.architecture))
+        ))
+    }
+
     /// The result for people.
     pub(super) fn print(&self, dir: &Path) -> anyhow::Result<()> {
         if let (true, Some(collapse)) = (self.stopped_on_collapse, &self.collapse) {
@@ -110,6 +150,7 @@ impl SearchResult {
             ))?;
         }
         say(&self.architecture)?;
+        self.print_finalists()?;
         let unit = self.unit.as_deref().unwrap_or("");
         let number =
             |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4} {unit}"));
@@ -133,6 +174,28 @@ impl SearchResult {
             dir.join("search.json").display()
         ))
     }
+}
+
+/// The architecture to name, and its measurement: the best finalist whose measured cost the goal allows, among the few best; where
+/// none is allowed, the cheapest of them.
+fn named(
+    space: &dyn SearchSpace,
+    place: &Place,
+    outcome: &SearchOutcome,
+) -> anyhow::Result<(Architecture, (Option<f64>, String))> {
+    let mut best = (outcome.architecture.clone(), place.measure(space, &outcome.architecture));
+    let Some(budget) = outcome.finals.budget else { return Ok(best) };
+    for next in outcome.finals.finalists.iter().skip(1).take(MEASURED - 1) {
+        if best.1.0.is_none_or(|measured| measured <= budget) {
+            break;
+        }
+        let architecture = space.parse(&next.architecture)?;
+        let measured = place.measure(space, &architecture);
+        if measured.0.is_some() && measured.0 < best.1.0 {
+            best = (architecture, measured);
+        }
+    }
+    Ok(best)
 }
 
 /// What the architecture costs by the model, without the risk.

@@ -1,0 +1,116 @@
+//! The cheapest architecture of a space: what no target can be below.
+
+use lat_predictor::CostModel;
+use lat_space::{Architecture, SearchSpace, architecture_at};
+use tch::Tensor;
+
+use crate::error::SearchError;
+use crate::methods::{is_connected, learns, neighbours};
+
+/// Spaces up to this size are priced as a whole.
+const ENUMERABLE: u128 = 200_000;
+/// Architectures priced at once.
+const BLOCK: u128 = 4096;
+/// Descents by single changes in larger spaces.
+const DESCENTS: u64 = 8;
+
+/// The cheapest architecture that reads its input and has something that learns, and its cost in the model's unit: exact where the
+/// space can be enumerated, else the best of several descents by single changes.
+///
+/// # Errors
+/// Where the cost model cannot answer, or no architecture of the space will do.
+pub fn fastest(
+    space: &dyn SearchSpace,
+    cost: &dyn CostModel,
+) -> Result<(Architecture, f64), SearchError> {
+    let found =
+        if space.size() <= ENUMERABLE { enumerated(space, cost)? } else { descended(space, cost)? };
+    found.ok_or_else(|| {
+        SearchError::Settings(format!("space {} has no architecture that learns", space.id()))
+    })
+}
+
+fn will_do(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
+    is_connected(space, architecture) && learns(space, architecture)
+}
+
+fn enumerated(
+    space: &dyn SearchSpace,
+    cost: &dyn CostModel,
+) -> Result<Option<(Architecture, f64)>, SearchError> {
+    let mut priced: Vec<(u128, f64)> = Vec::new();
+    let mut first = 0;
+    while first < space.size() {
+        let numbers = first..space.size().min(first + BLOCK);
+        let n = numbers.end - numbers.start;
+        let gates: Vec<f32> =
+            numbers.clone().flat_map(|i| space.at(i).gates(space.decisions())).collect();
+        let gates = Tensor::from_slice(&gates).view([n as i64, -1]);
+        let costs = cost.relaxed(&gates)?.to_kind(tch::Kind::Double);
+        let costs = Vec::<f64>::try_from(&costs).expect("one cost per row");
+        priced.extend(numbers.zip(costs));
+        first += BLOCK;
+    }
+    priced.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let architectures = priced.into_iter().map(|(i, cost)| (space.at(i), cost));
+    Ok(architectures.into_iter().find(|(architecture, _)| will_do(space, architecture)))
+}
+
+fn descended(
+    space: &dyn SearchSpace,
+    cost: &dyn CostModel,
+) -> Result<Option<(Architecture, f64)>, SearchError> {
+    let mut best: Option<(Architecture, f64)> = None;
+    for number in 0..DESCENTS {
+        let start = architecture_at(space, 0, number)?;
+        let mut now = (start.clone(), cost.cost(&start)?);
+        loop {
+            let mut next = now.clone();
+            for neighbour in neighbours(space, &now.0) {
+                let found = cost.cost(&neighbour)?;
+                if found < next.1 && learns(space, &neighbour) {
+                    next = (neighbour, found);
+                }
+            }
+            if next.1 >= now.1 {
+                break;
+            }
+            now = next;
+        }
+        if will_do(space, &now.0) && best.as_ref().is_none_or(|(_, least)| now.1 < *least) {
+            best = Some(now);
+        }
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_predictor::{CountCost, TableCost};
+    use lat_space::{Darts, NasBench201, Space};
+
+    use super::*;
+
+    #[test]
+    fn the_cheapest_cell_of_a_table_is_found_and_learns() {
+        let space = NasBench201::new();
+        // Per edge: none 0, skip 1, conv 1x1 3, conv 3x3 5, pool 2; a cell costs 1 on its own.
+        let costs = [0.0, 1.0, 3.0, 5.0, 2.0].repeat(6);
+        let cost = TableCost::new(&space, "latency_ms", 1.0, costs).unwrap();
+        let (found, least) = fastest(&space, &cost).unwrap();
+        assert_eq!(space.format(&found), "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|");
+        assert!((least - 4.0).abs() < 1e-5, "{least}");
+    }
+
+    #[test]
+    fn large_spaces_are_descended() {
+        let space = Darts::new();
+        let skeleton = space.skeletons()[0].skeleton;
+        let cost = CountCost::new(&space, &skeleton, "params").unwrap();
+        let (found, least) = fastest(&space, &cost).unwrap();
+        space.check(&found).unwrap();
+        assert!((cost.cost(&found).unwrap() - least).abs() < 1e-6 * least);
+        let any = cost.cost(&architecture_at(&space, 3, 5).unwrap()).unwrap();
+        assert!(least < any && learns(&space, &found));
+    }
+}
