@@ -199,6 +199,16 @@ pub enum DataError {
         /// The space's reason.
         source: Box<lat_space::SpaceError>,
     },
+    /// A column of accuracies that a table does not have.
+    #[error("expected an accuracy that {source_name} has, one of {known}; found '{name}'")]
+    NoAccuracy {
+        /// The name given.
+        name: String,
+        /// The table.
+        source_name: String,
+        /// The columns there are, comma separated.
+        known: String,
+    },
     /// Parts that do not fit the whole.
     #[error("cannot split {n} rows: expected {expected}; found {found}")]
     Split {
