@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod methods;
 pub mod objective;
 pub mod optimizer;
+pub mod pareto;
 pub mod relaxed;
 pub mod report;
 pub mod sampling;

@@ -116,7 +116,7 @@ mod tests {
             assert_eq!(own.columns.len(), 3, "{}", space.format(&architecture));
         }
         // Sums over the table that the asset was made from.
-        let sums = [1_360_358.2938, 959_461.0129, 524_787.3875];
+        let sums = [1_360_358.293_8, 959_461.012_9, 524_787.387_5];
         for (column, expected) in sums.into_iter().enumerate() {
             let sum: f64 = table.rows().map(|(_, values)| values[column]).sum();
             assert!((sum - expected).abs() < 1e-4, "{column}: {sum}");
