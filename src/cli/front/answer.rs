@@ -12,8 +12,10 @@ use crate::cli::output::{lines, say};
 #[derive(Serialize)]
 pub(super) struct Answer {
     pub(super) space: String,
-    /// Architectures that were priced.
+    /// Architectures that were priced: those with a published accuracy.
     pub(super) n_architectures: usize,
+    /// Architectures that the space has, where it is built in.
+    pub(super) n_in_space: Option<u64>,
     pub(super) predictor: PathBuf,
     pub(super) column: String,
     pub(super) unit: String,
@@ -39,8 +41,12 @@ impl Answer {
         let Self { space, n_architectures: n, predictor, column, accuracies, .. } = self;
         let label = columns.iter().find(|c| c.name == self.accuracy);
         let label = label.map_or(self.accuracy.as_str(), |c| c.label.as_str());
+        let of = match self.n_in_space {
+            Some(all) if all != *n as u64 => format!(" of {all}, those with a published accuracy"),
+            _ => String::new(),
+        };
         say(format!(
-            "{n} architectures of {space}, {column} by predictor {}, accuracy by {accuracies}",
+            "{n} architectures of {space}{of}, {column} by predictor {}, accuracy by {accuracies}",
             predictor.display()
         ))?;
         let measured: Vec<&Point> = self.front.iter().filter(|p| p.measurement.is_some()).collect();

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let named = args.predictor.as_deref().map(Predictor::load).transpose()?;
     let space = space(args, named.as_ref())?;
-    let table = accuracies(args, space.as_ref())?;
+    let (table, n_in_space) = accuracies(args, space.as_ref())?;
     let column = table.find_column(args.accuracy.as_deref())?;
     let path = match &args.predictor {
         Some(path) => path.clone(),
@@ -84,6 +84,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let answer = Answer {
         space: space.id().to_owned(),
         n_architectures: table.len(),
+        n_in_space,
         predictor: path,
         column: args.target.clone(),
         unit: predictor.label().unit.clone(),
@@ -115,8 +116,8 @@ fn space(args: &Args, predictor: Option<&Predictor>) -> anyhow::Result<Box<dyn S
     }
 }
 
-/// The accuracies of all architectures of a space that is small enough.
-fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<AccuracyTable> {
+/// The accuracies of a space that is small enough, and how many architectures it has, where it is built in.
+fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<(AccuracyTable, Option<u64>)> {
     let id = space.id();
     let Some(table) = args.accuracies.table(space)? else {
         let known: Vec<&str> = BENCHMARKS.iter().map(|entry| entry.space).collect();
@@ -126,13 +127,15 @@ fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<AccuracyTable> {
         )));
     };
     // How many architectures a declared space has nobody counts; its table says which are meant.
-    let size = if space.declaration().is_none() { find_space(id)?.size() } else { 0 };
-    if size > MOST {
-        return Err(bad(format!(
-            "expected a space of at most {MOST} architectures, all of which can be priced; found {id}, which has {size}: use lat search"
-        )));
+    if space.declaration().is_some() {
+        return Ok((table, None));
     }
-    Ok(table)
+    match find_space(id)?.size() {
+        size if size > MOST => Err(bad(format!(
+            "expected a space of at most {MOST} architectures, all of which can be priced; found {id}, which has {size}: use lat search"
+        ))),
+        size => Ok((table, Some(size as u64))),
+    }
 }
 
 /// How many points of the front, the cheapest first, cost no more than the target; all where there is none.
@@ -141,7 +144,9 @@ fn within(args: &Args, front: &[Point], predictor: &Predictor) -> anyhow::Result
     match front.iter().take_while(|point| point.predicted <= target).count() {
         0 => {
             let unit = &predictor.label().unit;
+            // Rounded up, so that what is named here is enough.
             let fastest = front.first().map_or(f64::NAN, |point| point.predicted);
+            let fastest = (1e4 * fastest).ceil() / 1e4;
             let text = front.first().map_or("", |point| &point.architecture);
             Err(bad(format!(
                 "expected --target-ms of at least {fastest:.4} {unit}, the least that an architecture costs ({text}); found {target}"
