@@ -16,28 +16,37 @@ pub(super) struct AccuracyArgs {
     /// Parquet or CSV table of published accuracies of the space's architectures, shown beside their cost: a text column
     /// `architecture`, `arch_str` or `arch` and columns of numbers whose names contain `acc` [default: the program's own; see
     /// `lat list benchmarks`].
-    #[arg(long, value_name = "FILE")]
-    pub(super) accuracy_table: Option<PathBuf>,
+    #[arg(long = "accuracy-table", id = "accuracy_table", value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
     /// Column of --accuracy-table to read instead of those whose names contain `acc`; may be repeated.
-    #[arg(long = "accuracy-column", value_name = "NAME", requires = "accuracy_table")]
-    accuracy_columns: Vec<String>,
+    #[arg(
+        long = "accuracy-column",
+        id = "accuracy_column",
+        value_name = "NAME",
+        requires = "accuracy_table"
+    )]
+    columns: Vec<String>,
     /// What --accuracy-table holds: percent or fraction [default: fractions where no value of a column is above 1].
-    #[arg(long, value_name = "UNIT", requires = "accuracy_table")]
-    accuracy_unit: Option<AccuracyUnit>,
+    #[arg(
+        long = "accuracy-unit",
+        id = "accuracy_unit",
+        value_name = "UNIT",
+        requires = "accuracy_table"
+    )]
+    unit: Option<AccuracyUnit>,
 }
 
 impl AccuracyArgs {
     /// The table that is named, else the program's own of this space; None where there is neither. What was done to its values is
     /// said on standard error, quiet or not.
     pub(super) fn table(&self, space: &dyn Space) -> anyhow::Result<Option<AccuracyTable>> {
-        let Some(path) = &self.accuracy_table else {
+        let Some(path) = &self.file else {
             // A space that a file declares may have the name of a built-in one and other architectures.
             let is_built_in = space.declaration().is_none();
             let own = is_built_in.then(|| published_accuracies(space.id())).transpose()?;
             return Ok(own.flatten());
         };
-        let request =
-            AccuracyRequest { path, columns: &self.accuracy_columns, unit: self.accuracy_unit };
+        let request = AccuracyRequest { path, columns: &self.columns, unit: self.unit };
         let table = AccuracyTable::read(&request, space)?;
         for note in &table.notes {
             Screen { quiet: true }.warn(None, note);

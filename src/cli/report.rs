@@ -160,7 +160,9 @@ fn front(args: &Args) -> anyhow::Result<(String, String)> {
     let line =
         format!("{} searches and {} evaluations in {name}", searches.len(), evaluations.len());
     let tables = Tables::of(&args.accuracies, searches.iter().map(|(_, search)| search))?;
-    searches.iter_mut().for_each(|(_, search)| tables.fill_in(search));
+    for (_, search) in &mut searches {
+        tables.fill_in(search);
+    }
     let records: Vec<&SearchRecord> = searches.iter().map(|(_, search)| search).collect();
     let fronts = tables.fronts(args.predictor.as_deref(), &records)?;
     Ok((front_page(&name, &searches, &evaluations, &fronts), line))

@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn fractions_keep_their_digits() {
-        assert_eq!(AccuracyUnit::Fraction.percent(0.9391), 93.91);
-        assert_eq!(AccuracyUnit::Fraction.percent(0.07), 7.0);
+        let text = |fraction: f64| AccuracyUnit::Fraction.percent(fraction).to_string();
+        assert_eq!((text(0.9391), text(0.07)), ("93.91".to_owned(), "7".to_owned()));
         assert_eq!("fraction".parse(), Ok(AccuracyUnit::Fraction));
         assert!("percents".parse::<AccuracyUnit>().unwrap_err().contains("'percents'"));
     }

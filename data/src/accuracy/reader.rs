@@ -125,7 +125,9 @@ fn percent(
         Some(unit) => unit,
         None => AccuracyUnit::of(&values).map_err(|row| mixed(columns, name, &values, row))?,
     };
-    values.iter_mut().for_each(|value| *value = unit.percent(*value));
+    for value in &mut values {
+        *value = unit.percent(*value);
+    }
     Ok((values, unit))
 }
 

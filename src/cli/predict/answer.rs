@@ -31,24 +31,29 @@ struct Prediction<'a> {
     off_data: bool,
     /// Percent by column, null where the table lacks the architecture; no such field where there is no table.
     #[serde(skip_serializing_if = "Option::is_none")]
-    published_accuracy: Option<Option<Percents<'a>>>,
+    published_accuracy: Option<Percents<'a>>,
 }
 
-/// Accuracies by the names of their columns.
+/// Accuracies by the names of their columns; null where there are none.
 struct Percents<'a> {
     columns: &'a [AccuracyColumn],
-    values: &'a [f64],
+    values: Option<&'a [f64]>,
 }
 
 impl<'a> Percents<'a> {
-    fn of((table, values): Published<'a>) -> Option<Self> {
-        values.map(|values| Self { columns: &table.columns, values })
+    fn of((table, values): Published<'a>) -> Self {
+        Self { columns: &table.columns, values }
     }
 }
 
 impl Serialize for Percents<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.columns.iter().map(|column| &column.name).zip(self.values))
+        match self.values {
+            Some(values) => {
+                to.collect_map(self.columns.iter().map(|column| &column.name).zip(values))
+            }
+            None => to.serialize_none(),
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use lat_space::{Architecture, Space};
 use super::answer::Answer;
 use super::blocks::Block;
 
+/// Gates that lie column by column, and accuracies by architecture where there is a table of them.
+type GatesAndAccuracies<'a> = (Vec<f32>, Vec<Option<&'a [f64]>>);
+
 /// A worker's own predictor, and what is wanted of it.
 pub(super) struct Pricer<'a> {
     pub(super) predictor: Predictor,
@@ -50,8 +53,7 @@ impl<'a> Pricer<'a> {
         Ok(answer)
     }
 
-    /// Gates by column, and accuracies by architecture where there is a table of them.
-    fn gates(&self, block: &Block) -> anyhow::Result<(Vec<f32>, Vec<Option<&'a [f64]>>)> {
+    fn gates(&self, block: &Block) -> anyhow::Result<GatesAndAccuracies<'a>> {
         let n = block.texts().len();
         let mut columns = vec![0.0; self.predictor.feature_map().n_gates * n];
         let decisions = self.space.decisions();

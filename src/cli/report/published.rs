@@ -37,7 +37,7 @@ impl Tables {
                 all.push((space, table));
             }
         }
-        Ok(Self { all, are_named: args.accuracy_table.is_some() })
+        Ok(Self { all, are_named: args.file.is_some() })
     }
 
     /// Gives a record its published accuracy: from the table that is named, else as the search noted it where that was from
