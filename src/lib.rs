@@ -16,6 +16,7 @@ pub mod finalists;
 pub mod methods;
 pub mod objective;
 pub mod optimizer;
+pub mod pareto;
 pub mod relaxed;
 pub mod report;
 pub mod sampling;

@@ -118,7 +118,17 @@ impl<'a> Objective<'a> {
         let (mu, baseline, seed, n_estimates) = (0.0, None, 0, 0);
         let in_search = goal;
         Ok(Self {
-            cost, blocks, goal, in_search, estimator, reference, mu, baseline, seed, n_estimates, steering,
+            cost,
+            blocks,
+            goal,
+            in_search,
+            estimator,
+            reference,
+            mu,
+            baseline,
+            seed,
+            n_estimates,
+            steering,
         })
     }
 

@@ -6,9 +6,7 @@ use tch::Tensor;
 use crate::optimizer::{StateMap, joint_norm};
 
 /// How a method's architecture parameters get the gradients of task and cost.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Joining {
     /// The cost's gradient is brought down to a tenth of the norm of the task's running mean gradient where it is larger.

@@ -76,8 +76,8 @@ pub(crate) fn texts(
                 let (path, number) = columns.place(name, row);
                 let path = path.to_owned();
                 let refused = |reason| {
-                    let source = Box::new(reason);
-                    DataError::Architecture { path, row: number, source }
+                    let reason = Box::new(reason);
+                    DataError::Architecture { path, row: number, reason }
                 };
                 read.map(|architecture| space.format(&architecture)).map_err(refused)
             };

@@ -190,14 +190,24 @@ pub enum DataError {
         expected: String,
     },
     /// A text that is no architecture of the space.
-    #[error("{}, row {row}: {source}", .path.display())]
+    #[error("{}, row {row}: {reason}", .path.display())]
     Architecture {
         /// The table's file.
         path: PathBuf,
         /// Number of the row, from 1, without the line of names.
         row: usize,
         /// The space's reason.
-        source: Box<lat_space::SpaceError>,
+        reason: Box<lat_space::SpaceError>,
+    },
+    /// A column of accuracies that a table does not have.
+    #[error("expected an accuracy that {source_name} has, one of {known}; found '{name}'")]
+    NoAccuracy {
+        /// The name given.
+        name: String,
+        /// The table.
+        source_name: String,
+        /// The columns there are, comma separated.
+        known: String,
     },
     /// Parts that do not fit the whole.
     #[error("cannot split {n} rows: expected {expected}; found {found}")]

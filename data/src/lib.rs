@@ -1,11 +1,13 @@
-//! Everything on disk: measurements, latency tables, and image sets. Only this crate opens data files; it has no libtorch.
+//! Everything on disk: measurements, latency tables, published accuracies, and image sets. Only this crate opens data files; it has no libtorch.
 //!
 //! A profile run is a folder that a [`Journal`] fills row by row, so that a crash costs one row at most. A [`LatencyTable`]
 //! is what a predictor learns from: one value per architecture, read from such a folder or from a table made elsewhere.
+//! An [`AccuracyTable`] is what others found architectures to be worth.
 //! A [`Dataset`] is what a search trains on: images for training and testing, as bytes, with what is known about them.
 
 #![forbid(unsafe_code)]
 
+mod accuracy;
 mod architecture_texts;
 mod at_hand;
 mod columns;
@@ -35,6 +37,10 @@ mod table;
 mod table_file;
 mod tail;
 
+pub use accuracy::{
+    AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
+    PublishedAccuracy, published_accuracies,
+};
 pub use architecture_texts::read_architectures;
 pub use at_hand::AtHand;
 pub use error::DataError;

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// Index into [`crate::SearchSpace::decisions`].
+/// Index into [`crate::Space::decisions`].
 pub type DecisionId = usize;
 
 /// One choice to be made, such as the operation of one edge.

@@ -1,4 +1,4 @@
-use crate::{Decision, DecisionId};
+use crate::{Architecture, Decision, DecisionId};
 
 /// Blocks up to which all pairs of them are looked at; of more, neighbours only.
 const FEW_BLOCKS: usize = 8;
@@ -45,6 +45,37 @@ pub struct Structure {
 }
 
 impl Structure {
+    /// Whether something with weights lies between input and output: on a path of edges from one to the other, or, where
+    /// decisions are no edges, anywhere. `none` leads nowhere.
+    pub fn learns(&self, decisions: &[Decision], architecture: &Architecture) -> bool {
+        let taken = |d: DecisionId| architecture.choices[d].iter();
+        let Some(edges) = &self.edges else {
+            return (0..decisions.len())
+                .any(|d| taken(d).any(|choice| !decisions[d].is_weightless(choice)));
+        };
+        // Nodes that a signal reaches, and those that one reaches which has passed something with weights.
+        let (mut reached, mut learned) = (vec![edges.input], Vec::new());
+        loop {
+            let before = (reached.len(), learned.len());
+            for (d, ends) in edges.ends.iter().enumerate() {
+                let Some((from, to)) = *ends else { continue };
+                for choice in taken(d).filter(|&choice| decisions[d].none() != Some(choice)) {
+                    let arrives = reached.contains(&from);
+                    let has_weights = arrives && !decisions[d].is_weightless(choice);
+                    if arrives && !reached.contains(&to) {
+                        reached.push(to);
+                    }
+                    if (has_weights || learned.contains(&from)) && !learned.contains(&to) {
+                        learned.push(to);
+                    }
+                }
+            }
+            if before == (reached.len(), learned.len()) {
+                return learned.contains(&edges.output);
+            }
+        }
+    }
+
     /// Each decision a block of its own, counted with those of its cell type that have the same choices.
     pub fn independent(decisions: &[Decision]) -> Self {
         let class_of = |d: &Decision| {

@@ -9,6 +9,7 @@ use lat_profiler::{ProfileOptions, measure_one};
 use lat_space::{Architecture, SearchSpace};
 use serde::Serialize;
 
+use super::accuracy::{AccuracyArgs, Published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
 use super::failure::bad;
@@ -29,6 +30,8 @@ pub(super) struct Args {
     /// Search space of the text [default: the one that reads it].
     #[arg(long)]
     space: Option<String>,
+    #[command(flatten)]
+    accuracies: AccuracyArgs,
     #[command(flatten)]
     images: DatasetArgs,
     /// Size of network and training [default: paper on a GPU, quick elsewhere].
@@ -61,6 +64,8 @@ pub(super) struct Args {
 struct EvaluationResult {
     #[serde(flatten)]
     settings: EvaluationSettings,
+    #[serde(flatten)]
+    published: Published,
     test_accuracy: f64,
     test_loss: f64,
     params: u64,
@@ -73,6 +78,8 @@ struct EvaluationResult {
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
+    let accuracies = args.accuracies.table(space.as_ref())?;
+    let published = Published::of(accuracies.as_ref(), space.as_ref(), &architecture);
     let device = device(args.device.as_deref())?;
     let preset =
         args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
@@ -109,6 +116,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let row = measure_one(space.as_ref(), &options, &architecture)?;
     let result = EvaluationResult {
         settings,
+        published,
         test_accuracy: found.test_accuracy,
         test_loss: found.test_loss,
         params: found.cost.params,
@@ -122,7 +130,8 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     if let Some(path) = &args.json {
         write_json(path, &result)?;
     }
-    say(result.line(&row.reason, &path))
+    say(result.line(&row.reason, &path))?;
+    result.published.say()
 }
 
 /// What is trained on what.

@@ -1,14 +1,14 @@
 //! `lat list`: what there is to choose from.
 
 use lat::methods::METHODS;
-use lat_data::DATASETS;
+use lat_data::{BENCHMARKS, DATASETS};
 use lat_predictor::REGRESSORS;
 use lat_profiler::{PROBES, available, enable_cuda};
 use lat_space::SPACES;
 
 use super::output::{say, table};
 
-/// List spaces, methods, devices, datasets, probes or regressors.
+/// List spaces, methods, devices, datasets, benchmarks (published accuracies), probes or regressors.
 ///
 /// Example: lat list methods
 #[derive(clap::Args)]
@@ -23,6 +23,7 @@ enum What {
     Methods,
     Devices,
     Datasets,
+    Benchmarks,
     Probes,
     Regressors,
 }
@@ -44,6 +45,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         What::Datasets => {
             let rows = DATASETS.iter().map(|d| texts(&[d.name, d.summary, d.source]));
             table(&["name", "what", "source"], rows)
+        }
+        What::Benchmarks => {
+            let rows = BENCHMARKS.iter().map(|b| texts(&[b.name, b.space, b.summary, b.source]));
+            table(&["name", "space", "what", "source, licence"], rows)
         }
         What::Probes => {
             let row = |p: &lat_profiler::ProbeEntry| {

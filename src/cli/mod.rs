@@ -5,6 +5,7 @@
 
 #![allow(clippy::doc_markdown, reason = "doc comments of flags are their help texts")]
 
+mod accuracy;
 mod architectures;
 mod complete;
 mod datasets;
@@ -14,6 +15,7 @@ mod error_budget;
 mod evaluate;
 mod export;
 mod failure;
+mod front;
 mod list;
 mod merge;
 mod op_table;
@@ -41,6 +43,7 @@ const EXAMPLES: &str = "Examples:
   lat profile --device cpu --samples 300     measure 300 architectures on this machine's processor
   lat train                                  learn to predict their latency
   lat search --lambda 0.1                    find an architecture that is accurate and fast
+  lat front --space nasbench201              without a search: the space's true front, by published accuracies
   lat evaluate --arch runs/search-*/search.json   train it from scratch and test it";
 
 #[derive(Parser)]
@@ -67,6 +70,7 @@ enum Command {
     Predict(predict::Args),
     Export(export::Args),
     Search(search::Args),
+    Front(front::Args),
     Evaluate(evaluate::Args),
     Doctor(doctor::Args),
     Time(time::Args),
@@ -96,6 +100,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Search(args) => search::run(&args, screen),
+        Command::Front(args) => front::run(&args),
         Command::Evaluate(args) => evaluate::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),
         Command::Time(args) => time::run(&args),

@@ -67,6 +67,15 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     table.trim_fmt()
 }
 
+/// A table whose cells are never cut up, however narrow the terminal: architectures are there to be copied.
+pub(super) fn lines(header: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(header);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    table.add_rows(rows);
+    table.trim_fmt()
+}
+
 /// Writes a value as JSON, whole or not at all.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     write_whole(path, &(serde_json::to_string_pretty(value)? + "\n"))

@@ -1,5 +1,7 @@
 //! `lat report`: a folder of results as a page.
 
+mod published;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,9 +12,11 @@ use lat_data::{LatencyTable, RunHeader, read_run};
 use lat_predictor::Predictor;
 use lat_space::find_space;
 
+use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::output::{say, write_whole};
 use super::runs;
+use published::Tables;
 
 /// Folders below the named one in which searches are looked for.
 const DEPTH: usize = 3;
@@ -30,9 +34,12 @@ const EVALUATION_FILE: &str = "evaluation.json";
 pub(super) struct Args {
     /// Folder of a profile run, of a search, or of several searches.
     dir: PathBuf,
-    /// Predictor to judge on a profile run [default: the newest of the same space, device and settings].
+    /// Predictor to judge on a profile run [default: the newest of the same space, device and settings]; or that prices the front of the
+    /// whole space beneath several searches [default: the one that they name].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
+    #[command(flatten)]
+    accuracies: AccuracyArgs,
     /// The page [default: DIR/report.html].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -45,15 +52,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let (html, line) = if dir.join("run.json").exists() {
         profile(args)?
+    } else if !dir.join(SEARCH_FILE).exists() {
+        front(args)?
     } else if args.predictor.is_some() {
         return Err(bad(format!(
-            "expected a profile run with --predictor, found no run.json in {}",
+            "expected a profile run or a folder of several searches with --predictor, found one search in {}",
             dir.display()
         )));
-    } else if dir.join(SEARCH_FILE).exists() {
-        search(dir)?
     } else {
-        front(dir)?
+        search(args)?
     };
     let out = args.out.clone().unwrap_or_else(|| dir.join("report.html"));
     runs::writable_dir(
@@ -113,15 +120,18 @@ fn fits(predictor: &Predictor, header: &RunHeader) -> bool {
         && (label.channels_last, label.cold) == (header.channels_last, header.cold)
 }
 
-fn search(dir: &Path) -> anyhow::Result<(String, String)> {
-    let record = read_search(&dir.join(SEARCH_FILE))?;
+fn search(args: &Args) -> anyhow::Result<(String, String)> {
+    let dir = &args.dir;
+    let mut record = read_search(&dir.join(SEARCH_FILE))?;
+    Tables::of(&args.accuracies, [&record])?.fill_in(&mut record);
     let name = dir.display().to_string();
     let html = search_page(&name, &record)
         .with_context(|| format!("{}", dir.join(SEARCH_FILE).display()))?;
     Ok((html, format!("search {name}, {} epochs", record.log.len())))
 }
 
-fn front(dir: &Path) -> anyhow::Result<(String, String)> {
+fn front(args: &Args) -> anyhow::Result<(String, String)> {
+    let dir = &args.dir;
     let (mut searches, mut evaluations) = (Vec::new(), Vec::new());
     for place in folders(dir)? {
         let name = place.strip_prefix(dir).unwrap_or(&place).display().to_string();
@@ -149,7 +159,13 @@ fn front(dir: &Path) -> anyhow::Result<(String, String)> {
     let name = dir.display().to_string();
     let line =
         format!("{} searches and {} evaluations in {name}", searches.len(), evaluations.len());
-    Ok((front_page(&name, &searches, &evaluations), line))
+    let tables = Tables::of(&args.accuracies, searches.iter().map(|(_, search)| search))?;
+    for (_, search) in &mut searches {
+        tables.fill_in(search);
+    }
+    let records: Vec<&SearchRecord> = searches.iter().map(|(_, search)| search).collect();
+    let fronts = tables.fronts(args.predictor.as_deref(), &records)?;
+    Ok((front_page(&name, &searches, &evaluations, &fronts), line))
 }
 
 /// The folder and those below it, by name.

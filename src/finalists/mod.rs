@@ -139,9 +139,8 @@ impl Contest<'_, '_> {
 
     /// The short list with what its members are worth, best first; of equals the one drawn first.
     fn compared(&self, net: &CellSupernet, all: Vec<Candidate>) -> Vec<(Candidate, Worth)> {
-        let gates = |c: &Candidate| {
-            SharedGates::hard(self.space.decisions(), &c.architecture, self.device)
-        };
+        let gates =
+            |c: &Candidate| SharedGates::hard(self.space.decisions(), &c.architecture, self.device);
         let look = |c: Candidate| {
             let signals = Signals::of(net, &gates(&c), &self.batch);
             (c, Worth { signals, gradients: 0.0, score: 0.0 })
@@ -152,10 +151,7 @@ impl Contest<'_, '_> {
         for (candidate, worth) in &mut listed {
             worth.gradients = gradient_signal(net, &gates(candidate), &self.batch);
         }
-        rank(
-            &mut listed,
-            &[|w| w.signals.patterns, |w| w.signals.correlation, |w| w.gradients],
-        );
+        rank(&mut listed, &[|w| w.signals.patterns, |w| w.signals.correlation, |w| w.gradients]);
         listed
     }
 
@@ -190,14 +186,15 @@ impl Contest<'_, '_> {
         budget: Option<f64>,
     ) -> Finals {
         let winner = compared[0].0.architecture.clone();
-        let finalist = |(candidate, Worth { signals, gradients, score }): (Candidate, Worth)| Finalist {
-            architecture: self.space.format(&candidate.architecture),
-            cost: candidate.cost,
-            patterns: signals.patterns,
-            correlation: signals.correlation,
-            gradients,
-            score,
-        };
+        let finalist =
+            |(candidate, Worth { signals, gradients, score }): (Candidate, Worth)| Finalist {
+                architecture: self.space.format(&candidate.architecture),
+                cost: candidate.cost,
+                patterns: signals.patterns,
+                correlation: signals.correlation,
+                gradients,
+                score,
+            };
         let finalists = compared.into_iter().map(finalist).collect();
         Finals { winner, finalists, free_cost, budget }
     }

@@ -40,28 +40,42 @@ impl<'a> Tilt<'a> {
         let code = tch::no_grad(|| blocks.expected(relaxed)).set_requires_grad(true);
         let cost = objective.cost().relaxed(&code)?.sum(Kind::Float) / objective.reference();
         let slopes = Tensor::run_backward(&[cost], &[&code], false, false).remove(0);
-        let sizes: Vec<i64> =
-            space.decisions().iter().map(|d| d.choices.len() as i64).collect();
+        let sizes: Vec<i64> = space.decisions().iter().map(|d| d.choices.len() as i64).collect();
         let slopes = slopes.split_with_sizes(&sizes, 0);
         Ok(Self { relaxed, decisions: space.decisions(), slopes })
     }
 
     /// The distribution at a multiplier.
     pub(super) fn at(&self, eta: f64) -> Relaxed {
-        let probs: Vec<Tensor> = self.relaxed.probs.iter().zip(&self.slopes).map(|(p, slope)| {
-            (p.clamp_min(LEAST).log() - slope * eta).softmax(-1, Kind::Float)
-        }).collect();
-        let gains: Vec<Tensor> = (0..probs.len()).map(|d| self.price_of_edge(d, &probs[d])).collect();
+        let probs: Vec<Tensor> = self
+            .relaxed
+            .probs
+            .iter()
+            .zip(&self.slopes)
+            .map(|(p, slope)| (p.clamp_min(LEAST).log() - slope * eta).softmax(-1, Kind::Float))
+            .collect();
+        let gains: Vec<Tensor> =
+            (0..probs.len()).map(|d| self.price_of_edge(d, &probs[d])).collect();
         let topology = match &self.relaxed.topology {
             Topology::Free => Topology::Free,
             Topology::Strengths(strengths) => Topology::Strengths(
                 strengths.iter().zip(&gains).map(|(s, gain)| s * (gain * -eta).exp()).collect(),
             ),
-            Topology::Sets(sets) => Topology::Sets(sets.iter().map(|set| {
-                let of_members: Vec<&Tensor> = set.decisions.iter().map(|&d| &gains[d]).collect();
-                let logits = &set.logits - set.members.matmul(&Tensor::stack(&of_members, 0)) * eta;
-                EdgeSets { decisions: set.decisions.clone(), members: set.members.shallow_clone(), logits }
-            }).collect()),
+            Topology::Sets(sets) => Topology::Sets(
+                sets.iter()
+                    .map(|set| {
+                        let of_members: Vec<&Tensor> =
+                            set.decisions.iter().map(|&d| &gains[d]).collect();
+                        let logits =
+                            &set.logits - set.members.matmul(&Tensor::stack(&of_members, 0)) * eta;
+                        EdgeSets {
+                            decisions: set.decisions.clone(),
+                            members: set.members.shallow_clone(),
+                            logits,
+                        }
+                    })
+                    .collect(),
+            ),
         };
         Relaxed { probs, topology }
     }

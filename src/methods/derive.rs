@@ -1,6 +1,6 @@
 //! From a distribution to one architecture, and what every derived one must be.
 
-use lat_space::{Architecture, DecisionId, Group, Op, Place, SearchSpace, Step};
+use lat_space::{Architecture, DecisionId, Group, SearchSpace};
 use tch::Tensor;
 
 use crate::relaxed::{EdgeSets, Relaxed, Topology};
@@ -110,13 +110,7 @@ pub(crate) fn is_connected(space: &dyn SearchSpace, architecture: &Architecture)
 /// Whether anything that learns lies between a cell's input and output: skips, pools and `none` alone leave the network to its
 /// fixed layers.
 pub fn learns(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
-    let graph = space.graph(&space.skeletons()[0].skeleton).derive(architecture).pruned(false);
-    graph.nodes.iter().any(|node| match &node.step {
-        Step::Fixed { op, place: Place::Derived, .. } => {
-            !op.op.is_parameter_free() && op.op != Op::FactorizedReduce
-        }
-        _ => false,
-    })
+    space.structure().learns(space.decisions(), architecture)
 }
 
 fn best(probs: &[f64], without: Option<usize>) -> usize {

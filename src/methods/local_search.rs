@@ -171,7 +171,9 @@ impl Method for LocalSearch {
         let mean = |a: &[Tensor], b: &[Tensor]| a.iter().zip(b).map(|(a, b)| half(a, b)).collect();
         let probs = mean(&here.probs, &everywhere.probs);
         match (&here.topology, &everywhere.topology) {
-            (Topology::Strengths(a), Topology::Strengths(b)) => Relaxed::competing(probs, mean(a, b)),
+            (Topology::Strengths(a), Topology::Strengths(b)) => {
+                Relaxed::competing(probs, mean(a, b))
+            }
             _ => Relaxed::free(probs),
         }
     }

@@ -29,6 +29,8 @@ pub(super) enum Accuracy {
     Test,
     /// Of the supernet with its shared weights.
     Supernet,
+    /// As others published it for the architecture found: the first search's column with this number.
+    Published(usize),
 }
 
 /// Searches that may be compared: of one space, data set, skeleton and cost.
@@ -79,12 +81,29 @@ fn comparable(a: &SearchRecord, b: &SearchRecord) -> bool {
     (&a.space, &a.dataset, &a.skeleton) == (&b.space, &b.dataset, &b.skeleton) && one_column
 }
 
-/// Test accuracies where there are any, and the supernets' where not all searches have one.
+/// The best that a whole space has: what no search of it can beat, by predicted cost and published accuracy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrueFront {
+    /// Id of the space.
+    pub space: String,
+    /// Column of the cost.
+    pub column: String,
+    /// Name of the accuracy's column.
+    pub accuracy: String,
+    /// Points (cost, accuracy in percent) that nothing beats, the cheapest first; empty where the front is not known.
+    pub points: Vec<(f64, f64)>,
+    /// Where it is from, or why it is not known and what to do: a sentence.
+    pub said: String,
+}
+
+/// Test accuracies where there are any, the supernets' where not all searches have one, and what is published.
 pub(super) fn views(group: &[Found<'_>]) -> Vec<View> {
     let n_tested = group.iter().filter(|f| f.evaluation.is_some()).count();
     let mut kinds = Vec::new();
     kinds.extend((n_tested > 0).then_some(Accuracy::Test));
     kinds.extend((n_tested < group.len()).then_some(Accuracy::Supernet));
+    let published = group.iter().find_map(|f| f.search.published.as_ref());
+    kinds.extend((0..published.map_or(0, |p| p.columns.len())).map(Accuracy::Published));
     kinds.into_iter().filter_map(|kind| view(group, kind)).collect()
 }
 
@@ -98,7 +117,12 @@ fn view(group: &[Found<'_>], accuracy: Accuracy) -> Option<View> {
             |f: &&Found<'_>| f.cost(*cost).is_some() && f.place(*cost) == first.place(*cost);
         members.iter().all(alike)
     };
-    let cost = [Cost::Measured, Cost::Evaluated, Cost::Predicted].into_iter().find(is_known)?;
+    let costs = match accuracy {
+        // As the front of the whole space, which is predicted.
+        Accuracy::Published(_) => [Cost::Predicted, Cost::Measured, Cost::Evaluated],
+        _ => [Cost::Measured, Cost::Evaluated, Cost::Predicted],
+    };
+    let cost = costs.into_iter().find(is_known)?;
     let points: Vec<Option<(f64, f64)>> =
         group.iter().map(|f| f.cost(cost).zip(f.accuracy(accuracy))).collect();
     let best = pareto(&points);
@@ -110,6 +134,9 @@ impl Found<'_> {
         match kind {
             Accuracy::Test => self.evaluation.map(|e| e.test_accuracy),
             Accuracy::Supernet => self.search.log.last()?.valid_accuracy,
+            Accuracy::Published(column) => {
+                self.search.published.as_ref()?.columns.get(column).map(|(_, value)| *value)
+            }
         }
     }
 

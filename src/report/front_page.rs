@@ -1,15 +1,21 @@
 //! The page of several searches: accuracy against cost.
 
-use super::front::{Accuracy, Cost, Found, Mean, View, groups, over_seeds, pareto, views};
+use lat_data::PublishedAccuracy;
+
+use super::front::{
+    Accuracy, Cost, Found, Mean, TrueFront, View, groups, over_seeds, pareto, views,
+};
 use super::html::{Figure, Page, number};
 use super::plot::{Mark, Plot};
 use super::record::{EvaluationRecord, SearchRecord};
 
-/// The page of the searches and evaluations that lie in folders below `name`, each with its place.
+/// The page of the searches and evaluations that lie in folders below `name`, each with its place. Fronts of whole spaces are
+/// drawn beneath the searches of their space and cost.
 pub fn front_page(
     name: &str,
     searches: &[(String, SearchRecord)],
     evaluations: &[(String, EvaluationRecord)],
+    fronts: &[TrueFront],
 ) -> String {
     let mut page = Page::new(&format!("{} searches in {name}", searches.len()));
     let groups = groups(searches, evaluations);
@@ -17,12 +23,12 @@ pub fn front_page(
         page.text("Searches of different spaces, data sets, networks or costs say nothing about each other, so they stand in pictures of their own.");
     }
     for group in &groups {
-        section(&mut page, group);
+        section(&mut page, group, fronts);
     }
     page.finish()
 }
 
-fn section(page: &mut Page, group: &[Found<'_>]) {
+fn section(page: &mut Page, group: &[Found<'_>], fronts: &[TrueFront]) {
     let search = group[0].search;
     page.section(&format!(
         "{} with {}, supernet {}",
@@ -32,7 +38,9 @@ fn section(page: &mut Page, group: &[Found<'_>]) {
     if views.is_empty() {
         page.text("No cost is known for all of these searches, so there is no picture: search with a predictor, or run lat evaluate on each.");
     } else {
-        page.figures(&views.iter().map(|view| figure(group, view)).collect::<Vec<_>>());
+        let beneath = |view: &View| true_front(group, view, fronts);
+        let figure = |view: &View| figure(group, view, beneath(view));
+        page.figures(&views.iter().map(figure).collect::<Vec<_>>());
         for view in &views {
             means(page, group, view);
         }
@@ -40,8 +48,27 @@ fn section(page: &mut Page, group: &[Found<'_>]) {
     table(page, group, &views);
 }
 
-fn figure(group: &[Found<'_>], view: &View) -> Figure {
-    let (title, y_label, meaning) = match view.accuracy {
+/// The front of the whole space that belongs beneath a view.
+fn true_front<'a>(
+    group: &[Found<'_>],
+    view: &View,
+    fronts: &'a [TrueFront],
+) -> Option<&'a TrueFront> {
+    let Accuracy::Published(i) = view.accuracy else { return None };
+    let name = &published(group)?.columns.get(i)?.0.name;
+    let space = &group[0].search.space;
+    let column = group.iter().find_map(|f| f.search.column.as_ref())?;
+    let fits = |f: &&TrueFront| (&f.space, &f.column, &f.accuracy) == (space, column, name);
+    fronts.iter().find(fits)
+}
+
+fn published<'a>(group: &[Found<'a>]) -> Option<&'a PublishedAccuracy> {
+    group.iter().find_map(|f| f.search.published.as_ref())
+}
+
+/// Title, label of the accuracy, and what it is.
+fn words(group: &[Found<'_>], accuracy: Accuracy) -> (String, String, String) {
+    let (title, label, meaning) = match accuracy {
         Accuracy::Test => (
             "Test accuracy against cost",
             "test accuracy, %",
@@ -52,11 +79,25 @@ fn figure(group: &[Found<'_>], view: &View) -> Figure {
             "supernet's accuracy, %",
             "Accuracy with the supernet's shared weights, which ranks roughly: lat evaluate says what the architectures are worth.",
         ),
+        Accuracy::Published(i) => {
+            let published = published(group).expect("a view of it has some");
+            let label = &published.columns[i].0.label;
+            return (
+                format!("Published accuracy against cost: {label}"),
+                format!("published accuracy, {label}, %"),
+                format!("Accuracy of the architecture found as published ({}).", published.source),
+            );
+        }
     };
+    (title.to_owned(), label.to_owned(), meaning.to_owned())
+}
+
+fn figure(group: &[Found<'_>], view: &View, beneath: Option<&TrueFront>) -> Figure {
+    let (title, y_label, meaning) = words(group, view.accuracy);
     let mut methods: Vec<&str> = group.iter().map(|f| f.search.method.as_str()).collect();
     methods.sort_unstable();
     methods.dedup();
-    let mut plot = Plot::new(&cost_label(group, view.cost), y_label);
+    let mut plot = Plot::new(&cost_label(group, view.cost), &y_label);
     for method in methods {
         let own = group.iter().enumerate().filter(|(_, f)| f.search.method == method);
         let own = own.filter_map(|(i, _)| Some((view.points[i]?, (i + 1).to_string())));
@@ -71,14 +112,22 @@ fn figure(group: &[Found<'_>], view: &View) -> Figure {
         drawn().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max),
         drawn().map(|p| p.1).fold(f64::INFINITY, f64::min),
     );
-    let plot = plot.with("Pareto front", Mark::Line, stairs(&front, worst));
+    let mut plot = plot.with("Pareto front", Mark::Line, stairs(&front, worst));
+    // A predicted front says nothing about costs measured elsewhere.
+    let whole = beneath.filter(|_| view.cost == Cost::Predicted);
+    if let Some(whole) = whole.filter(|whole| !whole.points.is_empty()) {
+        let end = whole.points.iter().map(|p| p.0).fold(worst.0, f64::max);
+        let line = stairs(&whole.points, (end, whole.points[0].1));
+        plot = plot.with("front of the whole space", Mark::Line, line);
+    }
+    let said = whole.map_or_else(String::new, |whole| format!(" {}", whole.said));
     let place = (0..group.len()).find(|&i| view.points[i].is_some());
     let place = place.map_or_else(String::new, |i| group[i].place(view.cost));
     Figure::new(
-        title,
+        &title,
         &plot,
         &format!(
-            "Numbers are those of the table. Up and left is better; what lies on the stairs nothing beats. {meaning} Cost: {place}."
+            "Numbers are those of the table. Up and left is better; what lies on the stairs nothing beats. {meaning} Cost: {place}.{said}"
         ),
     )
 }
@@ -105,12 +154,13 @@ fn means(page: &mut Page, group: &[Found<'_>], view: &View) {
         ]
     };
     let accuracy = match view.accuracy {
-        Accuracy::Test => "test %",
-        Accuracy::Supernet => "supernet %",
+        Accuracy::Test => "test %".to_owned(),
+        Accuracy::Supernet => "supernet %".to_owned(),
+        Accuracy::Published(_) => words(group, view.accuracy).1,
     };
     let cost = cost_label(group, view.cost);
     page.table(
-        &["method", "goal", "seeds", accuracy, &cost, "on the front of means"],
+        &["method", "goal", "seeds", &accuracy, &cost, "on the front of means"],
         &means.iter().zip(&best).map(row).collect::<Vec<_>>(),
     );
 }
@@ -140,9 +190,11 @@ fn stairs(front: &[(f64, f64)], worst: (f64, f64)) -> Vec<(f64, f64)> {
 
 fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
     let fronts = |i: usize| {
+        let label = |i: usize| published(group).map_or("", |p| p.columns[i].0.label.as_str());
         let name = |view: &View| match view.accuracy {
             Accuracy::Test => "test",
             Accuracy::Supernet => "supernet",
+            Accuracy::Published(i) => label(i),
         };
         let on = views.iter().filter(|view| view.best[i]).map(name);
         on.collect::<Vec<_>>().join(", ")
@@ -159,6 +211,7 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
             search.seed.to_string(),
             share(accuracy),
             share(found.evaluation.map(|e| e.test_accuracy)),
+            published_cell(found),
             number(search.relaxed, search.unit()),
             number(search.predicted, search.unit()),
             number(search.measured, search.unit()),
@@ -175,6 +228,7 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
         "seed",
         "supernet %",
         "test %",
+        "published %",
         "relaxed",
         "predicted",
         "measured",
@@ -183,7 +237,16 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
         "folder",
     ];
     page.table(&header, &group.iter().enumerate().map(row).collect::<Vec<_>>());
-    page.text("Supernet: accuracy on the validation half with shared weights. Test: after training from scratch. Relaxed, predicted, measured: the cost expected over the probabilities at the end, predicted for the derived architecture, and measured by the search. Evaluated: latency of one image as lat evaluate measured it.");
+    page.text("Supernet: accuracy on the validation half with shared weights. Test: after training from scratch. Published: what others measured the architecture found to be worth. Relaxed, predicted, measured: the cost expected over the probabilities at the end, predicted for the derived architecture, and measured by the search. Evaluated: latency of one image as lat evaluate measured it.");
+}
+
+fn published_cell(found: &Found<'_>) -> String {
+    let published = found.search.published.as_ref();
+    let cell = |p: &PublishedAccuracy| {
+        let values = p.columns.iter().map(|(_, value)| format!("{value:.2}"));
+        values.collect::<Vec<_>>().join(" / ")
+    };
+    published.map_or_else(|| "-".to_owned(), cell)
 }
 
 #[cfg(test)]
@@ -207,12 +270,43 @@ mod tests {
         };
         // Of equal accuracy the cheaper one wins.
         let searches = [search(1, Some(0.3), "lambda 0"), search(2, Some(0.2), "<lambda>")];
-        let html = front_page("dir", &searches, &[]);
+        let html = front_page("dir", &searches, &[], &[]);
         assert!(html.contains("dir/search-1") && html.contains("&lt;lambda&gt;"));
         assert_eq!(html.matches("<td>supernet</td>").count(), 1);
         assert!(html.contains("measured on CPU &lt;1&gt;") && html.contains("ranks roughly"));
         let unknown = [search(1, None, "a"), search(2, None, "b")]
             .map(|(n, s)| (n, SearchRecord { predicted: None, ..s }));
-        assert!(front_page("dir", &unknown, &[]).contains("No cost is known"));
+        assert!(front_page("dir", &unknown, &[], &[]).contains("No cost is known"));
+    }
+
+    #[test]
+    fn published_accuracies_are_drawn_over_the_front_of_the_whole_space() {
+        let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
+        let space = lat_space::find_space("nasbench201").unwrap();
+        let search = |seed, predicted| {
+            let record = SearchRecord::read(SEARCH).unwrap();
+            let own = table.of(space.as_ref(), &space.parse(&record.architecture).unwrap());
+            let record =
+                SearchRecord { seed, predicted: Some(predicted), published: own, ..record };
+            (format!("dir/search-{seed}"), record)
+        };
+        let searches = [search(1, 0.3), search(2, 0.2)];
+        let whole = |points| TrueFront {
+            space: "nasbench201".into(),
+            column: "latency_ms".into(),
+            accuracy: "cifar10_test_acc".into(),
+            points,
+            said: "By <p.lat>.".into(),
+        };
+        let drawn = |points| front_page("dir", &searches, &[], &[whole(points)]);
+        let html = drawn(vec![(0.1, 90.0), (0.2, 94.0)]);
+        for text in ["Published accuracy against cost: ImageNet16-120", "91.21 / 64.92 / 36.53"] {
+            assert!(html.contains(text), "{text}");
+        }
+        assert_eq!(html.matches("By &lt;p.lat&gt;.").count(), 1, "beneath one of three");
+        assert!(html.contains("front of the whole space"));
+        let without = drawn(Vec::new());
+        assert!(without.contains("By &lt;p.lat&gt;."), "a sentence where there is no front");
+        assert!(!without.contains("front of the whole space"));
     }
 }

@@ -17,6 +17,7 @@ mod record;
 mod search_page;
 mod search_plots;
 
+pub use front::TrueFront;
 pub use front_page::front_page;
 pub use predictions::Predictions;
 pub use profile_page::{ProfileRun, profile_page};

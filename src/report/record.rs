@@ -1,7 +1,9 @@
 //! What searches and evaluations left in their JSON files, as far as pages need it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use lat_data::PublishedAccuracy;
 use lat_space::Skeleton;
 use serde::{Deserialize, Deserializer};
 
@@ -29,6 +31,18 @@ pub struct SearchRecord {
     pub options: String,
     /// The derived architecture as text.
     pub architecture: String,
+    /// Published accuracy of that architecture in percent by column, as the search saw it.
+    #[serde(default)]
+    pub published_accuracy: Option<BTreeMap<String, f64>>,
+    /// Where that is from.
+    #[serde(default)]
+    pub published_accuracy_source: Option<String>,
+    /// The published accuracy that pages show; it is in no file, whoever draws a page fills it in.
+    #[serde(skip)]
+    pub published: Option<PublishedAccuracy>,
+    /// File of the predictor that the cost is from.
+    #[serde(default)]
+    pub predictor: Option<PathBuf>,
     /// Column of the cost.
     pub column: Option<String>,
     /// Its unit.

@@ -20,6 +20,9 @@ pub fn search_page(name: &str, record: &SearchRecord) -> Result<String, SpaceErr
     page.facts(&settings(name, record));
     page.section("The architecture found");
     page.code(&record.architecture);
+    if let Some(published) = &record.published {
+        page.text(&sentence(&published.to_string()));
+    }
     let derived = derived(space.as_ref(), &record.skeleton, &architecture);
     let cell = |cell: &Cell| {
         Figure::drawn(&format!("Cell type {}", cell.name), cell.svg(), cell.legend(), "")
@@ -63,6 +66,13 @@ pub fn search_page(name: &str, record: &SearchRecord) -> Result<String, SpaceErr
     }
     epochs(&mut page, record);
     Ok(page.finish())
+}
+
+/// A line of the program with a large letter and a full stop.
+fn sentence(line: &str) -> String {
+    let mut letters = line.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
 }
 
 fn settings(name: &str, record: &SearchRecord) -> Vec<(&'static str, String)> {
@@ -165,6 +175,17 @@ mod tests {
         assert_eq!(html.matches("<figure>").count(), 6);
         assert!(!html.contains("How healthy"), "written before there were diagnostics");
         assert!(!html.contains("Nothing to draw"));
+    }
+
+    #[test]
+    fn published_accuracies_are_shown_where_there_are_any() {
+        let mut record = SearchRecord::read(SEARCH).unwrap();
+        assert!(!search_page("x", &record).unwrap().contains("ublished accuracy"));
+        let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
+        let space = find_space("nasbench201").unwrap();
+        record.published = table.of(space.as_ref(), &space.parse(&record.architecture).unwrap());
+        let line = "Published accuracy (NAS-Bench-201, 200 epochs): CIFAR-10 91.21 %,";
+        assert!(search_page("x", &record).unwrap().contains(line));
     }
 
     #[test]

@@ -97,18 +97,19 @@ impl CellSupernet {
     /// `[n, c, h, w]` in the order of the network. Batch statistics are the batch's own.
     pub fn maps(&self, images: &Tensor, gates: &dyn Gating) -> Vec<(Tensor, Tensor)> {
         let mut maps = Vec::new();
-        let mut site = |node: ValueId, Site::Choice { decision, candidates }: &Site, xs: &Tensor| {
-            let Owned { cell, owner } = self.sites[&node];
-            let gate = gates.gate(*decision, cell);
-            let ys = self.mixed[&owner].forward_t(xs, &gate, true);
-            let runs_weights = |(c, spec): (usize, &OpSpec)| {
-                gate.paths[c] == Path::On && !spec.op.is_parameter_free()
+        let mut site =
+            |node: ValueId, Site::Choice { decision, candidates }: &Site, xs: &Tensor| {
+                let Owned { cell, owner } = self.sites[&node];
+                let gate = gates.gate(*decision, cell);
+                let ys = self.mixed[&owner].forward_t(xs, &gate, true);
+                let runs_weights = |(c, spec): (usize, &OpSpec)| {
+                    gate.paths[c] == Path::On && !spec.op.is_parameter_free()
+                };
+                if candidates.iter().enumerate().any(runs_weights) {
+                    maps.push((xs.shallow_clone(), ys.shallow_clone()));
+                }
+                ys
             };
-            if candidates.iter().enumerate().any(runs_weights) {
-                maps.push((xs.shallow_clone(), ys.shallow_clone()));
-            }
-            ys
-        };
         self.net.forward_t(images, true, DropPath::OFF, &mut site);
         maps
     }

@@ -143,8 +143,9 @@ fn parsec_the_most_probable_child_is_derived_and_the_cost_moves_edges_too() {
     let mut prices = vec![0.0; 28 * 8];
     (0..28).for_each(|e| prices[8 * e + 1..8 * e + 8].fill(if e == 4 { 9.0 } else { 1.0 }));
     let cost = lat_predictor::TableCost::new(&space, "latency_ms", 2.0, prices).unwrap();
-    let mut objective =
-        Objective::new(&space, &cost, Goal::Lambda(50.0), Estimator::Expected).unwrap().joining(lat::steering::Joining::Sum);
+    let mut objective = Objective::new(&space, &cost, Goal::Lambda(50.0), Estimator::Expected)
+        .unwrap()
+        .joining(lat::steering::Joining::Sum);
     steps(method.as_mut(), &space, &net, Some(&mut objective), (1, 0.5));
     let before = parameter(method.as_ref(), "edges");
     steps(method.as_mut(), &space, &net, Some(&mut objective), (400, 0.5));

@@ -132,8 +132,9 @@ fn snas_6_the_cost_reads_the_draw_or_the_mean() {
     for of in ["draw", "mean"] {
         let net = Watched::new(&toy, &space);
         let cost = Asked(toy::cost(&space), Mutex::default());
-        let mut objective =
-            Objective::new(&space, &cost, Goal::Lambda(1.0), Estimator::Expected).unwrap().joining(lat::steering::Joining::Sum);
+        let mut objective = Objective::new(&space, &cost, Goal::Lambda(1.0), Estimator::Expected)
+            .unwrap()
+            .joining(lat::steering::Joining::Sum);
         let mut method = built("snas", &space, &[("cost", of.into()), ("alpha_lr", 0.0.into())]);
         method.begin(&net).unwrap();
         let probs = Tensor::stack(&method.relaxed().probs, 0);

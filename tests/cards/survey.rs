@@ -28,7 +28,9 @@ fn search(method: &str, plan: &Plan, lambda: f64, checkpoint: &Path) -> SearchOu
     let space = NasBench201::new();
     let cost = dear_weights(&space);
     let goal = Goal::Lambda(lambda);
-    let objective = Objective::new(&space, &cost, goal, Estimator::Expected).unwrap().joining(lat::steering::Joining::Sum);
+    let objective = Objective::new(&space, &cost, goal, Estimator::Expected)
+        .unwrap()
+        .joining(lat::steering::Joining::Sum);
     let entry = find_method(method).unwrap();
     toy::search(&space, entry, plan, Some(objective), checkpoint).unwrap()
 }

@@ -1,5 +1,6 @@
 //! The command line as scripts see it: exit codes, sentences, files. One behaviour per test.
 
+mod accuracies;
 mod predictions;
 mod profiles;
 
@@ -237,11 +238,12 @@ fn lists_help_completions_and_the_man_page_are_printed() {
         ("methods", "pc-darts"),
         ("devices", "cpu"),
         ("datasets", "digits"),
+        ("benchmarks", "NAS-Bench-201"),
         ("probes", "latency_ms"),
     ] {
         lat(dir.path()).args(["list", what]).assert().success().stdout(contains(name));
     }
-    for command in ["profile", "merge", "train", "predict", "search", "evaluate"] {
+    for command in ["profile", "merge", "train", "predict", "search", "front", "evaluate"] {
         lat(dir.path())
             .args([command, "--help"])
             .assert()

@@ -69,7 +69,8 @@ fn predict_keeps_the_order_of_a_long_file_and_tells_deviations() {
     let with_sd = lines(&["--sd", "--threads", "3"]);
     let fields: Vec<&str> = with_sd[7].split('\t').collect();
     assert!(fields[1].ends_with(" ms") && fields[2].ends_with("-data"), "{fields:?}");
-    assert_eq!((fields.len(), fields[3]), (4, texts[7].as_str()));
+    // Published accuracies of three data sets stand behind the text.
+    assert_eq!((fields.len(), fields[3]), (7, texts[7].as_str()));
     let json = std::fs::read_to_string(dir.path().join("all.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let number = |i: usize, key: &str| json[i][key].as_f64().unwrap();

@@ -20,8 +20,9 @@ fn derived(space: &dyn SearchSpace, entry: &MethodEntry, lambda: f64) -> Archite
     let harms: Vec<f64> = prices.iter().map(|price| 0.3 * (dearest - price)).collect();
     let net = ToyNet::new(space, &harms);
     let cost = toy::cost(space);
-    let mut objective =
-        Objective::new(space, &cost, Goal::Lambda(lambda), Estimator::Expected).unwrap().joining(lat::steering::Joining::Sum);
+    let mut objective = Objective::new(space, &cost, Goal::Lambda(lambda), Estimator::Expected)
+        .unwrap()
+        .joining(lat::steering::Joining::Sum);
     let mut method = (entry.build)(Preset::Quick, &Options::new(), space, 1).unwrap();
     method.begin(&net).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(0);

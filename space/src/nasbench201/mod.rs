@@ -269,6 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn cells_learn_where_a_convolution_lies_between_input_and_output() {
+        let space = NasBench201::new();
+        let learns = |text: &str| {
+            let architecture = space.parse(text).unwrap();
+            space.structure().learns(space.decisions(), &architecture)
+        };
+        assert!(learns("|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"));
+        assert!(learns("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"));
+        assert!(!learns("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"));
+        assert!(!learns("|none~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"));
+        assert!(!learns("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"));
+    }
+
+    #[test]
     fn errors_quote_what_was_found() {
         let space = NasBench201::new();
         let message = |text: &str| space.parse(text).unwrap_err().to_string();

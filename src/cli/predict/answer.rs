@@ -2,8 +2,12 @@
 
 use std::io::Write;
 
+use lat_data::{AccuracyColumn, AccuracyTable};
 use lat_predictor::Predictions;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+/// A table of published accuracies, and those of an architecture where it has them.
+type Published<'a> = (&'a AccuracyTable, Option<&'a [f64]>);
 
 /// The lines of a block, and its elements of the JSON array where one is asked for.
 #[derive(Debug, Default)]
@@ -25,18 +29,44 @@ struct Prediction<'a> {
     high: Option<f64>,
     /// Whether the architecture is unlike the training data.
     off_data: bool,
+    /// Percent by column, null where the table lacks the architecture; no such field where there is no table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published_accuracy: Option<Percents<'a>>,
+}
+
+/// Accuracies by the names of their columns; null where there are none.
+struct Percents<'a> {
+    columns: &'a [AccuracyColumn],
+    values: Option<&'a [f64]>,
+}
+
+impl<'a> Percents<'a> {
+    fn of((table, values): Published<'a>) -> Self {
+        Self { columns: &table.columns, values }
+    }
+}
+
+impl Serialize for Percents<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.values {
+            Some(values) => {
+                to.collect_map(self.columns.iter().map(|column| &column.name).zip(values))
+            }
+            None => to.serialize_none(),
+        }
+    }
 }
 
 impl Answer {
-    /// Adds a line without deviation.
+    /// Adds a line without deviation, but for its end.
     pub(super) fn line(&mut self, value: f64, unit: &str, text: &str) {
         push_fixed(&mut self.lines, value);
-        for piece in [" ", unit, "\t", text, "\n"] {
+        for piece in [" ", unit, "\t", text] {
             self.lines.extend_from_slice(piece.as_bytes());
         }
     }
 
-    /// Adds a line with deviation and flag.
+    /// Adds a line with deviation and flag, but for its end.
     pub(super) fn line_with_sd(&mut self, all: &Predictions, i: usize, unit: &str, text: &str) {
         push_fixed(&mut self.lines, all.values[i]);
         for piece in [" ", unit, "\t"] {
@@ -44,9 +74,23 @@ impl Answer {
         }
         push_fixed(&mut self.lines, all.sds[i]);
         let flag = if all.is_off_data[i] { "off-data" } else { "on-data" };
-        for piece in [" ", unit, "\t", flag, "\t", text, "\n"] {
+        for piece in [" ", unit, "\t", flag, "\t", text] {
             self.lines.extend_from_slice(piece.as_bytes());
         }
+    }
+
+    /// Ends a line, with published accuracies where there is a table of them.
+    pub(super) fn end_line(&mut self, published: Option<Published<'_>>) {
+        if let Some((table, values)) = published {
+            for column in 0..table.columns.len() {
+                // Writing to a vector cannot fail.
+                let _ = match values {
+                    Some(values) => write!(self.lines, "\t{:.2} %", values[column]),
+                    None => write!(self.lines, "\t-"),
+                };
+            }
+        }
+        self.lines.push(b'\n');
     }
 
     /// Adds an element of the array.
@@ -54,8 +98,8 @@ impl Answer {
         &mut self,
         all: &Predictions,
         i: usize,
-        column: &str,
-        text: &str,
+        (column, text): (&str, &str),
+        published: Option<Published<'_>>,
     ) -> anyhow::Result<()> {
         let (low, high) = all.interval(i);
         let finite = |x: f64| x.is_finite().then_some(x);
@@ -67,6 +111,7 @@ impl Answer {
             low: finite(low),
             high: finite(high),
             off_data: all.is_off_data[i],
+            published_accuracy: published.map(Percents::of),
         };
         self.json.extend_from_slice(b"  ");
         serde_json::to_writer(&mut self.json, &prediction)?;
@@ -121,12 +166,32 @@ mod tests {
     }
 
     #[test]
+    fn published_accuracies_stand_at_the_end() {
+        let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
+        let all = Predictions { values: vec![1.25], sds: vec![0.5], is_off_data: vec![true] };
+        let mut answer = Answer::default();
+        for values in [Some(&[93.914, 70.2, 44.0][..]), None] {
+            answer.line(1.25, "ms", "a");
+            answer.end_line(Some((&table, values)));
+            answer.element(&all, 0, ("latency_ms", "a"), Some((&table, values))).unwrap();
+        }
+        let lines = String::from_utf8(answer.lines).unwrap();
+        let expected = "1.250000 ms\ta\t93.91 %\t70.20 %\t44.00 %\n1.250000 ms\ta\t-\t-\t-\n";
+        assert_eq!(lines, expected);
+        let json = String::from_utf8(answer.json).unwrap();
+        assert!(json.contains("\"published_accuracy\":{\"cifar10_test_acc\":93.914,"), "{json}");
+        assert!(json.ends_with("\"published_accuracy\":null},\n"), "{json}");
+    }
+
+    #[test]
     fn lines_have_their_columns() {
         let all = Predictions { values: vec![1.25], sds: vec![0.5], is_off_data: vec![true] };
         let mut answer = Answer::default();
         answer.line(1.25, "ms", "a");
+        answer.end_line(None);
         answer.line_with_sd(&all, 0, "ms", "a");
-        answer.element(&all, 0, "latency_ms", "a").unwrap();
+        answer.end_line(None);
+        answer.element(&all, 0, ("latency_ms", "a"), None).unwrap();
         let lines = String::from_utf8(answer.lines).unwrap();
         assert_eq!(lines, "1.250000 ms\ta\n1.250000 ms\t0.500000 ms\toff-data\ta\n");
         let json = String::from_utf8(answer.json).unwrap();

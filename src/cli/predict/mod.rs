@@ -13,6 +13,7 @@ use anyhow::Context;
 use lat_data::read_architectures;
 use lat_predictor::Predictor;
 
+use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::runs;
 use blocks::{Block, Blocks};
@@ -23,8 +24,9 @@ use turns::Turns;
 /// Predict the cost of architectures.
 ///
 /// Prints one line per architecture: its cost, a tab, its text. With --sd the standard deviation of a measurement around it
-/// comes in between, and `off-data` where the architecture is unlike all that the predictor was trained on, else `on-data`. A
-/// file may be of any length: it is read, priced by --threads workers and written in pieces, in its order.
+/// comes in between, and `off-data` where the architecture is unlike all that the predictor was trained on, else `on-data`. Where
+/// accuracies of the space are published (`lat list benchmarks`, or --accuracy-table) they follow the text, a tab before each, in the
+/// table's order and in percent; `-` is an architecture that the table lacks. A file may be of any length: it is read, priced by --threads workers and written in pieces, in its order.
 ///
 /// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
 ///
@@ -43,7 +45,9 @@ pub(super) struct Args {
     /// Also print standard deviations, and whether an architecture is off the training data.
     #[arg(long)]
     sd: bool,
-    /// Also write the predictions as JSON: value, sd, low and high (90 % interval), off_data.
+    #[command(flatten)]
+    accuracies: AccuracyArgs,
+    /// Also write the predictions as JSON: value, sd, low and high (90 % interval), off_data, published_accuracy.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -63,6 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             predictor.label().regressor
         )));
     }
+    let accuracies = args.accuracies.table(space.as_ref())?;
     let blocks = match &args.file {
         Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
         Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
@@ -84,6 +89,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let pricers = (0..workers).map(|_| Pricer {
         predictor: predictor.to_device(tch::Device::Cpu),
         space: space.as_ref(),
+        accuracies: accuracies.as_ref(),
         sd: args.sd,
         json: args.json.is_some(),
     });

@@ -2,7 +2,7 @@
 
 mod events;
 mod log;
-mod place;
+pub(super) mod place;
 mod plan;
 mod progress;
 mod result;
@@ -18,6 +18,7 @@ use lat::search::{Search, SearchEvent};
 use lat::steering::Joining;
 use lat_profiler::MemoryPeak;
 
+use super::accuracy::AccuracyArgs;
 use super::datasets::DatasetArgs;
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, torch_device};
@@ -73,6 +74,8 @@ pub(crate) struct Args {
     /// Folder of a table of operations (`lat profile --per-op`) to add up instead of asking a predictor.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["predictor", "risk", "target"])]
     pub(super) per_op: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) accuracies: AccuracyArgs,
     #[command(flatten)]
     pub(super) images: DatasetArgs,
     /// Size of the search [default: paper on a GPU, quick elsewhere].

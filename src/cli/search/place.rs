@@ -1,10 +1,12 @@
+//! Where a cost was measured, so that more can be measured there.
+
 use lat_data::RunHeader;
 use lat_predictor::Label;
 use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
 use lat_space::{Architecture, SearchSpace, Skeleton};
 
 /// Where and how a cost was measured, so that what a search finds can be measured there too.
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     column: String,
     device_name: String,
     skeleton: Skeleton,
@@ -19,7 +21,7 @@ pub(super) struct Place {
 
 impl Place {
     /// That of a predictor's rows; nothing where their table does not say.
-    pub(super) fn of_label(label: &Label) -> Option<Self> {
+    pub(in crate::cli) fn of_label(label: &Label) -> Option<Self> {
         let or =
             |text: &Option<String>, usual: &str| text.clone().unwrap_or_else(|| usual.to_owned());
         Some(Self {
@@ -51,7 +53,7 @@ impl Place {
     }
 
     /// Measures an architecture here, if this device is at hand: the value, and where it is from or why there is none.
-    pub(super) fn measure(
+    pub(in crate::cli) fn measure(
         &self,
         space: &dyn SearchSpace,
         architecture: &Architecture,

@@ -7,7 +7,7 @@ use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::SearchSettings;
 use lat::steering::Joining;
-use lat_data::Dataset;
+use lat_data::{AccuracyTable, Dataset};
 use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
 use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, Skeleton, find_space};
@@ -32,6 +32,8 @@ pub(super) struct Plan<'a> {
     pub(super) preset: Preset,
     pub(super) options: Options,
     pub(super) cost: Option<Cost>,
+    /// What others found the space's architectures to be worth.
+    pub(super) accuracies: Option<AccuracyTable>,
     pub(super) device: DeviceSpec,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Plan<'a> {
 pub(super) struct Cost {
     pub(super) model: Box<dyn CostModel>,
     pub(super) predictor: Option<Predictor>,
+    /// That file.
+    pub(super) file: Option<PathBuf>,
     /// Where and how what the model was made from was measured, as far as it says.
     pub(super) place: Option<Place>,
 }
@@ -64,6 +68,7 @@ impl<'a> Plan<'a> {
                 "expected --risk to be a number of at least 0, found {found}"
             )));
         }
+        let accuracies = args.accuracies.table(space.as_ref())?;
         let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
         let name = if preset == Preset::Quick { "quick" } else { "search" };
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
@@ -94,7 +99,7 @@ impl<'a> Plan<'a> {
                 .collect::<Vec<_>>()
                 .join(" "),
         };
-        Ok(Self { args, space, dataset, settings, preset, options, cost, device })
+        Ok(Self { args, space, dataset, settings, preset, options, cost, accuracies, device })
     }
 
     /// What the search is after.
@@ -225,14 +230,14 @@ fn cost(
         }
         let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
         let line = format!("{} counted at {skeleton}", args.target);
-        return Ok((Some(Cost { model, predictor: None, place: None }), line));
+        return Ok((Some(Cost { model, predictor: None, file: None, place: None }), line));
     }
     if let Some(dir) = &args.per_op {
         let table = OpTable::read(dir, space.id())?;
         let model = Box::new(table.cost(space)?);
         let line = format!("{} operations of {}, added up", table.operations.len(), dir.display());
         let place = Some(Place::of_header(&table.header));
-        return Ok((Some(Cost { model, predictor: None, place }), line));
+        return Ok((Some(Cost { model, predictor: None, file: None, place }), line));
     }
     let path = match &args.predictor {
         Some(path) => path.clone(),
@@ -265,6 +270,7 @@ fn cost(
             model: Box::new(model),
             place: Place::of_label(predictor.label()),
             predictor: Some(predictor),
+            file: Some(path),
         }),
         line,
     ))

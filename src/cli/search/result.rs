@@ -1,6 +1,6 @@
 //! What a search leaves: `search.json` and the lines for people.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lat::diagnostics::Collapse;
 use lat::finalists::Finalist;
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::place::Place;
 use super::plan::{Cost, Plan};
+use crate::cli::accuracy::Published;
 use crate::cli::output::say;
 
 /// Finalists that are measured where the device is at hand and the first ones are above the goal.
@@ -36,6 +37,10 @@ pub(super) struct SearchResult {
     /// that was kept, `relaxed` and its gap of the state that collapsed.
     collapse: Option<Collapse>,
     stopped_on_collapse: bool,
+    #[serde(flatten)]
+    published: Published,
+    /// File of the predictor that the cost is from.
+    predictor: Option<PathBuf>,
     column: Option<String>,
     unit: Option<String>,
     /// Expected cost of the relaxed architecture at the end.
@@ -97,6 +102,8 @@ impl SearchResult {
             free_cost: finals.free_cost,
             collapse: outcome.collapse,
             stopped_on_collapse: outcome.stopped,
+            published: Published::of(plan.accuracies.as_ref(), space, &architecture),
+            predictor: plan.cost.as_ref().and_then(|cost| cost.file.clone()),
             column: plan.cost.as_ref().map(|c| c.model.column().to_owned()),
             unit: plan.cost.as_ref().map(|c| c.model.unit().to_owned()),
             relaxed: outcome.relaxed_cost,
@@ -165,6 +172,7 @@ impl SearchResult {
                 number(self.reference)
             ))?;
         }
+        self.published.say()?;
         say(format!(
             "{} parameters, {} multiply-adds at {}; {:.0} s; {}",
             self.params,

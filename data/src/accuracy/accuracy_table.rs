@@ -1,0 +1,142 @@
+//! Accuracies by architecture.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use lat_space::{Architecture, Space};
+use serde::{Serialize, Serializer};
+
+use crate::DataError;
+
+/// A kind of accuracy: on one data set, after one way of training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccuracyColumn {
+    /// Its name in tables and JSON: `cifar10_test_acc`.
+    pub name: String,
+    /// Its name for people: `CIFAR-10`.
+    pub label: String,
+}
+
+/// What architectures of one space are worth, as somebody published it after training each of them.
+#[derive(Debug, Clone)]
+pub struct AccuracyTable {
+    /// Where the accuracies are from, for people: `NAS-Bench-201, 200 epochs`.
+    pub source: String,
+    /// Id of the search space.
+    pub space: String,
+    /// The kinds of accuracy, at least one; the first is the one that counts where none is named.
+    pub columns: Vec<AccuracyColumn>,
+    /// What was done to the values while reading, a sentence each.
+    pub notes: Vec<String>,
+    /// Texts as the space writes them, in the order of the file.
+    texts: Vec<Arc<str>>,
+    /// Row after row, percent.
+    values: Vec<f64>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+impl AccuracyTable {
+    /// A table without rows.
+    pub(super) fn new(source: &str, space: &str, columns: Vec<AccuracyColumn>) -> Self {
+        let (texts, values, places) = (Vec::new(), Vec::new(), HashMap::new());
+        let (source, space, notes) = (source.to_owned(), space.to_owned(), Vec::new());
+        Self { source, space, columns, notes, texts, values, places }
+    }
+
+    /// Adds an architecture, a value in percent per column; one that is already there is left as it is, and its row is
+    /// returned.
+    pub(super) fn add(&mut self, text: &str, values: &[f64]) -> Option<usize> {
+        debug_assert_eq!(values.len(), self.columns.len(), "a value per column");
+        if let Some(&row) = self.places.get(text) {
+            return Some(row);
+        }
+        let text: Arc<str> = text.into();
+        self.places.insert(text.clone(), self.texts.len());
+        self.texts.push(text);
+        self.values.extend_from_slice(values);
+        None
+    }
+
+    /// How many architectures it has.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// Architecture and accuracies of a row, `0 <= row < len()`; the accuracies in percent, one per column.
+    pub fn row(&self, row: usize) -> (&str, &[f64]) {
+        let width = self.columns.len();
+        (&self.texts[row], &self.values[row * width..][..width])
+    }
+
+    /// All rows in the table's order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = (&str, &[f64])> {
+        (0..self.len()).map(|row| self.row(row))
+    }
+
+    /// Accuracies in percent, one per column, of the architecture with this text, written as its space writes it
+    /// ([`Space::format`]); None where the table lacks it.
+    pub fn accuracies(&self, text: &str) -> Option<&[f64]> {
+        self.places.get(text).map(|&row| self.row(row).1)
+    }
+
+    /// The same as something to print or to save; None where the table lacks the architecture.
+    pub fn of(&self, space: &dyn Space, architecture: &Architecture) -> Option<PublishedAccuracy> {
+        let values = self.accuracies(&space.format(architecture))?;
+        let columns = self.columns.iter().cloned().zip(values.iter().copied()).collect();
+        Some(PublishedAccuracy { source: self.source.clone(), columns })
+    }
+
+    /// Row of the architecture that is most accurate by this column, the first of several; None where there are no rows.
+    pub fn best(&self, column: usize) -> Option<usize> {
+        let value = |row: &usize| self.row(*row).1[column];
+        // The last of equals is what `max_by` gives.
+        (0..self.len()).rev().max_by(|a, b| value(a).total_cmp(&value(b)))
+    }
+
+    /// Number of the column with this name or label, in whatever case; of the first where none is named.
+    ///
+    /// # Errors
+    /// [`DataError::NoAccuracy`] lists the names.
+    pub fn find_column(&self, name: Option<&str>) -> Result<usize, DataError> {
+        let Some(name) = name else { return Ok(0) };
+        let fits = |c: &AccuracyColumn| {
+            c.name.eq_ignore_ascii_case(name) || c.label.eq_ignore_ascii_case(name)
+        };
+        self.columns.iter().position(fits).ok_or_else(|| DataError::NoAccuracy {
+            name: name.to_owned(),
+            source_name: self.source.clone(),
+            known: self.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+/// The published accuracies of one architecture. As JSON it is a map from the columns' names to percent; as text a line for
+/// people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PublishedAccuracy {
+    /// Where they are from: `NAS-Bench-201, 200 epochs`.
+    pub source: String,
+    /// Per column its accuracy in percent.
+    pub columns: Vec<(AccuracyColumn, f64)>,
+}
+
+impl fmt::Display for PublishedAccuracy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value =
+            |(column, value): &(AccuracyColumn, f64)| format!("{} {value:.2} %", column.label);
+        let values: Vec<String> = self.columns.iter().map(value).collect();
+        write!(f, "published accuracy ({}): {}", self.source, values.join(", "))
+    }
+}
+
+impl Serialize for PublishedAccuracy {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.columns.iter().map(|(column, value)| (&column.name, value)))
+    }
+}

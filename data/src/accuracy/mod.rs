@@ -1,0 +1,51 @@
+//! Published accuracies of whole search spaces: one file per benchmark, one row per benchmark in [`BENCHMARKS`].
+
+mod accuracy_table;
+mod nasbench201;
+mod percent;
+mod reader;
+
+pub use accuracy_table::{AccuracyColumn, AccuracyTable, PublishedAccuracy};
+pub use percent::AccuracyUnit;
+pub use reader::AccuracyRequest;
+
+use crate::DataError;
+
+/// A table of published accuracies that is part of the program.
+#[derive(Debug, Clone, Copy)]
+pub struct BenchmarkEntry {
+    /// Its name for people: `NAS-Bench-201`.
+    pub name: &'static str,
+    /// Id of the search space whose architectures it has.
+    pub space: &'static str,
+    /// One line for `lat list benchmarks`.
+    pub summary: &'static str,
+    /// Who made it, and under what licence it is.
+    pub source: &'static str,
+    load: fn() -> Result<AccuracyTable, DataError>,
+}
+
+impl BenchmarkEntry {
+    /// Unpacks the table.
+    ///
+    /// # Errors
+    /// [`DataError::Content`] where the program's own copy is damaged.
+    pub fn load(&self) -> Result<AccuracyTable, DataError> {
+        (self.load)()
+    }
+}
+
+/// All benchmarks, one row each; a space has one at most.
+pub const BENCHMARKS: &[BenchmarkEntry] = &[nasbench201::ENTRY];
+
+/// The published accuracies of a space by its id; None where the program has none.
+///
+/// # Errors
+/// As [`BenchmarkEntry::load`].
+pub fn published_accuracies(space: &str) -> Result<Option<AccuracyTable>, DataError> {
+    BENCHMARKS.iter().find(|entry| entry.space == space).map(BenchmarkEntry::load).transpose()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

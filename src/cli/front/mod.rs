@@ -1,0 +1,177 @@
+//! `lat front`: which architectures of a whole space nothing beats, by predicted cost and published accuracy.
+
+mod answer;
+mod point;
+mod pricing;
+
+use std::path::PathBuf;
+
+use lat_data::{AccuracyTable, BENCHMARKS};
+use lat_predictor::Predictor;
+use lat_space::{Space, find_space};
+
+use super::accuracy::AccuracyArgs;
+use super::failure::bad;
+use super::output::write_json;
+use super::runs;
+use super::search::place::Place;
+use answer::Answer;
+use point::Point;
+pub(super) use pricing::{points, price};
+
+/// Architectures up to which all of a space can be priced.
+const MOST: u128 = 1_000_000;
+
+/// Print the Pareto front of a whole space: predicted cost against published accuracy.
+///
+/// Every architecture is priced by the predictor and joined with what somebody measured its accuracy to be, so nothing is searched
+/// or trained. With --target-ms: the most accurate architecture that costs no more. --measure times the best ones, where the
+/// predictor's device is at hand.
+///
+/// Example: lat front --space nasbench201
+///
+/// Example: lat front --target-ms 6 --accuracy cifar100_test_acc --measure 3
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Search space [default: that of --predictor, else nasbench201].
+    #[arg(long)]
+    space: Option<String>,
+    /// Predictor file [default: the newest of the space and target].
+    #[arg(long, value_name = "FILE")]
+    predictor: Option<PathBuf>,
+    /// The predictor's column.
+    #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
+    target: String,
+    /// Most that the architecture may cost, in the target's unit.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    target_ms: Option<f64>,
+    /// Accuracy that counts, by its column or its data set [default: the first].
+    #[arg(long, value_name = "COLUMN")]
+    accuracy: Option<String>,
+    #[command(flatten)]
+    accuracies: AccuracyArgs,
+    /// Measure so many of the front, the nearest below --target-ms or the most accurate.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    measure: Option<u32>,
+    /// Also write the front as JSON here.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(target) = args.target_ms.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        return Err(bad(format!("expected --target-ms to be a number above 0, found {target}")));
+    }
+    let named = args.predictor.as_deref().map(Predictor::load).transpose()?;
+    let space = space(args, named.as_ref())?;
+    let (table, n_in_space) = accuracies(args, space.as_ref())?;
+    let column = table.find_column(args.accuracy.as_deref())?;
+    let path = match &args.predictor {
+        Some(path) => path.clone(),
+        None => runs::newest_predictor(space.id(), &args.target)?,
+    };
+    let predictor = named.map_or_else(|| Predictor::load(&path), Ok)?;
+    predictor.check(space.as_ref(), &args.target)?;
+    let priced = price(&predictor, space.as_ref(), &table)?;
+    let on_front = lat::pareto::front(&points(&priced, &table, column));
+    let point = |&row: &usize| Point::new(space.as_ref(), &table, &priced, row);
+    let mut front: Vec<Point> = on_front.iter().map(point).collect::<Result<_, _>>()?;
+    let within = within(args, &front, &predictor)?;
+    if let Some(n) = args.measure {
+        let finalists = within.saturating_sub(n as usize)..within;
+        measure(&mut front[finalists], &predictor)?;
+    }
+    let answer = Answer {
+        space: space.id().to_owned(),
+        n_architectures: table.len(),
+        n_in_space,
+        predictor: path,
+        column: args.target.clone(),
+        unit: predictor.label().unit.clone(),
+        accuracies: table.source.clone(),
+        accuracy: table.columns[column].name.clone(),
+        target: args.target_ms,
+        best: args.target_ms.map(|_| front[within - 1].clone()),
+        front,
+    };
+    if let Some(path) = &args.json {
+        write_json(path, &answer)?;
+    }
+    answer.print(&table.columns, within, args.measure.is_some())
+}
+
+/// The space that is named, else the predictor's, else the first that has published accuracies.
+fn space(args: &Args, predictor: Option<&Predictor>) -> anyhow::Result<Box<dyn Space>> {
+    match (&args.space, predictor) {
+        (None, Some(predictor)) => Ok(predictor.label().read_space()?),
+        (Some(id), Some(predictor)) if predictor.label().declaration.is_some() => {
+            let space = predictor.label().read_space()?;
+            if space.id() == id {
+                return Ok(space);
+            }
+            Ok(find_space(id)?)
+        }
+        (Some(id), _) => Ok(find_space(id)?),
+        (None, None) => Ok(find_space(BENCHMARKS[0].space)?),
+    }
+}
+
+/// The accuracies of a space that is small enough, and how many architectures it has, where it is built in.
+fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<(AccuracyTable, Option<u64>)> {
+    let id = space.id();
+    let Some(table) = args.accuracies.table(space)? else {
+        let known: Vec<&str> = BENCHMARKS.iter().map(|entry| entry.space).collect();
+        return Err(bad(format!(
+            "expected a space with published accuracies ({}) or a table of them by --accuracy-table, found space {id} without",
+            known.join(", ")
+        )));
+    };
+    // How many architectures a declared space has nobody counts; its table says which are meant.
+    if space.declaration().is_some() {
+        return Ok((table, None));
+    }
+    match find_space(id)?.size() {
+        size if size > MOST => Err(bad(format!(
+            "expected a space of at most {MOST} architectures, all of which can be priced; found {id}, which has {size}: use lat search"
+        ))),
+        size => Ok((table, Some(size as u64))),
+    }
+}
+
+/// How many points of the front, the cheapest first, cost no more than the target; all where there is none.
+fn within(args: &Args, front: &[Point], predictor: &Predictor) -> anyhow::Result<usize> {
+    let Some(target) = args.target_ms else { return Ok(front.len()) };
+    match front.iter().take_while(|point| point.predicted <= target).count() {
+        0 => {
+            let unit = &predictor.label().unit;
+            // Rounded up, so that what is named here is enough.
+            let fastest = front.first().map_or(f64::NAN, |point| point.predicted);
+            let fastest = (1e4 * fastest).ceil() / 1e4;
+            let text = front.first().map_or("", |point| &point.architecture);
+            Err(bad(format!(
+                "expected --target-ms of at least {fastest:.4} {unit}, the least that an architecture costs ({text}); found {target}"
+            )))
+        }
+        n => Ok(n),
+    }
+}
+
+/// Measures these, where the predictor's device is at hand; else each says why not.
+fn measure(finalists: &mut [Point], predictor: &Predictor) -> anyhow::Result<()> {
+    let label = predictor.label();
+    let place = Place::of_label(label).filter(|_| label.declaration.is_none());
+    let Some(place) = place else {
+        for point in finalists {
+            let why = "not measured: the predictor does not say on what device and network";
+            point.measurement = Some(why.to_owned());
+        }
+        return Ok(());
+    };
+    let space = find_space(&label.space)?;
+    for point in finalists {
+        let architecture = space.parse(&point.architecture)?;
+        let (measured, said) = place.measure(space.as_ref(), &architecture);
+        (point.measured, point.measurement) = (measured, Some(said));
+    }
+    Ok(())
+}

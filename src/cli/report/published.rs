@@ -1,0 +1,175 @@
+//! What is published of the architectures that searches found, and of their whole space.
+
+use std::path::Path;
+
+use lat::report::{SearchRecord, TrueFront};
+use lat_data::{AccuracyColumn, AccuracyTable, PublishedAccuracy};
+use lat_predictor::Predictor;
+use lat_space::{SearchSpace, find_space};
+
+use crate::cli::accuracy::AccuracyArgs;
+use crate::cli::failure::bad;
+use crate::cli::front::{points, price};
+
+/// How far a predictor may be off what a search noted as its prediction and still be the same, relative.
+const SAME_PREDICTOR: f64 = 1e-3;
+
+/// The tables of accuracies of all spaces that were searched.
+pub(super) struct Tables {
+    all: Vec<(Box<dyn SearchSpace>, Option<AccuracyTable>)>,
+    /// Whether they are those of a flag.
+    are_named: bool,
+}
+
+impl Tables {
+    /// The table that is named, else the program's own, of each space that the program has.
+    pub(super) fn of<'a>(
+        args: &AccuracyArgs,
+        records: impl IntoIterator<Item = &'a SearchRecord>,
+    ) -> anyhow::Result<Self> {
+        let mut all: Vec<(Box<dyn SearchSpace>, Option<AccuracyTable>)> = Vec::new();
+        for record in records {
+            if all.iter().any(|(space, _)| space.id() == record.space) {
+                continue;
+            }
+            if let Ok(space) = find_space(&record.space) {
+                let table = args.table(space.as_ref())?;
+                all.push((space, table));
+            }
+        }
+        Ok(Self { all, are_named: args.file.is_some() })
+    }
+
+    /// Gives a record its published accuracy: from the table that is named, else as the search noted it where that was from
+    /// another table than the program's own, else from that.
+    pub(super) fn fill_in(&self, record: &mut SearchRecord) {
+        let source = record.published_accuracy_source.as_ref();
+        let counts = |table: &&AccuracyTable| {
+            self.are_named || source.is_none_or(|source| *source == table.source)
+        };
+        let found = self.all.iter().find(|(space, _)| space.id() == record.space);
+        let found = found.and_then(|(space, table)| Some((space, table.as_ref().filter(counts)?)));
+        record.published = match found {
+            Some((space, table)) => {
+                let architecture = space.parse(&record.architecture).ok();
+                architecture.and_then(|architecture| table.of(space.as_ref(), &architecture))
+            }
+            None => own(record),
+        };
+    }
+
+    /// Per space and cost the front of all architectures, or why it is not known.
+    pub(super) fn fronts(
+        &self,
+        predictor: Option<&Path>,
+        records: &[&SearchRecord],
+    ) -> anyhow::Result<Vec<TrueFront>> {
+        let named = predictor.map(|path| Ok::<_, anyhow::Error>((path, Predictor::load(path)?)));
+        let named = named.transpose()?;
+        let mut fits = named.is_none();
+        let mut fronts: Vec<TrueFront> = Vec::new();
+        for (space, table) in &self.all {
+            let own = || records.iter().filter(|record| record.space == space.id());
+            let mut columns: Vec<&String> = own().filter_map(|r| r.column.as_ref()).collect();
+            columns.sort();
+            columns.dedup();
+            for column in columns {
+                let alike = own().filter(|r| r.column.as_ref() == Some(column));
+                let alike: Vec<&SearchRecord> = alike.copied().collect();
+                let own = named.as_ref().filter(|(_, p)| p.check(space.as_ref(), column).is_ok());
+                fits |= own.is_some();
+                let Some(table) = table else { continue };
+                let found = match own {
+                    Some((path, predictor)) => Ok((*path, predictor.to_device(tch::Device::Cpu))),
+                    None => at_hand(space.as_ref(), column, &alike),
+                };
+                fronts.extend(of_space(space.as_ref(), column, table, found)?);
+            }
+        }
+        match predictor {
+            Some(path) if !fits => Err(bad(format!(
+                "expected --predictor to be of the space and cost of one of the searches, found {} of none",
+                path.display()
+            ))),
+            _ => Ok(fronts),
+        }
+    }
+}
+
+/// What the search noted.
+fn own(record: &SearchRecord) -> Option<PublishedAccuracy> {
+    let source = record.published_accuracy_source.clone()?;
+    let column = |(name, value): (&String, &f64)| {
+        (AccuracyColumn { name: name.clone(), label: name.clone() }, *value)
+    };
+    let columns = record.published_accuracy.as_ref()?.iter().map(column).collect();
+    Some(PublishedAccuracy { source, columns })
+}
+
+/// One front per accuracy.
+fn of_space(
+    space: &dyn SearchSpace,
+    column: &str,
+    table: &AccuracyTable,
+    found: Result<(&Path, Predictor), String>,
+) -> anyhow::Result<Vec<TrueFront>> {
+    let front = |accuracy: &AccuracyColumn, points: Vec<(f64, f64)>, said: &str| TrueFront {
+        space: space.id().to_owned(),
+        column: column.to_owned(),
+        accuracy: accuracy.name.clone(),
+        points,
+        said: said.to_owned(),
+    };
+    let (path, predictor) = match found {
+        Ok(found) => found,
+        Err(why) => return Ok(table.columns.iter().map(|c| front(c, Vec::new(), &why)).collect()),
+    };
+    let priced = price(&predictor, space, table)?;
+    let said = format!(
+        "The front of the whole space is of its {} architectures with published accuracies, priced by {}.",
+        table.len(),
+        path.display()
+    );
+    let of = |(i, accuracy): (usize, &AccuracyColumn)| {
+        let all = points(&priced, table, i);
+        let on_front = lat::pareto::front(&all).into_iter().map(|row| all[row]).collect();
+        front(accuracy, on_front, &said)
+    };
+    Ok(table.columns.iter().enumerate().map(of).collect())
+}
+
+/// The predictor that all these searches name, where it still says what it said to them; else a sentence.
+fn at_hand<'a>(
+    space: &dyn SearchSpace,
+    column: &str,
+    records: &[&'a SearchRecord],
+) -> Result<(&'a Path, Predictor), String> {
+    let missing = |why: &str| {
+        let advice = "name the predictor with --predictor to have it drawn";
+        format!("The front of the whole space is missing, since {why}: {advice}.")
+    };
+    let mut paths: Vec<&Path> =
+        records.iter().filter_map(|record| record.predictor.as_deref()).collect();
+    paths.sort();
+    paths.dedup();
+    let path = match paths[..] {
+        [path] => path,
+        [] => return Err(missing("the searches do not say which predictor they used")),
+        _ => return Err(missing("the searches used several predictors")),
+    };
+    let usable = |p: &Predictor| p.check(space, column).is_ok();
+    let Some(predictor) = Predictor::load(path).ok().filter(usable) else {
+        return Err(missing(&format!("{} is not there or is of another space", path.display())));
+    };
+    let costs = |record: &&SearchRecord| -> Option<(f64, f64)> {
+        let architecture = space.parse(&record.architecture).ok()?;
+        let now = predictor.price_columns(&architecture.gates(space.decisions()), 1).ok()?;
+        Some((now[0], record.predicted?))
+    };
+    let is_other = |(now, then): (f64, f64)| (now / then - 1.0).abs() > SAME_PREDICTOR;
+    if records.iter().filter_map(costs).any(is_other) {
+        let why = format!("{} prices what they found differently now", path.display());
+        return Err(missing(&why));
+    }
+    Ok((path, predictor))
+}
