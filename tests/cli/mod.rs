@@ -1,6 +1,7 @@
 //! The command line as scripts see it: exit codes, sentences, files. One behaviour per test.
 
 mod accuracies;
+mod goals;
 mod predictions;
 mod profiles;
 

@@ -19,9 +19,12 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
     };
     let skips =
         r.skips.iter().map(|(cell, n)| format!("{n} {cell}")).collect::<Vec<_>>().join(" + ");
+    let share = r
+        .cost_share
+        .map_or_else(String::new, |s| format!(", cost's share of the gradient {:.1} %", 100.0 * s));
     let state = r.diagnostics.as_ref().map_or_else(String::new, diagnostics);
     format!(
-        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, skips {skips}, alpha entropy {:.3}{state}, {:.1} s",
+        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, skips {skips}, alpha entropy {:.3}{share}{state}, {:.1} s",
         r.epoch,
         r.train_loss,
         r.train_accuracy,
@@ -42,7 +45,7 @@ fn diagnostics(d: &Diagnostics) -> String {
         d.free_mass,
         some("discretisation gap", d.discretisation_gap),
         some("gradient gini", d.gradient_gini),
-        some("cost's gradient share", d.cost_gradient_share),
+        some("cost's unbounded share", d.cost_gradient_share),
         some("eigenvalue", d.hessian_eigenvalue)
     )
 }

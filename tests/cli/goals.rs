@@ -1,0 +1,74 @@
+//! Goals of a search on the command line: a target that is met, one search for several targets, and what is refused.
+
+use std::fs;
+use std::path::Path;
+
+use predicates::str::contains;
+use serde_json::Value;
+
+use super::{folder, lat, refused};
+
+const SEARCH: [&str; 13] = [
+    "search",
+    "--space",
+    "nasbench201",
+    "--method",
+    "gdas",
+    "--target",
+    "params",
+    "--images",
+    "200",
+    "--epochs",
+    "1",
+    "--dataset",
+    "digits",
+];
+
+fn result(dir: &Path, out: &str) -> Value {
+    serde_json::from_slice(&fs::read(dir.join(out).join("search.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn one_search_serves_several_targets() {
+    let dir = folder();
+    lat(dir.path()).args(SEARCH).args(["--lambda", "0", "--out", "free"]).assert().success();
+    let free = result(dir.path(), "free");
+    let found = free["predicted"].as_f64().unwrap();
+    assert!(free["budget"].is_null() && free["published_accuracy"].is_object());
+    assert_eq!(free["finalists_best"].as_array().unwrap().len(), 32);
+    for (out, share) in [("most", 0.8), ("half", 0.5)] {
+        fs::create_dir(dir.path().join(out)).unwrap();
+        let copy = |name: &str| dir.path().join(name).join("checkpoint.safetensors");
+        fs::copy(copy("free"), copy(out)).unwrap();
+        let target = (share * found).to_string();
+        lat(dir.path())
+            .args(SEARCH)
+            .args(["--target-ms", &target, "--out", out])
+            .assert()
+            .success()
+            .stdout(contains("finalists of at most"));
+        let met = result(dir.path(), out)["predicted"].as_f64().unwrap() / (share * found);
+        assert!(met <= 1.0001, "{met} of the target");
+        assert_eq!(result(dir.path(), out)["log"], free["log"], "the steps are the same");
+    }
+    // A target is another goal than a lambda in the loss: that search must not go on from here.
+    let other = [&SEARCH[..], &["--lambda", "0.5", "--out", "free"]].concat();
+    refused(dir.path(), &other, &["belongs to a search with goal lambda 0"]);
+}
+
+#[test]
+fn goals_that_cannot_be_are_refused_and_nothing_is_written() {
+    let dir = folder();
+    let with = |goal: &[&'static str]| [&SEARCH[..], &["--out", "s"], goal].concat();
+    for (goal, text) in [
+        (vec!["--target-ms", "1"], "which is what the fastest architecture of nasbench201"),
+        (vec!["--target-ms", "nan"], "expected --target-ms to be a number above 0, found NaN"),
+        (vec!["--target-ms", "0"], "above 0, found 0"),
+        (vec!["--lambda", "-1"], "at least 0, found -1"),
+        (vec!["--lambda", "0.1", "--target-ms", "5"], "cannot be used with"),
+        (vec!["--finalists", "0", "--lambda", "0"], "0 is not in 1..=100000"),
+    ] {
+        refused(dir.path(), &with(&goal), &[text]);
+        assert!(!dir.path().join("s").exists(), "{goal:?}");
+    }
+}
