@@ -116,18 +116,31 @@ impl Contest<'_, '_> {
         if best.cost.is_some_and(|cost| cost <= budget) {
             return Ok(self.finals(free, best.cost, Some(budget)));
         }
-        let tilt = Tilt::new(self.space, &blocks, relaxed, objective)?;
-        let cheaper = tilt.to_cost(&blocks, objective, AIM * budget, self.seed)?;
         let known: Vec<Architecture> = free.into_iter().map(|(c, _)| c.architecture).collect();
-        let fits = |cost: f64| cost <= budget && cost >= WINDOW * budget;
-        let mut within = source.draw(&cheaper, self.n, &known, &fits, &mut rng)?;
-        if within.is_empty() {
-            within = source.draw(&cheaper, self.n, &known, &|cost| cost <= budget, &mut rng)?;
-        }
+        let cheaper = Tilt::new(self.space, &blocks, relaxed, objective)?
+            .to_cost(&blocks, objective, AIM * budget, self.seed)?;
+        let mut within = self.within(&source, &cheaper, &known, budget, &mut rng)?;
         if within.is_empty() {
             within.push(self.descended(&source, best.clone(), budget)?);
         }
         Ok(self.finals(self.compared(&net, within), best.cost, Some(budget)))
+    }
+
+    /// Candidates that meet the budget; where there are none, those that are below it.
+    fn within(
+        &self,
+        source: &Source<'_, '_>,
+        cheaper: &Relaxed,
+        known: &[Architecture],
+        budget: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Vec<Candidate>, SearchError> {
+        let meets = |cost: f64| cost <= budget && cost >= WINDOW * budget;
+        let found = source.draw(cheaper, self.n, known, &meets, rng)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        source.draw(cheaper, self.n, known, &|cost| cost <= budget, rng)
     }
 
     /// All candidates with untrained weights, the same for all finalists of all searches of one seed.

@@ -44,7 +44,8 @@ pub(crate) struct Args {
     /// Search method; see `lat list methods`.
     #[arg(long, default_value = "pc-darts")]
     pub(super) method: String,
-    /// Weight of the cost beside the validation loss; 0: accuracy alone [default: 0.1].
+    /// Weight of the cost beside the validation loss; 0: accuracy alone. Finalists then cost at most 1 / (1 + 2.5 lambda) of what
+    /// accuracy alone would take: a fifth less at 0.1, half at 0.4 [default: 0.1].
     #[arg(long, conflicts_with = "target_ms", allow_negative_numbers = true)]
     pub(super) lambda: Option<f64>,
     /// Cost to stay below, in the target's unit, instead of a lambda: what is found costs at most this and at least nine tenths of it,

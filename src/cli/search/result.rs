@@ -138,7 +138,12 @@ impl SearchResult {
             return Ok(());
         }
         let unit = self.unit.as_deref().unwrap_or("");
-        let budget = self.budget.map_or_else(String::new, |b| format!(" of at most {b:.4} {unit}"));
+        let is_above = |budget: f64| self.predicted.is_some_and(|cost| cost > 1.0001 * budget);
+        let budget = match self.budget {
+            Some(b) if is_above(b) => format!(", none of which is below {b:.4} {unit}"),
+            Some(b) => format!(" of at most {b:.4} {unit}"),
+            None => String::new(),
+        };
         let cost = |c: Option<f64>| c.map_or_else(String::new, |c| format!(", {c:.4} {unit}"));
         say(format!(
             "the best of {} finalists{budget}; the most probable architecture was {}{}",
