@@ -117,8 +117,12 @@ impl Contest<'_, '_> {
             return Ok(self.finals(free, best.cost, Some(budget)));
         }
         let known: Vec<Architecture> = free.into_iter().map(|(c, _)| c.architecture).collect();
-        let cheaper = Tilt::new(self.space, &blocks, relaxed, objective)?
-            .to_cost(&blocks, objective, AIM * budget, self.seed)?;
+        let cheaper = Tilt::new(self.space, &blocks, relaxed, objective)?.to_cost(
+            &blocks,
+            objective,
+            AIM * budget,
+            self.seed,
+        )?;
         let mut within = self.within(&source, &cheaper, &known, budget, &mut rng)?;
         if within.is_empty() {
             within.push(self.descended(&source, best.clone(), budget)?);
