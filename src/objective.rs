@@ -132,20 +132,19 @@ impl<'a> Objective<'a> {
         })
     }
 
-    /// The same with another seed for its draws.
+    /// Sets the seed of its draws; 0 else.
     #[must_use]
     pub fn seeded(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// The same with another way to join the gradients.
+    /// Sets how the gradients are joined; bounded else.
     #[must_use]
     pub fn joining(self, joining: Joining) -> Self {
         Self { steering: Steering::new(joining), ..self }
     }
 
-    /// The same where finalists meet the target at the end (`crate::finalists`): the steps of the search are then those of a search
-    /// without a cost. One search serves all targets, and a target that the search meets by itself changes nothing.
+    /// Leaves a target to the finalists (`crate::finalists`): the steps of the search then run as without a cost. One search serves all targets, and a target that the search meets by itself changes nothing.
     #[must_use]
     pub fn with_finalists(self) -> Self {
         let in_search = match self.goal {
@@ -317,6 +316,9 @@ impl<'a> Objective<'a> {
     /// The name of what is missing.
     pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
         let saved = state.get("objective").ok_or("objective")?;
+        if saved.numel() != 3 {
+            return Err(format!("objective of 3 numbers, not {}", saved.numel()));
+        }
         self.mu = saved.double_value(&[0]);
         let baseline = saved.double_value(&[1]);
         self.baseline = baseline.is_finite().then_some(baseline);

@@ -1,3 +1,5 @@
+//! The error type of data files.
+
 use std::path::{Path, PathBuf};
 
 use crate::COSTS;

@@ -1,3 +1,5 @@
+//! Decisions, the choices taken, and architectures.
+
 use serde::{Deserialize, Serialize};
 
 /// Index into [`crate::Space::decisions`].

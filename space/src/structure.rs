@@ -1,3 +1,5 @@
+//! How the decisions of a space act together.
+
 use crate::{Architecture, Decision, DecisionId};
 
 /// Blocks up to which all pairs of them are looked at; of more, neighbours only.

@@ -73,7 +73,8 @@ impl Source<'_, '_> {
         found: &mut Vec<Candidate>,
     ) {
         let is_new = cost.is_none_or(fits) && seen.insert(architecture.clone());
-        if is_new && is_connected(self.space, &architecture) && learns(self.space, &architecture) {
+        // What learns is told from the decisions alone; whether the input is read needs the graph.
+        if is_new && learns(self.space, &architecture) && is_connected(self.space, &architecture) {
             found.push(Candidate { architecture, cost });
         }
     }

@@ -321,4 +321,11 @@ fn a_target_raises_its_multiplier_above_and_lowers_it_below() {
     let above = after(now / 2.0, 5);
     assert!(above[0] > 0.0 && above.is_sorted_by(|a, b| a < b), "{above:?}");
     assert_eq!(after(now * 2.0, 5), [0.0; 5], "never negative");
+
+    // Checkpoints of before the cost had draws of its own hold two numbers.
+    let mut objective =
+        Objective::new(&space, &cost, Goal::Target(1.0), Estimator::Expected).unwrap();
+    let old = [("objective".to_owned(), Tensor::from_slice(&[0.5f64, 1.0]))];
+    let error = objective.load(&old.into_iter().collect()).unwrap_err();
+    assert_eq!(error, "objective of 3 numbers, not 2");
 }

@@ -1,3 +1,5 @@
+//! The part of Fashion-MNIST that is part of the program.
+
 use std::path::Path;
 
 use super::idx::{CLOTHES, CLOTHES_AUGMENT, IdxFile, join};
