@@ -112,15 +112,15 @@ pub(crate) fn search_on(
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());
     let method = (entry.build)(Preset::Quick, &plan.options, space, plan.seed)?;
-    let has_stages = method.n_stages() > 1;
+    // Each stage draws first weights, and so does the last step, for the network that finalists are compared with.
+    let draws_later = method.n_stages() > 1 || plan.finalists > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
     let watch = plan.watch;
     let search = Search { space, method, objective, settings, device, checkpoint, watch };
     let stop = AtomicBool::new(false);
     let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {
-        // Each stage draws first weights.
-        if !has_stages {
+        if !draws_later {
             drop(generator.take());
         }
         if let SearchEvent::Epoch(report) = event {
