@@ -26,6 +26,20 @@ impl Relaxed {
         Self { probs, topology: Topology::Free }
     }
 
+    /// The same tensors.
+    pub fn shallow_clone(&self) -> Self {
+        let topology = match &self.topology {
+            Topology::Free => Topology::Free,
+            Topology::Strengths(s) => {
+                Topology::Strengths(s.iter().map(Tensor::shallow_clone).collect())
+            }
+            Topology::Sets(sets) => {
+                Topology::Sets(sets.iter().map(EdgeSets::shallow_clone).collect())
+            }
+        };
+        Self { probs: self.probs.iter().map(Tensor::shallow_clone).collect(), topology }
+    }
+
     /// Where edges compete for their group's places by their strengths, a positive scalar per decision.
     pub fn competing(probs: Vec<Tensor>, strengths: Vec<Tensor>) -> Self {
         Self { probs, topology: Topology::Strengths(strengths) }

@@ -21,6 +21,9 @@ pub struct DropPath(pub f64);
 /// Answers a searched site: node, site and input `[n, c, h, w]` to the site's output.
 pub type SiteAnswer<'a> = &'a mut dyn FnMut(ValueId, &Site, &Tensor) -> Tensor;
 
+/// Is shown each value once it is known.
+pub type Observer<'a> = &'a mut dyn FnMut(ValueId, &Tensor);
+
 /// All fixed pieces of a graph, and the walk over it.
 #[derive(Debug)]
 pub struct GraphNet {
@@ -76,6 +79,18 @@ impl GraphNet {
         drop_path: DropPath,
         site: SiteAnswer<'_>,
     ) -> Logits {
+        self.observed_t(images, train, drop_path, site, &mut |_, _| ())
+    }
+
+    /// [`GraphNet::forward_t`] with a look at each value on the way.
+    pub fn observed_t(
+        &self,
+        images: &Tensor,
+        train: bool,
+        drop_path: DropPath,
+        site: SiteAnswer<'_>,
+        observer: Observer<'_>,
+    ) -> Logits {
         let mut values: Vec<Option<Tensor>> = vec![];
         let mut logits = Logits { main: Tensor::new(), auxiliary: None };
         for (id, (node, piece)) in self.graph.nodes.iter().zip(&self.pieces).enumerate() {
@@ -104,6 +119,7 @@ impl GraphNet {
                 }
                 (step, piece) => unreachable!("{step:?} was built as {piece:?}"),
             };
+            value.iter().for_each(|value| observer(id, value));
             values.push(value);
             for from in node.step.inputs() {
                 if self.last_reader[from] == id {

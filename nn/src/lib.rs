@@ -21,7 +21,7 @@ mod weight_arena;
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use error::{NnError, guard};
-pub use graph_net::{DropPath, GraphNet, Logits, SiteAnswer};
+pub use graph_net::{DropPath, GraphNet, Logits, Observer, SiteAnswer};
 pub use layer::{Layer, LayerBuilder, Phase, WeightInit};
 pub use merged_conv::MergedConv;
 pub use static_net::StaticNet;

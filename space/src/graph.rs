@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::{Architecture, DecisionId, Op, OpSpec};
 
 /// Index of a [`Node`] and so of the value it computes.
@@ -140,6 +142,30 @@ impl Graph {
             moved.push(new);
         }
         builder.finish()
+    }
+
+    /// Per cell with searched sites the value that it reads and the one that it computes. Of several inputs it is the nearest, of what it
+    /// computes the last sum or concatenation.
+    pub fn cells(&self) -> Vec<(ValueId, ValueId)> {
+        let mut owners: Vec<Option<u16>> = Vec::with_capacity(self.nodes.len());
+        let mut cells: BTreeMap<u16, (ValueId, ValueId)> = BTreeMap::new();
+        for (id, node) in self.nodes.iter().enumerate() {
+            let owner = match &node.step {
+                Step::Searched { cell, .. } => Some(*cell),
+                Step::Sum(from) | Step::Concat(from) => {
+                    from.iter().filter_map(|&v| owners[v]).max()
+                }
+                _ => None,
+            };
+            owners.push(owner);
+            let Some(owner) = owner else { continue };
+            let outside =
+                node.step.inputs().into_iter().filter(|&v| owners[v] != Some(owner)).max();
+            let (read, computed) = cells.entry(owner).or_default();
+            *read = outside.map_or(*read, |v| v.max(*read));
+            *computed = id;
+        }
+        cells.into_values().collect()
     }
 
     /// Without the auxiliary head. What does not reach the output stays: `PyTorch` and the papers' code compute it too, so this

@@ -31,52 +31,65 @@ pub(super) struct Source<'a, 'c> {
     pub(super) objective: Option<&'a Objective<'c>>,
 }
 
-impl Source<'_, '_> {
-    /// Up to `n` distinct ones that read their input, have something that learns and cost what `fits` allows, after those of `given`.
-    pub(super) fn draw(
-        &self,
+/// Distinct candidates that read their input, have something that learns and cost what is allowed.
+pub(super) struct Pool<'a, 'c> {
+    source: &'a Source<'a, 'c>,
+    fits: &'a dyn Fn(f64) -> bool,
+    seen: HashSet<Architecture>,
+    pub(super) found: Vec<Candidate>,
+}
+
+impl Pool<'_, '_> {
+    /// Draws until there are `n` in all, or no more are expected.
+    pub(super) fn fill(
+        &mut self,
         relaxed: &Relaxed,
         n: usize,
-        given: &[Architecture],
-        fits: &dyn Fn(f64) -> bool,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Vec<Candidate>, SearchError> {
-        let (mut seen, mut found) = (HashSet::new(), Vec::new());
-        for architecture in given {
-            let cost = self.cost(architecture)?;
-            self.take(architecture.clone(), cost, fits, &mut seen, &mut found);
-        }
+    ) -> Result<(), SearchError> {
         for round in 0..ROUNDS {
-            if found.len() >= n {
+            let missing = n.saturating_sub(self.found.len());
+            if missing == 0 {
                 break;
             }
             let flat = flattened(relaxed, 1.5f64.powi(round));
-            let gates = self.blocks.sample(&flat, DRAWS * n as i64, None, rng).gates;
-            let costs = self.objective.map(|o| o.cost().relaxed(&gates)).transpose()?;
+            let n_draws = DRAWS * missing as i64;
+            let gates = self.source.blocks.sample(&flat, n_draws, None, rng).gates;
+            let costs = self.source.objective.map(|o| o.cost().relaxed(&gates)).transpose()?;
             for (i, row) in gates.unbind(0).into_iter().enumerate() {
                 let cost = costs.as_ref().map(|costs| costs.double_value(&[i as i64]));
                 // Told by the price alone, which spares the rest of the work for most.
-                if found.len() < n && cost.is_none_or(fits) {
-                    self.take(self.read(&row), cost, fits, &mut seen, &mut found);
+                if self.found.len() < n && cost.is_none_or(self.fits) {
+                    self.take(self.source.read(&row), cost);
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
-    fn take(
-        &self,
-        architecture: Architecture,
-        cost: Option<f64>,
-        fits: &dyn Fn(f64) -> bool,
-        seen: &mut HashSet<Architecture>,
-        found: &mut Vec<Candidate>,
-    ) {
-        let is_new = cost.is_none_or(fits) && seen.insert(architecture.clone());
+    fn take(&mut self, architecture: Architecture, cost: Option<f64>) {
+        let space = self.source.space;
+        let is_new = cost.is_none_or(self.fits) && self.seen.insert(architecture.clone());
         // What learns is told from the decisions alone; whether the input is read needs the graph.
-        if is_new && learns(self.space, &architecture) && is_connected(self.space, &architecture) {
-            found.push(Candidate { architecture, cost });
+        if is_new && learns(space, &architecture) && is_connected(space, &architecture) {
+            self.found.push(Candidate { architecture, cost });
         }
+    }
+}
+
+impl<'a, 'c> Source<'a, 'c> {
+    /// Those of `given` that cost what `fits` allows.
+    pub(super) fn pool(
+        &'a self,
+        given: &[Architecture],
+        fits: &'a dyn Fn(f64) -> bool,
+    ) -> Result<Pool<'a, 'c>, SearchError> {
+        let mut pool = Pool { source: self, fits, seen: HashSet::new(), found: Vec::new() };
+        for architecture in given {
+            let cost = self.cost(architecture)?;
+            pool.take(architecture.clone(), cost);
+        }
+        Ok(pool)
     }
 
     /// The cost of one.
@@ -95,6 +108,11 @@ impl Source<'_, '_> {
         });
         Architecture::new(self.space.id(), choices.collect::<Vec<_>>())
     }
+}
+
+/// All choices alike, and all sets of edges.
+pub(super) fn even(relaxed: &Relaxed) -> Relaxed {
+    flattened(relaxed, f64::INFINITY)
 }
 
 /// Probabilities to the power of `1 / t`, normalised.

@@ -2,9 +2,12 @@
 //!
 //! How they are compared was measured on NAS-Bench-201 against the published accuracies (docs/tradeoff.md): the validation loss
 //! with shared weights, the field's usual measure, ranks cells the wrong way round after a short search, because a small cell trains
-//! faster than a good one. So candidates are compared by what their untrained networks tell ([`signals`]).
+//! faster than a good one. So candidates are compared by what their untrained networks tell ([`signals`]). Half of the candidates come
+//! from the distribution, half from all architectures alike: after a short search the distribution knows little, and where it has settled
+//! on a few architectures there would be little to compare.
 
 mod candidates;
+mod ranking;
 mod signals;
 mod tilt;
 
@@ -18,17 +21,20 @@ use crate::error::SearchError;
 use crate::methods::{Batch, Stage, learns, neighbours};
 use crate::objective::{Goal, Objective};
 use crate::relaxed::{Blocks, Relaxed};
-use crate::supernet::{AllChannels, CellSupernet, SharedGates};
-use candidates::{Candidate, Source};
-use signals::{Signals, gradient_signal};
+use crate::supernet::SharedGates;
+use candidates::{Candidate, Source, even};
+use ranking::{Ranked, rank};
+use signals::Untrained;
 use tilt::Tilt;
 
 /// A budget is met from this share of it on.
 const WINDOW: f64 = 0.9;
 /// Where in the window the mean cost of the draws is put.
 const AIM: f64 = 0.95;
-/// How many of the candidates the dearest of the measures is taken of.
+/// How many of the candidates are looked at with all networks and measures.
 const SHORT_LIST: usize = 32;
+/// Untrained networks, each with weights of its own, since one alone says as much about its weights as about an architecture.
+const NETS: u64 = 3;
 /// How much less a lambda asks for: the budget is the cost of what the task alone would take over `1 + SAVING * lambda`.
 const SAVING: f64 = 2.5;
 
@@ -43,9 +49,11 @@ pub struct Finalist {
     pub patterns: f64,
     /// Sum of the least correlations of the maps (see [`signals`]).
     pub correlation: f64,
-    /// Signal of the gradients (see [`signals`]).
-    pub gradients: f64,
-    /// Mean of the three as ranks among the finalists, from 0 to 1; the best is named.
+    /// Least growth of the features' entropy within a cell (see [`signals`]).
+    pub progressivity: f64,
+    /// How evenly cells pass gradients on (see [`signals`]).
+    pub trainability: f64,
+    /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named.
     pub score: f64,
 }
 
@@ -99,13 +107,13 @@ impl Contest<'_, '_> {
     ) -> Result<Finals, SearchError> {
         let blocks = Blocks::new(self.space);
         let source = Source { space: self.space, blocks: &blocks, objective: self.objective };
-        let net = self.untrained()?;
+        let nets = self.untrained()?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(FINALISTS_STREAM);
+        let sources = [relaxed.shallow_clone(), even(relaxed)];
         let given = std::slice::from_ref(argmax);
-        let drawn = source.draw(relaxed, self.n, given, &|_| true, &mut rng)?;
-        let free = self.compared(&net, drawn);
-        let Some((best, _)) = free.first().cloned() else {
+        let free = self.compared(&nets, self.drawn(&source, &sources, given, &|_| true, &mut rng)?);
+        let Some(best) = free.first().map(|first| first.candidate.clone()) else {
             // Nothing that learns is left anywhere near: the caller warns.
             return Ok(Finals::only(argmax.clone()));
         };
@@ -116,59 +124,79 @@ impl Contest<'_, '_> {
         if best.cost.is_some_and(|cost| cost <= budget) {
             return Ok(self.finals(free, best.cost, Some(budget)));
         }
-        let known: Vec<Architecture> = free.into_iter().map(|(c, _)| c.architecture).collect();
-        let cheaper = Tilt::new(self.space, &blocks, relaxed, objective)?.to_cost(
-            &blocks,
-            objective,
-            AIM * budget,
-            self.seed,
-        )?;
+        let cheaper = sources.iter().map(|relaxed| {
+            let tilt = Tilt::new(self.space, &blocks, relaxed, objective)?;
+            tilt.to_cost(&blocks, objective, AIM * budget, self.seed)
+        });
+        let cheaper = cheaper.collect::<Result<Vec<Relaxed>, SearchError>>()?;
+        let known: Vec<Architecture> = free.into_iter().map(|r| r.candidate.architecture).collect();
         let mut within = self.within(&source, &cheaper, &known, budget, &mut rng)?;
         if within.is_empty() {
             within.push(self.descended(&source, best.clone(), budget)?);
         }
-        Ok(self.finals(self.compared(&net, within), best.cost, Some(budget)))
+        Ok(self.finals(self.compared(&nets, within), best.cost, Some(budget)))
     }
 
     /// Candidates that meet the budget; where there are none, those that are below it.
     fn within(
         &self,
         source: &Source<'_, '_>,
-        cheaper: &Relaxed,
+        cheaper: &[Relaxed],
         known: &[Architecture],
         budget: f64,
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<Candidate>, SearchError> {
         let meets = |cost: f64| cost <= budget && cost >= WINDOW * budget;
-        let found = source.draw(cheaper, self.n, known, &meets, rng)?;
+        let found = self.drawn(source, cheaper, known, &meets, rng)?;
         if !found.is_empty() {
             return Ok(found);
         }
-        source.draw(cheaper, self.n, known, &|cost| cost <= budget, rng)
+        self.drawn(source, cheaper, known, &|cost| cost <= budget, rng)
+    }
+
+    /// Candidates drawn in equal parts from each distribution, after those of `given`.
+    fn drawn(
+        &self,
+        source: &Source<'_, '_>,
+        distributions: &[Relaxed],
+        given: &[Architecture],
+        fits: &dyn Fn(f64) -> bool,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Vec<Candidate>, SearchError> {
+        let mut pool = source.pool(given, fits)?;
+        for (i, distribution) in distributions.iter().enumerate() {
+            let n = (self.n * (i + 1)).div_ceil(distributions.len());
+            pool.fill(distribution, n, rng)?;
+        }
+        Ok(pool.found)
     }
 
     /// All candidates with untrained weights, the same for all finalists of all searches of one seed.
-    fn untrained(&self) -> Result<CellSupernet, SearchError> {
-        let graph = Stage::of_whole(0).graph(self.space, self.skeleton)?;
-        tch::manual_seed(self.seed as i64);
-        Ok(CellSupernet::new(graph, &AllChannels, self.device)?)
+    fn untrained(&self) -> Result<Vec<Untrained>, SearchError> {
+        let net = |i: u64| {
+            let graph = Stage::of_whole(0).graph(self.space, self.skeleton)?;
+            Untrained::new(graph, self.seed.wrapping_add(i) as i64, self.device)
+        };
+        (0..NETS).map(net).collect()
     }
 
-    /// The short list with what its members are worth, best first; of equals the one drawn first.
-    fn compared(&self, net: &CellSupernet, all: Vec<Candidate>) -> Vec<(Candidate, Worth)> {
+    /// The short list, best first; of equals the one drawn first.
+    fn compared(&self, nets: &[Untrained], all: Vec<Candidate>) -> Vec<Ranked> {
+        let images = &self.batch.images;
         let gates =
             |c: &Candidate| SharedGates::hard(self.space.decisions(), &c.architecture, self.device);
-        let look = |c: Candidate| {
-            let signals = Signals::of(net, &gates(&c), &self.batch);
-            (c, Worth { signals, gradients: 0.0, score: 0.0 })
+        let first_look = |c: Candidate| {
+            let signals = nets[0].signals(&gates(&c), images, false);
+            Ranked::new(c, signals)
         };
-        let mut listed: Vec<(Candidate, Worth)> = all.into_iter().map(look).collect();
-        rank(&mut listed, &[|w| w.signals.patterns, |w| w.signals.correlation]);
+        let mut listed: Vec<Ranked> = all.into_iter().map(first_look).collect();
+        rank(&mut listed);
         listed.truncate(SHORT_LIST);
-        for (candidate, worth) in &mut listed {
-            worth.gradients = gradient_signal(net, &gates(candidate), &self.batch);
+        for ranked in &mut listed {
+            let gates = gates(&ranked.candidate);
+            ranked.signals = nets.iter().map(|net| net.signals(&gates, images, true)).collect();
         }
-        rank(&mut listed, &[|w| w.signals.patterns, |w| w.signals.correlation, |w| w.gradients]);
+        rank(&mut listed);
         listed
     }
 
@@ -196,22 +224,17 @@ impl Contest<'_, '_> {
         Ok(now)
     }
 
-    fn finals(
-        &self,
-        compared: Vec<(Candidate, Worth)>,
-        free_cost: Option<f64>,
-        budget: Option<f64>,
-    ) -> Finals {
-        let winner = compared[0].0.architecture.clone();
-        let finalist =
-            |(candidate, Worth { signals, gradients, score }): (Candidate, Worth)| Finalist {
-                architecture: self.space.format(&candidate.architecture),
-                cost: candidate.cost,
-                patterns: signals.patterns,
-                correlation: signals.correlation,
-                gradients,
-                score,
-            };
+    fn finals(&self, compared: Vec<Ranked>, free_cost: Option<f64>, budget: Option<f64>) -> Finals {
+        let winner = compared[0].candidate.architecture.clone();
+        let finalist = |ranked: Ranked| Finalist {
+            architecture: self.space.format(&ranked.candidate.architecture),
+            cost: ranked.candidate.cost,
+            patterns: ranked.mean(|s| s.patterns),
+            correlation: ranked.mean(|s| s.correlation),
+            progressivity: ranked.mean(|s| s.progressivity),
+            trainability: ranked.mean(|s| s.trainability.unwrap_or(0.0)),
+            score: ranked.score,
+        };
         let finalists = compared.into_iter().map(finalist).collect();
         Finals { winner, finalists, free_cost, budget }
     }
@@ -219,27 +242,6 @@ impl Contest<'_, '_> {
 
 /// The generator's stream, which no epoch and no cost has.
 const FINALISTS_STREAM: u64 = u64::MAX;
-
-/// What a candidate is worth.
-#[derive(Debug, Clone, Copy)]
-struct Worth {
-    signals: Signals,
-    gradients: f64,
-    score: f64,
-}
-
-/// One of the measures.
-type Measure = fn(&Worth) -> f64;
-
-/// Scores each by the mean of its ranks in these measures, and sorts by it.
-fn rank(listed: &mut [(Candidate, Worth)], measures: &[Measure]) {
-    let values = |m: &Measure| listed.iter().map(|(_, worth)| m(worth)).collect::<Vec<f64>>();
-    let ranked: Vec<Vec<f64>> = measures.iter().map(|m| ranks(&values(m))).collect();
-    for (i, (_, worth)) in listed.iter_mut().enumerate() {
-        worth.score = ranked.iter().map(|r| r[i]).sum::<f64>() / ranked.len() as f64;
-    }
-    listed.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
-}
 
 /// What the goal allows, where the task alone would take an architecture of this cost.
 ///
@@ -253,27 +255,9 @@ fn budget(goal: Goal, free_cost: f64) -> Option<f64> {
     }
 }
 
-/// Share of the others that each value is above, ties counted half: 0 for the worst, 1 for the best. The scale of a measure does
-/// not matter then.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let others = values.len().saturating_sub(1).max(1) as f64;
-    let rank = |v: &f64| {
-        let below = values.iter().filter(|x| *x < v).count() as f64;
-        let equal = values.iter().filter(|x| *x == v).count() as f64;
-        (below + (equal - 1.0) / 2.0) / others
-    };
-    values.iter().map(rank).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_know_no_scale_and_ties_share_theirs() {
-        assert_eq!(ranks(&[3.0, f64::NEG_INFINITY, 1e9, 3.0]), [0.5, 0.0, 1.0, 0.5]);
-        assert_eq!(ranks(&[1.0]), [0.0]);
-    }
 
     #[test]
     fn the_budget_of_lambda_falls_evenly() {

@@ -51,6 +51,15 @@ pub struct Candidate {
     pub path: String,
 }
 
+/// What a supernet computes on the way to its logits.
+#[derive(Debug)]
+pub struct Look {
+    /// Input and output `[n, c, h, w]` of each site that runs an operation with weights, in the order of the network.
+    pub maps: Vec<(Tensor, Tensor)>,
+    /// What each cell reads and what it computes `[n, c, h, w]`, see [`Graph::cells`].
+    pub cells: Vec<(Tensor, Tensor)>,
+}
+
 /// The supernet of a cell-based space.
 #[derive(Debug)]
 pub struct CellSupernet {
@@ -93,9 +102,13 @@ impl CellSupernet {
 }
 
 impl CellSupernet {
-    /// What the operations with weights read and write under these gates: per site that runs one, its input and output
-    /// `[n, c, h, w]` in the order of the network. Batch statistics are the batch's own.
-    pub fn maps(&self, images: &Tensor, gates: &dyn Gating) -> Vec<(Tensor, Tensor)> {
+    /// The network that is walked.
+    pub fn graph(&self) -> &Graph {
+        self.net.graph()
+    }
+
+    /// What is computed on the way to the logits under these gates. Batch statistics are the batch's own.
+    pub fn look(&self, images: &Tensor, gates: &dyn Gating) -> Look {
         let mut maps = Vec::new();
         let mut site =
             |node: ValueId, Site::Choice { decision, candidates }: &Site, xs: &Tensor| {
@@ -110,8 +123,18 @@ impl CellSupernet {
                 }
                 ys
             };
-        self.net.forward_t(images, true, DropPath::OFF, &mut site);
-        maps
+        let of_cells = self.net.graph().cells();
+        let mut values = HashMap::new();
+        let mut observer = |id: ValueId, value: &Tensor| {
+            if of_cells.iter().any(|&(read, computed)| id == read || id == computed) {
+                values.insert(id, value.shallow_clone());
+            }
+        };
+        self.net.observed_t(images, true, DropPath::OFF, &mut site, &mut observer);
+        let value = |id: ValueId| values[&id].shallow_clone();
+        let cells = of_cells.iter().map(|&(read, computed)| (value(read), value(computed)));
+        let cells = cells.collect();
+        Look { maps, cells }
     }
 
     /// The candidates of all sites that own them, site by site; some may turn out to have no weights.

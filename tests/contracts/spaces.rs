@@ -6,7 +6,7 @@ use lat::supernet::{Gating, SharedGates};
 use lat_space::{Architecture, SPACES, SearchSpace, architecture_at};
 use tch::{Device, Tensor};
 
-use crate::setup;
+use crate::{setup, toy};
 
 const DRAWS: u64 = 200;
 
@@ -24,6 +24,24 @@ fn text_comes_back_as_the_architecture_it_was() {
             texts.insert(text);
         }
         assert_eq!(texts.len() as u64, DRAWS, "texts of {} tell architectures apart", space.id());
+    }
+}
+
+#[test]
+fn every_cell_reads_one_value_and_computes_one() {
+    for space in SPACES.iter().map(|build| build()) {
+        let graph = space.graph(&toy::skeleton(space.as_ref()));
+        let numbers: HashSet<u16> = graph.sites().map(|(_, cell, _)| cell).collect();
+        let cells = graph.cells();
+        assert_eq!(cells.len(), numbers.len(), "{}", space.id());
+        let sites = |range: (usize, usize)| {
+            graph.sites().filter(|(node, ..)| (range.0..range.1).contains(node)).count()
+        };
+        let within: usize = cells.iter().map(|&cell| sites(cell)).sum();
+        assert_eq!(within, graph.sites().count(), "{}: each site is within a cell", space.id());
+        for pair in cells.windows(2) {
+            assert!(pair[0].0 < pair[0].1 && pair[0].1 <= pair[1].0, "{}: {pair:?}", space.id());
+        }
     }
 }
 

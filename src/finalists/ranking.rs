@@ -1,0 +1,71 @@
+//! How candidates are ordered: by the mean of their ranks in several measures.
+
+use super::candidates::Candidate;
+use super::signals::Signals;
+
+/// A candidate with its measures in each untrained network that was looked at, and what they make of it.
+#[derive(Debug, Clone)]
+pub(super) struct Ranked {
+    pub(super) candidate: Candidate,
+    pub(super) signals: Vec<Signals>,
+    /// From 0 to 1.
+    pub(super) score: f64,
+}
+
+impl Ranked {
+    pub(super) fn new(candidate: Candidate, signals: Signals) -> Self {
+        Self { candidate, signals: vec![signals], score: 0.0 }
+    }
+
+    /// Mean over the networks.
+    pub(super) fn mean(&self, measure: impl Fn(&Signals) -> f64) -> f64 {
+        self.signals.iter().map(measure).sum::<f64>() / self.signals.len() as f64
+    }
+}
+
+/// One of the measures.
+type Measure = fn(&Signals) -> f64;
+
+/// Scores each by the mean of its ranks in all measures of all networks, and sorts by it, best first; equals stay in their order.
+/// Trainability counts where it was asked for.
+pub(super) fn rank(listed: &mut [Ranked]) {
+    let measures: [Measure; 4] =
+        [|s| s.patterns, |s| s.correlation, |s| s.progressivity, |s| s.trainability.unwrap_or(0.0)];
+    let has_trainability = |r: &Ranked| r.signals.iter().all(|s| s.trainability.is_some());
+    let n_measures = if listed.iter().all(has_trainability) { 4 } else { 3 };
+    let n_nets = listed.iter().map(|r| r.signals.len()).min().unwrap_or(0);
+    let column = |net: usize, measure: Measure| {
+        ranks(&listed.iter().map(|r| measure(&r.signals[net])).collect::<Vec<f64>>())
+    };
+    let ranked: Vec<Vec<f64>> = (0..n_nets)
+        .flat_map(|net| measures[..n_measures].iter().map(move |&measure| (net, measure)))
+        .map(|(net, measure)| column(net, measure))
+        .collect();
+    for (i, r) in listed.iter_mut().enumerate() {
+        r.score = ranked.iter().map(|column| column[i]).sum::<f64>() / ranked.len() as f64;
+    }
+    listed.sort_by(|a, b| b.score.total_cmp(&a.score));
+}
+
+/// Share of the others that each value is above, ties counted half: 0 for the worst, 1 for the best. The scale of a measure does
+/// not matter then.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let others = values.len().saturating_sub(1).max(1) as f64;
+    let rank = |v: &f64| {
+        let below = values.iter().filter(|x| *x < v).count() as f64;
+        let equal = values.iter().filter(|x| *x == v).count() as f64;
+        (below + (equal - 1.0) / 2.0) / others
+    };
+    values.iter().map(rank).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_know_no_scale_and_ties_share_theirs() {
+        assert_eq!(ranks(&[3.0, f64::NEG_INFINITY, 1e9, 3.0]), [0.5, 0.0, 1.0, 0.5]);
+        assert_eq!(ranks(&[1.0]), [0.0]);
+    }
+}

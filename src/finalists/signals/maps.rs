@@ -1,0 +1,35 @@
+//! Two measures of what an architecture's operations read and write before any training.
+
+use tch::{Kind, Tensor};
+
+use super::finite;
+
+/// Log determinant of how alike images are by which activations are above zero (Mellor 2021), and the sum over the maps of the least
+/// eigenvalue of the correlations of their channels (`MeCo`), of the first image.
+pub(super) fn patterns_and_correlation(maps: &[(Tensor, Tensor)]) -> (f64, f64) {
+    let Some((first, _)) = maps.first() else { return (f64::NEG_INFINITY, 0.0) };
+    let n = first.size()[0];
+    let mut alike = Tensor::zeros([n, n], (Kind::Float, first.device()));
+    let mut correlation = 0.0;
+    for (read, written) in maps {
+        let above = read.gt(0.0).flatten(1, -1).to_kind(Kind::Float);
+        let below: Tensor = 1.0 - &above;
+        alike += above.matmul(&above.tr()) + below.matmul(&below.tr());
+        correlation += least_correlation(&read.get(0).relu());
+        correlation += least_correlation(&written.get(0));
+    }
+    let (sign, log) = alike.to_kind(Kind::Double).slogdet();
+    let is_regular = sign.double_value(&[]) > 0.0;
+    let patterns = if is_regular { finite(log.double_value(&[])) } else { f64::NEG_INFINITY };
+    (patterns, finite(correlation))
+}
+
+/// Least eigenvalue of the correlations of the channels of `[c, h, w]`; a constant channel correlates with none.
+fn least_correlation(map: &Tensor) -> f64 {
+    let correlations = map.flatten(1, -1).corrcoef().nan_to_num(0.0, 0.0, 0.0);
+    let n = correlations.size();
+    if n.is_empty() {
+        return 0.0;
+    }
+    correlations.linalg_eigvalsh("L").min().double_value(&[])
+}
