@@ -49,14 +49,9 @@ pub enum SearchError {
         /// What differs or is broken.
         reason: String,
     },
-    /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        source: std::io::Error,
-    },
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Write(lat_data::DataError),
     /// The user interrupted; what is done is kept.
     #[error("interrupted; run the same command again to continue")]
     Interrupted,
@@ -80,9 +75,6 @@ pub enum SearchError {
 impl SearchError {
     /// Whether the input was bad (exit code 2) rather than the work (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        !matches!(
-            self,
-            Self::NotANumber { .. } | Self::Nn(_) | Self::File { .. } | Self::Interrupted
-        )
+        !matches!(self, Self::NotANumber { .. } | Self::Nn(_) | Self::Write(_) | Self::Interrupted)
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::flusher::Flusher;
 use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
 use crate::run_lock::RunLock;
-use crate::{AtHand, DataError, Measurement, Role, RunHeader, durable, frame, rows};
+use crate::whole_file::sync_folder;
+use crate::{AtHand, DataError, Measurement, Role, RunHeader, WholeFile, frame, rows};
 
 pub(crate) const HEADER_FILE: &str = "run.json";
 pub(crate) const ROWS_FILE: &str = "rows.jsonl";
@@ -76,7 +77,7 @@ impl Journal {
             recovered.push(format!("{error}; all its rows are in {ROWS_FILE}, so it is made anew"));
             unlist(dir, &mut manifest)?;
         }
-        durable::sync_folder(&path)?;
+        sync_folder(&path)?;
         let flusher = Flusher::new(&file).map_err(DataError::io("open for writing", &path))?;
         let (mut rows, good_bytes) = (scan.rows, scan.good_bytes);
         number_rounds(&header, &mut rows);
@@ -186,10 +187,9 @@ impl Journal {
             source: std::io::Error::other(error),
         };
         let mut frame = frame::from_measurements(&self.header, &self.rows).map_err(refused)?;
-        durable::replace(&path, |file| {
-            frame::write_parquet(file, &mut frame).map_err(refused)?;
-            Ok(())
-        })?;
+        let mut file = WholeFile::create(&path)?;
+        frame::write_parquet(&mut file, &mut frame).map_err(refused)?;
+        file.finish()?;
         let rows = Some(self.rows.len() as u64);
         let mut manifest = self.manifest.clone();
         manifest.list(&self.dir, ROWS_FILE, rows)?;
@@ -221,7 +221,7 @@ impl Journal {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(DataError::io("remove", &path)(error))
             }
-            _ => durable::sync_folder(&path),
+            _ => sync_folder(&path),
         }
     }
 }
@@ -357,7 +357,7 @@ fn begin(dir: &Path, header: &RunHeader) -> Result<(RunHeader, Manifest), DataEr
     let mut manifest = Manifest::default();
     manifest.list_bytes(HEADER_FILE, &json, None);
     manifest.write(dir)?;
-    durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))?;
+    WholeFile::write(&path, &json)?;
     Ok((header.clone(), manifest))
 }
 

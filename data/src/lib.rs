@@ -10,8 +10,9 @@
 mod accuracy;
 mod architecture_texts;
 mod at_hand;
+mod bounded;
+mod checksum;
 mod columns;
-mod durable;
 mod error;
 mod flusher;
 mod frame;
@@ -36,6 +37,7 @@ mod split;
 mod table;
 mod table_file;
 mod tail;
+mod whole_file;
 
 pub use accuracy::{
     AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
@@ -43,6 +45,8 @@ pub use accuracy::{
 };
 pub use architecture_texts::read_architectures;
 pub use at_hand::AtHand;
+pub use bounded::{read_at_most, read_text_at_most};
+pub use checksum::{BLANK_CHECKSUM, Checksum, check_sealed, checksum, seal};
 pub use error::DataError;
 pub use grouped::Duplicates;
 pub use images::{
@@ -60,3 +64,4 @@ pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};
 pub use table::{COSTS, LatencyTable, TableRow};
 pub use tail::RowCounter;
+pub use whole_file::WholeFile;

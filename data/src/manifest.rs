@@ -2,12 +2,12 @@
 //! and never read as data.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, durable};
+use crate::{DataError, WholeFile, checksum};
 
 /// The manifest's name in a run folder.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
@@ -96,7 +96,7 @@ impl Manifest {
         let checked = Checked { crc32, manifest: self.clone() };
         let json = serde_json::to_vec_pretty(&checked)
             .map_err(|error| DataError::io("write", &path)(error.into()))?;
-        durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))
+        WholeFile::write(&path, &json)
     }
 
     /// Whether the file is listed as finished.
@@ -170,10 +170,6 @@ impl Manifest {
             found: describe(found.0, &found.1),
         })
     }
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    format!("{:08x}", crc32fast::hash(bytes))
 }
 
 fn compact(manifest: &Manifest, path: &Path) -> Result<String, DataError> {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use lat_data::COSTS;
+use lat_data::{COSTS, DataError};
 use lat_space::SpaceError;
 
 /// What can be wrong with samples, predictor files, costs and penalties.
@@ -103,17 +103,10 @@ pub enum PredictError {
         reason: String,
     },
     /// A file that cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// A file that is no predictor.
-    #[error("{} is not a predictor that `lat train` wrote: {reason}; train again", path.display())]
+    #[error("{} is not a predictor as `lat train` wrote it: {reason}; restore it from a copy, or train again", path.display())]
     File {
         /// The file.
         path: PathBuf,

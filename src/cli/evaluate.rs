@@ -77,6 +77,10 @@ struct EvaluationResult {
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    let written = args.images.protected().inputs(args.accuracies.file.iter());
+    let written = written.output("--json", args.json.as_deref()).inputs([&args.arch]);
+    let written = written.folder(args.out.as_deref().unwrap_or(runs::root()));
+    written.check()?;
     let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
     let accuracies = args.accuracies.table(space.as_ref())?;
     let published = Published::of(accuracies.as_ref(), space.as_ref(), &architecture);
@@ -106,6 +110,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         )));
     }
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&settings));
+    written.folder(&dir).check()?;
     runs::writable_dir(&dir)?;
     say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
     let start = std::time::Instant::now();

@@ -28,9 +28,11 @@ mod search;
 mod signals;
 mod skeleton;
 mod table_args;
+mod texts;
 mod time;
 mod train;
 mod transfer;
+mod written;
 
 use std::process::ExitCode;
 

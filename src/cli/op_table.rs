@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::bad;
 use super::output::{write_json, write_whole};
+use super::texts;
 
-const FILE: &str = "operations.json";
+/// The table's file in its folder.
+pub(super) const FILE: &str = "operations.json";
 const CSV: &str = "operations.csv";
 const COLUMN: &str = "latency_ms";
 
@@ -41,7 +43,7 @@ impl OpTable {
     /// Reads the table of a folder, which must be of this space.
     pub(super) fn read(dir: &Path, space: &str) -> anyhow::Result<Self> {
         let file = dir.join(FILE);
-        let text = std::fs::read_to_string(&file).map_err(|e| {
+        let text = texts::read(&file).map_err(|e| {
             bad(format!(
                 "expected the table of `lat profile --per-op` at {}, found: {e}",
                 file.display()

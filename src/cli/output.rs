@@ -1,11 +1,10 @@
 //! Printing: results, progress, tables, JSON files.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use lat_data::WholeFile;
 use serde::Serialize;
 
 /// How much may be said on standard error.
@@ -81,16 +80,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
     write_whole(path, &(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-/// Writes a file whole or not at all, for all to read whom the umask lets.
+/// Writes a text file whole or not at all.
 pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let readable = std::fs::Permissions::from_mode(0o666);
-        let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("could not write {}", path.display()))
+    Ok(WholeFile::write(path, text.as_bytes())?)
 }

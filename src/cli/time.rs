@@ -8,6 +8,7 @@ use lat_profiler::{DeviceSpec, Mode, OperatingPoint, Precision, time_module};
 use super::failure::bad;
 use super::output::{say, write_json};
 use super::skeleton::device;
+use super::written::Written;
 
 /// Time a TorchScript module of your own.
 ///
@@ -59,6 +60,7 @@ fn shape(text: &str) -> Result<Shape, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    Written::default().output("--json", args.json.as_deref()).inputs([&args.file]).check()?;
     let device = device(args.device.as_deref())?;
     if !args.file.is_file() {
         return Err(bad(format!(

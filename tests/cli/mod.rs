@@ -2,6 +2,7 @@
 
 mod accuracies;
 mod goals;
+mod outputs;
 mod predictions;
 mod profiles;
 

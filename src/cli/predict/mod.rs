@@ -16,6 +16,7 @@ use lat_predictor::Predictor;
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::runs;
+use super::written::Written;
 use blocks::{Block, Blocks};
 use json_array::JsonArray;
 use pricer::Pricer;
@@ -57,6 +58,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => runs::any_predictor()?,
     };
+    let inputs = [Some(&path), args.file.as_ref(), args.accuracies.file.as_ref()];
+    let written = Written::default().output("--json", args.json.as_deref());
+    written.inputs(inputs.into_iter().flatten()).check()?;
     let predictor = Predictor::load(&path)?;
     let space = predictor.label().read_space()?;
     predictor.check(space.as_ref(), &predictor.label().column)?;

@@ -19,7 +19,7 @@ use faults::FakeFault;
 use lat::sampling::Goal;
 use lat_data::{Journal, Role, Rounds, RunHeader, Shard, Wanted};
 use lat_profiler::{
-    Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
+    DeviceSpec, Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
 };
 use lat_space::{SearchSpace, find_space};
 use measuring::{measure, reference_ms};
@@ -29,6 +29,7 @@ use summary::{plan_text, summary};
 use super::failure::{Interrupted, bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::SkeletonArgs;
+use super::written::Written;
 use super::{STOP, runs, signals};
 
 /// Architectures measured for `--plan`.
@@ -137,6 +138,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
+    check_json(args, space.as_ref(), &options, &devices)?;
     if args.per_op {
         return per_op::run(args, space.as_ref(), options, &devices, screen);
     }
@@ -151,6 +153,20 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         return say(plan_text(&plan(space.as_ref(), &options, PILOT)?, &options));
     }
     run_on_one(args, space.as_ref(), options, screen)
+}
+
+/// The verdict's file must not be one that the run keeps.
+fn check_json(
+    args: &Args,
+    space: &dyn SearchSpace,
+    options: &ProfileOptions,
+    devices: &[DeviceSpec],
+) -> anyhow::Result<()> {
+    let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
+    let dir = run_dir(args, space, options, &names.join(","));
+    // A worker's verdict lies in its folder, which it makes itself.
+    let json = args.json.as_deref().filter(|_| !args.worker);
+    Written::default().output("--json", json).folder(&dir).check()
 }
 
 /// Measures on one device, in this process but for the rows that a fresh one repeats.

@@ -20,9 +20,11 @@ use lat_profiler::MemoryPeak;
 
 use super::accuracy::AccuracyArgs;
 use super::datasets::DatasetArgs;
+use super::failure::bad;
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, torch_device};
-use super::{STOP, runs};
+use super::written::Written;
+use super::{STOP, op_table, runs};
 use log::SearchLog;
 use plan::Plan;
 use result::SearchResult;
@@ -122,15 +124,18 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    let last = args.seed.checked_add(u64::from(args.seeds) - 1).ok_or_else(|| {
+        let (first, n) = (args.seed, args.seeds);
+        bad(format!("expected seeds of at most {}, found {n} from --seed {first} on", u64::MAX))
+    })?;
+    let written = written(args);
+    written.check()?;
     let mut plan = Plan::new(args)?;
     let mut rows = Vec::new();
-    for seed in args.seed..args.seed + u64::from(args.seeds) {
+    for seed in args.seed..=last {
         plan.settings.seed = seed;
-        let dir = match &args.out {
-            Some(dir) if args.seeds == 1 => dir.clone(),
-            Some(dir) => dir.join(format!("seed{seed}")),
-            None => plan.default_dir(),
-        };
+        let dir = dir(&plan);
+        written.clone().folder(&dir).check()?;
         runs::writable_dir(&dir)?;
         let result = one_seed(&plan, &dir, screen)?;
         write_json(&dir.join("search.json"), &result)?;
@@ -151,6 +156,23 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         write_json(path, &summary)?;
     }
     say(summary.table())
+}
+
+/// The file that is asked for beside the folder, and what must not be written over.
+fn written(args: &Args) -> Written {
+    let tables = args.per_op.iter().map(|dir| dir.join(op_table::FILE));
+    let inputs = args.predictor.iter().chain(&args.accuracies.file).cloned().chain(tables);
+    let written = args.images.protected().output("--json", args.json.as_deref());
+    written.inputs(inputs).folder(args.out.as_deref().unwrap_or(runs::root()))
+}
+
+/// The folder of a seed's result.
+fn dir(plan: &Plan<'_>) -> PathBuf {
+    match &plan.args.out {
+        Some(dir) if plan.args.seeds == 1 => dir.clone(),
+        Some(dir) => dir.join(format!("seed{}", plan.settings.seed)),
+        None => plan.default_dir(),
+    }
 }
 
 fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
