@@ -59,6 +59,7 @@ pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};
 pub use request::TableRequest;
 pub use rounds::{Judgement, Round, Rounds};
 pub use row_filter::RowFilter;
+pub use run_lock::RunLock;
 pub use scale::Scale;
 pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};

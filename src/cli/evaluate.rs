@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
 use lat::methods::Preset;
-use lat_data::Dataset;
+use lat_data::{Dataset, RunLock};
 use lat_profiler::{ProfileOptions, measure_one};
 use lat_space::{Architecture, SearchSpace};
 use serde::Serialize;
@@ -95,6 +95,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         architecture: space.format(&architecture),
         space: space.id().to_owned(),
         dataset: dataset_name,
+        images: dataset.checksum(),
         skeleton,
         plan: TrainingPlan {
             epochs: args.epochs.unwrap_or(defaults.epochs),
@@ -112,6 +113,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&settings));
     written.folder(&dir).check()?;
     runs::writable_dir(&dir)?;
+    let _lock = RunLock::take(&dir)?;
     say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
     let start = std::time::Instant::now();
     let work = Work { space: space.as_ref(), architecture: &architecture, dataset: &dataset };

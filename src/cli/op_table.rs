@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use lat_data::RunHeader;
+use lat_data::{RunHeader, checksum};
 use lat_predictor::{CostModel, Metrics, TableCost};
 use lat_profiler::OpRow;
 use lat_space::{Architecture, SearchSpace};
@@ -24,6 +24,9 @@ pub(super) struct OpTable {
     /// Where and how the operations were measured.
     pub(super) header: RunHeader,
     pub(super) operations: Vec<OpRow>,
+    /// CRC-32 of the file that it was read from.
+    #[serde(skip)]
+    pub(super) checksum: String,
 }
 
 impl OpTable {
@@ -49,7 +52,7 @@ impl OpTable {
                 file.display()
             ))
         })?;
-        let table: Self = serde_json::from_str(&text).map_err(|e| {
+        let mut table: Self = serde_json::from_str(&text).map_err(|e| {
             bad(format!("expected the table of operations at {}, found: {e}", file.display()))
         })?;
         if table.header.space != space {
@@ -59,6 +62,7 @@ impl OpTable {
                 dir.display()
             )));
         }
+        table.checksum = checksum(text.as_bytes());
         Ok(table)
     }
 

@@ -5,6 +5,7 @@ mod goals;
 mod outputs;
 mod predictions;
 mod profiles;
+mod resumptions;
 
 use std::path::Path;
 

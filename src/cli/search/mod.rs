@@ -16,6 +16,7 @@ use lat::methods::{Preset, find_method};
 use lat::objective::{Estimator, Objective};
 use lat::search::{Search, SearchEvent};
 use lat::steering::Joining;
+use lat_data::RunLock;
 use lat_profiler::MemoryPeak;
 
 use super::accuracy::AccuracyArgs;
@@ -137,8 +138,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         let dir = dir(&plan);
         written.clone().folder(&dir).check()?;
         runs::writable_dir(&dir)?;
+        let _lock = RunLock::take(&dir)?;
         let result = one_seed(&plan, &dir, screen)?;
-        write_json(&dir.join("search.json"), &result)?;
+        write_json(&dir.join(result::FILE), &result)?;
         if let (Some(path), 1) = (&args.json, args.seeds) {
             write_json(path, &result)?;
         }
@@ -201,6 +203,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
             hessian_every: plan.args.hessian_every,
             stop_on_collapse: plan.args.stop_on_collapse,
         },
+        may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
     };
     let mut log = SearchLog::new(dir);
     let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);

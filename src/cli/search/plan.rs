@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use lat::cost_id::CostId;
 use lat::fastest::fastest;
 use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
-use lat::search::SearchSettings;
+use lat::search::{NO_COST, SearchSettings};
 use lat::steering::Joining;
 use lat_data::{AccuracyTable, Dataset};
 use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
@@ -43,6 +44,7 @@ pub(super) struct Cost {
     pub(super) predictor: Option<Predictor>,
     /// That file.
     pub(super) file: Option<PathBuf>,
+    pub(super) id: CostId,
     /// Where and how what the model was made from was measured, as far as it says.
     pub(super) place: Option<Place>,
 }
@@ -83,6 +85,7 @@ impl<'a> Plan<'a> {
             space: space.id().to_owned(),
             method: method.name.to_owned(),
             dataset: dataset_name,
+            images: dataset.checksum(),
             skeleton,
             epochs,
             batch: args.batch.unwrap_or(schedule.batch),
@@ -98,6 +101,7 @@ impl<'a> Plan<'a> {
                 .split_whitespace()
                 .collect::<Vec<_>>()
                 .join(" "),
+            cost_model: cost.as_ref().map(|cost| cost.id.clone()),
         };
         Ok(Self { args, space, dataset, settings, preset, options, cost, accuracies, device })
     }
@@ -191,7 +195,7 @@ fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
         Joining::Sum => format!("{estimator}, bare sum"),
     };
     match goal {
-        Goal::Lambda(0.0) => "lambda 0".to_owned(),
+        Goal::Lambda(0.0) => NO_COST.to_owned(),
         Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),
         Goal::Target(target) => format!("target {target} {unit} of {} ({estimator})", args.target),
     }
@@ -230,14 +234,24 @@ fn cost(
         }
         let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
         let line = format!("{} counted at {skeleton}", args.target);
-        return Ok((Some(Cost { model, predictor: None, file: None, place: None }), line));
+        let id = CostId {
+            column: args.target.clone(),
+            source: "counted".to_owned(),
+            checksum: String::new(),
+        };
+        return Ok((Some(Cost { model, predictor: None, file: None, id, place: None }), line));
     }
     if let Some(dir) = &args.per_op {
         let table = OpTable::read(dir, space.id())?;
         let model = Box::new(table.cost(space)?);
         let line = format!("{} operations of {}, added up", table.operations.len(), dir.display());
         let place = Some(Place::of_header(&table.header));
-        return Ok((Some(Cost { model, predictor: None, file: None, place }), line));
+        let id = CostId {
+            column: model.column().to_owned(),
+            source: format!("operations of {}", dir.display()),
+            checksum: table.checksum,
+        };
+        return Ok((Some(Cost { model, predictor: None, file: None, id, place }), line));
     }
     let path = match &args.predictor {
         Some(path) => path.clone(),
@@ -249,7 +263,7 @@ fn cost(
             Err(error) => return Err(error),
         },
     };
-    let predictor = Predictor::load(&path)?;
+    let (predictor, checksum) = Predictor::load_with_checksum(&path)?;
     if predictor.label().declaration.is_some() {
         return Err(bad(format!(
             "expected a predictor for search space '{}', found {} for space '{}', which a file declares: such a space has no networks \
@@ -270,6 +284,11 @@ fn cost(
             model: Box::new(model),
             place: Place::of_label(predictor.label()),
             predictor: Some(predictor),
+            id: CostId {
+                column: args.target.clone(),
+                source: format!("predictor {}", path.display()),
+                checksum,
+            },
             file: Some(path),
         }),
         line,
