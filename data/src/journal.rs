@@ -1,6 +1,9 @@
+//! The record of a profile run: a header, a row per measurement, and at the end a table.
+
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::flusher::Flusher;
@@ -144,8 +147,10 @@ impl Journal {
     ///
     /// # Errors
     /// [`DataError::Append`] says how many rows are safe. The row is then not in the journal, and the next call starts where
-    /// the last whole row ends.
+    /// the last whole row ends. [`DataError::Gone`] where the folder is not there any more: a file that was removed takes rows
+    /// to the end, and nobody would ever see them.
     pub fn append(&mut self, row: &Measurement) -> Result<(), DataError> {
+        self.check_there()?;
         self.unseal()?;
         let added = rows::encode(row).map_err(Into::into).and_then(|line| self.write(&line));
         if let Err(source) = added {
@@ -162,11 +167,25 @@ impl Journal {
     /// Waits until all rows are on the disk.
     ///
     /// # Errors
-    /// [`DataError::Append`] says how many are.
+    /// [`DataError::Append`] says how many are, [`DataError::Gone`] where the folder is not there any more.
     pub fn flush(&mut self) -> Result<(), DataError> {
+        self.check_there()?;
         self.flusher.flush().map_err(|source| self.unsafe_rows(source))?;
         self.n_flushed = self.rows.len();
         Ok(())
+    }
+
+    /// Whether the rows' file is still the one under its name.
+    fn check_there(&self) -> Result<(), DataError> {
+        let named = fs::metadata(self.dir.join(ROWS_FILE));
+        let is_it = |named: fs::Metadata| {
+            let ours = self.file.metadata().ok();
+            ours.is_none_or(|ours| (ours.dev(), ours.ino()) == (named.dev(), named.ino()))
+        };
+        match named.is_ok_and(is_it) {
+            true => Ok(()),
+            false => Err(DataError::Gone { dir: self.dir.clone(), rows: self.rows.len() }),
+        }
     }
 
     fn unsafe_rows(&self, source: std::io::Error) -> DataError {

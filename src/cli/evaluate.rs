@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::accuracy::{AccuracyArgs, Published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
-use super::failure::bad;
+use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
 use super::{STOP, runs};
@@ -133,7 +133,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         seconds: start.elapsed().as_secs_f64(),
     };
     let path = dir.join("evaluation.json");
-    write_json(&path, &result)?;
+    write_json(&path, &result).map_err(failed)?;
     if let Some(path) = &args.json {
         write_json(path, &result)?;
     }

@@ -82,7 +82,11 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     let machine_failed =
         |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().is_some_and(is_machines);
-    if error.is::<WorkFailed>() || error.chain().any(machine_failed) {
+    let run_failed = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(DataError::Append { .. } | DataError::Gone { .. }))
+    };
+    let mut causes = error.chain();
+    if error.is::<WorkFailed>() || causes.any(|cause| machine_failed(cause) || run_failed(cause)) {
         return 1;
     }
     match error.downcast_ref::<SearchError>() {
@@ -95,7 +99,7 @@ fn code(error: &anyhow::Error) -> u8 {
             ProfileError::Network(_)
             | ProfileError::Cuda { .. }
             | ProfileError::DeviceLost { .. }
-            | ProfileError::Data(DataError::Append { .. }),
+            | ProfileError::Data(DataError::Append { .. } | DataError::Gone { .. }),
         ) => 1,
         _ => 2,
     }

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use devices::devices;
 use faults::FakeFault;
 use lat::sampling::Goal;
-use lat_data::{Journal, Role, Rounds, RunHeader, Shard, Wanted};
+use lat_data::{DataError, Journal, Role, Rounds, RunHeader, Shard, Wanted};
 use lat_profiler::{
     DeviceSpec, Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
 };
@@ -194,6 +194,10 @@ fn open(
     screen: Screen,
 ) -> anyhow::Result<Opened> {
     let dir = run_dir(args, space, &options, &options.device.to_string());
+    if args.fresh && !dir.join("run.json").exists() {
+        // It repeats rows of a run and never begins one.
+        return Err(DataError::Gone { dir, rows: 0 }.into());
+    }
     options.reference_ms = reference_ms(options.device, &dir)?;
     let mut header = header(space, &options);
     if args.until.is_some() {
@@ -255,6 +259,7 @@ fn finish(
     let dir = journal.dir().to_owned();
     // On a CPU each process measures one row, on a GPU, where starting takes long, one process all.
     while verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
+        journal.flush()?;
         drop(journal);
         fresh::measure_in_a_fresh_process()?;
         journal = Journal::open(&dir, &header)?;

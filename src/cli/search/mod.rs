@@ -21,7 +21,7 @@ use lat_profiler::MemoryPeak;
 
 use super::accuracy::AccuracyArgs;
 use super::datasets::DatasetArgs;
-use super::failure::bad;
+use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, torch_device};
 use super::written::Written;
@@ -140,7 +140,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         runs::writable_dir(&dir)?;
         let _lock = RunLock::take(&dir)?;
         let result = one_seed(&plan, &dir, screen)?;
-        write_json(&dir.join(result::FILE), &result)?;
+        write_json(&dir.join(result::FILE), &result).map_err(failed)?;
         if let (Some(path), 1) = (&args.json, args.seeds) {
             write_json(path, &result)?;
         }
