@@ -29,7 +29,8 @@ pub enum SearchError {
     },
     /// The loss is no number any more.
     #[error(
-        "the {what} became {value} in epoch {epoch}, step {step}; the checkpoint before it is kept. Try a lower learning rate"
+        "the {what} became {value} in epoch {epoch}, step {step}; {}. Try a lower learning rate",
+        kept(*.epoch)
     )]
     NotANumber {
         /// Which loss.
@@ -70,6 +71,14 @@ pub enum SearchError {
     /// From the profiler.
     #[error(transparent)]
     Profile(#[from] lat_profiler::ProfileError),
+}
+
+/// What there is of a run that fails in this epoch.
+fn kept(epoch: u32) -> String {
+    match epoch {
+        1 => "nothing is kept of its first epoch".to_owned(),
+        _ => format!("the checkpoint of epoch {} is kept", epoch - 1),
+    }
 }
 
 impl SearchError {

@@ -206,7 +206,7 @@ impl Search<'_, '_> {
             candidates.iter().try_for_each(|c| mixed_op.check(c)).map_err(SearchError::Settings)?;
         }
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
-        tch::manual_seed(self.settings.seed as i64 + stage.number as i64);
+        tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
         let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
         self.method.begin(&net)?;
         let n_stages = self.method.n_stages();

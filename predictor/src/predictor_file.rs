@@ -167,6 +167,13 @@ impl Predictor {
         if numbers.iter().any(|v| !v.is_finite()) || header.sd <= 0.0 {
             return Err("its scale is not finite".to_owned());
         }
+        let n_choices: usize = header.label.decisions.iter().map(|d| d.choices.len()).sum();
+        if header.map.n_gates != n_choices {
+            let found = header.map.n_gates;
+            return Err(format!(
+                "its gates are {found}, but its decisions have {n_choices} choices"
+            ));
+        }
         if !header.map.is_sound() || header.inputs.iter().any(|&i| i >= header.map.len()) {
             return Err("its features are not made of its gates".to_owned());
         }

@@ -8,6 +8,8 @@ use lat::error::SearchError;
 use lat_data::DataError;
 use lat_profiler::ProfileError;
 
+use super::output::plain;
+
 /// Bad input or usage, found by the command line itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -41,7 +43,7 @@ pub(super) fn exit_code(done: anyhow::Result<()>) -> ExitCode {
         // The reader has seen enough, as in `lat list spaces | head -1`.
         return ExitCode::SUCCESS;
     }
-    eprintln!("lat: {}", sentence(&error));
+    eprintln!("lat: {}", plain(&sentence(&error)));
     ExitCode::from(code(&error))
 }
 

@@ -14,6 +14,7 @@ use super::written::Written;
 ///
 /// With the care that architectures get: warm-up, timed runs until the 95 % interval of the median is within 1 % or the cap
 /// comes, CUDA events on a GPU, the reference network on a CPU. Make the file with torch.jit.trace(model, x).save("model.pt").
+/// A module is a program and can do what you can, write files too: time only modules that you trust.
 ///
 /// Example: lat time model.pt --input 1x3x224x224 --device cuda:0 --mode both
 #[derive(clap::Args)]

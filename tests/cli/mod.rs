@@ -2,6 +2,7 @@
 
 mod accuracies;
 mod goals;
+mod limits;
 mod outputs;
 mod predictions;
 mod profiles;

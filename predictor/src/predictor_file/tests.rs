@@ -108,8 +108,23 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
     assert!(without.contains("missing field `column`"), "{without}");
     let layers = message(&with(Some(json.replace("\"n_layers\":", "\"n_layers\":1"))));
     assert!(layers.contains("layer3"), "{layers}");
-    let ahead = message(&with(Some(json.replace("\"n_gates\":30", "\"n_gates\":3"))));
-    assert!(ahead.contains("not made of its gates"), "{ahead}");
+    for n_gates in ["3", "1000000000000", "4611686018427387904"] {
+        let json = json.replace("\"n_gates\":30", &format!("\"n_gates\":{n_gates}"));
+        let gates = message(&with(Some(json)));
+        let expected = format!("its gates are {n_gates}, but its decisions have 30 choices");
+        assert!(gates.contains(&expected), "{gates}");
+    }
+    // Empty sums by the hundred thousand, each of which would be a column of as many rows.
+    let sums = format!("{{\"sums\":[{}[]]}}", "[],".repeat(100_000));
+    let levels = format!("\"levels\":[{sums},{sums},");
+    let wide = message(&with(Some(json.replacen("\"levels\":[", &levels, 1))));
+    assert!(wide.contains("not made of its gates"), "{wide}");
+    // An endless file.
+    let endless = Predictor::load(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(
+        endless.contains("expected a file of at most 256 MiB; found a longer one"),
+        "{endless}"
+    );
     let missing = Predictor::load(&folder.join("none")).unwrap_err().to_string();
     assert!(missing.starts_with("could not read "), "{missing}");
     fs::remove_dir_all(&folder).unwrap();

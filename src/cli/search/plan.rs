@@ -8,7 +8,7 @@ use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::{NO_COST, SearchSettings};
 use lat::steering::Joining;
-use lat_data::{AccuracyTable, Dataset};
+use lat_data::{AccuracyTable, COSTS, Dataset};
 use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
 use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, Skeleton, find_space};
@@ -23,6 +23,10 @@ use crate::cli::skeleton::{device, is_small};
 
 /// Lambda where neither it nor a target is given.
 const DEFAULT_LAMBDA: f64 = 0.1;
+/// Largest lambda: its gradient's square is still far from what a float holds.
+const MOST_LAMBDA: f64 = 1e6;
+/// Most standard deviations that a risk adds.
+const MOST_RISK: f64 = 1000.0;
 
 /// All that the seeds share.
 pub(super) struct Plan<'a> {
@@ -64,12 +68,7 @@ impl<'a> Plan<'a> {
         check_stages(args, built.as_ref(), epochs)?;
         let goal = goal(args);
         check_goal(goal)?;
-        if !(args.risk.is_finite() && args.risk >= 0.0) {
-            let found = args.risk;
-            return Err(bad(format!(
-                "expected --risk to be a number of at least 0, found {found}"
-            )));
-        }
+        check_risk(args.risk)?;
         let accuracies = args.accuracies.table(space.as_ref())?;
         let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
         let name = if preset == Preset::Quick { "quick" } else { "search" };
@@ -159,13 +158,40 @@ fn goal(args: &Args) -> Goal {
 
 fn check_goal(goal: Goal) -> anyhow::Result<()> {
     match goal {
-        Goal::Lambda(x) if !(x.is_finite() && x >= 0.0) => {
+        Goal::Lambda(x) if x.is_nan() || x < 0.0 => {
             Err(bad(format!("expected --lambda to be a number of at least 0, found {x}")))
         }
-        Goal::Target(x) if !(x.is_finite() && x > 0.0) => {
+        Goal::Lambda(x) if x > MOST_LAMBDA => Err(bad(format!(
+            "expected --lambda of at most {MOST_LAMBDA}, beyond which accuracy has no say, found {}",
+            short(x)
+        ))),
+        Goal::Target(x) if x.is_nan() || x <= 0.0 => {
             Err(bad(format!("expected --target-ms to be a number above 0, found {x}")))
         }
+        Goal::Target(x) if x > COSTS.1 => {
+            Err(bad(format!("expected --target-ms of at most {:e}, found {}", COSTS.1, short(x))))
+        }
         _ => Ok(()),
+    }
+}
+
+fn check_risk(risk: f64) -> anyhow::Result<()> {
+    if risk.is_nan() || risk < 0.0 {
+        return Err(bad(format!("expected --risk to be a number of at least 0, found {risk}")));
+    }
+    if risk > MOST_RISK {
+        let found = short(risk);
+        return Err(bad(format!("expected --risk of at most {MOST_RISK}, found {found}")));
+    }
+    Ok(())
+}
+
+/// A number without hundreds of zeros.
+fn short(number: f64) -> String {
+    if number.is_finite() && number.abs() >= 1e15 {
+        format!("{number:e}")
+    } else {
+        number.to_string()
     }
 }
 
