@@ -276,6 +276,30 @@ fn a_folder_that_is_removed_under_a_profile_ends_it_and_is_not_begun_anew() {
     }
 }
 
+#[test]
+fn each_listed_file_that_is_damaged_or_gone_is_named_by_whoever_reads_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    finish(dir.path(), &profile(60, 0)).success();
+    let train = ["train", "--data", "run", "--out", "p.lat"].map(String::from);
+    for name in ["doctor.json", "run.json"] {
+        let path = run.join(name);
+        let good = damage(&path, 20, false);
+        for content in [Some(std::fs::read(&path).unwrap()), Some(Vec::new()), None] {
+            match &content {
+                Some(content) => std::fs::write(&path, content).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            finish(dir.path(), &train).code(2).stderr(contains(format!("run/{name}")));
+            if content.is_some() || name == "doctor.json" {
+                finish(dir.path(), &profile(60, 0)).code(2).stderr(contains(format!("run/{name}")));
+            }
+        }
+        std::fs::write(&path, good).unwrap();
+    }
+    finish(dir.path(), &train).success();
+}
+
 /// One bit of a file changed, or its end cut off.
 fn damage(path: &Path, at: usize, cut: bool) -> Vec<u8> {
     let good = std::fs::read(path).unwrap();

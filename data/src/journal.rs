@@ -17,6 +17,9 @@ pub(crate) const ROWS_FILE: &str = "rows.jsonl";
 /// The sealed table's name in a run folder.
 pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 
+/// What the machine was like when the run began: the certificate's name in a run folder.
+pub const DOCTOR_FILE: &str = "doctor.json";
+
 /// The append-only record of a profile run in a folder of its own.
 ///
 /// The folder holds `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement with a checksum),
@@ -129,6 +132,20 @@ impl Journal {
             self.manifest.write(&self.dir)?;
         }
         Ok(())
+    }
+
+    /// Puts a file beside the rows that no longer changes, and lists it: what the machine was like when the run began.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] where it cannot be written.
+    pub fn keep(&mut self, name: &str, content: &[u8]) -> Result<(), DataError> {
+        if self.manifest.lists(name) {
+            self.manifest.drop_file(name);
+            self.manifest.write(&self.dir)?;
+        }
+        WholeFile::write(&self.dir.join(name), content)?;
+        self.manifest.list_bytes(name, content, None);
+        self.manifest.write(&self.dir)
     }
 
     /// Whether the sealed table is there and holds all rows.
@@ -259,7 +276,7 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     let bytes = read_rows(&path)?;
     // Read after the rows: a writer takes the rows off the list before it adds one.
     let manifest = Manifest::read(dir)?.unwrap_or_default();
-    manifest.verify(dir, HEADER_FILE)?;
+    manifest.verify_rest(dir)?;
     manifest.verify_bytes(&path, ROWS_FILE, &bytes)?;
     let mut rows = rows::scan(&path, &bytes)?.rows;
     number_rounds(&header, &mut rows);
@@ -300,11 +317,14 @@ fn scan_rows(path: &Path, manifest: &Manifest) -> Result<rows::Scan, DataError> 
 /// themselves, and a table that is not listed is not read.
 fn listed(dir: &Path, recovered: &mut Vec<String>) -> Result<Manifest, DataError> {
     if let Some(manifest) = Manifest::read(dir)? {
-        manifest.verify(dir, HEADER_FILE)?;
+        manifest.verify_rest(dir)?;
         return Ok(manifest);
     }
     let mut manifest = Manifest::default();
     manifest.list(dir, HEADER_FILE, None)?;
+    if dir.join(DOCTOR_FILE).exists() {
+        manifest.list(dir, DOCTOR_FILE, None)?;
+    }
     manifest.write(dir)?;
     let path = dir.join(MANIFEST_FILE);
     recovered.push(format!(

@@ -52,7 +52,7 @@ pub use grouped::Duplicates;
 pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
 };
-pub use journal::{Journal, read_run};
+pub use journal::{DOCTOR_FILE, Journal, read_run};
 pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
 pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::{ROWS_FILE, TABLE_FILE};
 use crate::{DataError, WholeFile, checksum};
 
 /// The manifest's name in a run folder.
@@ -148,6 +149,16 @@ impl Manifest {
             }
             Err(error) => Err(DataError::io("read", &path)(error)),
         }
+    }
+
+    /// [`Manifest::verify`] of all listed files but rows and table, which their readers verify: whoever reads one of these sees that
+    /// another is damaged or gone.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::verify`].
+    pub(crate) fn verify_rest(&self, dir: &Path) -> Result<(), DataError> {
+        let rest = self.files.iter().filter(|file| ![ROWS_FILE, TABLE_FILE].contains(&&*file.name));
+        rest.map(|file| self.verify(dir, &file.name)).collect()
     }
 
     /// [`Manifest::verify`] of a file already read.

@@ -70,6 +70,20 @@ pub enum PredictError {
         /// The value found.
         found: f64,
     },
+    /// A prediction that is NaN or infinity.
+    #[error(
+        "expected a number for {column}, found {found} for architecture {} of those priced together; the predictor's own numbers are \
+         out of range: restore its file from a copy, or train again",
+        row + 1
+    )]
+    NoAnswer {
+        /// What is predicted.
+        column: String,
+        /// Which of the architectures, from 0.
+        row: usize,
+        /// What was predicted.
+        found: f64,
+    },
     /// A cost that is zero or below.
     #[error(
         "expected targets above zero, found {found} in row {row}; check the column and its unit"

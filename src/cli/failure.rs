@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use lat::error::SearchError;
 use lat_data::DataError;
+use lat_predictor::PredictError;
 use lat_profiler::ProfileError;
 
 use super::output::plain;
@@ -87,8 +88,12 @@ fn code(error: &anyhow::Error) -> u8 {
     let run_failed = |cause: &(dyn std::error::Error + 'static)| {
         matches!(cause.downcast_ref(), Some(DataError::Append { .. } | DataError::Gone { .. }))
     };
+    let torch_failed = matches!(error.downcast_ref(), Some(PredictError::TorchScript { .. }));
     let mut causes = error.chain();
-    if error.is::<WorkFailed>() || causes.any(|cause| machine_failed(cause) || run_failed(cause)) {
+    if error.is::<WorkFailed>()
+        || torch_failed
+        || causes.any(|cause| machine_failed(cause) || run_failed(cause))
+    {
         return 1;
     }
     match error.downcast_ref::<SearchError>() {

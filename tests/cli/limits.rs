@@ -30,7 +30,10 @@ fn numbers_that_overflow_are_refused_and_named() {
         (vec!["--lambda", "1e308"], ["--lambda of at most 1000000", "found 1e308"]),
         (vec!["--lambda", "inf"], ["--lambda of at most", "found inf"]),
         (vec!["--target-ms", "1e308"], ["--target-ms of at most", "found 1e308"]),
-        (vec!["--set", "alpha_lr=nan"], ["expected alpha_lr to be a number of at least 0", "found nan"]),
+        (
+            vec!["--set", "alpha_lr=nan"],
+            ["expected alpha_lr to be a number of at least 0", "found nan"],
+        ),
         (vec!["--set", "lr=-1"], ["expected lr to be a number of at least 0", "found -1"]),
         (vec!["--set", "alpha_lr=-1"], ["alpha_lr", "found -1"]),
         (vec!["--set", "momentum=5"], ["momentum to be a number from 0 to below 1", "found 5"]),
@@ -135,6 +138,43 @@ fn a_limit_on_the_size_of_files_is_told_and_is_no_bad_input() {
     let left: Vec<_> =
         fs::read_dir(dir.path().join("s")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().ends_with("tmp")), "{left:?}");
+}
+
+#[test]
+fn a_full_disk_is_no_bad_input_in_any_command() {
+    let dir = folder();
+    let profile = "profile --device fake --space nasbench201 --samples 60 --out run";
+    lat(dir.path()).args(profile.split(' ')).assert().success();
+    lat(dir.path()).args("train --data run --out p.lat".split(' ')).assert().success();
+    let program = assert_cmd::cargo::cargo_bin("lat");
+    // No room at all; what is there can be read.
+    for args in [
+        "train --data run --out q.lat".to_owned(),
+        "report run --out q.html".to_owned(),
+        "export --format onnx --predictor p.lat --out q.onnx".to_owned(),
+        "export --format torchscript --predictor p.lat --out q.pt".to_owned(),
+        format!("predict --predictor p.lat --json q.json '{ARCHITECTURE}'"),
+        "diff run run --json q.json".to_owned(),
+        "profile --device fake --space nasbench201 --samples 60 --out new".to_owned(),
+    ] {
+        let line = format!("ulimit -f 0; exec '{}' -q {args}", program.display());
+        let mut shell = assert_cmd::Command::new("bash");
+        let told = contains("File too large (os error 27)").count(1);
+        shell.args(["-c", &line]).current_dir(dir.path()).assert().code(1).stderr(told);
+        let names = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name());
+        let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains('q')).collect();
+        assert!(left.is_empty(), "{args}: {left:?}");
+    }
+}
+
+#[test]
+fn an_empty_argument_is_no_architecture() {
+    let dir = folder();
+    let profile = "profile --device fake --space nasbench201 --samples 60 --out run";
+    lat(dir.path()).args(profile.split(' ')).assert().success();
+    lat(dir.path()).args("train --data run --out p.lat".split(' ')).assert().success();
+    let predict = ["predict", "--predictor", "p.lat", ARCHITECTURE, ""];
+    refused(dir.path(), &predict, &["expected an architecture text, found argument 2 empty"]);
 }
 
 #[test]

@@ -125,6 +125,27 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
         endless.contains("expected a file of at most 256 MiB; found a longer one"),
         "{endless}"
     );
+    // Each number is one, what comes of them is none; and what is no number is not taken for the floor.
+    let intercept = json[json.find("\"intercept\":").unwrap()..].split(',').next().unwrap();
+    for number in ["1e308", "-1e308"] {
+        let json = json.replacen(intercept, &format!("\"intercept\":{number}"), 1);
+        let json = json.replacen("\"scale\":\"", "\"scale\":\"log\",\"was\":\"", 1);
+        let huge = Predictor::from_bytes(&with(Some(json)), Path::new("p.lat")).unwrap();
+        let space = NasBench201::new();
+        let gates = architecture_at(&space, 8, 0).unwrap().gates(space.decisions());
+        let answer = huge.price_columns(&gates, 1).map_err(|error| error.to_string());
+        let rows = Array2::from_shape_vec((1, 30), gates).unwrap();
+        let also = huge.predict_gates(rows.view()).map(|found| found.values);
+        match number {
+            "1e308" => {
+                assert!(
+                    answer.unwrap_err().contains("expected a number for latency_ms, found inf")
+                );
+                assert!(matches!(also, Err(PredictError::NoAnswer { row: 0, .. })));
+            }
+            _ => assert!(answer.unwrap()[0] > 0.0, "the floor"),
+        }
+    }
     let missing = Predictor::load(&folder.join("none")).unwrap_err().to_string();
     assert!(missing.starts_with("could not read "), "{missing}");
     fs::remove_dir_all(&folder).unwrap();

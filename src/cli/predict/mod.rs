@@ -86,7 +86,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         None if args.architectures.is_empty() => {
             return Err(bad("expected architecture texts or --file, found neither"));
         }
-        None => Blocks::of_texts(&args.architectures),
+        // An answer for each argument, so that the two can be told apart by their order.
+        None => match args.architectures.iter().position(|text| text.trim().is_empty()) {
+            Some(i) => {
+                let number = i + 1;
+                return Err(bad(format!(
+                    "expected an architecture text, found argument {number} empty"
+                )));
+            }
+            None => Blocks::of_texts(&args.architectures),
+        },
     };
     let json = args.json.as_deref().map(JsonArray::create).transpose()?;
     let workers = tch::get_num_threads().clamp(1, 64);

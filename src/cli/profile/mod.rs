@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use devices::devices;
 use faults::FakeFault;
 use lat::sampling::Goal;
-use lat_data::{DataError, Journal, Role, Rounds, RunHeader, Shard, Wanted};
+use lat_data::{DOCTOR_FILE, DataError, Journal, Role, Rounds, RunHeader, Shard, Wanted};
 use lat_profiler::{
     DeviceSpec, Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
 };
@@ -181,7 +181,7 @@ fn run_on_one(
         return measure(args, space, &opened.options, &mut opened.journal, screen).map(drop);
     }
     opened.journal.expect(wanted(space, &opened.options))?;
-    announce(space, &opened)?;
+    announce(space, &mut opened)?;
     let verdict = measure(args, space, &opened.options, &mut opened.journal, screen)?;
     finish(args, space, opened, verdict, None)
 }
@@ -228,7 +228,7 @@ fn check_kind(args: &Args, journal: &Journal) -> anyhow::Result<()> {
 }
 
 /// Says what is measured, and notes the state of the machine when it begins.
-fn announce(space: &dyn SearchSpace, opened: &Opened) -> anyhow::Result<()> {
+fn announce(space: &dyn SearchSpace, opened: &mut Opened) -> anyhow::Result<()> {
     let Opened { options, header, journal } = opened;
     say(format!(
         "{}: {} on {} ({}), batch {}, {}, {}",
@@ -242,7 +242,8 @@ fn announce(space: &dyn SearchSpace, opened: &Opened) -> anyhow::Result<()> {
     ))?;
     if journal.rows().is_empty() {
         // What the machine was like when the run began stands beside its rows.
-        write_json(&journal.dir().join("doctor.json"), &examine(options.device)?)?;
+        let certificate = serde_json::to_string_pretty(&examine(options.device)?)? + "\n";
+        journal.keep(DOCTOR_FILE, certificate.as_bytes())?;
     }
     Ok(())
 }
