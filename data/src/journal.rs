@@ -35,6 +35,8 @@ pub struct Journal {
     /// Sentences about what was found damaged and put right.
     recovered: Vec<String>,
     file: File,
+    /// Which file that is, whatever becomes of its name.
+    identity: (u64, u64),
     flusher: Flusher,
     /// Rows that are known to be on the disk.
     n_flushed: usize,
@@ -84,6 +86,8 @@ impl Journal {
             unlist(dir, &mut manifest)?;
         }
         sync_folder(&path)?;
+        let identity = file.metadata().map(|found| identity(&found));
+        let identity = identity.map_err(DataError::io("read", &path))?;
         let flusher = Flusher::new(&file).map_err(DataError::io("open for writing", &path))?;
         let (mut rows, good_bytes) = (scan.rows, scan.good_bytes);
         number_rounds(&header, &mut rows);
@@ -94,6 +98,7 @@ impl Journal {
             rows,
             recovered,
             file,
+            identity,
             flusher,
             n_flushed,
             good_bytes,
@@ -195,11 +200,7 @@ impl Journal {
     /// Whether the rows' file is still the one under its name.
     fn check_there(&self) -> Result<(), DataError> {
         let named = fs::metadata(self.dir.join(ROWS_FILE));
-        let is_it = |named: fs::Metadata| {
-            let ours = self.file.metadata().ok();
-            ours.is_none_or(|ours| (ours.dev(), ours.ino()) == (named.dev(), named.ino()))
-        };
-        match named.is_ok_and(is_it) {
+        match named.is_ok_and(|named| identity(&named) == self.identity) {
             true => Ok(()),
             false => Err(DataError::Gone { dir: self.dir.clone(), rows: self.rows.len() }),
         }
@@ -281,6 +282,11 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     let mut rows = rows::scan(&path, &bytes)?.rows;
     number_rounds(&header, &mut rows);
     Ok((header, rows))
+}
+
+/// Device and number of a file.
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 /// Anchors of format version 1 do not say which round they are of: their order does.

@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let results = folders(dir)?.into_iter();
     let results = results.flat_map(|place| [SEARCH_FILE, EVALUATION_FILE].map(|f| place.join(f)));
     let written = Written::default().output("--out", args.out.as_deref()).inputs(results);
-    written.inputs(args.predictor.iter().chain(&args.accuracies.file)).check()?;
+    let predictors = args.predictor.clone().map_or_else(runs::predictors, |path| vec![path]);
+    written.inputs(predictors.iter().chain(&args.accuracies.file)).check()?;
     let (html, line) = if dir.join("run.json").exists() {
         profile(args)?
     } else if !dir.join(SEARCH_FILE).exists() {

@@ -112,6 +112,13 @@ pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// The predictors that a command without --predictor may take.
+pub(super) fn predictors() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(RUNS).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == PREDICTOR)).collect()
+}
+
 /// The newest predictor that fits, with its file; files that cannot be read do not.
 pub(super) fn newest_fitting_predictor(
     fits: &dyn Fn(&Predictor) -> bool,

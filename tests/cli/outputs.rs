@@ -70,6 +70,29 @@ fn inputs_and_files_of_runs_are_never_written_over() {
 }
 
 #[test]
+fn a_predictor_that_is_found_and_not_named_is_an_input_too() {
+    let dir = trained();
+    let dir = dir.path();
+    fs::create_dir(dir.join("runs")).unwrap();
+    let found = "runs/predictor-nasbench201-x-latency_ms.lat";
+    fs::rename(dir.join("p.lat"), dir.join(found)).unwrap();
+    let before = bytes(dir, found);
+    let search =
+        ["search", "--space", "nasbench201", "--epochs", "1", "--out", "s", "--json", found];
+    for args in [
+        &["predict", "--json", found, ARCHITECTURE][..],
+        &["report", "run", "--out", found],
+        &["export", "--format", "onnx", "--out", found],
+        &["front", "--json", found],
+        &search,
+    ] {
+        refused(dir, args, &["which this command reads"]);
+        assert_eq!(bytes(dir, found), before, "{args:?}");
+    }
+    assert!(!dir.join("s").exists());
+}
+
+#[test]
 fn links_are_followed_and_pipes_written_into() {
     let dir = trained();
     let dir = dir.path();

@@ -121,6 +121,22 @@ fn other_operations_and_other_images_do_not_go_on_in_a_folder() {
     refuses(dir, &args, &["belongs to a search with content of the data set"]);
 }
 
+#[test]
+fn a_damaged_checkpoint_is_refused_and_left_as_it_is() {
+    let dir = folder();
+    let dir = dir.path();
+    let args = search("--target params --lambda 0 --epochs 1 --out s");
+    found(dir, &args).success();
+    let file = dir.join("s/checkpoint.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    // The highest bit but one of a weight's last byte: another number, and a finite one.
+    let last = bytes.len() - 1;
+    bytes[last] ^= 0x40;
+    fs::write(&file, &bytes).unwrap();
+    refuses(dir, &args, &["it is damaged", "restore it from a copy, or delete it to start over"]);
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+}
+
 /// Eight by eight pixels of one grey.
 fn write_image(path: &Path, grey: u8) {
     image::GrayImage::from_pixel(8, 8, image::Luma([grey])).save(path).unwrap();

@@ -163,7 +163,8 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
 /// The file that is asked for beside the folder, and what must not be written over.
 fn written(args: &Args) -> Written {
     let tables = args.per_op.iter().map(|dir| dir.join(op_table::FILE));
-    let inputs = args.predictor.iter().chain(&args.accuracies.file).cloned().chain(tables);
+    let predictors = args.predictor.clone().map_or_else(runs::predictors, |path| vec![path]);
+    let inputs = predictors.into_iter().chain(args.accuracies.file.clone()).chain(tables);
     let written = args.images.protected().output("--json", args.json.as_deref());
     written.inputs(inputs).folder(args.out.as_deref().unwrap_or(runs::root()))
 }
