@@ -157,8 +157,9 @@ impl Manifest {
     /// # Errors
     /// Those of [`Manifest::verify`].
     pub(crate) fn verify_rest(&self, dir: &Path) -> Result<(), DataError> {
-        let rest = self.files.iter().filter(|file| ![ROWS_FILE, TABLE_FILE].contains(&&*file.name));
-        rest.map(|file| self.verify(dir, &file.name)).collect()
+        let mut rest =
+            self.files.iter().filter(|file| ![ROWS_FILE, TABLE_FILE].contains(&&*file.name));
+        rest.try_for_each(|file| self.verify(dir, &file.name))
     }
 
     /// [`Manifest::verify`] of a file already read.

@@ -15,6 +15,7 @@ use super::datasets::DatasetArgs;
 use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
+use super::written::Written;
 use super::{STOP, runs};
 
 /// Train an architecture from scratch and test it.
@@ -77,9 +78,7 @@ struct EvaluationResult {
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
-    let written = args.images.protected().inputs(args.accuracies.file.iter());
-    let written = written.output("--json", args.json.as_deref()).inputs([&args.arch]);
-    let written = written.folder(args.out.as_deref().unwrap_or(runs::root()));
+    let written = written(args);
     written.check()?;
     let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
     let accuracies = args.accuracies.table(space.as_ref())?;
@@ -139,6 +138,13 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     }
     say(result.line(&row.reason, &path))?;
     result.published.say()
+}
+
+/// The file that is asked for beside the folder, and what must not be written over.
+fn written(args: &Args) -> Written {
+    let written = args.images.protected().inputs(args.accuracies.file.iter());
+    let written = written.output("--json", args.json.as_deref()).inputs([&args.arch]);
+    written.folder(args.out.as_deref().unwrap_or(runs::root()))
 }
 
 /// What is trained on what.

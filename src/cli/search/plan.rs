@@ -289,6 +289,15 @@ fn cost(
             Err(error) => return Err(error),
         },
     };
+    predicted(args, space, path)
+}
+
+/// The cost model of a predictor's file.
+fn predicted(
+    args: &Args,
+    space: &dyn SearchSpace,
+    path: PathBuf,
+) -> anyhow::Result<(Option<Cost>, String)> {
     let (predictor, checksum) = Predictor::load_with_checksum(&path)?;
     if predictor.label().declaration.is_some() {
         return Err(bad(format!(
