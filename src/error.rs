@@ -29,7 +29,8 @@ pub enum SearchError {
     },
     /// The loss is no number any more.
     #[error(
-        "the {what} became {value} in epoch {epoch}, step {step}; the checkpoint before it is kept. Try a lower learning rate"
+        "the {what} became {value} in epoch {epoch}, step {step}; {}. Try a lower learning rate",
+        kept(*.epoch)
     )]
     NotANumber {
         /// Which loss.
@@ -49,14 +50,9 @@ pub enum SearchError {
         /// What differs or is broken.
         reason: String,
     },
-    /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        source: std::io::Error,
-    },
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Write(lat_data::DataError),
     /// The user interrupted; what is done is kept.
     #[error("interrupted; run the same command again to continue")]
     Interrupted,
@@ -77,12 +73,17 @@ pub enum SearchError {
     Profile(#[from] lat_profiler::ProfileError),
 }
 
+/// What there is of a run that fails in this epoch.
+fn kept(epoch: u32) -> String {
+    match epoch {
+        1 => "nothing is kept of its first epoch".to_owned(),
+        _ => format!("the checkpoint of epoch {} is kept", epoch - 1),
+    }
+}
+
 impl SearchError {
     /// Whether the input was bad (exit code 2) rather than the work (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        !matches!(
-            self,
-            Self::NotANumber { .. } | Self::Nn(_) | Self::File { .. } | Self::Interrupted
-        )
+        !matches!(self, Self::NotANumber { .. } | Self::Nn(_) | Self::Write(_) | Self::Interrupted)
     }
 }

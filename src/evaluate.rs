@@ -72,12 +72,45 @@ pub struct EvaluationSettings {
     pub space: String,
     /// Data set by name.
     pub dataset: String,
+    /// Checksum of its images and labels, [`Dataset::checksum`]; empty in what older programs wrote.
+    #[serde(default)]
+    pub images: String,
     /// The network's skeleton.
     pub skeleton: Skeleton,
     /// How it is trained.
     pub plan: TrainingPlan,
     /// Seed of everything random.
     pub seed: u64,
+}
+
+impl EvaluationSettings {
+    /// The first thing in which two evaluations differ, as (name, this, other).
+    pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let images =
+            if self.images.is_empty() || other.images.is_empty() { "" } else { &self.images };
+        let theirs = if images.is_empty() { "" } else { &other.images };
+        let number = |a: f64, b: f64| (a.to_string(), b.to_string());
+        let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let (plan, old) = (&self.plan, &other.plan);
+        let pairs = [
+            ("architecture", text(&self.architecture, &other.architecture)),
+            ("space", text(&self.space, &other.space)),
+            ("data set", text(&self.dataset, &other.dataset)),
+            ("content of the data set", text(images, theirs)),
+            ("skeleton", (self.skeleton.to_string(), other.skeleton.to_string())),
+            ("epochs", (plan.epochs.to_string(), old.epochs.to_string())),
+            ("batch", (plan.batch.to_string(), old.batch.to_string())),
+            ("seed", (self.seed.to_string(), other.seed.to_string())),
+            ("learning rate", number(plan.lr, old.lr)),
+            ("momentum", number(plan.momentum, old.momentum)),
+            ("weight decay", number(plan.decay, old.decay)),
+            ("bound of the gradient", number(plan.clip, old.clip)),
+            ("weight of the auxiliary head", number(plan.auxiliary, old.auxiliary)),
+            ("drop path", number(plan.drop_path, old.drop_path)),
+        ];
+        let differs = pairs.into_iter().find(|(_, (ours, theirs))| ours != theirs);
+        differs.map(|(name, (ours, theirs))| (name, ours, theirs))
+    }
 }
 
 /// One line of the log.
@@ -245,10 +278,10 @@ impl Training<'_> {
         let label: Label = serde_json::from_str(&saved.label).map_err(|e| {
             wrong(format!("its label cannot be read ({e}); delete it to start over"))
         })?;
-        if label.settings != *self.settings {
-            return Err(wrong(
-                "it belongs to an evaluation with other settings; name another --out, or repeat the old settings".into(),
-            ));
+        if let Some((what, ours, theirs)) = self.settings.difference(&label.settings) {
+            return Err(wrong(format!(
+                "it belongs to an evaluation with {what} {theirs}, this one has {ours}; name another --out, or repeat the old settings"
+            )));
         }
         let missing =
             |name: String| wrong(format!("expected {name}, found none; delete it to start over"));

@@ -8,6 +8,7 @@
 
 pub mod batches;
 pub mod checkpoint;
+pub mod cost_id;
 pub mod diagnostics;
 pub mod error;
 pub mod evaluate;

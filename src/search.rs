@@ -17,7 +17,7 @@ use crate::finalists::{Contest, Finals, n_images};
 use crate::methods::{Batch, Batches, Context, Method, Stage};
 use crate::objective::{Objective, RelaxationGap};
 use crate::optimizer::StateMap;
-pub use crate::search_log::{EpochReport, SearchSettings};
+pub use crate::search_log::{EpochReport, NO_COST, SearchSettings};
 use crate::supernet::{CellSupernet, Supernet};
 
 /// Architectures drawn for the relaxation gap at the end, and after each epoch.
@@ -81,6 +81,9 @@ pub struct Search<'a, 'c> {
     pub checkpoint: PathBuf,
     /// What to look at between epochs.
     pub watch: Watch,
+    /// Whether the checkpoint may be that of a search with another cost model, where the steps do not see it: one that was copied
+    /// into a folder of its own, to meet a target on another device. Where it lies among that search's results, it may not.
+    pub may_adopt: bool,
 }
 
 /// The label of a checkpoint.
@@ -203,7 +206,7 @@ impl Search<'_, '_> {
             candidates.iter().try_for_each(|c| mixed_op.check(c)).map_err(SearchError::Settings)?;
         }
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
-        tch::manual_seed(self.settings.seed as i64 + stage.number as i64);
+        tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
         let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
         self.method.begin(&net)?;
         let n_stages = self.method.n_stages();
@@ -384,7 +387,7 @@ impl Search<'_, '_> {
             return Ok(None);
         }
         let saved = Checkpoint::load(&self.checkpoint)?;
-        let label: Label = serde_json::from_str(&saved.label).map_err(|e| {
+        let mut label: Label = serde_json::from_str(&saved.label).map_err(|e| {
             self.wrong(format!("its label cannot be read ({e}); delete it to start over"))
         })?;
         if let Some((what, ours, theirs)) = self.settings.difference(&label.settings) {
@@ -392,7 +395,30 @@ impl Search<'_, '_> {
                 "it belongs to a search with {what} {theirs}, this one has {ours}; name another --out, or repeat the old settings"
             )));
         }
+        if let Some((ours, theirs)) = self.settings.other_cost(&label.settings) {
+            if self.settings.steps_see_cost() || !self.may_adopt {
+                return Err(self.wrong(format!(
+                    "it belongs to a search with the cost model {theirs}, this one has {ours}; name another --out, or repeat the \
+                     search with the old cost model"
+                )));
+            }
+            self.adopt(&mut label, &saved.tensors)?;
+        }
         Ok(Some((label, saved.tensors)))
+    }
+
+    /// Makes another search's checkpoint this one's, at once: from here on the folder belongs to this cost model. What the epochs
+    /// cost by the other one is forgotten, so that no log mixes the two; nothing else in a label or in the state depends on it.
+    fn adopt(&self, label: &mut Label, tensors: &StateMap) -> Result<(), SearchError> {
+        label.settings = self.settings.clone();
+        for epoch in &mut label.epochs {
+            epoch.relaxed_cost = None;
+            epoch.derived_cost = None;
+            epoch.relaxation_gap_percent = None;
+        }
+        let text = serde_json::to_string(label).expect("settings are plain values");
+        let same = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        Checkpoint::save(&self.checkpoint, &text, same.collect())
     }
 
     fn wrong(&self, reason: String) -> SearchError {

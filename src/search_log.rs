@@ -3,6 +3,7 @@
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
+use crate::cost_id::CostId;
 use crate::diagnostics::Diagnostics;
 use crate::methods::Schedule;
 
@@ -15,6 +16,9 @@ pub struct SearchSettings {
     pub method: String,
     /// Data set by name.
     pub dataset: String,
+    /// Checksum of its images and labels, [`lat_data::Dataset::checksum`]; empty in what older programs wrote.
+    #[serde(default)]
+    pub images: String,
     /// The supernet's skeleton.
     pub skeleton: Skeleton,
     /// Epochs and batch.
@@ -37,7 +41,13 @@ pub struct SearchSettings {
     /// goal or finalists but not in this may go on from one another's checkpoint.
     #[serde(default)]
     pub steps_goal: String,
+    /// The cost model; nothing where there is none, and in what older programs wrote.
+    #[serde(default)]
+    pub cost_model: Option<CostId>,
 }
+
+/// The goal of steps that see no cost.
+pub const NO_COST: &str = "lambda 0";
 
 fn one() -> u32 {
     1
@@ -85,12 +95,13 @@ pub struct EpochReport {
 
 impl SearchSettings {
     /// The first thing in which two searches differ, as (name, this, other). More epochs would change every schedule, so they
-    /// count too.
+    /// count too. The cost model is compared by [`SearchSettings::other_cost`].
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let pairs = [
             ("space", self.space.clone(), other.space.clone()),
             ("method", self.method.clone(), other.method.clone()),
             ("data set", self.dataset.clone(), other.dataset.clone()),
+            ("content of the data set", known(&self.images, other), known(&other.images, self)),
             ("skeleton", self.skeleton.to_string(), other.skeleton.to_string()),
             ("epochs", self.epochs.to_string(), other.epochs.to_string()),
             ("batch", self.batch.to_string(), other.batch.to_string()),
@@ -100,6 +111,17 @@ impl SearchSettings {
             ("method options", self.options.clone(), other.options.clone()),
         ];
         pairs.into_iter().find(|(_, a, b)| a != b)
+    }
+
+    /// The two cost models, this one's and the other's, where both are known and differ.
+    pub fn other_cost<'a>(&'a self, other: &'a Self) -> Option<(&'a CostId, &'a CostId)> {
+        let both = self.cost_model.as_ref().zip(other.cost_model.as_ref());
+        both.filter(|(ours, theirs)| ours != theirs)
+    }
+
+    /// Whether the steps of the search depend on the cost model: not where nothing or finalists alone look at it.
+    pub fn steps_see_cost(&self) -> bool {
+        self.steps_goal() != NO_COST
     }
 
     fn steps_goal(&self) -> &str {
@@ -112,17 +134,24 @@ impl SearchSettings {
     }
 }
 
+/// A checksum, where the other search has one to compare with.
+fn known(checksum: &str, other: &SearchSettings) -> String {
+    if other.images.is_empty() { String::new() } else { checksum.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use lat_space::{NasBench201, SearchSpace};
 
     use super::SearchSettings;
+    use crate::cost_id::CostId;
 
     fn settings() -> SearchSettings {
         SearchSettings {
             space: "nasbench201".into(),
             method: "darts".into(),
             dataset: "digits".into(),
+            images: "00000001".into(),
             skeleton: NasBench201::new().skeletons()[0].skeleton,
             epochs: 2,
             batch: 64,
@@ -132,16 +161,18 @@ mod tests {
             risk: 0.0,
             finalists: 1,
             steps_goal: String::new(),
+            cost_model: None,
         }
     }
 
     #[test]
     fn whatever_makes_two_searches_differ_is_named() {
         assert_eq!(settings().difference(&settings()), None);
-        let changes: [(&str, fn(&mut SearchSettings)); 10] = [
+        let changes: [(&str, fn(&mut SearchSettings)); 11] = [
             ("space", |s| s.space = "darts".into()),
             ("method", |s| s.method = "gdas".into()),
             ("data set", |s| s.dataset = "cifar10".into()),
+            ("content of the data set", |s| s.images = "00000002".into()),
             ("skeleton", |s| s.skeleton.channels += 1),
             ("epochs", |s| s.epochs += 1),
             ("batch", |s| s.batch += 1),
@@ -156,5 +187,26 @@ mod tests {
             let (found, ours, theirs) = settings().difference(&other).expect(name);
             assert!(found == name && ours != theirs, "{found}, {name}");
         }
+        let older = SearchSettings { images: String::new(), ..settings() };
+        assert_eq!(settings().difference(&older), None, "it did not say");
+        assert_eq!(older.difference(&settings()), None);
+    }
+
+    #[test]
+    fn cost_models_differ_by_content_where_both_are_known() {
+        let with = |column: &str, source: &str, checksum: &str| SearchSettings {
+            cost_model: Some(CostId {
+                column: column.into(),
+                source: source.into(),
+                checksum: checksum.into(),
+            }),
+            ..settings()
+        };
+        let ours = with("latency_ms", "predictor a.lat", "1");
+        assert!(ours.other_cost(&with("latency_ms", "predictor moved.lat", "1")).is_none());
+        assert!(ours.other_cost(&settings()).is_none() && settings().other_cost(&ours).is_none());
+        assert!(ours.other_cost(&with("latency_ms", "predictor a.lat", "2")).is_some());
+        assert!(ours.other_cost(&with("energy_mj", "predictor a.lat", "1")).is_some());
+        assert!(!settings().steps_see_cost());
     }
 }

@@ -197,7 +197,7 @@ fn a_folder_that_becomes_a_file_midway_costs_no_row() {
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("could not create the run folder run"), "{told}");
+    assert!(told.contains("run was removed, moved or replaced while this run wrote"), "{told}");
     std::fs::remove_file(&run).unwrap();
     std::fs::rename(&moved, &run).unwrap();
     let before = committed(&run);
@@ -226,7 +226,7 @@ fn a_folder_that_becomes_read_only_midway_costs_no_row() {
     assert!(change("-i"));
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("could not create") && told.contains("measurements.parquet"), "{told}");
+    assert!(told.contains("could not write") && told.contains("measurements.parquet"), "{told}");
     let before = committed(&run);
     finish(dir.path(), &args).success();
     assert_begins_with(&committed(&run), &before);
@@ -251,6 +251,53 @@ fn a_second_profile_of_the_same_folder_is_refused_and_the_first_goes_on() {
     assert_begins_with(&committed(&run), &before);
     finish(dir.path(), &args).success();
     assert_whole(&committed(&run), 60);
+}
+
+#[test]
+fn a_folder_that_is_removed_under_a_profile_ends_it_and_is_not_begun_anew() {
+    for moved in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        let child = start(dir.path(), &profile(300, SLOW));
+        wait_for_rows(&run, 3);
+        match moved {
+            true => std::fs::rename(&run, dir.path().join("elsewhere")).unwrap(),
+            // Something may come into it between its emptying and its end.
+            false => while std::fs::remove_dir_all(&run).is_err() {},
+        }
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("run was removed, moved or replaced while this run wrote"), "{told}");
+        assert!(!run.exists(), "it is begun anew");
+        if moved {
+            assert!(committed(&dir.path().join("elsewhere")).len() < 300);
+        }
+    }
+}
+
+#[test]
+fn each_listed_file_that_is_damaged_or_gone_is_named_by_whoever_reads_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    finish(dir.path(), &profile(60, 0)).success();
+    let train = ["train", "--data", "run", "--out", "p.lat"].map(String::from);
+    for name in ["doctor.json", "run.json"] {
+        let path = run.join(name);
+        let good = damage(&path, 20, false);
+        for content in [Some(std::fs::read(&path).unwrap()), Some(Vec::new()), None] {
+            match &content {
+                Some(content) => std::fs::write(&path, content).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            finish(dir.path(), &train).code(2).stderr(contains(format!("run/{name}")));
+            if content.is_some() || name == "doctor.json" {
+                finish(dir.path(), &profile(60, 0)).code(2).stderr(contains(format!("run/{name}")));
+            }
+        }
+        std::fs::write(&path, good).unwrap();
+    }
+    finish(dir.path(), &train).success();
 }
 
 /// One bit of a file changed, or its end cut off.

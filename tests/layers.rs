@@ -80,6 +80,22 @@ fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
     assert_eq!(users, WITH_CUDA.map(str::to_owned).into());
 }
 
+/// Results are replaced in one way.
+#[test]
+fn only_one_file_gives_files_their_names() {
+    let mut users = BTreeSet::new();
+    for (_, (folder, _)) in packages() {
+        for file in rust_files(&folder.join("src")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            if ["fs::rename(", ".persist("].iter().any(|call| code.contains(call)) {
+                users.insert(file.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert_eq!(users, BTreeSet::from(["whole_file.rs".to_owned()]));
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -46,6 +46,7 @@ fn a_profile_run_becomes_a_page_with_its_held_out_rows() {
     let html = page(dir, "runs/profile-x/report.html");
     assert!(html.contains("VALID: ") && html.contains("There is no predictor for this run"));
     lat(dir).args(["train", "--data", "runs/profile-x"]).assert().success();
+    std::fs::create_dir(dir.join("pages")).unwrap();
     lat(dir).args(["report", "runs/profile-x", "--out", "pages/x.html"]).assert().success().stdout(
         contains("predictor runs/predictor-x-latency_ms.lat").and(contains("pages/x.html")),
     );

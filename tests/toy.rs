@@ -99,6 +99,7 @@ pub(crate) fn search_on(
         space: space.id().into(),
         method: entry.name.into(),
         dataset: images.train.name.clone(),
+        images: images.checksum(),
         skeleton: skeleton(space),
         epochs: plan.epochs,
         batch: plan.batch,
@@ -108,6 +109,7 @@ pub(crate) fn search_on(
         risk: 0.0,
         finalists: plan.finalists,
         steps_goal: String::new(),
+        cost_model: None,
     };
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());
@@ -116,7 +118,9 @@ pub(crate) fn search_on(
     let draws_later = method.n_stages() > 1 || plan.finalists > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
     let watch = plan.watch;
-    let search = Search { space, method, objective, settings, device, checkpoint, watch };
+    let may_adopt = false;
+    let search =
+        Search { space, method, objective, settings, device, checkpoint, watch, may_adopt };
     let stop = AtomicBool::new(false);
     let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {

@@ -84,7 +84,7 @@ fn sources_that_do_not_fit_are_refused() {
     let with = |args: &[&str], texts: &[&str]| {
         refused(dir.path(), &[&TRAIN[..], &["--data", "new.csv"], args].concat(), texts);
     };
-    with(&["--from", "none.lat", "--train", "10"], &["cannot read none.lat"]);
+    with(&["--from", "none.lat", "--train", "10"], &["could not read none.lat"]);
     with(&["--from", "new.csv", "--train", "10"], &["new.csv is not a predictor"]);
     with(&["--from", "a.lat", "a.lat", "--train", "10"], &["a.lat twice"]);
     with(&["--from", "a.lat"], &["at most 200 samples", "found 320", "--train"]);

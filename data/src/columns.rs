@@ -12,6 +12,9 @@ use polars::prelude::{
 
 use crate::DataError;
 
+/// What polars puts between the name of a column that comes again and how often it did.
+const REPEATED: &str = "_duplicated_";
+
 /// What a column can be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -31,6 +34,8 @@ pub(crate) struct Columns {
     /// Per row in memory its number in the file, from 0; None while all rows are there.
     rows: Option<Vec<usize>>,
     joined: Option<Joined>,
+    /// Names that several columns of the file have: none of these is read, since nobody knows which is meant.
+    ambiguous: Vec<String>,
 }
 
 /// Columns that came from another file.
@@ -47,7 +52,14 @@ impl Columns {
     pub(crate) fn of_frame(path: &Path, frame: DataFrame) -> Self {
         let columns = frame.columns().iter();
         let kinds = columns.map(|c| (c.name().to_string(), kind_of(c.dtype()))).collect();
-        Self { path: path.to_owned(), kinds, frame, rows: None, joined: None }
+        Self {
+            path: path.to_owned(),
+            kinds,
+            frame,
+            rows: None,
+            joined: None,
+            ambiguous: Vec::new(),
+        }
     }
 
     /// Those of the `wanted` columns that a Parquet file has; all that can be read where None is given.
@@ -80,7 +92,14 @@ impl Columns {
         } else {
             reader.with_columns(Some(names)).finish().map_err(refused)?
         };
-        Ok(Self { path: path.to_owned(), kinds, frame, rows: None, joined: None })
+        Ok(Self {
+            path: path.to_owned(),
+            kinds,
+            frame,
+            rows: None,
+            joined: None,
+            ambiguous: Vec::new(),
+        })
     }
 
     /// All columns of a CSV file with a first line of names. They are kept as texts: an architecture such as `0123` must
@@ -92,6 +111,11 @@ impl Columns {
         };
         let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
         let frame = options.into_reader_with_file_handle(open(path)?).finish().map_err(refused)?;
+        if frame.get_column_names().iter().any(|name| name.contains('\r')) {
+            let expected = "lines that end in a line feed, alone or behind a carriage return";
+            let found = "carriage returns alone; write the table anew with another ending of lines";
+            return Err(DataError::content(path, expected, found));
+        }
         let mut table = Self::of_frame(path, frame);
         let names: Vec<String> = table.kinds.iter().map(|(name, _)| name.clone()).collect();
         for (index, name) in names.iter().enumerate() {
@@ -100,6 +124,10 @@ impl Columns {
                 table.kinds[index].1 = Kind::Number;
             }
         }
+        let repeats = names.iter().filter_map(|name| name.rsplit_once(REPEATED));
+        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let repeats = repeats.filter(|(name, n)| is_number(n) && table.has(name));
+        table.ambiguous = repeats.map(|(name, _)| name.to_owned()).collect();
         Ok(table)
     }
 
@@ -231,6 +259,11 @@ impl Columns {
         to: &DataType,
         expected: &str,
     ) -> Result<polars::prelude::Column, DataError> {
+        if self.ambiguous.iter().any(|ambiguous| ambiguous == name) {
+            let expected = format!("one column '{name}'");
+            let found = "several of that name; rename or remove all but one";
+            return Err(DataError::content(&self.path, expected, found));
+        }
         let Ok(column) = self.frame.column(name) else {
             return Err(self.unreadable(name, expected, "another type"));
         };

@@ -103,6 +103,18 @@ pub enum DataError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A run folder that is no longer where the run began to write it.
+    #[error(
+        "{} was removed, moved or replaced while this run wrote to it, with the {rows} rows measured so far; nothing more is \
+         measured: put it back to go on with the same command, or run that to begin anew",
+        .dir.display()
+    )]
+    Gone {
+        /// The run folder.
+        dir: PathBuf,
+        /// Rows that it held.
+        rows: usize,
+    },
     /// A table of several devices, batch sizes or the like.
     #[error(
         "{}: refuse mixed values of column '{column}': {values}; expected one value: filter the table first",

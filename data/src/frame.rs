@@ -1,6 +1,6 @@
 //! Measurements as a table with a column per field, and the header's values as constant columns.
 
-use std::fs::File;
+use std::io::Write;
 
 use polars::prelude::{Column, DataFrame, ParquetWriter, PolarsResult};
 
@@ -44,7 +44,7 @@ pub(crate) fn from_measurements(
 ///
 /// # Errors
 /// [`polars::error::PolarsError`] where the file cannot be written.
-pub(crate) fn write_parquet(file: &mut File, frame: &mut DataFrame) -> PolarsResult<()> {
+pub(crate) fn write_parquet(file: &mut impl Write, frame: &mut DataFrame) -> PolarsResult<()> {
     ParquetWriter::new(file).finish(frame).map(|_| ())
 }
 

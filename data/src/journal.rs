@@ -1,17 +1,24 @@
+//! The record of a profile run: a header, a row per measurement, and at the end a table.
+
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::flusher::Flusher;
 use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
 use crate::run_lock::RunLock;
-use crate::{AtHand, DataError, Measurement, Role, RunHeader, durable, frame, rows};
+use crate::whole_file::sync_folder;
+use crate::{AtHand, DataError, Measurement, Role, RunHeader, WholeFile, frame, rows};
 
 pub(crate) const HEADER_FILE: &str = "run.json";
 pub(crate) const ROWS_FILE: &str = "rows.jsonl";
 /// The sealed table's name in a run folder.
 pub(crate) const TABLE_FILE: &str = "measurements.parquet";
+
+/// What the machine was like when the run began: the certificate's name in a run folder.
+pub const DOCTOR_FILE: &str = "doctor.json";
 
 /// The append-only record of a profile run in a folder of its own.
 ///
@@ -28,6 +35,8 @@ pub struct Journal {
     /// Sentences about what was found damaged and put right.
     recovered: Vec<String>,
     file: File,
+    /// Which file that is, whatever becomes of its name.
+    identity: (u64, u64),
     flusher: Flusher,
     /// Rows that are known to be on the disk.
     n_flushed: usize,
@@ -76,7 +85,9 @@ impl Journal {
             recovered.push(format!("{error}; all its rows are in {ROWS_FILE}, so it is made anew"));
             unlist(dir, &mut manifest)?;
         }
-        durable::sync_folder(&path)?;
+        sync_folder(&path)?;
+        let identity = file.metadata().map(|found| identity(&found));
+        let identity = identity.map_err(DataError::io("read", &path))?;
         let flusher = Flusher::new(&file).map_err(DataError::io("open for writing", &path))?;
         let (mut rows, good_bytes) = (scan.rows, scan.good_bytes);
         number_rounds(&header, &mut rows);
@@ -87,6 +98,7 @@ impl Journal {
             rows,
             recovered,
             file,
+            identity,
             flusher,
             n_flushed,
             good_bytes,
@@ -127,6 +139,20 @@ impl Journal {
         Ok(())
     }
 
+    /// Puts a file beside the rows that no longer changes, and lists it: what the machine was like when the run began.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] where it cannot be written.
+    pub fn keep(&mut self, name: &str, content: &[u8]) -> Result<(), DataError> {
+        if self.manifest.lists(name) {
+            self.manifest.drop_file(name);
+            self.manifest.write(&self.dir)?;
+        }
+        WholeFile::write(&self.dir.join(name), content)?;
+        self.manifest.list_bytes(name, content, None);
+        self.manifest.write(&self.dir)
+    }
+
     /// Whether the sealed table is there and holds all rows.
     pub fn is_sealed(&self) -> bool {
         self.manifest.lists(TABLE_FILE)
@@ -143,8 +169,10 @@ impl Journal {
     ///
     /// # Errors
     /// [`DataError::Append`] says how many rows are safe. The row is then not in the journal, and the next call starts where
-    /// the last whole row ends.
+    /// the last whole row ends. [`DataError::Gone`] where the folder is not there any more: a file that was removed takes rows
+    /// to the end, and nobody would ever see them.
     pub fn append(&mut self, row: &Measurement) -> Result<(), DataError> {
+        self.check_there()?;
         self.unseal()?;
         let added = rows::encode(row).map_err(Into::into).and_then(|line| self.write(&line));
         if let Err(source) = added {
@@ -161,11 +189,21 @@ impl Journal {
     /// Waits until all rows are on the disk.
     ///
     /// # Errors
-    /// [`DataError::Append`] says how many are.
+    /// [`DataError::Append`] says how many are, [`DataError::Gone`] where the folder is not there any more.
     pub fn flush(&mut self) -> Result<(), DataError> {
+        self.check_there()?;
         self.flusher.flush().map_err(|source| self.unsafe_rows(source))?;
         self.n_flushed = self.rows.len();
         Ok(())
+    }
+
+    /// Whether the rows' file is still the one under its name.
+    fn check_there(&self) -> Result<(), DataError> {
+        let named = fs::metadata(self.dir.join(ROWS_FILE));
+        match named.is_ok_and(|named| identity(&named) == self.identity) {
+            true => Ok(()),
+            false => Err(DataError::Gone { dir: self.dir.clone(), rows: self.rows.len() }),
+        }
     }
 
     fn unsafe_rows(&self, source: std::io::Error) -> DataError {
@@ -186,10 +224,9 @@ impl Journal {
             source: std::io::Error::other(error),
         };
         let mut frame = frame::from_measurements(&self.header, &self.rows).map_err(refused)?;
-        durable::replace(&path, |file| {
-            frame::write_parquet(file, &mut frame).map_err(refused)?;
-            Ok(())
-        })?;
+        let mut file = WholeFile::create(&path)?;
+        frame::write_parquet(&mut file, &mut frame).map_err(refused)?;
+        file.finish()?;
         let rows = Some(self.rows.len() as u64);
         let mut manifest = self.manifest.clone();
         manifest.list(&self.dir, ROWS_FILE, rows)?;
@@ -221,7 +258,7 @@ impl Journal {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(DataError::io("remove", &path)(error))
             }
-            _ => durable::sync_folder(&path),
+            _ => sync_folder(&path),
         }
     }
 }
@@ -240,11 +277,16 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     let bytes = read_rows(&path)?;
     // Read after the rows: a writer takes the rows off the list before it adds one.
     let manifest = Manifest::read(dir)?.unwrap_or_default();
-    manifest.verify(dir, HEADER_FILE)?;
+    manifest.verify_rest(dir)?;
     manifest.verify_bytes(&path, ROWS_FILE, &bytes)?;
     let mut rows = rows::scan(&path, &bytes)?.rows;
     number_rounds(&header, &mut rows);
     Ok((header, rows))
+}
+
+/// Device and number of a file.
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 /// Anchors of format version 1 do not say which round they are of: their order does.
@@ -281,11 +323,14 @@ fn scan_rows(path: &Path, manifest: &Manifest) -> Result<rows::Scan, DataError> 
 /// themselves, and a table that is not listed is not read.
 fn listed(dir: &Path, recovered: &mut Vec<String>) -> Result<Manifest, DataError> {
     if let Some(manifest) = Manifest::read(dir)? {
-        manifest.verify(dir, HEADER_FILE)?;
+        manifest.verify_rest(dir)?;
         return Ok(manifest);
     }
     let mut manifest = Manifest::default();
     manifest.list(dir, HEADER_FILE, None)?;
+    if dir.join(DOCTOR_FILE).exists() {
+        manifest.list(dir, DOCTOR_FILE, None)?;
+    }
     manifest.write(dir)?;
     let path = dir.join(MANIFEST_FILE);
     recovered.push(format!(
@@ -357,7 +402,7 @@ fn begin(dir: &Path, header: &RunHeader) -> Result<(RunHeader, Manifest), DataEr
     let mut manifest = Manifest::default();
     manifest.list_bytes(HEADER_FILE, &json, None);
     manifest.write(dir)?;
-    durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))?;
+    WholeFile::write(&path, &json)?;
     Ok((header.clone(), manifest))
 }
 

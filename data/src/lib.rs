@@ -10,8 +10,9 @@
 mod accuracy;
 mod architecture_texts;
 mod at_hand;
+mod bounded;
+mod checksum;
 mod columns;
-mod durable;
 mod error;
 mod flusher;
 mod frame;
@@ -36,6 +37,7 @@ mod split;
 mod table;
 mod table_file;
 mod tail;
+mod whole_file;
 
 pub use accuracy::{
     AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
@@ -43,20 +45,24 @@ pub use accuracy::{
 };
 pub use architecture_texts::read_architectures;
 pub use at_hand::AtHand;
+pub use bounded::{read_at_most, read_text_at_most};
+pub use checksum::{BLANK_CHECKSUM, Checksum, check_sealed, checksum, seal};
 pub use error::DataError;
 pub use grouped::Duplicates;
 pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
 };
-pub use journal::{Journal, read_run};
+pub use journal::{DOCTOR_FILE, Journal, read_run};
 pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
 pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};
 pub use request::TableRequest;
 pub use rounds::{Judgement, Round, Rounds};
 pub use row_filter::RowFilter;
+pub use run_lock::RunLock;
 pub use scale::Scale;
 pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};
 pub use table::{COSTS, LatencyTable, TableRow};
 pub use tail::RowCounter;
+pub use whole_file::WholeFile;

@@ -2,12 +2,13 @@
 //! and never read as data.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, durable};
+use crate::journal::{ROWS_FILE, TABLE_FILE};
+use crate::{DataError, WholeFile, checksum};
 
 /// The manifest's name in a run folder.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
@@ -96,7 +97,7 @@ impl Manifest {
         let checked = Checked { crc32, manifest: self.clone() };
         let json = serde_json::to_vec_pretty(&checked)
             .map_err(|error| DataError::io("write", &path)(error.into()))?;
-        durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))
+        WholeFile::write(&path, &json)
     }
 
     /// Whether the file is listed as finished.
@@ -150,6 +151,17 @@ impl Manifest {
         }
     }
 
+    /// [`Manifest::verify`] of all listed files but rows and table, which their readers verify: whoever reads one of these sees that
+    /// another is damaged or gone.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::verify`].
+    pub(crate) fn verify_rest(&self, dir: &Path) -> Result<(), DataError> {
+        let mut rest =
+            self.files.iter().filter(|file| ![ROWS_FILE, TABLE_FILE].contains(&&*file.name));
+        rest.try_for_each(|file| self.verify(dir, &file.name))
+    }
+
     /// [`Manifest::verify`] of a file already read.
     pub(crate) fn verify_bytes(
         &self,
@@ -170,10 +182,6 @@ impl Manifest {
             found: describe(found.0, &found.1),
         })
     }
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    format!("{:08x}", crc32fast::hash(bytes))
 }
 
 fn compact(manifest: &Manifest, path: &Path) -> Result<String, DataError> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame, PolarsResult};
@@ -12,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::part::Part;
 use crate::run_lock::RunLock;
 use crate::scale::{self, Scale};
-use crate::{DataError, Measurement, Role, RunHeader, Shard, durable, frame, rows};
+use crate::{DataError, Measurement, Role, RunHeader, Shard, WholeFile, frame, rows};
 
 /// The column with the factor that a row's latencies were multiplied by.
 pub(crate) const SCALE_COLUMN: &str = "device_scale";
@@ -198,19 +197,19 @@ fn write(
     let path = out.join(HEADER_FILE);
     let json = serde_json::to_vec_pretty(header)
         .map_err(|error| DataError::io("write", &path)(error.into()))?;
-    durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))?;
+    WholeFile::write(&path, &json)?;
     let path = out.join(ROWS_FILE);
     let lines = rows.iter().map(rows::encode).collect::<Result<String, _>>();
     let lines = lines.map_err(|error| DataError::io("write", &path)(error.into()))?;
-    durable::replace(&path, |file| {
-        file.write_all(lines.as_bytes()).map_err(DataError::io("write", &path))
-    })?;
+    WholeFile::write(&path, lines.as_bytes())?;
     let path = out.join(TABLE_FILE);
     let refused = |error: polars::error::PolarsError| {
         DataError::io("write", &path)(std::io::Error::other(error))
     };
     let mut frame = table(header, rows, shards).map_err(refused)?;
-    durable::replace(&path, |file| frame::write_parquet(file, &mut frame).map_err(refused))?;
+    let mut file = WholeFile::create(&path)?;
+    frame::write_parquet(&mut file, &mut frame).map_err(refused)?;
+    file.finish()?;
     let mut manifest = Manifest::default();
     manifest.list(out, HEADER_FILE, None)?;
     manifest.list(out, ROWS_FILE, Some(rows.len() as u64))?;

@@ -1,12 +1,12 @@
 //! `rounds.json`: which samples a run measures that chooses them itself, round by round, so that it goes on where it was.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, durable};
+use crate::{DataError, WholeFile};
 
 /// The file's name in a run folder.
 const ROUNDS_FILE: &str = "rounds.json";
@@ -104,7 +104,7 @@ impl Rounds {
         let checked = Checked { crc32: checksum(self, &path)?, content: self.clone() };
         let json = serde_json::to_vec_pretty(&checked)
             .map_err(|error| DataError::io("write", &path)(error.into()))?;
-        durable::replace(&path, |file| file.write_all(&json).map_err(DataError::io("write", &path)))
+        WholeFile::write(&path, &json)
     }
 
     /// Number of samples in all rounds.

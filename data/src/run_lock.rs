@@ -1,3 +1,5 @@
+//! The right to write a folder of results, which one process has at a time.
+
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -12,9 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is tried meanwhile.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// The right to write a run's folder, for as long as it lives. Its file says which row is at hand.
+/// The right to write a folder of results, for as long as it lives. Of a profile run its file says which row is at hand.
 #[derive(Debug)]
-pub(crate) struct RunLock {
+pub struct RunLock {
     file: File,
 }
 
@@ -23,7 +25,7 @@ impl RunLock {
     ///
     /// # Errors
     /// [`DataError::Locked`] where that keeps it, [`DataError::Io`] where the folder cannot be written.
-    pub(crate) fn take(dir: &Path) -> Result<Self, DataError> {
+    pub fn take(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join(LOCK_FILE);
         let file = open_file(&path)?;
         let deadline = Instant::now() + PATIENCE;

@@ -28,8 +28,9 @@ pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, Data
 
 fn open_run(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
     let sealed = dir.join(TABLE_FILE);
-    if Manifest::read(dir)?.is_some_and(|manifest| manifest.lists(TABLE_FILE)) {
-        verify_sealed(&sealed)?;
+    if let Some(manifest) = Manifest::read(dir)?.filter(|manifest| manifest.lists(TABLE_FILE)) {
+        manifest.verify_rest(dir)?;
+        manifest.verify(dir, TABLE_FILE)?;
         return Columns::of_parquet(&sealed, wanted);
     }
     // A table that no manifest lists may be anything; each of the journal's rows proves itself.

@@ -109,6 +109,12 @@ fn values_that_no_measurement_has_are_counted() {
     assert!(message(&path).ends_with("more fields than defined in 'Schema'"), "{}", message(&path));
     let (_dir, path) = csv("arch,latency_ms\na,1\nb,fast\n");
     assert!(message(&path).ends_with("found 'fast' in row 2"), "{}", message(&path));
+    let (_dir, path) = csv("arch,latency_ms,latency_ms\na,1,2\n");
+    assert!(message(&path).contains("expected one column 'latency_ms'; found several"));
+    let (_dir, path) = csv("arch,latency_ms,note,note\na,1,x,y\n");
+    assert_eq!(load(&path).unwrap().rows.len(), 1, "nobody asks for a note");
+    let (_dir, path) = csv("arch,latency_ms\ra,1\rb,2\r");
+    assert!(message(&path).contains("carriage returns alone"), "{}", message(&path));
     let (_dir, path) = csv("arch,latency_ms\na,slow\n");
     assert!(message(&path).ends_with("found 'slow' in row 1"), "{}", message(&path));
     let (_dir, path) = csv("arch,latency_ms\na,1\n,2\n");

@@ -2,6 +2,7 @@ use lat_space::{Architecture, Space};
 use tch::{Device, Kind, Tensor};
 
 use crate::gates::GateLayout;
+use crate::model::cut;
 use crate::penalty::at_least_zero;
 use crate::{PredictError, Predictor};
 
@@ -106,7 +107,9 @@ impl CostModel for PredictorCost {
         let rows = gates.unsqueeze(0).to_device(self.device);
         let (cost, more) = tch::no_grad(|| self.parts(&rows))?;
         let more = more.map_or(0.0, |more| more.double_value(&[0]));
-        Ok(cost.double_value(&[0]).max(self.predictor.model.floor) + more)
+        let total = cut(cost.double_value(&[0]), self.predictor.model.floor) + more;
+        self.predictor.check_answers(&[total])?;
+        Ok(total)
     }
 
     fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {

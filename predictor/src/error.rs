@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use lat_data::COSTS;
+use lat_data::{COSTS, DataError};
 use lat_space::SpaceError;
 
 /// What can be wrong with samples, predictor files, costs and penalties.
@@ -70,6 +70,20 @@ pub enum PredictError {
         /// The value found.
         found: f64,
     },
+    /// A prediction that is NaN or infinity.
+    #[error(
+        "expected a number for {column}, found {found} for architecture {} of those priced together; the predictor's own numbers are \
+         out of range: restore its file from a copy, or train again",
+        row + 1
+    )]
+    NoAnswer {
+        /// What is predicted.
+        column: String,
+        /// Which of the architectures, from 0.
+        row: usize,
+        /// What was predicted.
+        found: f64,
+    },
     /// A cost that is zero or below.
     #[error(
         "expected targets above zero, found {found} in row {row}; check the column and its unit"
@@ -103,17 +117,10 @@ pub enum PredictError {
         reason: String,
     },
     /// A file that cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// A file that is no predictor.
-    #[error("{} is not a predictor that `lat train` wrote: {reason}; train again", path.display())]
+    #[error("{} is not a predictor as `lat train` wrote it: {reason}; restore it from a copy, or train again", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -109,14 +109,14 @@ impl Model {
     /// Predictions to report: not below the floor.
     pub(crate) fn predict(&self, features: &Tensor) -> Vec<f64> {
         let costs = tch::no_grad(|| self.forward(features));
-        to_vec(&costs).into_iter().map(|y| f64::from(y).max(self.floor)).collect()
+        to_vec(&costs).into_iter().map(|y| cut(f64::from(y), self.floor)).collect()
     }
 
     /// The same with deviations and whether codes are off the data.
     pub(crate) fn predict_with_sd(&self, features: &Tensor) -> Predictions {
         let (costs, sds) = tch::no_grad(|| self.forward_with_sd(features));
         let values: Vec<f64> =
-            to_vec(&costs).into_iter().map(|y| f64::from(y).max(self.floor)).collect();
+            to_vec(&costs).into_iter().map(|y| cut(f64::from(y), self.floor)).collect();
         let Some(spread) = &self.spread else {
             let n = values.len();
             return Predictions { values, sds: vec![f64::NAN; n], is_off_data: vec![false; n] };
@@ -189,6 +189,11 @@ pub(crate) fn to_tensor(rows: ArrayView2<f32>) -> Tensor {
 pub(crate) fn to_vec(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.to_device(Device::Cpu).to_kind(tch::Kind::Float).contiguous().view([-1]);
     Vec::try_from(&flat).expect("a flat float tensor is a vector")
+}
+
+/// A cost that is reported: at least the floor. What is no number stays none, so that it is seen and not taken for the floor.
+pub(crate) fn cut(cost: f64, floor: f64) -> f64 {
+    if cost < floor { floor } else { cost }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::encoding::encode;
 use crate::feature_walk::FeatureWalk;
 use crate::label::DecisionLabel;
 use crate::metrics::check_finite;
-use crate::model::{Model, Predictions, to_tensor, to_vec};
+use crate::model::{Model, Predictions, cut, to_tensor, to_vec};
 use crate::spread::Spread;
 use crate::transfer::Part;
 use crate::{Differentiable, Label, PredictError};
@@ -112,7 +112,8 @@ impl Predictor {
     /// standard deviations.
     ///
     /// # Errors
-    /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit gates.
+    /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit gates, [`PredictError::NoAnswer`] for a prediction that is
+    /// no number.
     pub fn predict_gates(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
         if !self.parts.is_empty() {
             return self.predict_sums(gates);
@@ -124,6 +125,7 @@ impl Predictor {
             all.sds.extend(chunk.sds);
             all.is_off_data.extend(chunk.is_off_data);
         }
+        self.check_answers(&all.values)?;
         Ok(all)
     }
 
@@ -136,13 +138,16 @@ impl Predictor {
             return Ok(self.predict_sums(gates)?.values);
         }
         let features = self.features(gates)?;
-        Ok(features.iter().flat_map(|f| self.model.predict(&to_tensor(f.view()))).collect())
+        self.checked(
+            features.iter().flat_map(|f| self.model.predict(&to_tensor(f.view()))).collect(),
+        )
     }
 
     /// Costs with parts of other devices. What these do not know is not known.
     fn predict_sums(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
         let values: Vec<f64> =
-            self.uncut_costs(gates)?.into_iter().map(|c| c.max(self.model.floor)).collect();
+            self.uncut_costs(gates)?.into_iter().map(|c| cut(c, self.model.floor)).collect();
+        self.check_answers(&values)?;
         let relative = self.model.spread.as_ref().map_or(f64::NAN, Spread::relative);
         let sds = values.iter().map(|v| relative * v).collect();
         let is_off_data = vec![false; values.len()];

@@ -1,10 +1,9 @@
 //! A predictor as a file: safetensors, with the label and the scale as JSON under the metadata key `lat`.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use lat_data::{BLANK_CHECKSUM, WholeFile, check_sealed, checksum, read_at_most, seal};
 use lat_space::FeatureMap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -24,9 +23,15 @@ pub const FORMAT: u32 = 2;
 /// One key for all: the order of several would differ from run to run.
 const KEY: &str = "lat";
 
+/// Longest file that is read, in bytes: a hundred times what predictors take.
+const MOST_BYTES: u64 = 256 << 20;
+
 /// Everything that is no tensor.
 #[derive(Serialize, Deserialize)]
 struct Header {
+    /// Of the whole file with zeros in its place; files of older programs have none. The first field, where [`seal`] looks for it.
+    #[serde(default)]
+    checksum: String,
     format: u32,
     label: Label,
     scale: Scale,
@@ -70,32 +75,33 @@ impl Predictor {
     /// Writes the file beside its place and moves it there, so that no reader ever sees half of one.
     ///
     /// # Errors
-    /// [`PredictError::Io`] where it cannot be written.
+    /// [`PredictError::Data`] where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), PredictError> {
         let bytes = self.to_bytes().map_err(|reason| file(path, reason))?;
-        write_then_rename(path, &bytes).map_err(|source| PredictError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        })
+        Ok(WholeFile::write(path, &bytes)?)
     }
 
     /// Reads a file that [`Predictor::save`] wrote.
     ///
     /// # Errors
-    /// [`PredictError::Io`], [`PredictError::File`] for what is no complete predictor, [`PredictError::Version`].
+    /// [`PredictError::Data`], [`PredictError::File`] for what is no complete predictor or damaged, [`PredictError::Version`].
     pub fn load(path: &Path) -> Result<Self, PredictError> {
-        let bytes = fs::read(path).map_err(|source| PredictError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_bytes(&bytes, path)
+        Ok(Self::load_with_checksum(path)?.0)
+    }
+
+    /// The same with the checksum of the file, which says whether two predictors are one.
+    ///
+    /// # Errors
+    /// Those of [`Predictor::load`].
+    pub fn load_with_checksum(path: &Path) -> Result<(Self, String), PredictError> {
+        let bytes = read_at_most(path, MOST_BYTES)?;
+        Ok((Self::from_bytes(&bytes, path)?, checksum(&bytes)))
     }
 
     /// Reads a file's content; the path is for messages.
     pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, PredictError> {
         let text = metadata(bytes).map_err(|reason| file(path, reason))?;
+        check_sealed(bytes).map_err(|reason| file(path, reason))?;
         let json: serde_json::Value = serde_json::from_str(&text)
             .map_err(|e| file(path, format!("its metadata is no JSON ({e})")))?;
         match json.get("format") {
@@ -118,6 +124,7 @@ impl Predictor {
         let (parts, of_parts): (Vec<_>, Vec<_>) = parts.unzip();
         let layers = correction.as_ref().map_or(&[][..], |c| &c.members.layers);
         let header = Header {
+            checksum: BLANK_CHECKSUM.to_owned(),
             format: FORMAT,
             label: self.label.clone(),
             scale: standard.scale,
@@ -149,7 +156,9 @@ impl Predictor {
         let views = views.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
         let json = serde_json::to_string(&header).map_err(|e| e.to_string())?;
         let metadata = HashMap::from([(KEY.to_owned(), json)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
+        let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())?;
+        seal(&mut bytes);
+        Ok(bytes)
     }
 
     fn from_parts(header: Header, bytes: &[u8]) -> Result<Self, String> {
@@ -157,6 +166,13 @@ impl Predictor {
         let numbers = [header.mu, header.sd, header.intercept, header.floor];
         if numbers.iter().any(|v| !v.is_finite()) || header.sd <= 0.0 {
             return Err("its scale is not finite".to_owned());
+        }
+        let n_choices: usize = header.label.decisions.iter().map(|d| d.choices.len()).sum();
+        if header.map.n_gates != n_choices {
+            let found = header.map.n_gates;
+            return Err(format!(
+                "its gates are {found}, but its decisions have {n_choices} choices"
+            ));
         }
         if !header.map.is_sound() || header.inputs.iter().any(|&i| i >= header.map.len()) {
             return Err("its features are not made of its gates".to_owned());
@@ -288,22 +304,6 @@ fn unpacked(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
         return Err(format!("tensor {name} holds values that are not finite"));
     }
     Ok(Tensor::from_slice(&values).view(shape.as_slice()))
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn write_then_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The process in the name keeps two writers apart.
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary: PathBuf = path.with_file_name(name);
-    let written = fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // Nothing is lost where it never came to be.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@ use lat_space::{SearchSpace, Skeleton, SpaceError};
 
 use crate::{DeviceSpec, OperatingPoint, ProfileError};
 
+/// Most samples of a run, whose plan is held in memory: months of measuring on ten GPUs.
+const MOST_SAMPLES: u64 = 100_000_000;
+
 /// What to measure, and how carefully. [`ProfileOptions::new`] holds the defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileOptions {
@@ -83,6 +86,8 @@ impl ProfileOptions {
         };
         let Self { samples, batch, max_ms, warmup_ms, repeat_fraction, soak_s, .. } = *self;
         number("the number of samples", "at least 1", samples > 0, samples as f64)?;
+        let is_countable = samples <= MOST_SAMPLES;
+        number("the number of samples", "at most 100 million", is_countable, samples as f64)?;
         number("the batch", "at least 1 image", batch > 0, f64::from(batch))?;
         let positive = |value: f64| value > 0.0 && value.is_finite();
         number("the cap on timed runs", "above 0 ms", positive(max_ms), max_ms)?;

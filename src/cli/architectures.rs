@@ -7,6 +7,7 @@ use lat_space::{Architecture, SPACES, SearchSpace, find_space};
 use serde::Deserialize;
 
 use super::failure::bad;
+use super::texts;
 
 /// What `search.json` says that other commands need.
 #[derive(Debug, Deserialize)]
@@ -29,7 +30,7 @@ pub(super) struct Named {
 pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
     let path = Path::new(text);
     if path.extension().is_some_and(|e| e == "json") || path.is_file() {
-        let content = std::fs::read_to_string(path)
+        let content = texts::read(path)
             .with_context(|| format!("expected the result of a search at {}", path.display()))?;
         let file: SearchFile = serde_json::from_str(&content).map_err(|e| {
             bad(format!(

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use lat_data::{Dataset, LoadOptions, find_cifar10, find_dataset};
 
+use super::written::Written;
+
 /// Flags that choose the images.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct DatasetArgs {
@@ -20,6 +22,12 @@ pub(super) struct DatasetArgs {
 }
 
 impl DatasetArgs {
+    /// What must not be written to: the images that are read.
+    pub(super) fn protected(&self) -> Written {
+        let found = find_cifar10(self.data_dir.as_deref());
+        self.data_dir.iter().chain(&found).fold(Written::default(), Written::tree)
+    }
+
     /// Loads the images; gives their name and a line that says which they are.
     pub(super) fn load(
         &self,

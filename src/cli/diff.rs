@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::failure::bad;
 use super::output::{say, table, write_json};
+use super::written::Written;
 
 /// Changes that are printed; the JSON has all rows.
 const LARGEST: usize = 10;
@@ -53,6 +54,7 @@ struct DiffResult<'a> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    Written::default().output("--json", args.json.as_deref()).check()?;
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let comparison = compare((&a.0, &a.1), (&b.0, &b.1))?;
     print(args, &comparison)?;

@@ -7,6 +7,7 @@ use lat_profiler::{Certificate, Grade, examine};
 use super::failure::failed;
 use super::output::{say, table, write_json};
 use super::skeleton::device;
+use super::written::Written;
 
 /// Prove that timing works on this machine, and find what would disturb it.
 ///
@@ -25,6 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    Written::default().output("--json", args.json.as_deref()).check()?;
     let certificate = examine(device(args.device.as_deref())?)?;
     say(format!("{} ({})", certificate.device, certificate.device_name))?;
     say(findings(&certificate))?;

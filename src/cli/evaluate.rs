@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
 use lat::methods::Preset;
-use lat_data::Dataset;
+use lat_data::{Dataset, RunLock};
 use lat_profiler::{ProfileOptions, measure_one};
 use lat_space::{Architecture, SearchSpace};
 use serde::Serialize;
@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::accuracy::{AccuracyArgs, Published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
-use super::failure::bad;
+use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
+use super::written::Written;
 use super::{STOP, runs};
 
 /// Train an architecture from scratch and test it.
@@ -77,6 +78,8 @@ struct EvaluationResult {
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    let written = written(args);
+    written.check()?;
     let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
     let accuracies = args.accuracies.table(space.as_ref())?;
     let published = Published::of(accuracies.as_ref(), space.as_ref(), &architecture);
@@ -91,6 +94,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         architecture: space.format(&architecture),
         space: space.id().to_owned(),
         dataset: dataset_name,
+        images: dataset.checksum(),
         skeleton,
         plan: TrainingPlan {
             epochs: args.epochs.unwrap_or(defaults.epochs),
@@ -106,7 +110,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         )));
     }
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&settings));
+    written.folder(&dir).check()?;
     runs::writable_dir(&dir)?;
+    let _lock = RunLock::take(&dir)?;
     say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
     let start = std::time::Instant::now();
     let work = Work { space: space.as_ref(), architecture: &architecture, dataset: &dataset };
@@ -126,12 +132,19 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         seconds: start.elapsed().as_secs_f64(),
     };
     let path = dir.join("evaluation.json");
-    write_json(&path, &result)?;
+    write_json(&path, &result).map_err(failed)?;
     if let Some(path) = &args.json {
         write_json(path, &result)?;
     }
     say(result.line(&row.reason, &path))?;
     result.published.say()
+}
+
+/// The file that is asked for beside the folder, and what must not be written over.
+fn written(args: &Args) -> Written {
+    let written = args.images.protected().inputs(args.accuracies.file.iter());
+    let written = written.output("--json", args.json.as_deref()).inputs([&args.arch]);
+    written.folder(args.out.as_deref().unwrap_or(runs::root()))
 }
 
 /// What is trained on what.

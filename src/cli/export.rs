@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use lat_predictor::{ExportFormat, Predictor};
 
-use super::failure::bad;
 use super::output::say;
 use super::runs;
+use super::written::Written;
 
 /// Write a predictor for other programs: TorchScript or ONNX.
 ///
@@ -39,14 +39,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => runs::any_predictor()?,
     };
-    let predictor = Predictor::load(&path)?;
     let out = args.out.clone().unwrap_or_else(|| path.with_extension(args.format.extension()));
-    if out == path {
-        return Err(bad(format!(
-            "expected another file than the predictor to write to, found {}; name one with --out",
-            out.display()
-        )));
-    }
+    Written::default().output("--out", Some(&out)).inputs([&path]).check()?;
+    let predictor = Predictor::load(&path)?;
     predictor.export(args.format, args.sd, &out)?;
     let result = match (args.format, args.sd) {
         (ExportFormat::TorchScript, false) => "cost [b]",

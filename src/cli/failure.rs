@@ -1,11 +1,15 @@
 //! From errors to sentences and exit codes.
 
 use std::fmt::{Debug, Display};
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use lat::error::SearchError;
 use lat_data::DataError;
+use lat_predictor::PredictError;
 use lat_profiler::ProfileError;
+
+use super::output::plain;
 
 /// Bad input or usage, found by the command line itself.
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +44,56 @@ pub(super) fn exit_code(done: anyhow::Result<()>) -> ExitCode {
         // The reader has seen enough, as in `lat list spaces | head -1`.
         return ExitCode::SUCCESS;
     }
-    eprintln!("lat: {error:#}");
+    eprintln!("lat: {}", plain(&sentence(&error)));
     ExitCode::from(code(&error))
+}
+
+/// An error with its causes, each said once: many sentences hold the system's reason already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match text.is_empty() {
+            true => text = cause,
+            false if text.contains(&cause) => {}
+            false => text = format!("{text}: {cause}"),
+        }
+    }
+    text
+}
+
+/// Whether the machine failed and not what was asked of it: it is full, broken or out of something. A place that is not there or
+/// that may not be written is bad input.
+pub(super) fn is_machines(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    const TOO_MANY_OPEN: [i32; 2] = [23, 24];
+    let number = error.raw_os_error().unwrap_or_default();
+    let is_failure = matches!(
+        error.kind(),
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
+            | ErrorKind::WriteZero
+            | ErrorKind::OutOfMemory
+            | ErrorKind::StaleNetworkFileHandle
+    );
+    is_failure || number == EIO || TOO_MANY_OPEN.contains(&number)
 }
 
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Interrupted>() {
         return 130;
     }
-    if error.is::<WorkFailed>() {
+    let machine_failed =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().is_some_and(is_machines);
+    let run_failed = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(DataError::Append { .. } | DataError::Gone { .. }))
+    };
+    let torch_failed = matches!(error.downcast_ref(), Some(PredictError::TorchScript { .. }));
+    let mut causes = error.chain();
+    if error.is::<WorkFailed>()
+        || torch_failed
+        || causes.any(|cause| machine_failed(cause) || run_failed(cause))
+    {
         return 1;
     }
     match error.downcast_ref::<SearchError>() {
@@ -61,7 +106,7 @@ fn code(error: &anyhow::Error) -> u8 {
             ProfileError::Network(_)
             | ProfileError::Cuda { .. }
             | ProfileError::DeviceLost { .. }
-            | ProfileError::Data(DataError::Append { .. }),
+            | ProfileError::Data(DataError::Append { .. } | DataError::Gone { .. }),
         ) => 1,
         _ => 2,
     }
@@ -71,4 +116,33 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = || io::Error::from_raw_os_error(28);
+        let said = DataError::Io { action: "write", path: "a".into(), source: full() };
+        let text = sentence(&anyhow::Error::new(said));
+        assert_eq!(text, format!("could not write a: {}", full()));
+        let text = sentence(&Err::<(), _>(full()).context("the log").unwrap_err());
+        assert_eq!(text, format!("the log: {}", full()));
+    }
+
+    #[test]
+    fn a_full_disk_is_the_machines_and_a_folder_that_is_not_there_is_not() {
+        let with = |number| {
+            let source = io::Error::from_raw_os_error(number);
+            let error = DataError::Io { action: "write", path: "a".into(), source };
+            code(&anyhow::Error::new(SearchError::Data(error)))
+        };
+        // ENOSPC, EFBIG, EIO, EDQUOT; ENOENT, EACCES, EISDIR, EROFS.
+        assert_eq!([28, 27, 5, 122].map(with), [1; 4]);
+        assert_eq!([2, 13, 21, 30].map(with), [2; 4]);
+    }
 }

@@ -6,6 +6,7 @@ use lat_data::{MergeOptions, Merged, MergedShard, merge};
 use serde::Serialize;
 
 use super::output::{say, table, write_json};
+use super::written::Written;
 
 /// Anchors may differ from a device's scale by so much before it is told, as a share.
 const MOST_SPREAD: f64 = 0.05;
@@ -61,6 +62,7 @@ struct Row {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let options = MergeOptions { partial: args.partial, mixed: args.mixed };
+    Written::default().output("--json", args.json.as_deref()).folder(&args.out).check()?;
     let merged = merge(&args.out, &args.shards, options)?;
     say_merged(&merged)?;
     match &args.json {

@@ -28,9 +28,11 @@ mod search;
 mod signals;
 mod skeleton;
 mod table_args;
+mod texts;
 mod time;
 mod train;
 mod transfer;
+mod written;
 
 use std::process::ExitCode;
 
@@ -81,6 +83,13 @@ enum Command {
     Man(complete::ManArgs),
 }
 
+impl Command {
+    /// Whether the command works for hours and keeps what it has done where it is asked to stop.
+    fn goes_on(&self) -> bool {
+        matches!(self, Self::Profile(_) | Self::Search(_) | Self::Evaluate(_))
+    }
+}
+
 /// Runs the command line and gives the exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -88,7 +97,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
         .format_timestamp(None)
         .init();
-    signals::install();
+    signals::install(!cli.command.goes_on());
     // Before the first call into libtorch, which looks for its CUDA side once and for all.
     lat_profiler::enable_cuda();
     tch::set_num_threads(cli.threads.unwrap_or_else(all_cores));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use lat_data::RunHeader;
+use lat_data::{RunHeader, checksum};
 use lat_predictor::{CostModel, Metrics, TableCost};
 use lat_profiler::OpRow;
 use lat_space::{Architecture, SearchSpace};
@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::bad;
 use super::output::{write_json, write_whole};
+use super::texts;
 
-const FILE: &str = "operations.json";
+/// The table's file in its folder.
+pub(super) const FILE: &str = "operations.json";
 const CSV: &str = "operations.csv";
 const COLUMN: &str = "latency_ms";
 
@@ -22,6 +24,9 @@ pub(super) struct OpTable {
     /// Where and how the operations were measured.
     pub(super) header: RunHeader,
     pub(super) operations: Vec<OpRow>,
+    /// CRC-32 of the file that it was read from.
+    #[serde(skip)]
+    pub(super) checksum: String,
 }
 
 impl OpTable {
@@ -41,13 +46,13 @@ impl OpTable {
     /// Reads the table of a folder, which must be of this space.
     pub(super) fn read(dir: &Path, space: &str) -> anyhow::Result<Self> {
         let file = dir.join(FILE);
-        let text = std::fs::read_to_string(&file).map_err(|e| {
+        let text = texts::read(&file).map_err(|e| {
             bad(format!(
                 "expected the table of `lat profile --per-op` at {}, found: {e}",
                 file.display()
             ))
         })?;
-        let table: Self = serde_json::from_str(&text).map_err(|e| {
+        let mut table: Self = serde_json::from_str(&text).map_err(|e| {
             bad(format!("expected the table of operations at {}, found: {e}", file.display()))
         })?;
         if table.header.space != space {
@@ -57,6 +62,7 @@ impl OpTable {
                 dir.display()
             )));
         }
+        table.checksum = checksum(text.as_bytes());
         Ok(table)
     }
 

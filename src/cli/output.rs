@@ -1,11 +1,11 @@
 //! Printing: results, progress, tables, JSON files.
 
+use std::borrow::Cow;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use lat_data::WholeFile;
 use serde::Serialize;
 
 /// How much may be said on standard error.
@@ -31,6 +31,7 @@ impl Screen {
     #[expect(clippy::print_stderr, reason = "damage is always told")]
     #[expect(clippy::unused_self, reason = "beside `note`, which it is the louder form of")]
     pub(super) fn warn(self, bar: Option<&ProgressBar>, line: &str) {
+        let line = plain(line);
         match bar {
             Some(bar) if !bar.is_hidden() => bar.println(line),
             _ => eprintln!("{line}"),
@@ -40,6 +41,7 @@ impl Screen {
     /// A line on standard error, above the bar where there is one.
     #[expect(clippy::print_stderr, reason = "progress is for standard error")]
     pub(super) fn note(self, bar: Option<&ProgressBar>, line: &str) {
+        let line = plain(line);
         match bar {
             _ if self.quiet => {}
             Some(bar) if !bar.is_hidden() => bar.println(line),
@@ -48,10 +50,19 @@ impl Screen {
     }
 }
 
+/// Text without characters that steer a terminal. Names and units come from files that somebody else may have written.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    match text.contains(steers) {
+        true => text.replace(steers, "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
+
 /// Writes a line of the result to standard output.
 pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(line.as_ref().as_bytes())?;
+    out.write_all(plain(line.as_ref()).as_bytes())?;
     out.write_all(b"\n")?;
     Ok(())
 }
@@ -81,16 +92,18 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
     write_whole(path, &(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-/// Writes a file whole or not at all, for all to read whom the umask lets.
+/// Writes a text file whole or not at all.
 pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let readable = std::fs::Permissions::from_mode(0o666);
-        let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("could not write {}", path.display()))
+    Ok(WholeFile::write(path, text.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn nothing_that_is_printed_steers_a_terminal() {
+        assert_eq!(plain("ms\u{1b}[2J\u{9b}1A\rx"), "ms\u{fffd}[2J\u{fffd}1A\u{fffd}x");
+        assert_eq!(plain("a\tb\nü 日本"), "a\tb\nü 日本");
+    }
 }

@@ -15,7 +15,8 @@ use lat_space::find_space;
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::output::{say, write_whole};
-use super::runs;
+use super::written::Written;
+use super::{runs, texts};
 use published::Tables;
 
 /// Folders below the named one in which searches are looked for.
@@ -50,6 +51,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if !dir.is_dir() {
         return Err(bad(format!("expected a folder of results at {}, found none", dir.display())));
     }
+    let results = folders(dir)?.into_iter();
+    let results = results.flat_map(|place| [SEARCH_FILE, EVALUATION_FILE].map(|f| place.join(f)));
+    let written = Written::default().output("--out", args.out.as_deref()).inputs(results);
+    let predictors = args.predictor.clone().map_or_else(runs::predictors, |path| vec![path]);
+    written.inputs(predictors.iter().chain(&args.accuracies.file)).check()?;
     let (html, line) = if dir.join("run.json").exists() {
         profile(args)?
     } else if !dir.join(SEARCH_FILE).exists() {
@@ -63,9 +69,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         search(args)?
     };
     let out = args.out.clone().unwrap_or_else(|| dir.join("report.html"));
-    runs::writable_dir(
-        out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
-    )?;
     write_whole(&out, &html)?;
     say(format!("{line}; {}", out.display()))
 }
@@ -195,6 +198,5 @@ fn read_search(file: &Path) -> anyhow::Result<SearchRecord> {
 }
 
 fn text(file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file)
-        .map_err(|e| bad(format!("expected to read {}, found: {e}", file.display())))
+    texts::read(file).map_err(|e| bad(format!("expected to read {}, found: {e}", file.display())))
 }

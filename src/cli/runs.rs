@@ -8,7 +8,7 @@ use lat_predictor::Predictor;
 use lat_profiler::{Mode, Precision, ProfileOptions};
 use lat_space::{Skeleton, Stem};
 
-use super::failure::bad;
+use super::failure::{bad, failed, is_machines};
 
 /// The folder of all results.
 const RUNS: &str = "runs";
@@ -49,6 +49,11 @@ pub(super) fn short(skeleton: &Skeleton) -> String {
     let classes = if *classes == 10 { String::new() } else { format!("-k{classes}") };
     let stem = if *stem == Stem::Cifar { "" } else { "-imagenet" };
     format!("c{channels}-l{layers}-r{resolution}{classes}{stem}")
+}
+
+/// The folder of all results.
+pub(super) fn root() -> &'static Path {
+    Path::new(RUNS)
 }
 
 /// A result's place by name.
@@ -107,6 +112,13 @@ pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// The predictors that a command without --predictor may take.
+pub(super) fn predictors() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(RUNS).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == PREDICTOR)).collect()
+}
+
 /// The newest predictor that fits, with its file; files that cannot be read do not.
 pub(super) fn newest_fitting_predictor(
     fits: &dyn Fn(&Predictor) -> bool,
@@ -133,16 +145,17 @@ fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
-/// Makes a folder and sees that files can be written there, before hours of work want to.
+/// Makes a folder and sees that files can be written there, before hours of work want to. A full disk is no fault of the flags.
 pub(super) fn writable_dir(dir: &Path) -> anyhow::Result<()> {
     let probe = || -> std::io::Result<()> {
         std::fs::create_dir_all(dir)?;
         tempfile::tempfile_in(dir).map(drop)
     };
     probe().map_err(|e| {
-        bad(format!(
+        let text = format!(
             "expected a folder to write to at {}, found: {e}; name another with --out",
             dir.display()
-        ))
+        );
+        if is_machines(&e) { failed(text) } else { bad(text) }
     })
 }

@@ -7,7 +7,7 @@ use lat_data::{Duplicates, LatencyTable, RowFilter, TableRequest};
 use lat_space::{DeclaredSpace, Space, find_space};
 
 use super::output::say;
-use super::runs;
+use super::{runs, texts};
 
 /// Flags that name a table.
 #[derive(clap::Args)]
@@ -43,12 +43,16 @@ pub(super) struct SpaceTable {
 }
 
 impl TableArgs {
-    /// Reads what the flags name.
-    pub(super) fn read(&self, column: &str) -> anyhow::Result<SpaceTable> {
-        let data = match &self.data {
-            Some(path) => path.clone(),
-            None => runs::newest_profile(self.space.as_deref())?,
-        };
+    /// The table that is named, or the newest profile's.
+    pub(super) fn source(&self) -> anyhow::Result<PathBuf> {
+        match &self.data {
+            Some(path) => Ok(path.clone()),
+            None => runs::newest_profile(self.space.as_deref()),
+        }
+    }
+
+    /// Reads what the flags name: the table at its [`TableArgs::source`], and what belongs to it.
+    pub(super) fn read(&self, data: PathBuf, column: &str) -> anyhow::Result<SpaceTable> {
         let declared = self.space_file.as_deref().map(read_space_file).transpose()?;
         let table = LatencyTable::read(&TableRequest {
             space: self.space.as_deref(),
@@ -83,7 +87,7 @@ impl TableArgs {
 
 /// Reads a space file.
 pub(super) fn read_space_file(path: &Path) -> anyhow::Result<DeclaredSpace> {
-    let text = std::fs::read_to_string(path)
+    let text = texts::read(path)
         .with_context(|| format!("expected a space file (TOML) at {}", path.display()))?;
     DeclaredSpace::read(&text).with_context(|| path.display().to_string())
 }

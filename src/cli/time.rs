@@ -8,11 +8,13 @@ use lat_profiler::{DeviceSpec, Mode, OperatingPoint, Precision, time_module};
 use super::failure::bad;
 use super::output::{say, write_json};
 use super::skeleton::device;
+use super::written::Written;
 
 /// Time a TorchScript module of your own.
 ///
 /// With the care that architectures get: warm-up, timed runs until the 95 % interval of the median is within 1 % or the cap
 /// comes, CUDA events on a GPU, the reference network on a CPU. Make the file with torch.jit.trace(model, x).save("model.pt").
+/// A module is a program and can do what you can, write files too: time only modules that you trust.
 ///
 /// Example: lat time model.pt --input 1x3x224x224 --device cuda:0 --mode both
 #[derive(clap::Args)]
@@ -59,6 +61,7 @@ fn shape(text: &str) -> Result<Shape, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    Written::default().output("--json", args.json.as_deref()).inputs([&args.file]).check()?;
     let device = device(args.device.as_deref())?;
     if !args.file.is_file() {
         return Err(bad(format!(

@@ -22,6 +22,7 @@ mod parsec;
 mod pc_darts;
 mod proxylessnas;
 mod random;
+mod ranges;
 mod snas;
 mod stage;
 mod toponas;
@@ -293,12 +294,16 @@ where
             return Err(wrong(&format!("expected one of {known}; found '{key}'")));
         }
         let value = as_float(&table[key], value);
+        let out_of_range = ranges::expected(key, &value);
         table.insert(key.clone(), value);
         // Read again with each option, so that the message can name the one that does not fit.
         table
             .clone()
             .try_into::<C>()
             .map_err(|e: toml::de::Error| wrong(&format!("{key}: {}", e.message())))?;
+        if let Some(expected) = out_of_range {
+            return Err(wrong(&format!("expected {key} to be {expected}, found {}", table[key])));
+        }
     }
     table.try_into().map_err(|e: toml::de::Error| wrong(&e.message()))
 }

@@ -235,7 +235,11 @@ impl Method for PDarts {
     /// Everything is new in a stage but what was learnt about which operations to keep.
     fn enter(&mut self, stage: &Stage) {
         self.stage = stage.clone();
-        self.alphas.restart(self.config.alpha, ALPHA_BETAS, self.seed + stage.number as u64);
+        self.alphas.restart(
+            self.config.alpha,
+            ALPHA_BETAS,
+            self.seed.wrapping_add(stage.number as u64),
+        );
         self.weights = WeightStep::new(self.config.weights);
         let Some(sets) = &stage.live else { return };
         let n = self.alphas.decisions[0].choices.len();

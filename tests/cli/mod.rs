@@ -2,8 +2,11 @@
 
 mod accuracies;
 mod goals;
+mod limits;
+mod outputs;
 mod predictions;
 mod profiles;
+mod resumptions;
 
 use std::path::Path;
 

@@ -1,3 +1,4 @@
+use crate::checksum::Checksum;
 use crate::{DataError, ImageSet, split_stratified};
 
 /// How training images may be varied without changing what they show.
@@ -32,6 +33,16 @@ impl Dataset {
     pub(crate) fn new(train: ImageSet, test: ImageSet, augment: Augment) -> Self {
         let (mean, std) = statistics(&train);
         Self { train, test, mean, std, augment }
+    }
+
+    /// CRC-32 of all pixels and labels as eight hex digits: two sets of one name and different images are not the same.
+    pub fn checksum(&self) -> String {
+        let mut sum = Checksum::default();
+        for part in [&self.train, &self.test] {
+            sum.add(&part.pixels);
+            part.labels.iter().for_each(|label| sum.add(&label.to_le_bytes()));
+        }
+        sum.text()
     }
 
     /// With `n` of the training images, each class with its share: a proxy that is quicker to search on. Which ones is the same in
@@ -108,6 +119,8 @@ mod tests {
         let augment = Augment { crop_padding: 0, flip: false, cutout: 0 };
         let dataset = Dataset::new(set.clone(), set, augment);
         let proxy = dataset.with_training_images(12).unwrap();
+        assert_eq!(dataset.checksum(), dataset.clone().checksum());
+        assert_ne!(dataset.checksum(), proxy.checksum());
         assert_eq!((proxy.train.n, proxy.train.labels.len(), proxy.test.n), (12, 12, 30));
         assert_eq!(proxy.train.labels.iter().filter(|&&l| l == 1).count(), 4);
         for (i, &label) in proxy.train.labels.iter().enumerate() {

@@ -12,7 +12,8 @@ mod torchscript;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::predictor_file::write_then_rename;
+use lat_data::WholeFile;
+
 use crate::{PredictError, Predictor};
 
 /// Name of the label in exported files.
@@ -68,7 +69,7 @@ impl Predictor {
     /// models have both as outputs anyway.
     ///
     /// # Errors
-    /// [`PredictError::Io`] where the file cannot be written, [`PredictError::TorchScript`] where libtorch gives up,
+    /// [`PredictError::Data`] where the file cannot be written, [`PredictError::TorchScript`] where libtorch gives up,
     /// [`PredictError::NotExported`] for ONNX of a predictor that holds others.
     pub fn export(
         &self,
@@ -82,11 +83,7 @@ impl Predictor {
             ExportFormat::Onnx if !self.parts.is_empty() => return Err(PredictError::NotExported),
             ExportFormat::Onnx => onnx::file(self, &label),
         };
-        write_then_rename(path, &bytes).map_err(|source| PredictError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        })
+        Ok(WholeFile::write(path, &bytes)?)
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) fn file(
 ) -> Result<Vec<u8>, PredictError> {
     let failed = |reason: String| PredictError::TorchScript { reason };
     let module = traced(predictor, with_sd).map_err(|e| failed(e.to_string()))?;
-    let bytes = saved(&module).map_err(|e| failed(e.to_string()))?;
+    let n_bytes = predictor.to_bytes().map_or(0, |bytes| bytes.len());
+    let bytes = saved(&module, n_bytes).map_err(|e| failed(e.to_string()))?;
     labelled(bytes, label).map_err(|e| failed(e.to_string()))
 }
 
@@ -36,9 +37,14 @@ fn traced(predictor: &Predictor, with_sd: bool) -> Result<CModule, TchError> {
     CModule::create_by_tracing("Predictor", "forward", &[example], &mut forward)
 }
 
-/// The module's file. libtorch names the archive's folder after the file, so its name is always the same.
-fn saved(module: &CModule) -> Result<Vec<u8>, TchError> {
+/// The module's file, of a predictor of so many bytes. libtorch names the archive's folder after the file, so its name is always
+/// the same.
+fn saved(module: &CModule, n_bytes: usize) -> Result<Vec<u8>, TchError> {
     let folder = tempfile::tempdir()?;
+    // libtorch ends the whole program where it finds no room, so it is looked for before.
+    let probe = folder.path().join("room");
+    std::fs::write(&probe, vec![0; 4 * n_bytes + (1 << 18)])?;
+    std::fs::remove_file(probe)?;
     let path = folder.path().join("predictor.pt");
     module.save(&path)?;
     Ok(std::fs::read(path)?)

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::Predictor;
 use crate::PredictError;
 use crate::metrics::check_finite;
-use crate::model::Predictions;
+use crate::model::{Predictions, cut};
 
 impl Predictor {
     /// Costs of `n` gate vectors that lie gate by gate, gate g of row i at `g * n + i`: nothing is turned around on the way, so
@@ -21,7 +21,8 @@ impl Predictor {
         for part in &self.parts {
             part.add_columns_to(&mut costs, gates, n);
         }
-        Ok(costs.into_iter().map(|cost| cost.max(self.model.floor)).collect())
+        let costs = costs.into_iter().map(|cost| cut(cost, self.model.floor)).collect();
+        self.checked(costs)
     }
 
     /// The same with standard deviations.
@@ -33,7 +34,26 @@ impl Predictor {
         if !self.parts.is_empty() {
             return self.predict_gates(rows);
         }
-        Ok(self.model.predict_with_sd(&self.features_of_columns(gates, n)))
+        let found = self.model.predict_with_sd(&self.features_of_columns(gates, n));
+        self.check_answers(&found.values)?;
+        Ok(found)
+    }
+
+    /// Costs that are numbers.
+    pub(super) fn checked(&self, costs: Vec<f64>) -> Result<Vec<f64>, PredictError> {
+        self.check_answers(&costs)?;
+        Ok(costs)
+    }
+
+    /// Whether what it says of architectures are numbers: a file's own numbers can be so large that their sum is none.
+    pub(crate) fn check_answers(&self, costs: &[f64]) -> Result<(), PredictError> {
+        let column = &self.label.column;
+        match costs.iter().position(|cost| !cost.is_finite()) {
+            Some(row) => {
+                Err(PredictError::NoAnswer { column: column.clone(), row, found: costs[row] })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether networks correct the linear part.

@@ -74,6 +74,7 @@ impl Reader<'_> {
                 self.next();
                 Ok(value)
             }
+            Some('(') => Err(format!("parentheses in more than {DEEPEST} others")),
             Some(c) if c.is_ascii_digit() => self.number(),
             Some(c) => Err(format!("'{c}' where i, a number or a parenthesis should be")),
             None => Err("nothing where i, a number or a parenthesis should be".to_owned()),
@@ -121,6 +122,7 @@ mod tests {
             let error = evaluate(text, 7).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        assert!(evaluate(&"(".repeat(100_000), 7).is_err());
+        let deep = evaluate(&"(".repeat(100_000), 7).unwrap_err();
+        assert_eq!(deep, "parentheses in more than 16 others");
     }
 }

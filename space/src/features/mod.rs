@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Encoding, Space};
 pub(crate) use builder::Builder;
 
+/// Most numbers in all matrices of a walk, a GiB of them; those of the spaces here take a thousandth.
+const MOST_FACTORS: usize = 1 << 28;
+
 /// A step of the walk: further values, each from those before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,9 +131,11 @@ impl FeatureMap {
         builder.finish()
     }
 
-    /// Whether every value that is read comes before, so that a map from a file can be walked.
+    /// Whether every value that is read comes before, so that a map from a file can be walked, and whether its matrices (a row per
+    /// value before, a column per sum) fit into memory: a short text can ask for any number of empty sums.
     pub fn is_sound(&self) -> bool {
-        let mut known = 1 + self.n_gates;
+        let Some(mut known) = self.n_gates.checked_add(1) else { return false };
+        let mut n_factors = 0_usize;
         for level in &self.levels {
             let is_known = |v: u32| (v as usize) < known;
             let sound = match level {
@@ -139,7 +144,9 @@ impl FeatureMap {
                 }
                 Level::Products(pairs) => pairs.iter().all(|&(a, b)| is_known(a) && is_known(b)),
             };
-            if !sound {
+            let n_sums = if let Level::Sums(sums) = level { sums.len() } else { 0 };
+            n_factors = n_factors.saturating_add(known.saturating_mul(n_sums));
+            if !sound || n_factors > MOST_FACTORS {
                 return false;
             }
             known += level.len();

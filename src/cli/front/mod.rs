@@ -15,6 +15,7 @@ use super::failure::bad;
 use super::output::write_json;
 use super::runs;
 use super::search::place::Place;
+use super::written::Written;
 use answer::Answer;
 use point::Point;
 pub(super) use pricing::{points, price};
@@ -62,6 +63,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(target) = args.target_ms.filter(|t| !(t.is_finite() && *t > 0.0)) {
         return Err(bad(format!("expected --target-ms to be a number above 0, found {target}")));
     }
+    let inputs = args.predictor.iter().chain(&args.accuracies.file);
+    Written::default().output("--json", args.json.as_deref()).inputs(inputs).check()?;
     let named = args.predictor.as_deref().map(Predictor::load).transpose()?;
     let space = space(args, named.as_ref())?;
     let (table, n_in_space) = accuracies(args, space.as_ref())?;
@@ -70,6 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => runs::newest_predictor(space.id(), &args.target)?,
     };
+    Written::default().output("--json", args.json.as_deref()).inputs([&path]).check()?;
     let predictor = named.map_or_else(|| Predictor::load(&path), Ok)?;
     predictor.check(space.as_ref(), &args.target)?;
     let priced = price(&predictor, space.as_ref(), &table)?;

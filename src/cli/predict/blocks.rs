@@ -1,13 +1,18 @@
 //! Input in blocks of lines.
 
-use std::io::{BufRead, Cursor};
+use std::io::{BufRead, Cursor, Read};
 use std::ops::Range;
 
 use anyhow::Context;
 
+use crate::cli::failure::bad;
+
 /// Architectures priced at once: enough that calls into libtorch do not count, few enough that their features stay in a core's
 /// cache.
 const BLOCK: usize = 512;
+
+/// Longest line that is read, in bytes: a file without lines is not read to its end.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Some architecture texts.
 #[derive(Debug, Default)]
@@ -51,8 +56,16 @@ impl<R: BufRead> Blocks<R> {
         let mut block = Block { before: self.n_read, ..Block::default() };
         while block.lines.len() < BLOCK {
             let start = block.text.len();
-            if self.input.read_line(&mut block.text).context("reading architectures")? == 0 {
+            let mut line = self.input.by_ref().take(MOST_BYTES);
+            let n_bytes = line.read_line(&mut block.text).context("reading architectures")?;
+            if n_bytes == 0 {
                 break;
+            }
+            if n_bytes as u64 == MOST_BYTES {
+                let number = self.n_read + block.lines.len() + 1;
+                return Err(bad(format!(
+                    "expected lines of less than {MOST_BYTES} bytes, found architecture {number} longer; is this a file of architectures?"
+                )));
             }
             let line = &block.text[start..];
             let trimmed = line.trim();
@@ -71,6 +84,8 @@ impl<R: BufRead> Blocks<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufReader;
+
     use super::*;
 
     #[test]
@@ -86,5 +101,9 @@ mod tests {
         assert_eq!(sizes, [512, 512, 176]);
         assert!(all.iter().enumerate().all(|(i, text)| *text == format!("a{i}")));
         assert!(Blocks::new(Cursor::new(b"\xff\n")).next().is_err());
+        // An endless line.
+        let endless = BufReader::new(std::io::repeat(b'a'));
+        let error = Blocks::new(endless).next().unwrap_err().to_string();
+        assert!(error.contains("found architecture 1 longer"), "{error}");
     }
 }

@@ -16,6 +16,7 @@ use lat_predictor::Predictor;
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::runs;
+use super::written::Written;
 use blocks::{Block, Blocks};
 use json_array::JsonArray;
 use pricer::Pricer;
@@ -57,6 +58,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => runs::any_predictor()?,
     };
+    let inputs = [Some(&path), args.file.as_ref(), args.accuracies.file.as_ref()];
+    let written = Written::default().output("--json", args.json.as_deref());
+    written.inputs(inputs.into_iter().flatten()).check()?;
     let predictor = Predictor::load(&path)?;
     let space = predictor.label().read_space()?;
     predictor.check(space.as_ref(), &predictor.label().column)?;
@@ -82,7 +86,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         None if args.architectures.is_empty() => {
             return Err(bad("expected architecture texts or --file, found neither"));
         }
-        None => Blocks::of_texts(&args.architectures),
+        // An answer for each argument, so that the two can be told apart by their order.
+        None => match args.architectures.iter().position(|text| text.trim().is_empty()) {
+            Some(i) => {
+                let number = i + 1;
+                return Err(bad(format!(
+                    "expected an architecture text, found argument {number} empty"
+                )));
+            }
+            None => Blocks::of_texts(&args.architectures),
+        },
     };
     let json = args.json.as_deref().map(JsonArray::create).transpose()?;
     let workers = tch::get_num_threads().clamp(1, 64);

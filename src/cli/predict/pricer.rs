@@ -7,6 +7,7 @@ use lat_space::{Architecture, Space};
 
 use super::answer::Answer;
 use super::blocks::Block;
+use crate::cli::output::plain;
 
 /// Gates that lie column by column, and accuracies by architecture where there is a table of them.
 type GatesAndAccuracies<'a> = (Vec<f32>, Vec<Option<&'a [f64]>>);
@@ -29,11 +30,12 @@ impl<'a> Pricer<'a> {
         let ((gates, accuracies), n) = (self.gates(block)?, block.texts().len());
         let published = |i: usize| Some((self.accuracies?, accuracies[i]));
         let label = self.predictor.label();
+        let unit = plain(&label.unit);
         let mut answer = Answer::default();
         if !(self.sd || self.json) {
             let values = self.predictor.price_columns(&gates, n)?;
             for (i, (text, value)) in block.texts().zip(values).enumerate() {
-                answer.line(value, &label.unit, text);
+                answer.line(value, &unit, text);
                 answer.end_line(published(i));
             }
             return Ok(answer);
@@ -41,9 +43,9 @@ impl<'a> Pricer<'a> {
         let all = self.predictor.predict_columns(&gates, n)?;
         for (i, text) in block.texts().enumerate() {
             if self.sd {
-                answer.line_with_sd(&all, i, &label.unit, text);
+                answer.line_with_sd(&all, i, &unit, text);
             } else {
-                answer.line(all.values[i], &label.unit, text);
+                answer.line(all.values[i], &unit, text);
             }
             answer.end_line(published(i));
             if self.json {

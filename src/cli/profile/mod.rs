@@ -17,9 +17,9 @@ use std::sync::atomic::Ordering;
 use devices::devices;
 use faults::FakeFault;
 use lat::sampling::Goal;
-use lat_data::{Journal, Role, Rounds, RunHeader, Shard, Wanted};
+use lat_data::{DOCTOR_FILE, DataError, Journal, Role, Rounds, RunHeader, Shard, Wanted};
 use lat_profiler::{
-    Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
+    DeviceSpec, Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
 };
 use lat_space::{SearchSpace, find_space};
 use measuring::{measure, reference_ms};
@@ -29,6 +29,7 @@ use summary::{plan_text, summary};
 use super::failure::{Interrupted, bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::SkeletonArgs;
+use super::written::Written;
 use super::{STOP, runs, signals};
 
 /// Architectures measured for `--plan`.
@@ -137,6 +138,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check(space.as_ref())?;
+    check_json(args, space.as_ref(), &options, &devices)?;
     if args.per_op {
         return per_op::run(args, space.as_ref(), options, &devices, screen);
     }
@@ -153,6 +155,20 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     run_on_one(args, space.as_ref(), options, screen)
 }
 
+/// The verdict's file must not be one that the run keeps.
+fn check_json(
+    args: &Args,
+    space: &dyn SearchSpace,
+    options: &ProfileOptions,
+    devices: &[DeviceSpec],
+) -> anyhow::Result<()> {
+    let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
+    let dir = run_dir(args, space, options, &names.join(","));
+    // A worker's verdict lies in its folder, which it makes itself.
+    let json = args.json.as_deref().filter(|_| !args.worker);
+    Written::default().output("--json", json).folder(&dir).check()
+}
+
 /// Measures on one device, in this process but for the rows that a fresh one repeats.
 fn run_on_one(
     args: &Args,
@@ -165,7 +181,7 @@ fn run_on_one(
         return measure(args, space, &opened.options, &mut opened.journal, screen).map(drop);
     }
     opened.journal.expect(wanted(space, &opened.options))?;
-    announce(space, &opened)?;
+    announce(space, &mut opened)?;
     let verdict = measure(args, space, &opened.options, &mut opened.journal, screen)?;
     finish(args, space, opened, verdict, None)
 }
@@ -178,6 +194,10 @@ fn open(
     screen: Screen,
 ) -> anyhow::Result<Opened> {
     let dir = run_dir(args, space, &options, &options.device.to_string());
+    if args.fresh && !dir.join("run.json").exists() {
+        // It repeats rows of a run and never begins one.
+        return Err(DataError::Gone { dir, rows: 0 }.into());
+    }
     options.reference_ms = reference_ms(options.device, &dir)?;
     let mut header = header(space, &options);
     if args.until.is_some() {
@@ -208,7 +228,7 @@ fn check_kind(args: &Args, journal: &Journal) -> anyhow::Result<()> {
 }
 
 /// Says what is measured, and notes the state of the machine when it begins.
-fn announce(space: &dyn SearchSpace, opened: &Opened) -> anyhow::Result<()> {
+fn announce(space: &dyn SearchSpace, opened: &mut Opened) -> anyhow::Result<()> {
     let Opened { options, header, journal } = opened;
     say(format!(
         "{}: {} on {} ({}), batch {}, {}, {}",
@@ -222,7 +242,8 @@ fn announce(space: &dyn SearchSpace, opened: &Opened) -> anyhow::Result<()> {
     ))?;
     if journal.rows().is_empty() {
         // What the machine was like when the run began stands beside its rows.
-        write_json(&journal.dir().join("doctor.json"), &examine(options.device)?)?;
+        let certificate = serde_json::to_string_pretty(&examine(options.device)?)? + "\n";
+        journal.keep(DOCTOR_FILE, certificate.as_bytes())?;
     }
     Ok(())
 }
@@ -239,6 +260,7 @@ fn finish(
     let dir = journal.dir().to_owned();
     // On a CPU each process measures one row, on a GPU, where starting takes long, one process all.
     while verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
+        journal.flush()?;
         drop(journal);
         fresh::measure_in_a_fresh_process()?;
         journal = Journal::open(&dir, &header)?;

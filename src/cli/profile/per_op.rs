@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lat_data::RunLock;
 use lat_profiler::{DeviceSpec, ProfileOptions, header, measure_ops};
 use lat_space::SearchSpace;
 
@@ -26,6 +27,7 @@ pub(super) fn run(
     }
     let dir = args.out.clone().unwrap_or_else(|| folder(space, &options));
     runs::writable_dir(&dir)?;
+    let _lock = RunLock::take(&dir)?;
     options.reference_ms = reference_ms(options.device, &dir)?;
     let bar = screen.bar("measurements");
     let operations = measure_ops(space, &options, &mut |done, all| {
@@ -33,7 +35,11 @@ pub(super) fn run(
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
-    let found = OpTable { header: header(space, &options), operations: operations? };
+    let found = OpTable {
+        header: header(space, &options),
+        operations: operations?,
+        checksum: String::new(),
+    };
     found.write(&dir)?;
     let mut slowest: Vec<_> = found.operations.iter().collect();
     slowest.sort_by(|a, b| b.latency_ms.total_cmp(&a.latency_ms));

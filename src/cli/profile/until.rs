@@ -73,7 +73,7 @@ pub(super) fn run(
     if args.fresh {
         return measure(args, space, &opened.options, &mut opened.journal, screen).map(drop);
     }
-    announce(space, &opened)?;
+    announce(space, &mut opened)?;
     if !opened.journal.rows().is_empty() {
         let (rows, n) = (opened.journal.rows().len(), rounds.rounds.len());
         screen.note(None, &format!("resuming: {rows} rows of {n} rounds are there"));

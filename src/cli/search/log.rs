@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::events::EventFile;
 use crate::cli::output::write_whole;
 
-const JSON_LINES: &str = "log.jsonl";
+/// The log's name in the folder.
+pub(super) const JSON_LINES: &str = "log.jsonl";
 const CSV: &str = "log.csv";
 
 /// The logs of one search. What they hold beyond the epochs that the checkpoint knows is cut off when the search goes on.

@@ -16,13 +16,16 @@ use lat::methods::{Preset, find_method};
 use lat::objective::{Estimator, Objective};
 use lat::search::{Search, SearchEvent};
 use lat::steering::Joining;
+use lat_data::RunLock;
 use lat_profiler::MemoryPeak;
 
 use super::accuracy::AccuracyArgs;
 use super::datasets::DatasetArgs;
+use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, torch_device};
-use super::{STOP, runs};
+use super::written::Written;
+use super::{STOP, op_table, runs};
 use log::SearchLog;
 use plan::Plan;
 use result::SearchResult;
@@ -122,18 +125,22 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    let last = args.seed.checked_add(u64::from(args.seeds) - 1).ok_or_else(|| {
+        let (first, n) = (args.seed, args.seeds);
+        bad(format!("expected seeds of at most {}, found {n} from --seed {first} on", u64::MAX))
+    })?;
+    let written = written(args);
+    written.check()?;
     let mut plan = Plan::new(args)?;
     let mut rows = Vec::new();
-    for seed in args.seed..args.seed + u64::from(args.seeds) {
+    for seed in args.seed..=last {
         plan.settings.seed = seed;
-        let dir = match &args.out {
-            Some(dir) if args.seeds == 1 => dir.clone(),
-            Some(dir) => dir.join(format!("seed{seed}")),
-            None => plan.default_dir(),
-        };
+        let dir = dir(&plan);
+        written.clone().folder(&dir).check()?;
         runs::writable_dir(&dir)?;
+        let _lock = RunLock::take(&dir)?;
         let result = one_seed(&plan, &dir, screen)?;
-        write_json(&dir.join("search.json"), &result)?;
+        write_json(&dir.join(result::FILE), &result).map_err(failed)?;
         if let (Some(path), 1) = (&args.json, args.seeds) {
             write_json(path, &result)?;
         }
@@ -151,6 +158,24 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         write_json(path, &summary)?;
     }
     say(summary.table())
+}
+
+/// The file that is asked for beside the folder, and what must not be written over.
+fn written(args: &Args) -> Written {
+    let tables = args.per_op.iter().map(|dir| dir.join(op_table::FILE));
+    let predictors = args.predictor.clone().map_or_else(runs::predictors, |path| vec![path]);
+    let inputs = predictors.into_iter().chain(args.accuracies.file.clone()).chain(tables);
+    let written = args.images.protected().output("--json", args.json.as_deref());
+    written.inputs(inputs).folder(args.out.as_deref().unwrap_or(runs::root()))
+}
+
+/// The folder of a seed's result.
+fn dir(plan: &Plan<'_>) -> PathBuf {
+    match &plan.args.out {
+        Some(dir) if plan.args.seeds == 1 => dir.clone(),
+        Some(dir) => dir.join(format!("seed{}", plan.settings.seed)),
+        None => plan.default_dir(),
+    }
 }
 
 fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
@@ -179,6 +204,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
             hessian_every: plan.args.hessian_every,
             stop_on_collapse: plan.args.stop_on_collapse,
         },
+        may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
     };
     let mut log = SearchLog::new(dir);
     let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use lat::cost_id::CostId;
 use lat::fastest::fastest;
 use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
-use lat::search::SearchSettings;
+use lat::search::{NO_COST, SearchSettings};
 use lat::steering::Joining;
-use lat_data::{AccuracyTable, Dataset};
+use lat_data::{AccuracyTable, COSTS, Dataset};
 use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
 use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, Skeleton, find_space};
@@ -22,6 +23,10 @@ use crate::cli::skeleton::{device, is_small};
 
 /// Lambda where neither it nor a target is given.
 const DEFAULT_LAMBDA: f64 = 0.1;
+/// Largest lambda: its gradient's square is still far from what a float holds.
+const MOST_LAMBDA: f64 = 1e6;
+/// Most standard deviations that a risk adds.
+const MOST_RISK: f64 = 1000.0;
 
 /// All that the seeds share.
 pub(super) struct Plan<'a> {
@@ -43,6 +48,7 @@ pub(super) struct Cost {
     pub(super) predictor: Option<Predictor>,
     /// That file.
     pub(super) file: Option<PathBuf>,
+    pub(super) id: CostId,
     /// Where and how what the model was made from was measured, as far as it says.
     pub(super) place: Option<Place>,
 }
@@ -62,12 +68,7 @@ impl<'a> Plan<'a> {
         check_stages(args, built.as_ref(), epochs)?;
         let goal = goal(args);
         check_goal(goal)?;
-        if !(args.risk.is_finite() && args.risk >= 0.0) {
-            let found = args.risk;
-            return Err(bad(format!(
-                "expected --risk to be a number of at least 0, found {found}"
-            )));
-        }
+        check_risk(args.risk)?;
         let accuracies = args.accuracies.table(space.as_ref())?;
         let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
         let name = if preset == Preset::Quick { "quick" } else { "search" };
@@ -83,6 +84,7 @@ impl<'a> Plan<'a> {
             space: space.id().to_owned(),
             method: method.name.to_owned(),
             dataset: dataset_name,
+            images: dataset.checksum(),
             skeleton,
             epochs,
             batch: args.batch.unwrap_or(schedule.batch),
@@ -98,6 +100,7 @@ impl<'a> Plan<'a> {
                 .split_whitespace()
                 .collect::<Vec<_>>()
                 .join(" "),
+            cost_model: cost.as_ref().map(|cost| cost.id.clone()),
         };
         Ok(Self { args, space, dataset, settings, preset, options, cost, accuracies, device })
     }
@@ -155,13 +158,40 @@ fn goal(args: &Args) -> Goal {
 
 fn check_goal(goal: Goal) -> anyhow::Result<()> {
     match goal {
-        Goal::Lambda(x) if !(x.is_finite() && x >= 0.0) => {
+        Goal::Lambda(x) if x.is_nan() || x < 0.0 => {
             Err(bad(format!("expected --lambda to be a number of at least 0, found {x}")))
         }
-        Goal::Target(x) if !(x.is_finite() && x > 0.0) => {
+        Goal::Lambda(x) if x > MOST_LAMBDA => Err(bad(format!(
+            "expected --lambda of at most {MOST_LAMBDA}, beyond which accuracy has no say, found {}",
+            short(x)
+        ))),
+        Goal::Target(x) if x.is_nan() || x <= 0.0 => {
             Err(bad(format!("expected --target-ms to be a number above 0, found {x}")))
         }
+        Goal::Target(x) if x > COSTS.1 => {
+            Err(bad(format!("expected --target-ms of at most {:e}, found {}", COSTS.1, short(x))))
+        }
         _ => Ok(()),
+    }
+}
+
+fn check_risk(risk: f64) -> anyhow::Result<()> {
+    if risk.is_nan() || risk < 0.0 {
+        return Err(bad(format!("expected --risk to be a number of at least 0, found {risk}")));
+    }
+    if risk > MOST_RISK {
+        let found = short(risk);
+        return Err(bad(format!("expected --risk of at most {MOST_RISK}, found {found}")));
+    }
+    Ok(())
+}
+
+/// A number without hundreds of zeros.
+fn short(number: f64) -> String {
+    if number.is_finite() && number.abs() >= 1e15 {
+        format!("{number:e}")
+    } else {
+        number.to_string()
     }
 }
 
@@ -191,7 +221,7 @@ fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
         Joining::Sum => format!("{estimator}, bare sum"),
     };
     match goal {
-        Goal::Lambda(0.0) => "lambda 0".to_owned(),
+        Goal::Lambda(0.0) => NO_COST.to_owned(),
         Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),
         Goal::Target(target) => format!("target {target} {unit} of {} ({estimator})", args.target),
     }
@@ -230,14 +260,24 @@ fn cost(
         }
         let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
         let line = format!("{} counted at {skeleton}", args.target);
-        return Ok((Some(Cost { model, predictor: None, file: None, place: None }), line));
+        let id = CostId {
+            column: args.target.clone(),
+            source: "counted".to_owned(),
+            checksum: String::new(),
+        };
+        return Ok((Some(Cost { model, predictor: None, file: None, id, place: None }), line));
     }
     if let Some(dir) = &args.per_op {
         let table = OpTable::read(dir, space.id())?;
         let model = Box::new(table.cost(space)?);
         let line = format!("{} operations of {}, added up", table.operations.len(), dir.display());
         let place = Some(Place::of_header(&table.header));
-        return Ok((Some(Cost { model, predictor: None, file: None, place }), line));
+        let id = CostId {
+            column: model.column().to_owned(),
+            source: format!("operations of {}", dir.display()),
+            checksum: table.checksum,
+        };
+        return Ok((Some(Cost { model, predictor: None, file: None, id, place }), line));
     }
     let path = match &args.predictor {
         Some(path) => path.clone(),
@@ -249,7 +289,16 @@ fn cost(
             Err(error) => return Err(error),
         },
     };
-    let predictor = Predictor::load(&path)?;
+    predicted(args, space, path)
+}
+
+/// The cost model of a predictor's file.
+fn predicted(
+    args: &Args,
+    space: &dyn SearchSpace,
+    path: PathBuf,
+) -> anyhow::Result<(Option<Cost>, String)> {
+    let (predictor, checksum) = Predictor::load_with_checksum(&path)?;
     if predictor.label().declaration.is_some() {
         return Err(bad(format!(
             "expected a predictor for search space '{}', found {} for space '{}', which a file declares: such a space has no networks \
@@ -270,6 +319,11 @@ fn cost(
             model: Box::new(model),
             place: Place::of_label(predictor.label()),
             predictor: Some(predictor),
+            id: CostId {
+                column: args.target.clone(),
+                source: format!("predictor {}", path.display()),
+                checksum,
+            },
             file: Some(path),
         }),
         line,

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use lat::cost_id::CostId;
 use lat::diagnostics::Collapse;
 use lat::finalists::Finalist;
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
 use lat_predictor::{CostModel, PredictorCost};
 use lat_space::{Architecture, SearchSpace, count};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::log::JSON_LINES;
 use super::place::Place;
 use super::plan::{Cost, Plan};
 use crate::cli::accuracy::Published;
@@ -16,6 +18,25 @@ use crate::cli::output::say;
 
 /// Finalists that are measured where the device is at hand and the first ones are above the goal.
 const MEASURED: usize = 4;
+
+/// The result's name in the folder.
+pub(super) const FILE: &str = "search.json";
+
+/// What `search.json` says of the cost model.
+#[derive(Deserialize)]
+struct Recorded {
+    #[serde(default)]
+    cost_model: Option<CostId>,
+}
+
+/// Whether nothing in the folder was written with another cost model than this, a checkpoint aside.
+pub(super) fn is_free_for(dir: &Path, cost_model: Option<&CostId>) -> bool {
+    match std::fs::read(dir.join(FILE)) {
+        Ok(json) => serde_json::from_slice::<Recorded>(&json)
+            .is_ok_and(|recorded| recorded.cost_model.as_ref() == cost_model),
+        Err(_) => !dir.join(JSON_LINES).exists(),
+    }
+}
 
 /// `search.json`.
 #[derive(Serialize)]
@@ -184,7 +205,7 @@ impl SearchResult {
             self.multiply_adds,
             self.settings.skeleton,
             self.seconds,
-            dir.join("search.json").display()
+            dir.join(FILE).display()
         ))
     }
 }

@@ -17,6 +17,7 @@ use super::output::{say, write_json};
 use super::runs;
 use super::table_args::{SpaceTable, TableArgs};
 use super::transfer;
+use super::written::Written;
 pub(super) use figures::metric_cells;
 use figures::report_table;
 use split::{parse_all, split};
@@ -74,7 +75,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let SpaceTable { data, space, table: measured } = args.table.read(&args.target)?;
+    let data = args.table.source()?;
+    let out = out(args, &data)?;
+    let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
     let architectures = parse_all(space.as_ref(), &measured)?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
     let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
@@ -95,13 +98,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)),
         )
     };
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| runs::predictor_file(&data, &args.table.filters, &args.target));
-    if let Some(dir) = out.parent().filter(|d| !d.as_os_str().is_empty()) {
-        runs::writable_dir(dir)?;
-    }
     if !args.from.is_empty() {
         let (samples, test) = (pick(&train_rows)?, pick(&test_rows)?);
         let (target, seed, json) = (&args.target, args.seed, args.json.as_deref());
@@ -146,6 +142,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
+}
+
+/// The predictor's file, once it is known that neither it nor the figures destroy what is read.
+fn out(args: &Args, data: &Path) -> anyhow::Result<PathBuf> {
+    let named = || runs::predictor_file(data, &args.table.filters, &args.target);
+    let out = args.out.clone().unwrap_or_else(named);
+    let others = [&args.table.space_file, &args.table.architectures, &args.test_rows];
+    let inputs = others.into_iter().flatten().chain(&args.from).map(PathBuf::as_path);
+    // The default folder is made where it is not there; one that is named may be a slip of the pen.
+    if args.out.is_none() {
+        runs::writable_dir(out.parent().unwrap_or(Path::new(".")))?;
+    }
+    let written = Written::default().output("--out", Some(&out));
+    written.output("--json", args.json.as_deref()).inputs(inputs.chain([data])).check()?;
+    Ok(out)
 }
 
 /// Judges a table of operations on these rows, which must have been measured as it was.

@@ -9,7 +9,7 @@ use lat_space::{Architecture, Space};
 
 use super::Args;
 use crate::cli::failure::bad;
-use crate::cli::transfer;
+use crate::cli::{texts, transfer};
 
 pub(super) fn parse_all(
     space: &dyn Space,
@@ -60,7 +60,7 @@ pub(super) fn split(
 }
 
 fn read_test_rows(path: &Path, space: &dyn Space) -> anyhow::Result<HashSet<Architecture>> {
-    let text = std::fs::read_to_string(path).with_context(|| {
+    let text = texts::read(path).with_context(|| {
         format!("expected a file of architectures, one per line, at {}", path.display())
     })?;
     let lines = text.lines().map(str::trim).filter(|l| !l.is_empty()).enumerate();
