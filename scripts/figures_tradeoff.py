@@ -7,6 +7,7 @@ not predicted ones.
 """
 import argparse
 import concurrent.futures
+import itertools
 import json
 import pathlib
 import shutil
@@ -154,7 +155,7 @@ def print_device(options, table, device):
     print("| method | CIFAR-10, lambda 0 | its own rule | ms | " + " | ".join(
         f"{g}: ms % | points | regret" for g in ("default lambda", "target -20 %", "target -40 %")) + " |")
     print("|---|---|---|---|" + "---|---|---|" * 3)
-    met, runs, regrets, means = 0, 0, {}, {}
+    met, runs, regrets, means, losses = 0, 0, {}, {}, {}
     for method in options.methods:
         found = rows_of(options, table, device, method, front)
         base = found.get("lambda0")
@@ -170,13 +171,25 @@ def print_device(options, table, device):
             regret = [r["regret"] for r, _ in pairs]
             cells_of += [spread(saved), spread(points), spread(regret)]
             regrets.setdefault(method, []).extend(regret)
+            if points:
+                losses.setdefault(goal, []).append(statistics.mean(points))
+                # What the true front itself loses on the way from the one latency to the other.
+                least = [front.at(r["latency"]) - front.at(b["latency"]) for r, b in pairs]
+                losses.setdefault(f"front {goal}", []).append(statistics.mean(least))
             if goal.startswith("target"):
                 runs += len(pairs)
                 met += sum(0.9 * r["budget"] <= r["predicted"] <= r["budget"] * 1.000001 or r["free"] <= r["budget"] for r, _ in pairs)
         print("| " + " | ".join(cells_of) + " |")
+    if not means:
+        return
     if runs:
         best = sorted(statistics.mean(r) for r in regrets.values() if r)[:8]
         print(f"\nTargets met (predicted cost from 0.9 T to T): {met} of {runs}. Mean regret of the eight best methods: {statistics.mean(best):.2f}.")
+    for goal, limit in (("default", 0.5), ("target20", 0.5), ("target40", 1.2)):
+        if goal in losses:
+            within = sum(loss >= -limit for loss in losses[goal])
+            print(f"{goal}: at most {limit} points lost by {within} of {len(losses[goal])} methods; mean {statistics.mean(losses[goal]):.2f}, "
+                  f"of the true front {statistics.mean(losses[f'front {goal}']):.2f}.")  # fmt: skip
     print(f"Methods at 93.0 or more at lambda 0: {sum(m >= 93.0 for m in means.values())}; least: {min(means.values()):.2f}.")
 
 
@@ -192,11 +205,40 @@ def print_accuracies(options, table):
         print(f"| {method} | " + " | ".join(values) + " |")
 
 
+MEASURES = ("patterns", "correlation", "progressivity", "trainability", "score")
+
+
+def print_finalists(options, table):
+    """How the measures tell the short lists' members apart: rank correlation with the accuracy, and what the best by each one has."""
+    print("\n### How finalists are told apart\n")
+    print("| short lists | mean of a list | its best | " + " | ".join(f"{m}: rank correlation | its choice" for m in MEASURES) + " |")
+    print("|---|---|---|" + "---|---|" * len(MEASURES))
+    for goal in ["lambda0"] + [f"target{s}" for s in SAVINGS]:
+        lists = []
+        for method, seed, device in itertools.product(options.methods, options.seeds, DEVICES):
+            result = load(folder(options, method, goal, seed, device))
+            # One list of lambda 0 serves both devices.
+            if result is None or len(result["finalists_best"]) < 8 or (goal == "lambda0" and device != "titanx"):
+                continue
+            rows = pandas.DataFrame(result["finalists_best"])
+            rows["accuracy"] = [table.loc[text][ACCURACIES[0]] for text in rows["architecture"]]
+            lists.append(rows)
+        if not lists:
+            continue
+        cells_of = [f"{goal}, {len(lists)}", *(f"{statistics.mean(f(r['accuracy']) for r in lists):.2f}" for f in (statistics.mean, max))]
+        for measure in MEASURES:
+            ranks = [rows[measure].rank().corr(rows["accuracy"].rank()) for rows in lists]
+            cells_of.append(f"{statistics.mean(r for r in ranks if r == r):.2f}")
+            cells_of.append(f"{statistics.mean(rows['accuracy'][rows[measure].idxmax()] for rows in lists):.2f}")
+        print("| " + " | ".join(cells_of) + " |")
+
+
 def table(options):
     all_cells = cells(options)
     for device in DEVICES:
         print_device(options, all_cells, device)
     print_accuracies(options, all_cells)
+    print_finalists(options, all_cells)
 
 
 def main():

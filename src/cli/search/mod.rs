@@ -33,8 +33,8 @@ use warnings::Warnings;
 
 /// Search for an architecture that is accurate and fast.
 ///
-/// Minimises validation loss + lambda * predicted latency / reference, or meets a target in milliseconds. At the end finalists are drawn
-/// from what the method has learnt and the best within the goal is named. Ctrl-C keeps whole epochs; the same command resumes.
+/// Minimises validation loss + lambda * predicted latency / reference, or meets a target in milliseconds. At the end finalists are
+/// drawn, half from what the method has learnt and half from all architectures alike, and the best within the goal is named. Ctrl-C keeps whole epochs; the same command resumes.
 ///
 /// Example: lat search --lambda 0.1
 ///
@@ -65,8 +65,8 @@ pub(crate) struct Args {
     /// the bare sum.
     #[arg(long, value_enum, default_value = "bounded")]
     pub(super) cost_gradient: Joining,
-    /// Architectures drawn from the method's last distribution and compared at the end, before one is named; 1: its most probable one as
-    /// it is.
+    /// Architectures compared at the end before one is named, half drawn from the method's last distribution and half from all
+    /// architectures alike; 1: the method's most probable one as it is.
     #[arg(long, default_value_t = 256, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) finalists: u32,
     /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
