@@ -18,6 +18,7 @@ mod failure;
 mod front;
 mod list;
 mod merge;
+mod newest;
 mod op_table;
 mod output;
 mod predict;

@@ -3,6 +3,7 @@
 mod accuracies;
 mod goals;
 mod limits;
+mod newest;
 mod outputs;
 mod predictions;
 mod profiles;

@@ -15,7 +15,7 @@ use lat_predictor::Predictor;
 
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
-use super::runs;
+use super::newest;
 use super::written::Written;
 use blocks::{Block, Blocks};
 use json_array::JsonArray;
@@ -56,7 +56,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let path = match &args.predictor {
         Some(path) => path.clone(),
-        None => runs::any_predictor()?,
+        None => newest::any_predictor()?,
     };
     let inputs = [Some(&path), args.file.as_ref(), args.accuracies.file.as_ref()];
     let written = Written::default().output("--json", args.json.as_deref());

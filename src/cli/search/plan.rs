@@ -16,6 +16,7 @@ use lat_space::{SearchSpace, Skeleton, find_space};
 use super::Args;
 use super::place::Place;
 use crate::cli::failure::bad;
+use crate::cli::newest;
 use crate::cli::op_table::OpTable;
 use crate::cli::output::say;
 use crate::cli::runs;
@@ -281,7 +282,7 @@ fn cost(
     }
     let path = match &args.predictor {
         Some(path) => path.clone(),
-        None => match runs::newest_predictor(space.id(), &args.target) {
+        None => match newest::newest_predictor(space.id(), &args.target) {
             Ok(path) => path,
             Err(_) if goal == Goal::Lambda(0.0) && args.risk == 0.0 => {
                 return Ok((None, "no predictor: searching for accuracy alone".to_owned()));
