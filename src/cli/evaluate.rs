@@ -22,7 +22,7 @@ use super::{STOP, runs};
 ///
 /// Reports test accuracy, parameters, multiply-adds and measured latency. Ctrl-C keeps whole epochs; the same command resumes.
 ///
-/// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-c8-l4-r8-seed0/search.json
+/// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-by-4f0c2a91-c8-l4-r8-seed0/search.json
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// An architecture text, or the search.json of a search.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::{folder, lat, refused};
@@ -62,4 +63,31 @@ fn files_of_any_name_are_known_by_what_they_say() {
     fs::remove_file(runs.join("own.lat")).unwrap();
     let args: Vec<&str> = SEARCH.split(' ').collect();
     refused(dir, &args, &["for nasbench201", "but one that cannot be read", "lat train"]);
+}
+
+#[test]
+fn a_search_after_another_training_begins_anew_in_a_folder_of_its_own() {
+    let dir = folder();
+    let dir = dir.path();
+    profile_and_train(dir, "nasbench201", "");
+    let searched = || -> usize {
+        lat(dir).args(SEARCH.split(' ')).assert().success();
+        let entries = fs::read_dir(dir.join("runs")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("search-")).count()
+    };
+    assert_eq!(searched(), 1);
+    // The same search is found again.
+    assert_eq!(searched(), 1);
+    lat(dir).args(["train", "--seed", "3"]).assert().success();
+    assert_eq!(searched(), 2);
+    // A folder that is named stays its search's.
+    let named = format!("{SEARCH} --out s");
+    lat(dir).args(named.split(' ')).assert().success();
+    lat(dir).args(["train", "--seed", "4"]).assert().success();
+    lat(dir)
+        .args(named.split(' '))
+        .assert()
+        .code(2)
+        .stderr(contains("with checksum").and(contains("panicked").not()));
 }

@@ -122,8 +122,11 @@ impl<'a> Plan<'a> {
             .collect();
         let skeleton = runs::short(&s.skeleton);
         let risk = if s.risk > 0.0 { format!("-risk-{}", s.risk) } else { String::new() };
+        // A predictor that was trained again makes another search, beside the one by its forerunner.
+        let by = s.cost_model.as_ref().filter(|cost| !cost.checksum.is_empty());
+        let by = by.map_or_else(String::new, |cost| format!("-by-{}", cost.checksum));
         runs::named(&format!(
-            "search-{}-{}-{}-{}{risk}-{skeleton}-seed{}",
+            "search-{}-{}-{}-{}{risk}{by}-{skeleton}-seed{}",
             s.space,
             s.method,
             s.dataset,
