@@ -8,11 +8,13 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod architecture_list;
 mod architecture_texts;
 mod at_hand;
 mod bounded;
 mod checksum;
 mod columns;
+mod csv_pieces;
 mod error;
 mod flusher;
 mod frame;
@@ -36,6 +38,7 @@ mod scale;
 mod shard;
 mod split;
 mod table;
+mod table_columns;
 mod table_file;
 mod tail;
 mod whole_file;
@@ -44,7 +47,7 @@ pub use accuracy::{
     AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
     PublishedAccuracy, published_accuracies,
 };
-pub use architecture_texts::read_architectures;
+pub use architecture_list::read_architectures;
 pub use at_hand::AtHand;
 pub use bounded::{read_at_most, read_text_at_most};
 pub use checksum::{BLANK_CHECKSUM, Checksum, check_sealed, checksum, seal};

@@ -3,6 +3,7 @@
 mod accuracies;
 mod goals;
 mod limits;
+mod long_tables;
 mod newest;
 mod outputs;
 mod predictions;
