@@ -181,6 +181,31 @@ fn tables_that_are_none_are_refused() {
 }
 
 #[test]
+fn an_unreadable_architecture_is_named_by_its_row_in_its_file() {
+    let dir = folder();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let good = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
+    // Row 2 comes again, row 3 is of another device, row 4 failed.
+    write(
+        "t.csv",
+        &format!(
+            "architecture,latency_ms,device,status\n{good},1,x,\n{good},2,x,\n{good},3,y,\n{good},4,x,failed\n|nun~0|,5,x,\n"
+        ),
+    );
+    let train = ["train", "--space", "nasbench201", "--where", "device=x", "--data"];
+    refused(dir.path(), &[&train[..], &["t.csv"]].concat(), &["t.csv, row 5: ", "|nun~0|"]);
+    write("values.csv", "id,latency_ms,device\n7,1,x\n8,2,x\n");
+    write("texts.csv", &format!("id,arch\n1,{good}\n8,|nun~0|\n7,{good}\n"));
+    let joined = [&train[..], &["values.csv", "--architectures", "texts.csv"]].concat();
+    refused(dir.path(), &joined, &["texts.csv, row 2: ", "|nun~0|"]);
+    // Of a list of rows to test on the line.
+    write("list", &format!("{good}\n\n|nun~0|\n"));
+    write("ok.csv", &format!("architecture,latency_ms\n{good},1\n"));
+    let listed = ["train", "--space", "nasbench201", "--data", "ok.csv", "--test-rows", "list"];
+    refused(dir.path(), &listed, &["list, line 3: ", "|nun~0|"]);
+}
+
+#[test]
 fn a_data_set_cut_short_is_named() {
     let dir = folder();
     std::fs::write(dir.path().join("data_batch_1.bin"), vec![0; 3073 * 3 - 1]).unwrap();
