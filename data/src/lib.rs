@@ -13,6 +13,7 @@ mod architecture_texts;
 mod at_hand;
 mod bounded;
 mod checksum;
+mod column_values;
 mod columns;
 mod csv_pieces;
 mod error;
@@ -51,6 +52,7 @@ pub use architecture_list::read_architectures;
 pub use at_hand::AtHand;
 pub use bounded::{read_at_most, read_text_at_most};
 pub use checksum::{BLANK_CHECKSUM, Checksum, check_sealed, checksum, seal};
+pub use column_values::{ColumnValues, ValueCount, list_columns};
 pub use error::DataError;
 pub use grouped::Duplicates;
 pub use images::{

@@ -17,6 +17,7 @@ mod export;
 mod failure;
 mod front;
 mod list;
+mod list_columns;
 mod merge;
 mod newest;
 mod op_table;

@@ -262,6 +262,29 @@ fn evaluate_reads_the_result_of_a_search() {
 }
 
 #[test]
+fn the_columns_of_a_table_are_listed_with_their_values() {
+    let dir = profiled("nasbench201", 30);
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("t.csv", "arch,device,latency_ms\nx,a,1\ny,b,2\nz,b,3\n");
+    let list = ["list", "columns", "t.csv"];
+    lat(dir.path()).args(list).assert().success().stdout(contains("a (1), b (2)"));
+    let json = ["--where", "device=b", "--json", "c.json"];
+    lat(dir.path()).args(list).args(json).assert().success();
+    let found: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("c.json")).unwrap()).unwrap();
+    assert_eq!(found[1]["name"], "device");
+    assert_eq!(found[1]["values"], serde_json::json!([{ "value": "b", "rows": 2 }]));
+    let run = std::fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let run = run.to_str().unwrap();
+    lat(dir.path()).args(["list", "columns", run]).assert().success().stdout(contains("role"));
+    refused(dir.path(), &["list", "columns"], &["found none", "lat list columns"]);
+    refused(dir.path(), &["list", "spaces", "t.csv"], &["found t.csv"]);
+    refused(dir.path(), &["list", "columns", "no.csv"], &["no.csv"]);
+    refused(dir.path(), &["list", "columns", "t.csv", "--where", "device=c"], &["'c'", "'a', 'b'"]);
+    refused(dir.path(), &[&list[..], &["--json", "t.csv"]].concat(), &["--json", "t.csv"]);
+}
+
+#[test]
 fn lists_help_completions_and_the_man_page_are_printed() {
     let dir = folder();
     for (what, name) in [
