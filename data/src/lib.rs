@@ -26,6 +26,7 @@ mod join;
 mod journal;
 mod manifest;
 mod measurement;
+mod median;
 mod merge;
 mod part;
 mod reader;
@@ -61,6 +62,7 @@ pub use images::{
 pub use journal::{DOCTOR_FILE, Journal, read_run};
 pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
+pub use median::median;
 pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};
 pub use request::TableRequest;
 pub use rounds::{Judgement, Round, Rounds};
