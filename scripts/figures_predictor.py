@@ -1,5 +1,5 @@
 """Fits and tables of scripts/figures-predictor."""
-import concurrent.futures, json, math, os, pathlib, re, statistics, subprocess, sys, tempfile
+import concurrent.futures, json, math, os, pathlib, statistics, subprocess, sys, tempfile
 
 TABLES, OUT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 LAT = os.environ["LAT"]
@@ -18,19 +18,24 @@ def source(space, file):
     return ["--space-file", f"examples/spaces/{file}.toml", "--architectures", f"{prefix}_arch.parquet", "--data", f"{prefix}_latency.parquet"]
 
 
-def values(arguments, column):
-    """The values of a column, which lat's refusal of an unknown one lists."""
-    run = subprocess.run([LAT, "train", *arguments, "--where", f"{column}=?"], capture_output=True, text=True)
-    return re.findall(r"'([^']+)'", run.stderr.split("in the rows left:")[-1])
+def values(data, column, where=()):
+    """The values of a table's column, of the rows that fit."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [LAT, "list", "columns", data, *where, "--json", f"{folder}/columns.json"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        columns = json.loads(pathlib.Path(f"{folder}/columns.json").read_text())
+    return [v["value"] for c in columns if c["name"] == column for v in c["values"] if v["value"]]
 
 
 def all_tables():
     tables = []
     for space, file in [("nb201", "nasbench201"), ("fbnet", "fbnet"), ("ofa", "ofa")]:
-        for device in values(source(space, file), "device"):
-            where = [*source(space, file), "--where", f"device={device}"]
-            for batch in values(where, "batch"):
-                tables.append((f"{space} {device} b{batch}", [*where, "--where", f"batch={batch}"]))
+        arguments = source(space, file)
+        data = arguments[arguments.index("--data") + 1]
+        for device in values(data, "device"):
+            where = ["--where", f"device={device}"]
+            for batch in values(data, "batch", where):
+                tables.append((f"{space} {device} b{batch}", [*arguments, *where, "--where", f"batch={batch}"]))
     for column in ["latency_zcu102_mean", "throughput_3090_mean", "throughput_tpuv3_mean", "throughput_zcu102_mean"]:
         data = ["--space-file", "examples/spaces/mnasnet.toml", "--data", str(TABLES / "anb_mnasnet.parquet"), "--drop-missing"]
         tables.append((f"mnasnet {column.removesuffix('_mean')}", [*data, "--target", column]))

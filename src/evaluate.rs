@@ -18,6 +18,7 @@ use crate::error::SearchError;
 use crate::methods::{Batch, Preset, ordered_weights};
 use crate::optimizer::{Sgd, cosine};
 use crate::search::accuracy;
+use crate::spent::{Meter, Spent};
 
 /// How an architecture is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -137,6 +138,8 @@ pub struct Evaluation {
     pub cost: Cost,
     /// The log.
     pub epochs: Vec<TrainedEpoch>,
+    /// Seconds that training and test took, all processes together.
+    pub seconds: f64,
 }
 
 /// The label of a checkpoint.
@@ -144,6 +147,9 @@ pub struct Evaluation {
 struct Label {
     settings: EvaluationSettings,
     epochs: Vec<TrainedEpoch>,
+    /// What it took up to here; checkpoints of older programs lack it.
+    #[serde(default)]
+    spent: Option<Spent>,
 }
 
 /// An architecture in training.
@@ -153,6 +159,7 @@ struct Training<'a> {
     sgd: Sgd,
     train: Images,
     checkpoint: PathBuf,
+    meter: Meter,
 }
 
 /// Trains the architecture from scratch, or continues from the checkpoint, and tests it.
@@ -168,6 +175,7 @@ pub fn evaluate(
     stop: &AtomicBool,
     on_epoch: &mut dyn FnMut(&TrainedEpoch),
 ) -> Result<Evaluation, SearchError> {
+    let meter = Meter::begin(None);
     tch::manual_seed(settings.seed as i64);
     let graph = space.graph(&settings.skeleton).derive(architecture);
     let cost = count(&graph);
@@ -184,6 +192,7 @@ pub fn evaluate(
         sgd: Sgd::new(weights, settings.plan.momentum, settings.plan.decay),
         train: Images::training(dataset, device),
         checkpoint,
+        meter,
     };
     let mut epochs = training.resume()?;
     while (epochs.len() as u32) < settings.plan.epochs {
@@ -198,7 +207,8 @@ pub fn evaluate(
     let forward = |batch: &Batch| training.net.forward_t(&batch.images, false, DropPath::OFF).main;
     let (test_loss, test_accuracy) =
         lat_nn::guard(|| accuracy(&test, &all, settings.plan.batch as usize, forward))?;
-    Ok(Evaluation { test_accuracy, test_loss, cost, epochs })
+    let seconds = training.meter.spent().seconds;
+    Ok(Evaluation { test_accuracy, test_loss, cost, epochs, seconds })
 }
 
 impl Training<'_> {
@@ -260,7 +270,8 @@ impl Training<'_> {
     }
 
     fn save(&self, epochs: &[TrainedEpoch]) -> Result<(), SearchError> {
-        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec() };
+        let spent = Some(self.meter.spent());
+        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec(), spent };
         let label = serde_json::to_string(&label).expect("settings are plain values");
         let mut tensors: Vec<(String, Tensor)> =
             self.net.weights().variables().into_iter().collect();
@@ -294,6 +305,7 @@ impl Training<'_> {
         })
         .map_err(missing)?;
         self.sgd.load("sgd", &saved.tensors).map_err(missing)?;
+        self.meter.go_on(Spent::recorded(label.spent, label.epochs.iter().map(|e| e.seconds)));
         Ok(label.epochs)
     }
 }

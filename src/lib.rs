@@ -23,5 +23,6 @@ pub mod report;
 pub mod sampling;
 pub mod search;
 mod search_log;
+pub mod spent;
 pub mod steering;
 pub mod supernet;

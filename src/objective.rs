@@ -1,6 +1,6 @@
 //! The second half of a search's loss: what the architecture costs.
 
-use lat_predictor::{CostModel, Penalty};
+use lat_predictor::{CostModel, above_zero, at_least_zero};
 use lat_space::{Architecture, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -100,11 +100,10 @@ impl<'a> Objective<'a> {
         goal: Goal,
         estimator: Estimator,
     ) -> Result<Self, SearchError> {
-        let penalty = match goal {
-            Goal::Lambda(lambda) => Penalty::Additive { lambda },
-            Goal::Target(target) => Penalty::Hinge { lambda: 1.0, target },
-        };
-        penalty.check()?;
+        match goal {
+            Goal::Lambda(lambda) => at_least_zero("lambda", lambda)?,
+            Goal::Target(target) => above_zero("target", target)?,
+        }
         let blocks = Blocks::new(space);
         let uniform = Relaxed::uniform(space);
         let reference = cost.relaxed(&blocks.expected(&uniform))?.double_value(&[]);

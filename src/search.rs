@@ -18,6 +18,7 @@ use crate::methods::{Batch, Batches, Context, Method, Stage};
 use crate::objective::{Objective, RelaxationGap};
 use crate::optimizer::StateMap;
 pub use crate::search_log::{EpochReport, NO_COST, SearchSettings};
+use crate::spent::{Meter, Spent};
 use crate::supernet::{CellSupernet, Supernet};
 
 /// Architectures drawn for the relaxation gap at the end, and after each epoch.
@@ -48,6 +49,8 @@ pub struct SearchOutcome {
     pub collapse: Option<Collapse>,
     /// Whether it ended there; the architecture is then the one from before.
     pub stopped: bool,
+    /// What it took, all processes together that worked on it.
+    pub spent: Spent,
 }
 
 /// What happens while a search runs.
@@ -84,6 +87,8 @@ pub struct Search<'a, 'c> {
     /// Whether the checkpoint may be that of a search with another cost model, where the steps do not see it: one that was copied
     /// into a folder of its own, to meet a target on another device. Where it lies among that search's results, it may not.
     pub may_adopt: bool,
+    /// What it takes; begun with whatever belongs to the search.
+    pub meter: Meter,
 }
 
 /// The label of a checkpoint.
@@ -94,6 +99,9 @@ struct Label {
     /// Of the last of these epochs; checkpoints of searches without stages may lack it.
     #[serde(default)]
     stage: Option<Stage>,
+    /// What it took up to here; checkpoints of older programs lack it.
+    #[serde(default)]
+    spent: Option<Spent>,
 }
 
 /// Both halves of the training images.
@@ -122,8 +130,9 @@ impl Search<'_, '_> {
         });
         let mut stage = stage.unwrap_or_else(|| self.method.stage(0));
         let mut net = self.enter(&stage, on_event)?;
-        if let Some((_, tensors)) = &saved {
+        if let Some((label, tensors)) = &saved {
             self.restore(&net, tensors)?;
+            self.meter.go_on(Spent::recorded(label.spent, epochs.iter().map(|e| e.seconds)));
             on_event(SearchEvent::Resumed(epochs.len() as u32));
         }
         let mut collapsed = collapse(&epochs, self.settings.epochs);
@@ -167,6 +176,7 @@ impl Search<'_, '_> {
             relaxed_cost: relaxation_gap.map(|gap| gap.expected),
             relaxation_gap,
             reference_cost: self.objective.as_ref().map(Objective::reference),
+            spent: self.meter.spent(),
         })
     }
 
@@ -365,8 +375,12 @@ impl Search<'_, '_> {
         epochs: &[EpochReport],
         stage: &Stage,
     ) -> Result<(), SearchError> {
-        let stage = Some(stage.clone());
-        let label = Label { settings: self.settings.clone(), epochs: epochs.to_vec(), stage };
+        let label = Label {
+            settings: self.settings.clone(),
+            epochs: epochs.to_vec(),
+            stage: Some(stage.clone()),
+            spent: Some(self.meter.spent()),
+        };
         let label = serde_json::to_string(&label).expect("settings are plain values");
         let mut tensors: Vec<(String, Tensor)> = net
             .weights()

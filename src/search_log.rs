@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost_id::CostId;
 use crate::diagnostics::Diagnostics;
-use crate::methods::Schedule;
 
 /// Everything that makes two searches the same search; a checkpoint of another is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,11 +125,6 @@ impl SearchSettings {
 
     fn steps_goal(&self) -> &str {
         if self.steps_goal.is_empty() { &self.goal } else { &self.steps_goal }
-    }
-
-    /// Epochs and batch.
-    pub fn schedule(&self) -> Schedule {
-        Schedule { epochs: self.epochs, batch: self.batch }
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lat::methods::METHODS;
+use lat_space::SPACES;
 use serde_json::Value;
 
 /// Per crate the others of ours that it depends on.
@@ -83,17 +85,76 @@ fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
 /// Results are replaced in one way.
 #[test]
 fn only_one_file_gives_files_their_names() {
-    let mut users = BTreeSet::new();
-    for (_, (folder, _)) in packages() {
-        for file in rust_files(&folder.join("src")) {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            if ["fs::rename(", ".persist("].iter().any(|call| code.contains(call)) {
-                users.insert(file.file_name().unwrap().to_string_lossy().into_owned());
-            }
+    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/whole_file.rs"]);
+    assert_eq!(users(&[".append(true)"]), ["src/cli/search/events.rs", "src/cli/search/log.rs"]);
+}
+
+#[test]
+fn only_the_command_line_prints_and_reads_flags() {
+    let prints = ["print!(", "println!(", "dbg!(", "env::args", "clap::Args", "clap::Parser"];
+    let others = users(&prints).into_iter().filter(|file| !file.starts_with("src/cli/"));
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn only_one_crate_builds_layers() {
+    let layers = ["nn::conv2d(", "nn::linear(", "nn::batch_norm2d(", "nn::conv("];
+    let others = users(&layers).into_iter().filter(|file| !file.starts_with("nn/src/"));
+    assert_eq!(others.collect::<Vec<_>>(), ["profiler/src/op_bench.rs"]);
+}
+
+#[test]
+fn only_one_crate_reads_tables_runs_and_images() {
+    let readers = ["polars::", "image::", "flate2::"];
+    let names = ["\"run.json\"", "\"rows.jsonl\"", "\"measurements.parquet\"", "\"manifest.json\""];
+    let outside = |what: &[&str]| -> Vec<String> {
+        users(what).into_iter().filter(|file| !file.starts_with("data/src/")).collect()
+    };
+    assert_eq!(outside(&readers), Vec::<String>::new());
+    assert_eq!(outside(&names), ["src/cli/written.rs"]);
+}
+
+/// Defaults of flags aside.
+#[test]
+fn no_code_asks_which_space_or_method_it_has() {
+    let spaces = SPACES.iter().map(|build| build().id().to_owned());
+    let methods = METHODS.iter().map(|method| method.name.to_owned());
+    let quoted: Vec<String> = spaces.chain(methods).map(|id| format!("\"{id}\"")).collect();
+    let homes = ["space/src/", "src/methods/", "data/src/accuracy/"];
+    let is_home = |file: &str| homes.iter().any(|home| file.starts_with(home));
+    for (file, code) in sources().into_iter().filter(|(file, _)| !is_home(file)) {
+        for line in code.lines().filter(|line| !line.contains("default_value")) {
+            let named = quoted.iter().find(|id| line.contains(id.as_str()));
+            assert_eq!(named, None, "{file}: {line}");
         }
     }
-    assert_eq!(users, BTreeSet::from(["whole_file.rs".to_owned()]));
+}
+
+/// The files, by their place in the repository, whose code has one of these.
+fn users(what: &[&str]) -> Vec<String> {
+    let uses = |code: &str| what.iter().any(|what| code.contains(what));
+    sources().into_iter().filter(|(_, code)| uses(code)).map(|(file, _)| file).collect()
+}
+
+/// Every source file's place in the repository and its code, without comments and tests.
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = BTreeMap::new();
+    for (_, (folder, _)) in packages() {
+        for path in rust_files(&folder.join("src")) {
+            let file = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            if file.ends_with("tests.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Tests stand last, and always under this name.
+            let lines = text.lines().take_while(|line| !line.ends_with("mod tests {"));
+            let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
+            all.insert(file, lines.map(|line| format!("{line}\n")).collect());
+        }
+    }
+    assert!(all.len() > 300, "{} source files", all.len());
+    all
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

@@ -10,6 +10,7 @@ use lat::error::SearchError;
 use lat::methods::{MethodEntry, Options, Preset};
 use lat::objective::Objective;
 use lat::search::{EpochReport, Search, SearchEvent, SearchOutcome, SearchSettings};
+use lat::spent::Meter;
 use lat_data::{Dataset, ImageSet, LoadOptions, find_dataset};
 use lat_predictor::TableCost;
 use lat_space::{SearchSpace, Skeleton, find_skeleton};
@@ -119,8 +120,9 @@ pub(crate) fn search_on(
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
     let watch = plan.watch;
     let may_adopt = false;
+    let meter = Meter::begin(None);
     let search =
-        Search { space, method, objective, settings, device, checkpoint, watch, may_adopt };
+        Search { space, method, objective, settings, device, checkpoint, watch, may_adopt, meter };
     let stop = AtomicBool::new(false);
     let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {

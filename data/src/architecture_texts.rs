@@ -1,28 +1,15 @@
 //! The architectures of a table's rows, from a text column or from a column per decision.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use lat_space::Space;
 
+use crate::DataError;
 use crate::columns::Columns;
 use crate::row_filter::quoted;
-use crate::{DataError, table_file};
 
 /// Names under which tables keep the architecture's text, the first that a table has being used.
 pub(crate) const TEXT_COLUMNS: [&str; 3] = ["architecture", "arch_str", "arch"];
-
-/// The architectures of a Parquet or CSV table, one per row in its order, as the space writes them. The table has a column per
-/// decision, or a text column `architecture`, `arch_str` or `arch`.
-///
-/// # Errors
-/// [`DataError::Content`] where neither is there, [`DataError::Choice`] and [`DataError::Architecture`] for what the space
-/// does not have.
-pub fn read_architectures(path: &Path, space: &dyn Space) -> Result<Vec<String>, DataError> {
-    let columns = table_file::open(path, None)?;
-    let rows: Vec<usize> = (0..columns.height()).collect();
-    texts(&columns, Some(space), &rows)
-}
 
 /// Where architectures stand in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

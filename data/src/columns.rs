@@ -1,23 +1,14 @@
 //! Named columns of a table file, read as texts or numbers whatever their stored type.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{
-    ArrowDataType, CsvReadOptions, DataFrame, DataType, IdxCa, IdxSize, ParquetReader, PolarsError,
-    SerReader,
-};
+use polars::prelude::{DataFrame, DataType, IdxCa, IdxSize, PolarsError};
 
 use crate::DataError;
 
-/// What polars puts between the name of a column that comes again and how often it did.
-const REPEATED: &str = "_duplicated_";
-
 /// What a column can be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Number,
     Text,
     /// Neither: dates, lists, and numbers of widths that are not built in.
@@ -52,83 +43,26 @@ impl Columns {
     pub(crate) fn of_frame(path: &Path, frame: DataFrame) -> Self {
         let columns = frame.columns().iter();
         let kinds = columns.map(|c| (c.name().to_string(), kind_of(c.dtype()))).collect();
-        Self {
-            path: path.to_owned(),
-            kinds,
-            frame,
-            rows: None,
-            joined: None,
-            ambiguous: Vec::new(),
-        }
+        Self::of_file(path, kinds, frame)
     }
 
-    /// Those of the `wanted` columns that a Parquet file has; all that can be read where None is given.
-    pub(crate) fn of_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
-        // polars panics on some damaged files. What it was reading is dropped with the panic, so nothing half-read is seen.
-        let read = AssertUnwindSafe(|| Self::read_parquet(path, wanted));
-        catch_unwind(read).unwrap_or_else(|_| {
-            Err(DataError::content(path, "a Parquet table", "a damaged file, which cannot be read"))
-        })
+    /// The columns of a file, of which those in the frame are in memory.
+    pub(crate) fn of_file(path: &Path, kinds: Vec<(String, Kind)>, frame: DataFrame) -> Self {
+        let path = path.to_owned();
+        Self { path, kinds, frame, rows: None, joined: None, ambiguous: Vec::new() }
     }
 
-    fn read_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
-        let refused = |error: PolarsError| {
-            let found = format!("that it cannot be read: {}", first_line(&error));
-            DataError::content(path, "a Parquet table", found)
-        };
-        let mut reader = ParquetReader::new(open(path)?);
-        let schema = reader.schema().map_err(refused)?;
-        let kinds: Vec<(String, Kind)> =
-            schema.iter().map(|(name, f)| (name.to_string(), kind_of_arrow(&f.dtype))).collect();
-        let is_wanted = |(name, kind): &&(String, Kind)| {
-            *kind != Kind::Other && wanted.is_none_or(|wanted| wanted.contains(&name.as_str()))
-        };
-        let names: Vec<String> =
-            kinds.iter().filter(is_wanted).map(|(name, _)| name.clone()).collect();
-        // Without a column or a row there is nothing to read, and readers differ in what they make of it.
-        let empty = names.is_empty() || reader.num_rows().map_err(refused)? == 0;
-        let frame = if empty {
-            DataFrame::empty()
-        } else {
-            reader.with_columns(Some(names)).finish().map_err(refused)?
-        };
-        Ok(Self {
-            path: path.to_owned(),
-            kinds,
-            frame,
-            rows: None,
-            joined: None,
-            ambiguous: Vec::new(),
-        })
+    /// Says which columns are of numbers although they are kept as texts, and which names several columns have.
+    pub(crate) fn mark(&mut self, is_number: impl Fn(&str) -> bool, ambiguous: Vec<String>) {
+        for (_, kind) in self.kinds.iter_mut().filter(|(name, _)| is_number(name)) {
+            *kind = Kind::Number;
+        }
+        self.ambiguous = ambiguous;
     }
 
-    /// All columns of a CSV file with a first line of names. They are kept as texts: an architecture such as `0123` must
-    /// not become a number.
-    pub(crate) fn of_csv(path: &Path) -> Result<Self, DataError> {
-        let refused = |error: PolarsError| {
-            let found = format!("that it cannot be read: {}", first_line(&error));
-            DataError::content(path, "a comma-separated table with a line of names", found)
-        };
-        let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
-        let frame = options.into_reader_with_file_handle(open(path)?).finish().map_err(refused)?;
-        if frame.get_column_names().iter().any(|name| name.contains('\r')) {
-            let expected = "lines that end in a line feed, alone or behind a carriage return";
-            let found = "carriage returns alone; write the table anew with another ending of lines";
-            return Err(DataError::content(path, expected, found));
-        }
-        let mut table = Self::of_frame(path, frame);
-        let names: Vec<String> = table.kinds.iter().map(|(name, _)| name.clone()).collect();
-        for (index, name) in names.iter().enumerate() {
-            let first = table.texts(name)?.into_iter().flatten().find(|text| !text.is_empty());
-            if first.is_some_and(|text| text.trim().parse::<f64>().is_ok()) {
-                table.kinds[index].1 = Kind::Number;
-            }
-        }
-        let repeats = names.iter().filter_map(|name| name.rsplit_once(REPEATED));
-        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        let repeats = repeats.filter(|(name, n)| is_number(n) && table.has(name));
-        table.ambiguous = repeats.map(|(name, _)| name.to_owned()).collect();
-        Ok(table)
+    /// The same where so many of the file's rows come before these.
+    pub(crate) fn numbered_from(self, before: usize) -> Self {
+        Self { rows: Some((before..before + self.height()).collect()), ..self }
     }
 
     /// Whether the file has the column.
@@ -276,21 +210,6 @@ impl Columns {
     }
 }
 
-/// What is wrong; the lines behind it are advice on options of polars that nobody here can set.
-fn first_line(error: &PolarsError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
-/// Opens a table for reading; a missing one is told from one that cannot be read.
-fn open(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            DataError::missing(path, "a run folder, a Parquet table or a CSV table")
-        }
-        _ => DataError::io("read", path)(error),
-    })
-}
-
 fn kind_of(dtype: &DataType) -> Kind {
     if dtype.is_primitive_numeric() {
         Kind::Number
@@ -298,20 +217,5 @@ fn kind_of(dtype: &DataType) -> Kind {
         Kind::Text
     } else {
         Kind::Other
-    }
-}
-
-fn kind_of_arrow(dtype: &ArrowDataType) -> Kind {
-    use ArrowDataType as A;
-    // polars reads the narrower unsigned widths and half floats only with features that nothing else here needs.
-    let is_number = matches!(
-        dtype,
-        A::Int8 | A::Int16 | A::Int32 | A::Int64 | A::UInt32 | A::UInt64 | A::Float32 | A::Float64
-    );
-    match dtype {
-        _ if is_number => Kind::Number,
-        A::Utf8 | A::LargeUtf8 | A::Utf8View | A::Boolean => Kind::Text,
-        A::Dictionary(_, values, _) => kind_of_arrow(values),
-        _ => Kind::Other,
     }
 }

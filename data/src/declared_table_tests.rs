@@ -112,6 +112,7 @@ fn parquet_columns_of_any_number_type_and_text_columns_say_the_same() {
     let from_columns = LatencyTable::read(&request).unwrap();
     assert_eq!(from_columns.rows, from_text.rows);
     let texts = read_architectures(&path, &files.space).unwrap();
+    let texts: Vec<String> = texts.collect::<Result<_, _>>().unwrap();
     assert_eq!(texts[1], "depth=2,k0=3,k1=3,op=conv");
     let space: &dyn Space = &files.space;
     assert!(texts.iter().all(|text| space.parse(text).is_ok()));

@@ -21,8 +21,10 @@ pub struct Duplicates {
 pub(crate) struct Reading {
     pub(crate) architecture: String,
     pub(crate) value: f64,
-    /// Number of its row in the file.
+    /// Number of its row in the file of the values.
     pub(crate) number: usize,
+    /// Number of its row in the file of the architectures.
+    pub(crate) place: usize,
     pub(crate) is_anchor: bool,
 }
 
@@ -51,11 +53,11 @@ impl Grouped {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut values: Vec<Values> = Vec::new();
         let mut grouped = Self::default();
-        for Reading { architecture, value, number, is_anchor } in readings {
+        for Reading { architecture, value, number, place: row, is_anchor } in readings {
             let Some(&place) = places.get(&architecture) else {
                 places.insert(architecture.clone(), values.len());
                 values.push(Values::new(value, number));
-                grouped.rows.push(TableRow { architecture, value });
+                grouped.rows.push(TableRow { architecture, value, number: row });
                 continue;
             };
             let pair = (values[place].first, value);

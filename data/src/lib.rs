@@ -8,11 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod architecture_list;
 mod architecture_texts;
 mod at_hand;
 mod bounded;
 mod checksum;
+mod column_values;
 mod columns;
+mod csv_pieces;
 mod error;
 mod flusher;
 mod frame;
@@ -23,6 +26,7 @@ mod join;
 mod journal;
 mod manifest;
 mod measurement;
+mod median;
 mod merge;
 mod part;
 mod reader;
@@ -30,11 +34,13 @@ mod request;
 mod rounds;
 mod row_filter;
 mod rows;
+mod run_folder;
 mod run_lock;
 mod scale;
 mod shard;
 mod split;
 mod table;
+mod table_columns;
 mod table_file;
 mod tail;
 mod whole_file;
@@ -43,10 +49,11 @@ pub use accuracy::{
     AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
     PublishedAccuracy, published_accuracies,
 };
-pub use architecture_texts::read_architectures;
+pub use architecture_list::read_architectures;
 pub use at_hand::AtHand;
 pub use bounded::{read_at_most, read_text_at_most};
 pub use checksum::{BLANK_CHECKSUM, Checksum, check_sealed, checksum, seal};
+pub use column_values::{ColumnValues, ValueCount, list_columns};
 pub use error::DataError;
 pub use grouped::Duplicates;
 pub use images::{
@@ -55,10 +62,12 @@ pub use images::{
 pub use journal::{DOCTOR_FILE, Journal, read_run};
 pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
+pub use median::median;
 pub use merge::{MergeOptions, Merged, MergedShard, check_replaceable, merge};
 pub use request::TableRequest;
 pub use rounds::{Judgement, Round, Rounds};
 pub use row_filter::RowFilter;
+pub use run_folder::{has_run, run_header, sealed_table};
 pub use run_lock::RunLock;
 pub use scale::Scale;
 pub use shard::Shard;

@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
+use crate::Shard;
+
 /// Why an architecture was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -235,6 +237,11 @@ impl RunHeader {
     pub const VERSION: u32 = 2;
     /// Oldest version that it still reads.
     pub const OLDEST: u32 = 1;
+
+    /// Whether the folder holds one of several parts of a run; one that was merged from them holds the whole.
+    pub fn is_shard(&self) -> bool {
+        self.shard.as_ref().is_some_and(|shard| shard.parse::<Shard>().is_ok())
+    }
 
     /// The first thing that makes the two runs different measurements, as (name, this, other); versions do not count.
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {

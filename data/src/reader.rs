@@ -54,6 +54,7 @@ impl Reader<'_> {
             duplicates,
             header: read_header(self.columns)?,
             source: self.columns.path().to_owned(),
+            architectures: self.columns.place(self.architecture_column()?, 0).0.to_owned(),
             skipped: self.columns.height() - kept.len(),
         })
     }
@@ -86,6 +87,15 @@ impl Reader<'_> {
             some => format!("columns of numbers {}", some.join(", ")),
         };
         Err(self.content(&expected, &found))
+    }
+
+    /// A column that says what a row's architecture is.
+    fn architecture_column(&self) -> Result<&str, DataError> {
+        let first = || self.request.declared.and_then(|space| space.decisions().first());
+        Ok(match Source::of(self.columns, self.request.declared)? {
+            Source::Text(name) => name,
+            Source::Decisions => first().map_or("", |decision| &decision.name),
+        })
     }
 
     /// Rows whose measurement did not fail and was not made again, by number from 0.
@@ -197,10 +207,12 @@ impl Reader<'_> {
         values: &[f64],
     ) -> Result<Vec<Reading>, DataError> {
         let roles = self.notes("role")?;
+        let column = self.architecture_column()?;
         let reading = |(&row, architecture): (&usize, String)| Reading {
             architecture,
             value: values[row],
             number: self.columns.number(row),
+            place: self.columns.place(column, row).1,
             is_anchor: roles[row].as_deref() == Some(Role::Anchor.name()),
         };
         Ok(kept.iter().zip(texts).map(reading).collect())

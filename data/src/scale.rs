@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Measurement, Role, Status, superseded};
+use crate::{Measurement, Role, Status, median, superseded};
 
 /// A device's factor against the devices together.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,8 @@ pub(crate) fn fit(devices: &[&[Measurement]]) -> Vec<Option<Scale>> {
     for (anchor, latencies) in series.iter().flatten() {
         pooled.entry(*anchor).or_default().extend(latencies);
     }
-    let pooled: BTreeMap<u64, f64> = pooled.into_iter().map(|(a, l)| (a, median(l))).collect();
+    let pooled: BTreeMap<u64, f64> =
+        pooled.into_iter().filter_map(|(a, l)| Some((a, median(l)?))).collect();
     series.into_iter().map(|own| scale(&pooled, own)).collect()
 }
 
@@ -57,19 +58,11 @@ fn anchors(rows: &[Measurement]) -> BTreeMap<u64, Vec<f64>> {
 }
 
 fn scale(pooled: &BTreeMap<u64, f64>, own: BTreeMap<u64, Vec<f64>>) -> Option<Scale> {
-    let ratios: Vec<f64> = own.into_iter().map(|(a, values)| pooled[&a] / median(values)).collect();
-    if ratios.is_empty() {
-        return None;
-    }
-    let factor = median(ratios.clone());
+    let ratios: Vec<f64> =
+        own.into_iter().filter_map(|(a, values)| Some(pooled[&a] / median(values)?)).collect();
+    let factor = median(ratios.iter().copied())?;
     let spread = ratios.iter().map(|ratio| (ratio / factor - 1.0).abs()).fold(0.0, f64::max);
     Some(Scale { factor, spread })
-}
-
-/// The median of at least one value.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use lat_space::{Architecture, Space};
+
 use crate::architecture_texts::TEXT_COLUMNS;
 use crate::columns::Columns;
 use crate::frame::HEADER_COLUMNS;
@@ -17,6 +19,8 @@ pub struct TableRow {
     pub architecture: String,
     /// Its value, positive and finite, in the unit that the column's name says.
     pub value: f64,
+    /// Number of its first row in the file of the architectures, from 1, without the line of names.
+    pub number: usize,
 }
 
 /// One value per architecture, of one device at one batch size: what a predictor learns from.
@@ -40,6 +44,8 @@ pub struct LatencyTable {
     pub header: Option<RunHeader>,
     /// The file read.
     pub source: PathBuf,
+    /// The file that the architectures are from; the same unless another was joined.
+    pub architectures: PathBuf,
     /// Rows left out since their measurement failed or has no value.
     pub skipped: usize,
 }
@@ -70,6 +76,21 @@ impl LatencyTable {
     pub fn read(request: &TableRequest) -> Result<Self, DataError> {
         let columns = columns(request)?;
         Reader { columns: &columns, request }.table()
+    }
+
+    /// Reads the rows' architectures.
+    ///
+    /// # Errors
+    /// [`DataError::Architecture`] with the file's row for a text that is none of the space.
+    pub fn parse(&self, space: &dyn Space) -> Result<Vec<Architecture>, DataError> {
+        let parse = |row: &TableRow| {
+            space.parse(&row.architecture).map_err(|reason| DataError::Architecture {
+                path: self.architectures.clone(),
+                row: row.number,
+                reason: Box::new(reason),
+            })
+        };
+        self.rows.iter().map(parse).collect()
     }
 }
 

@@ -47,7 +47,7 @@ fn open_run(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
 }
 
 /// A run's table must be what the manifest beside it says; other tables have none.
-fn verify_sealed(path: &Path) -> Result<(), DataError> {
+pub(crate) fn verify_sealed(path: &Path) -> Result<(), DataError> {
     if path.file_name().is_some_and(|name| name == TABLE_FILE) {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         let dir = dir.unwrap_or(Path::new("."));

@@ -3,7 +3,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::gates::GateLayout;
 use crate::model::cut;
-use crate::penalty::at_least_zero;
+use crate::range::at_least_zero;
 use crate::{PredictError, Predictor};
 
 /// What a search minimises besides its task's loss. All implementations look alike to a search.
@@ -62,7 +62,7 @@ impl PredictorCost {
     /// 0 all is as without, bit by bit.
     ///
     /// # Errors
-    /// [`PredictError::Penalty`] for a number below 0 or none, [`PredictError::Mismatch`] for a predictor without deviations.
+    /// [`PredictError::Range`] for a number below 0 or none, [`PredictError::Mismatch`] for a predictor without deviations.
     pub fn with_risk(self, risk: f64) -> Result<Self, PredictError> {
         at_least_zero("risk", risk)?;
         if risk > 0.0 && !self.predictor.has_sd() {

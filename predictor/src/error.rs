@@ -170,9 +170,9 @@ pub enum PredictError {
         /// The library's own words.
         reason: String,
     },
-    /// A penalty's number out of range.
+    /// A number of a search's goal out of range.
     #[error("{what} must be {allowed}, found {found}")]
-    Penalty {
+    Range {
         /// Name of the number: `lambda`.
         what: &'static str,
         /// Its range in words.
@@ -185,12 +185,6 @@ pub enum PredictError {
     NoEntry {
         /// Key of the operation at its place, see `lat_space::OpSpec::key`.
         key: String,
-    },
-    /// A site of a kind whose cost is no sum over gates.
-    #[error("the cost of site {name} is not a sum over its gates; train a predictor instead")]
-    NotAdditive {
-        /// The graph node's name.
-        name: String,
     },
     /// The space refused a skeleton or an architecture.
     #[error(transparent)]

@@ -1,3 +1,4 @@
+use lat_data::median;
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::{Kind, Tensor};
 
@@ -5,7 +6,6 @@ use crate::evidence::doubles;
 use crate::folds::{select, subset};
 use crate::model::to_tensor;
 use crate::regressor::{check_codes, check_rows};
-use crate::robust::median;
 use crate::scale::{Scale, Standard};
 use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
@@ -80,7 +80,7 @@ impl Regressor for GaussianProcess {
 /// The squared length and the noise with the least held-out errors.
 fn choose(rows: &Tensor, z: &Array1<f64>) -> Result<(f64, f64), PredictError> {
     let distances = squared_distances(rows, rows);
-    let unit = median(doubles(&distances)).max(1e-6);
+    let unit = median(doubles(&distances)).unwrap_or(0.0).max(1e-6);
     let target = Tensor::from_slice(&z.to_vec());
     let mut best = (f64::INFINITY, unit, NOISES[0]);
     for length in LENGTHS.map(|l| l * unit) {

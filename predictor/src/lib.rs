@@ -2,7 +2,7 @@
 //!
 //! [`train`] fits the [`REGRESSORS`] to measured costs and reports their errors. A differentiable one becomes a [`Predictor`],
 //! a file with a [`Label`] that says what it predicts. Searches see a [`CostModel`] only: a predictor, a latency table and
-//! counted operations look the same, and a [`Penalty`] joins the cost to the task's loss.
+//! counted operations look the same.
 //!
 //! Invariants: everything a seed decides, it decides alone (no global random state); no weight of a predictor ever requires a
 //! gradient; costs stay in the column's unit from the table to the search. The crate does not know how costs are measured.
@@ -39,10 +39,10 @@ mod metrics;
 mod mlp;
 mod model;
 mod one_thread;
-mod penalty;
 mod posterior;
 mod predictor;
 mod predictor_file;
+mod range;
 mod regressor;
 mod ridge;
 mod robust;
@@ -65,9 +65,9 @@ pub use export::ExportFormat;
 pub use label::{DecisionLabel, Label, unit};
 pub use metrics::{Metrics, noise_floor, spearman};
 pub use model::Predictions;
-pub use penalty::Penalty;
 pub use predictor::Predictor;
 pub use predictor_file::FORMAT;
+pub use range::{above_zero, at_least_zero};
 pub use regressor::{
     Differentiable, LEAST_SAMPLES, REGRESSORS, Regressor, RegressorEntry, Setup, find_regressor,
 };

@@ -120,7 +120,7 @@ impl Predictor {
         }
         let mut all = Predictions { values: Vec::new(), sds: Vec::new(), is_off_data: Vec::new() };
         for features in self.features(gates)? {
-            let chunk = self.model.predict_with_sd(&to_tensor(features.view()));
+            let chunk = self.model.predict_with_sd(&to_tensor(features?.view()));
             all.values.extend(chunk.values);
             all.sds.extend(chunk.sds);
             all.is_off_data.extend(chunk.is_off_data);
@@ -137,10 +137,11 @@ impl Predictor {
         if !self.parts.is_empty() {
             return Ok(self.predict_sums(gates)?.values);
         }
-        let features = self.features(gates)?;
-        self.checked(
-            features.iter().flat_map(|f| self.model.predict(&to_tensor(f.view()))).collect(),
-        )
+        let mut costs = Vec::with_capacity(gates.nrows());
+        for features in self.features(gates)? {
+            costs.extend(self.model.predict(&to_tensor(features?.view())));
+        }
+        self.checked(costs)
     }
 
     /// Costs with parts of other devices. What these do not know is not known.
@@ -158,8 +159,10 @@ impl Predictor {
     pub(crate) fn uncut_costs(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
         let own =
             |f: &Array2<f32>| tch::no_grad(|| to_vec(&self.model.forward(&to_tensor(f.view()))));
-        let mut costs: Vec<f64> =
-            self.features(gates)?.iter().flat_map(own).map(f64::from).collect();
+        let mut costs: Vec<f64> = Vec::with_capacity(gates.nrows());
+        for features in self.features(gates)? {
+            costs.extend(own(&features?).into_iter().map(f64::from));
+        }
         for part in &self.parts {
             let chunks = gates.axis_chunks_iter(ndarray::Axis(0), CHUNK);
             for (chunk, costs) in chunks.zip(costs.chunks_mut(CHUNK)) {
@@ -169,11 +172,18 @@ impl Predictor {
         Ok(costs)
     }
 
-    /// Features, some thousand rows at a time.
-    fn features(&self, gates: ArrayView2<f32>) -> Result<Vec<Array2<f32>>, PredictError> {
+    /// Features, some thousand rows at a time: each piece is made when it is asked for, so that one is in memory.
+    fn features<'g>(
+        &self,
+        gates: ArrayView2<'g, f32>,
+    ) -> Result<impl Iterator<Item = Result<Array2<f32>, PredictError>> + use<'g, '_>, PredictError>
+    {
         check_finite("gates", gates.rows().into_iter().map(|row| f64::from(row.sum())))?;
-        let chunks = gates.axis_chunks_iter(ndarray::Axis(0), CHUNK);
-        chunks.map(|chunk| encode(&self.map, chunk)).collect()
+        let chunks = (0..gates.nrows()).step_by(CHUNK).map(move |start| {
+            let end = gates.nrows().min(start + CHUNK);
+            gates.clone().slice_move(ndarray::s![start..end, ..])
+        });
+        Ok(chunks.map(|chunk| encode(&self.map, chunk)))
     }
 
     /// Gates `[b, n_gates]` to cost `[b]` in the column's unit, differentiable with respect to the gates. Weights never receive

@@ -1,5 +1,7 @@
 //! Weights by which disturbed measurements count less: those of Student's t.
 
+use lat_data::median;
+
 /// Degrees of freedom: rows beyond three spreads lose most of their weight.
 const FREEDOM: f64 = 4.0;
 /// Largest noise that a row can be given, relative to an undisturbed one's.
@@ -10,26 +12,12 @@ const MOST: f64 = 50.0;
 pub(crate) fn weights(errors: &[f64], base: &[f64]) -> Vec<f64> {
     let relative: Vec<f64> = errors.iter().zip(base).map(|(e, b)| e / b.sqrt()).collect();
     // 1.4826 times the median of absolute errors is the standard deviation of normal ones.
-    let spread = 1.4826 * median(relative.iter().map(|e| e.abs()).collect()) + 1e-12;
+    let spread = 1.4826 * median(relative.iter().map(|e| e.abs())).unwrap_or(0.0) + 1e-12;
     let weight = |(e, b): (&f64, &f64)| {
         let t2 = (e / spread).powi(2);
         b * ((FREEDOM + t2) / (FREEDOM + 1.0)).clamp(0.8, MOST)
     };
     relative.iter().zip(base).map(weight).collect()
-}
-
-/// The middle value; 0 of none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        f64::midpoint(values[middle - 1], values[middle])
-    }
 }
 
 #[cfg(test)]
@@ -44,12 +32,5 @@ mod tests {
             weights[4] > 40.0 && weights[..4].iter().all(|w| (0.8..1.1).contains(w)),
             "{weights:?}"
         );
-    }
-
-    #[test]
-    fn medians_are_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
     }
 }

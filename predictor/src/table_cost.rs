@@ -40,8 +40,7 @@ impl TableCost {
     /// searched, and `rest` (the classifier, start-up, and the like).
     ///
     /// # Errors
-    /// [`PredictError::NoEntry`] where `look_up` has nothing, [`PredictError::Space`] for an unfit skeleton,
-    /// [`PredictError::NotAdditive`] for a site whose cost is no sum over gates.
+    /// [`PredictError::NoEntry`] where `look_up` has nothing, [`PredictError::Space`] for an unfit skeleton.
     pub fn look_up(
         space: &dyn SearchSpace,
         skeleton: &Skeleton,
@@ -86,10 +85,6 @@ fn sums(
                 for (choice, op) in candidates.iter().enumerate() {
                     values[offsets[*decision] + choice] += entry(op)?;
                 }
-            }
-            #[allow(unreachable_patterns, reason = "spaces may get sites of other kinds")]
-            Step::Searched { .. } => {
-                return Err(PredictError::NotAdditive { name: node.name.clone() });
             }
             _ => {}
         }

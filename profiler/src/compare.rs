@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use lat_data::{Measurement, Role, RunHeader, Status, superseded};
+use lat_data::{Measurement, Role, RunHeader, Status, median, superseded};
 use serde::Serialize;
 
 use crate::ProfileError;
-use crate::summary::{median, median_interval};
+use crate::summary::median_interval;
 use crate::verdict::pair_differences;
 
 /// Relative change below which nobody should care (`nvbench`'s 0.5 %).

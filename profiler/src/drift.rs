@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lat_data::{Measurement, Role, Status, superseded};
-
-use crate::summary::median;
+use lat_data::{Measurement, Role, Status, median, superseded};
 
 /// Rounds whose median is taken against single disturbed ones, from so many rounds on.
 const WINDOW: usize = 3;

@@ -2,10 +2,9 @@ use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use lat_data::Measurement;
+use lat_data::{Measurement, median};
 use lat_space::SearchSpace;
 
-use crate::summary::median;
 use crate::{ProfileError, ProfileOptions, run, schedule};
 
 /// What a run will cost, from a few architectures measured.

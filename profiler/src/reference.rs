@@ -11,7 +11,8 @@ use lat_nn::WeightArena;
 use lat_space::{NasBench201, SearchSpace, Skeleton, Space, Stem};
 use tch::{Device, Kind};
 
-use crate::summary::median;
+use lat_data::median;
+
 use crate::{CpuStopwatch, NetWorkload, ProfileError, Stopwatch, Workload};
 
 /// Time spent on learning the reference's undisturbed time.

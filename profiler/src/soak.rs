@@ -1,9 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lat_data::Role;
+use lat_data::{Role, median};
 
 use crate::bench::Bench;
-use crate::summary::median;
 use crate::{ProfileError, Task};
 
 /// Seconds of runs whose median is one point.

@@ -87,13 +87,6 @@ pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
-/// Median of values in any order; nothing where there is none.
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.into_iter().collect();
-    sorted.sort_by(f64::total_cmp);
-    (!sorted.is_empty()).then(|| quantile(&sorted, 0.5))
-}
-
 /// The interval of ascending values that holds their distribution's median with at least 95 % probability.
 pub(crate) fn median_interval(sorted: &[f64]) -> Option<(f64, f64)> {
     let rank = lower_rank(sorted.len())?;

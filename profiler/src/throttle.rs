@@ -1,6 +1,5 @@
+use lat_data::median;
 use std::collections::VecDeque;
-
-use crate::summary::median;
 
 /// Rows whose clocks make up the level.
 const MEMORY: usize = 101;

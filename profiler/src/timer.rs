@@ -1,7 +1,6 @@
-use lat_data::{Measurement, Status};
+use lat_data::{Measurement, Status, median};
 
 use crate::operating_point::is_launch_bound;
-use crate::summary::median;
 use crate::throttle::ClockLevel;
 use crate::{
     MedianInterval, Mode, Probe, ProfileError, ProfileOptions, Reading, StopRule, Summary,

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use lat_data::{Measurement, Role, Status, superseded};
+use lat_data::{Measurement, Role, Status, median, superseded};
 
 use crate::drift::Levels;
 use crate::soak::Soak;
-use crate::summary::median;
 
 /// Limits beyond which a run is invalid, as shares.
 const MOST_FAILED: f64 = 0.05;

@@ -1,4 +1,4 @@
-use crate::{Architecture, Decision};
+use crate::Decision;
 
 /// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture
 /// and for the soft gates of a relaxed one.
@@ -48,42 +48,6 @@ impl Encoding {
         }
         let features = features.into_iter().map(|(_, name, gates)| (name, gates)).collect();
         Self { id: "counts", n_gates: n_gates(decisions), features }
-    }
-
-    /// The code's length.
-    pub fn len(&self) -> usize {
-        self.features.len()
-    }
-
-    /// Whether the code has no column.
-    pub fn is_empty(&self) -> bool {
-        self.features.is_empty()
-    }
-
-    /// The code of a gate vector `[n_gates]`.
-    pub fn encode(&self, gates: &[f32]) -> Vec<f32> {
-        assert_eq!(gates.len(), self.n_gates, "gates of another space");
-        self.features.iter().map(|(_, sum)| sum.iter().map(|&g| gates[g]).sum()).collect()
-    }
-
-    /// The code of an architecture.
-    pub fn encode_architecture(
-        &self,
-        architecture: &Architecture,
-        decisions: &[Decision],
-    ) -> Vec<f32> {
-        self.encode(&architecture.gates(decisions))
-    }
-
-    /// The map as a dense row-major matrix `[len, n_gates]`.
-    pub fn matrix(&self) -> Vec<f32> {
-        let mut matrix = vec![0.0; self.len() * self.n_gates];
-        for (row, (_, gates)) in self.features.iter().enumerate() {
-            for gate in gates {
-                matrix[row * self.n_gates + gate] = 1.0;
-            }
-        }
-        matrix
     }
 }
 

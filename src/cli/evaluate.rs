@@ -22,7 +22,7 @@ use super::{STOP, runs};
 ///
 /// Reports test accuracy, parameters, multiply-adds and measured latency. Ctrl-C keeps whole epochs; the same command resumes.
 ///
-/// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-c8-l4-r8-seed0/search.json
+/// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-by-4f0c2a91-c8-l4-r8-seed0/search.json
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// An architecture text, or the search.json of a search.
@@ -114,9 +114,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     runs::writable_dir(&dir)?;
     let _lock = RunLock::take(&dir)?;
     say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
-    let start = std::time::Instant::now();
     let work = Work { space: space.as_ref(), architecture: &architecture, dataset: &dataset };
     let found = train(&work, &settings, torch_device(device), &dir, screen)?;
+    let measuring = std::time::Instant::now();
     let options = ProfileOptions::new(skeleton, device);
     let options = ProfileOptions { max_ms: 10.0 * options.max_ms, reference_ms, ..options };
     let row = measure_one(space.as_ref(), &options, &architecture)?;
@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         multiply_adds: found.cost.multiply_adds,
         latency_ms: row.latency_ms.is_finite().then_some(row.latency_ms),
         device_name: device.name(),
-        seconds: start.elapsed().as_secs_f64(),
+        seconds: found.seconds + measuring.elapsed().as_secs_f64(),
     };
     let path = dir.join("evaluation.json");
     write_json(&path, &result).map_err(failed)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use lat_predictor::{ExportFormat, Predictor};
 
+use super::newest;
 use super::output::say;
-use super::runs;
 use super::written::Written;
 
 /// Write a predictor for other programs: TorchScript or ONNX.
@@ -37,7 +37,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let path = match &args.predictor {
         Some(path) => path.clone(),
-        None => runs::any_predictor()?,
+        None => newest::any_predictor()?,
     };
     let out = args.out.clone().unwrap_or_else(|| path.with_extension(args.format.extension()));
     Written::default().output("--out", Some(&out)).inputs([&path]).check()?;

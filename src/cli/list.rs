@@ -6,15 +6,20 @@ use lat_predictor::REGRESSORS;
 use lat_profiler::{PROBES, available, enable_cuda};
 use lat_space::SPACES;
 
+use super::list_columns;
 use super::output::{say, table};
 
-/// List spaces, methods, devices, datasets, benchmarks (published accuracies), probes or regressors.
+/// List spaces, methods, devices, datasets, benchmarks (published accuracies), probes, regressors, or the columns of a table.
 ///
 /// Example: lat list methods
+///
+/// Example: lat list columns measurements.csv --where device=titanx
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// What to list.
     what: What,
+    #[command(flatten)]
+    columns: list_columns::ColumnsArgs,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -26,11 +31,17 @@ enum What {
     Benchmarks,
     Probes,
     Regressors,
+    Columns,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let texts = |row: &[&str]| row.iter().map(|&t| t.to_owned()).collect::<Vec<_>>();
+    if let What::Columns = args.what {
+        return list_columns::run(&args.columns);
+    }
+    args.columns.check_unused()?;
     say(match args.what {
+        What::Columns => unreachable!("listed above"),
         What::Spaces => {
             let spaces = SPACES.iter().map(|build| build());
             table(

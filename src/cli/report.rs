@@ -8,7 +8,7 @@ use anyhow::Context;
 use lat::report::{
     EvaluationRecord, Predictions, ProfileRun, SearchRecord, front_page, profile_page, search_page,
 };
-use lat_data::{LatencyTable, RunHeader, read_run};
+use lat_data::{LatencyTable, RunHeader, has_run, read_run, sealed_table};
 use lat_predictor::Predictor;
 use lat_space::find_space;
 
@@ -16,7 +16,7 @@ use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::output::{say, write_whole};
 use super::written::Written;
-use super::{runs, texts};
+use super::{newest, texts};
 use published::Tables;
 
 /// Folders below the named one in which searches are looked for.
@@ -54,9 +54,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let results = folders(dir)?.into_iter();
     let results = results.flat_map(|place| [SEARCH_FILE, EVALUATION_FILE].map(|f| place.join(f)));
     let written = Written::default().output("--out", args.out.as_deref()).inputs(results);
-    let predictors = args.predictor.clone().map_or_else(runs::predictors, |path| vec![path]);
+    let predictors = args.predictor.clone().map_or_else(newest::predictors, |path| vec![path]);
     written.inputs(predictors.iter().chain(&args.accuracies.file)).check()?;
-    let (html, line) = if dir.join("run.json").exists() {
+    let (html, line) = if has_run(dir) {
         profile(args)?
     } else if !dir.join(SEARCH_FILE).exists() {
         front(args)?
@@ -89,7 +89,7 @@ fn profile(args: &Args) -> anyhow::Result<(String, String)> {
         name: &name,
         header: &header,
         rows: &rows,
-        finished: dir.join("measurements.parquet").exists(),
+        finished: sealed_table(dir).is_some(),
         predictions: predictions.as_ref(),
     });
     let beside = predictions.map_or_else(String::new, |p| format!(", predictor {}", p.source));
@@ -100,7 +100,7 @@ fn profile(args: &Args) -> anyhow::Result<(String, String)> {
 fn predictions(args: &Args, header: &RunHeader) -> anyhow::Result<Option<Predictions>> {
     let (path, predictor) = match &args.predictor {
         Some(path) => (path.clone(), Predictor::load(path)?),
-        None => match runs::newest_fitting_predictor(&|p| fits(p, header)) {
+        None => match newest::newest_fitting_predictor(&|p| fits(p, header)) {
             Some(found) => found,
             None => return Ok(None),
         },

@@ -1,21 +1,16 @@
 //! Where results lie: `./runs/`, in folders and files named by what they hold.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use lat_data::{RowFilter, Shard};
-use lat_predictor::Predictor;
 use lat_profiler::{Mode, Precision, ProfileOptions};
 use lat_space::{Skeleton, Stem};
 
 use super::failure::{bad, failed, is_machines};
+use super::newest::PREDICTOR;
 
 /// The folder of all results.
 const RUNS: &str = "runs";
-/// What the name of a shard's folder has between the run's and the shard's number.
-const SHARD: &str = "-shard";
-/// Ending of a predictor's file.
-const PREDICTOR: &str = "lat";
 
 /// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`, with what departs from the usual operating point before the seed.
 pub(super) fn profile_dir(space: &str, device: &str, options: &ProfileOptions) -> PathBuf {
@@ -34,7 +29,7 @@ pub(super) fn profile_dir(space: &str, device: &str, options: &ProfileOptions) -
 
 /// The folder of a shard: a run's, with `-shard2of8` behind it.
 pub(super) fn shard_dir(dir: &Path, shard: Shard) -> PathBuf {
-    let name = format!("{}{SHARD}{}of{}", name_of(dir), shard.index(), shard.count());
+    let name = format!("{}-shard{}of{}", name_of(dir), shard.index(), shard.count());
     dir.with_file_name(name)
 }
 
@@ -70,75 +65,6 @@ pub(super) fn predictor_file(source: &Path, filters: &[RowFilter], column: &str)
     let chosen = filters.iter().map(|f| format!("-{}", f.value.replace(is_unfit, "-")));
     let chosen: String = chosen.collect();
     Path::new(RUNS).join(format!("predictor-{stem}{chosen}-{column}.{PREDICTOR}"))
-}
-
-/// The newest finished profile of the space, where one is named.
-pub(super) fn newest_profile(space: Option<&str>) -> anyhow::Result<PathBuf> {
-    let prefix = space.map_or_else(|| "profile-".to_owned(), |s| format!("profile-{s}-"));
-    newest(|path| {
-        let sealed = path.join("measurements.parquet");
-        // A shard is a part of a run; `lat merge` makes the whole.
-        let is_whole = name_of(path).starts_with(&prefix) && !name_of(path).contains(SHARD);
-        (is_whole && sealed.exists()).then_some(sealed)
-    })
-    .ok_or_else(|| {
-        bad(format!(
-            "expected a finished profile in ./{RUNS}/, found none; run `lat profile` first (and `lat merge` after shards), or name its folder with --data"
-        ))
-    })
-}
-
-/// The newest predictor of the space and column.
-pub(super) fn newest_predictor(space: &str, column: &str) -> anyhow::Result<PathBuf> {
-    let (prefix, suffix) = (format!("predictor-{space}-"), format!("-{column}.{PREDICTOR}"));
-    newest(|path| {
-        let name = name_of(path);
-        (name.starts_with(&prefix) && name.ends_with(&suffix)).then(|| path.to_owned())
-    })
-    .ok_or_else(|| {
-        bad(format!(
-            "expected a predictor of {column} for {space} in ./{RUNS}/, found none; run `lat profile` and `lat train` first, or name its file with --predictor"
-        ))
-    })
-}
-
-/// The newest predictor of all.
-pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
-    let ends = |path: &Path| path.extension().is_some_and(|e| e == PREDICTOR);
-    newest(|path| ends(path).then(|| path.to_owned())).ok_or_else(|| {
-        bad(format!(
-            "expected a predictor in ./{RUNS}/, found none; run `lat train` first, or name its file with --predictor"
-        ))
-    })
-}
-
-/// The predictors that a command without --predictor may take.
-pub(super) fn predictors() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(RUNS).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|e| e == PREDICTOR)).collect()
-}
-
-/// The newest predictor that fits, with its file; files that cannot be read do not.
-pub(super) fn newest_fitting_predictor(
-    fits: &dyn Fn(&Predictor) -> bool,
-) -> Option<(PathBuf, Predictor)> {
-    let ends = |path: &Path| path.extension().is_some_and(|e| e == PREDICTOR);
-    let load = |path: &Path| Predictor::load(path).ok().filter(fits);
-    let path = newest(|path| (ends(path) && load(path).is_some()).then(|| path.to_owned()))?;
-    let predictor = load(&path)?;
-    Some((path, predictor))
-}
-
-/// The entry of the folder whose key file is newest; an entry without a key does not count.
-fn newest(key: impl Fn(&Path) -> Option<PathBuf>) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(RUNS).ok()?.flatten().map(|entry| entry.path());
-    let aged = entries.filter_map(|path| Some((modified(&key(&path)?)?, path)));
-    aged.max().map(|(_, path)| path)
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    path.metadata().ok()?.modified().ok()
 }
 
 fn name_of(path: &Path) -> String {

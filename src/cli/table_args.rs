@@ -7,7 +7,7 @@ use lat_data::{Duplicates, LatencyTable, RowFilter, TableRequest};
 use lat_space::{DeclaredSpace, Space, find_space};
 
 use super::output::say;
-use super::{runs, texts};
+use super::{newest, texts};
 
 /// Flags that name a table.
 #[derive(clap::Args)]
@@ -47,7 +47,7 @@ impl TableArgs {
     pub(super) fn source(&self) -> anyhow::Result<PathBuf> {
         match &self.data {
             Some(path) => Ok(path.clone()),
-            None => runs::newest_profile(self.space.as_deref()),
+            None => newest::newest_profile(self.space.as_deref()),
         }
     }
 

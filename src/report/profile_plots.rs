@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lat_data::{Measurement, Role, Status};
+use lat_data::{Measurement, Role, Status, median};
 
 use super::html::{Figure, percent};
 use super::plot::{Mark, Plot};
@@ -239,13 +239,6 @@ pub(super) fn predicted(predictions: &Predictions) -> Vec<Figure> {
     ]
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len();
-    (n > 0).then(|| f64::midpoint(sorted[(n - 1) / 2], sorted[n / 2]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,12 +260,5 @@ mod tests {
         assert_eq!(line.len(), 20);
         let rounded: Vec<i32> = line.iter().map(|(_, y)| y.round() as i32).collect();
         assert_eq!((&rounded[..9], &rounded[11..]), (&[0; 9][..], &[1; 9][..]));
-    }
-
-    #[test]
-    fn medians_of_odd_and_even_many() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
-        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), Some(2.5));
-        assert_eq!(median(std::iter::empty()), None);
     }
 }

@@ -8,7 +8,9 @@ use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::{Blocks, Relaxed};
 use lat::steering::Joining;
 use lat_predictor::{Choice, CostModel, PredictorCost, Samples, TableCost, TrainOptions, train};
-use lat_space::{Architecture, Darts, Decision, NasBench201, SearchSpace, Space, architecture_at};
+use lat_space::{
+    Architecture, Darts, Decision, FeatureMap, NasBench201, SearchSpace, Space, architecture_at,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -47,14 +49,14 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 #[test]
 fn la_darts_1_every_sampled_code_is_an_architectures() {
     let space = Darts::new();
-    let (alpha, encoding) = (uneven(28, 8), space.encoding());
-    assert_eq!(encoding.len(), 196);
+    let (alpha, map) = (uneven(28, 8), FeatureMap::of_encoding(&space.encoding()));
+    assert_eq!(map.len(), 196);
     let samples = Blocks::new(&space).sample(&relaxed(&alpha), 300, None, &mut rng());
     let mut distinct = std::collections::HashSet::new();
     for gates in samples.gates.unbind(0) {
         let gates = Vec::<f32>::try_from(&gates).unwrap();
         assert!(gates.iter().all(|&g| g == 0.0 || g == 1.0));
-        let code = encoding.encode(&gates);
+        let code = map.encode(&gates);
         assert_eq!(code.iter().sum::<f32>(), 16.0);
         let taken = gates.chunks(8).map(|row| {
             assert_eq!(row.iter().sum::<f32>(), 1.0, "one choice per edge, `none` included");
@@ -62,7 +64,7 @@ fn la_darts_1_every_sampled_code_is_an_architectures() {
         });
         let architecture = Architecture::new("darts", taken);
         space.check(&architecture).unwrap();
-        assert_eq!(encoding.encode_architecture(&architecture, space.decisions()), code);
+        assert_eq!(map.encode(&architecture.gates(space.decisions())), code);
         for group in space.groups() {
             let kept = group.decisions.iter().filter(|&&d| !architecture.choices[d].contains(0));
             assert_eq!(kept.count(), 2);

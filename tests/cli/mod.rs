@@ -3,6 +3,8 @@
 mod accuracies;
 mod goals;
 mod limits;
+mod long_tables;
+mod newest;
 mod outputs;
 mod predictions;
 mod profiles;
@@ -179,6 +181,31 @@ fn tables_that_are_none_are_refused() {
 }
 
 #[test]
+fn an_unreadable_architecture_is_named_by_its_row_in_its_file() {
+    let dir = folder();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let good = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
+    // Row 2 comes again, row 3 is of another device, row 4 failed.
+    write(
+        "t.csv",
+        &format!(
+            "architecture,latency_ms,device,status\n{good},1,x,\n{good},2,x,\n{good},3,y,\n{good},4,x,failed\n|nun~0|,5,x,\n"
+        ),
+    );
+    let train = ["train", "--space", "nasbench201", "--where", "device=x", "--data"];
+    refused(dir.path(), &[&train[..], &["t.csv"]].concat(), &["t.csv, row 5: ", "|nun~0|"]);
+    write("values.csv", "id,latency_ms,device\n7,1,x\n8,2,x\n");
+    write("texts.csv", &format!("id,arch\n1,{good}\n8,|nun~0|\n7,{good}\n"));
+    let joined = [&train[..], &["values.csv", "--architectures", "texts.csv"]].concat();
+    refused(dir.path(), &joined, &["texts.csv, row 2: ", "|nun~0|"]);
+    // Of a list of rows to test on the line.
+    write("list", &format!("{good}\n\n|nun~0|\n"));
+    write("ok.csv", &format!("architecture,latency_ms\n{good},1\n"));
+    let listed = ["train", "--space", "nasbench201", "--data", "ok.csv", "--test-rows", "list"];
+    refused(dir.path(), &listed, &["list, line 3: ", "|nun~0|"]);
+}
+
+#[test]
 fn a_data_set_cut_short_is_named() {
     let dir = folder();
     std::fs::write(dir.path().join("data_batch_1.bin"), vec![0; 3073 * 3 - 1]).unwrap();
@@ -232,6 +259,29 @@ fn evaluate_reads_the_result_of_a_search() {
         result["latency_ms"].as_f64().unwrap() > 0.0
             && result["test_accuracy"].as_f64().unwrap() > 0.0
     );
+}
+
+#[test]
+fn the_columns_of_a_table_are_listed_with_their_values() {
+    let dir = profiled("nasbench201", 30);
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("t.csv", "arch,device,latency_ms\nx,a,1\ny,b,2\nz,b,3\n");
+    let list = ["list", "columns", "t.csv"];
+    lat(dir.path()).args(list).assert().success().stdout(contains("a (1), b (2)"));
+    let json = ["--where", "device=b", "--json", "c.json"];
+    lat(dir.path()).args(list).args(json).assert().success();
+    let found: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("c.json")).unwrap()).unwrap();
+    assert_eq!(found[1]["name"], "device");
+    assert_eq!(found[1]["values"], serde_json::json!([{ "value": "b", "rows": 2 }]));
+    let run = std::fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let run = run.to_str().unwrap();
+    lat(dir.path()).args(["list", "columns", run]).assert().success().stdout(contains("role"));
+    refused(dir.path(), &["list", "columns"], &["found none", "lat list columns"]);
+    refused(dir.path(), &["list", "spaces", "t.csv"], &["found t.csv"]);
+    refused(dir.path(), &["list", "columns", "no.csv"], &["no.csv"]);
+    refused(dir.path(), &["list", "columns", "t.csv", "--where", "device=c"], &["'c'", "'a', 'b'"]);
+    refused(dir.path(), &[&list[..], &["--json", "t.csv"]].concat(), &["--json", "t.csv"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lat::checkpoint::Checkpoint;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
@@ -135,6 +136,56 @@ fn a_damaged_checkpoint_is_refused_and_left_as_it_is() {
     fs::write(&file, &bytes).unwrap();
     refuses(dir, &args, &["it is damaged", "restore it from a copy, or delete it to start over"]);
     assert_eq!(fs::read(&file).unwrap(), bytes);
+}
+
+/// A finished run's checkpoint with another text, as its first processes could have left it.
+fn relabel(path: &Path, change: impl Fn(&mut Value)) {
+    let saved = Checkpoint::load(path).unwrap();
+    let mut label: Value = serde_json::from_str(&saved.label).unwrap();
+    change(&mut label);
+    Checkpoint::save(path, &label.to_string(), saved.tensors.into_iter().collect()).unwrap();
+}
+
+#[test]
+fn what_a_resumed_run_took_counts_all_its_processes() {
+    let dir = folder();
+    let dir = dir.path();
+    let search = search("--target params --epochs 2 --out s");
+    let mut evaluate: Vec<String> =
+        "evaluate --dataset digits --images 200 --epochs 1 --out e --arch"
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
+    evaluate.push("s/search.json".to_owned());
+    for (args, result, checkpoint) in [
+        (search, "s/search.json", "s/checkpoint.safetensors"),
+        (evaluate, "e/evaluation.json", "e/checkpoint.safetensors"),
+    ] {
+        let (result, checkpoint) = (dir.join(result), dir.join(checkpoint));
+        let again = |change: &dyn Fn(&mut Value)| -> Value {
+            relabel(&checkpoint, change);
+            found(dir, &args).success();
+            json(&result)
+        };
+        found(dir, &args).success();
+        let first = json(&result)["seconds"].as_f64().unwrap();
+        let saved = serde_json::from_str::<Value>(&Checkpoint::load(&checkpoint).unwrap().label);
+        let kept = saved.unwrap()["spent"]["seconds"].as_f64().unwrap();
+        assert!(0.0 < kept && kept <= first, "{kept} of {first}");
+        let longer = again(&|label| {
+            label["spent"] = serde_json::json!({ "seconds": 5000.0, "peak_memory_mib": 1e6 });
+        });
+        assert!((5000.0..6000.0).contains(&longer["seconds"].as_f64().unwrap()), "{longer}");
+        if result.ends_with("search.json") {
+            assert_eq!(longer["peak_memory_mib"], 1e6);
+        }
+        // Checkpoints of older programs say what each epoch took.
+        let older = again(&|label| {
+            label.as_object_mut().unwrap().remove("spent");
+            label["epochs"][0]["seconds"] = 7000.0.into();
+        });
+        assert!((7000.0..8000.0).contains(&older["seconds"].as_f64().unwrap()), "{older}");
+    }
 }
 
 /// Eight by eight pixels of one grey.

@@ -42,7 +42,7 @@ fn run(
 
 fn without_seconds(evaluation: Evaluation) -> Evaluation {
     let epochs = evaluation.epochs.into_iter().map(|e| TrainedEpoch { seconds: 0.0, ..e });
-    Evaluation { epochs: epochs.collect(), ..evaluation }
+    Evaluation { epochs: epochs.collect(), seconds: 0.0, ..evaluation }
 }
 
 #[test]

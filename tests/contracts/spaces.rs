@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use lat::supernet::{Gating, SharedGates};
-use lat_space::{Architecture, SPACES, SearchSpace, architecture_at};
+use lat_space::{Architecture, FeatureMap, SPACES, SearchSpace, architecture_at};
 use tch::{Device, Tensor};
 
 use crate::{setup, toy};
@@ -75,15 +75,14 @@ fn the_code_of_an_architecture_is_that_of_the_gates_a_supernet_gets() {
     for space in SPACES.iter().map(|build| build()) {
         let decisions = space.decisions();
         for encoding in [space.encoding(), space.counts_encoding()] {
-            let size = [encoding.len() as i64, encoding.n_gates as i64];
-            let matrix = Tensor::from_slice(&encoding.matrix()).view(size);
+            let map = FeatureMap::of_encoding(&encoding);
             for architecture in draws(space.as_ref(), 1).iter().take(50) {
-                let hard = encoding.encode_architecture(architecture, decisions);
+                let hard = map.encode(&architecture.gates(decisions));
                 let gates = SharedGates::hard(decisions, architecture, Device::Cpu);
                 let weights: Vec<Tensor> =
                     (0..decisions.len()).map(|d| gates.gate(d, 0).weights).collect();
-                let soft = matrix.mv(&Tensor::cat(&weights, 0));
-                let soft = Vec::<f32>::try_from(&soft).unwrap();
+                let soft = Vec::<f32>::try_from(&Tensor::cat(&weights, 0)).unwrap();
+                let soft = map.encode(&soft);
                 assert_eq!(hard, soft, "{} {}", space.id(), encoding.id);
                 let taken = architecture.choices.iter().zip(decisions).map(|(set, decision)| {
                     set.iter().filter(|&c| Some(c) != decision.none()).count()
@@ -98,9 +97,9 @@ fn the_code_of_an_architecture_is_that_of_the_gates_a_supernet_gets() {
 #[test]
 fn one_hot_codes_tell_architectures_apart() {
     for space in SPACES.iter().map(|build| build()) {
-        let encoding = space.encoding();
+        let map = FeatureMap::of_encoding(&space.encoding());
         let code = |a: &Architecture| {
-            let code = encoding.encode_architecture(a, space.decisions());
+            let code = map.encode(&a.gates(space.decisions()));
             code.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         let codes: HashSet<Vec<u32>> = draws(space.as_ref(), 2).iter().map(code).collect();

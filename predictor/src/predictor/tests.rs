@@ -130,3 +130,47 @@ fn columns_are_priced_as_rows_are() {
     let error = predictor.price_columns(&[f32::NAN; 60], 2).unwrap_err().to_string();
     assert!(error.contains("expected finite gates"), "{error}");
 }
+
+/// Set in the process that measures its own memory.
+const MEASURES: &str = "LAT_TEST_MEASURES_MEMORY";
+
+/// Other tests take memory too, so this one measures in a process of its own.
+#[test]
+fn features_of_many_rows_are_not_in_memory_together() {
+    if std::env::var_os(MEASURES).is_some() {
+        return measure_memory();
+    }
+    let name = "predictor::tests::features_of_many_rows_are_not_in_memory_together";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads", "1"])
+        .env(MEASURES, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{told}");
+}
+
+fn measure_memory() {
+    const FEATURES_MIB: usize = 128;
+    let predictor = trained(&NasBench201::new());
+    let n = (FEATURES_MIB << 20) / (4 * predictor.feature_map().len());
+    let gates = Array2::<f32>::ones((n, 30));
+    let price = |n: usize| {
+        let rows = gates.slice(ndarray::s![..n, ..]);
+        (predictor.price_gates(rows).unwrap(), predictor.predict_gates(rows).unwrap())
+    };
+    drop(price(8 * CHUNK));
+    let before = peak_mib();
+    let prices = price(n);
+    // The prices themselves are 25 bytes a row.
+    let grown = peak_mib() - before - (25 * n) as f64 / f64::from(1 << 20);
+    assert!(grown < FEATURES_MIB as f64 / 4.0, "{grown} MiB more for {} rows", prices.0.len());
+}
+
+/// Most memory that this process has had, MiB.
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}

@@ -1,6 +1,7 @@
 //! Gaussian processes on the sources' predictions and the features, averaged by their evidence and blended with non-negative
 //! least squares.
 
+use lat_data::median;
 use ndarray::{Array1, Array2, Axis};
 
 use super::cholesky::Cholesky;
@@ -67,7 +68,7 @@ struct Fitted {
 }
 
 pub(super) fn fit(rows: &Rows, y: &[f64]) -> Result<Weights, PredictError> {
-    let (centre, spread) = (median(y), deviation(y));
+    let (centre, spread) = (median(y.iter().copied()).unwrap_or_default(), deviation(y));
     let z: Array1<f64> = y.iter().map(|y| (y - centre) / spread).collect();
     let noise = noise_shape(y, centre);
     let beliefs = beliefs(rows.scores.ncols(), rows.mean_spread);
@@ -174,13 +175,6 @@ fn noise_shape(y: &[f64], typical: f64) -> Array1<f64> {
     let shape: Array1<f64> = y.iter().map(|y| (y / typical).max(LEAST_NOISE)).collect();
     let mean = shape.mapv(f64::ln).sum() / y.len() as f64;
     shape / mean.exp()
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[half] } else { f64::midpoint(sorted[half - 1], sorted[half]) }
 }
 
 /// Standard deviation, of equal values a trifle of their size.

@@ -1,8 +1,9 @@
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use lat_data::median;
+
 use super::{Finding, Grade};
-use crate::summary::median;
 use crate::{ProfileError, Stopwatch, Workload};
 
 /// Runs whose median is one figure.

@@ -67,11 +67,11 @@ fn cells_have_the_shapes_of_the_card() {
 #[test]
 fn codes_are_196_wide_with_16_ones_and_two_rows_per_node() {
     let space = Darts::new();
-    let encoding = space.encoding();
-    assert_eq!(encoding.len(), 196);
+    let map = crate::FeatureMap::of_encoding(&space.encoding());
+    assert_eq!(map.len(), 196);
     for i in 0..1000 {
         let architecture = crate::architecture_at(&space, 3, i).unwrap();
-        let code = encoding.encode_architecture(&architecture, space.decisions());
+        let code = map.encode(&architecture.gates(space.decisions()));
         assert!((code.iter().sum::<f32>() - 16.0).abs() < 1e-6);
         let rows: Vec<f32> = code.chunks(7).map(|row| row.iter().sum()).collect();
         assert!(rows.iter().all(|&r| r == 0.0 || r == 1.0));

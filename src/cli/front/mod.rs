@@ -12,8 +12,8 @@ use lat_space::{Space, find_space};
 
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
+use super::newest;
 use super::output::write_json;
-use super::runs;
 use super::search::place::Place;
 use super::written::Written;
 use answer::Answer;
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let column = table.find_column(args.accuracy.as_deref())?;
     let path = match &args.predictor {
         Some(path) => path.clone(),
-        None => runs::newest_predictor(space.id(), &args.target)?,
+        None => newest::newest_predictor(space.id(), &args.target)?,
     };
     Written::default().output("--json", args.json.as_deref()).inputs([&path]).check()?;
     let predictor = named.map_or_else(|| Predictor::load(&path), Ok)?;

@@ -1,6 +1,6 @@
 //! Input in blocks of lines.
 
-use std::io::{BufRead, Cursor, Read};
+use std::io::{BufRead, Read};
 use std::ops::Range;
 
 use anyhow::Context;
@@ -30,61 +30,92 @@ impl Block {
     }
 }
 
+/// Where architectures come from.
+enum Source<'a> {
+    /// A line each.
+    Lines(Box<dyn BufRead + Send + 'a>),
+    Texts(Box<dyn Iterator<Item = anyhow::Result<String>> + Send + 'a>),
+}
+
 /// A source of blocks; empty lines do not count.
-#[derive(Debug)]
-pub(super) struct Blocks<R> {
-    input: R,
+pub(super) struct Blocks<'a> {
+    source: Source<'a>,
     n_read: usize,
 }
 
-impl Blocks<Box<dyn BufRead + Send>> {
-    /// Blocks of a file.
-    pub(super) fn new(input: impl BufRead + Send + 'static) -> Self {
-        Self { input: Box::new(input), n_read: 0 }
+impl<'a> Blocks<'a> {
+    /// Blocks of a file's lines.
+    pub(super) fn new(input: impl BufRead + Send + 'a) -> Self {
+        Self { source: Source::Lines(Box::new(input)), n_read: 0 }
     }
 
-    /// Blocks of texts that are given.
-    pub(super) fn of_texts(texts: &[String]) -> Self {
-        let lines: Vec<String> = texts.iter().map(|text| text.replace(['\n', '\r'], " ")).collect();
-        Self::new(Cursor::new(lines.join("\n")))
+    /// Blocks of texts, which are asked for as they are needed.
+    pub(super) fn of_texts(
+        texts: impl Iterator<Item = anyhow::Result<String>> + Send + 'a,
+    ) -> Self {
+        Self { source: Source::Texts(Box::new(texts)), n_read: 0 }
     }
-}
 
-impl<R: BufRead> Blocks<R> {
     /// The next block, or nothing at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Block>> {
         let mut block = Block { before: self.n_read, ..Block::default() };
         while block.lines.len() < BLOCK {
-            let start = block.text.len();
-            let mut line = self.input.by_ref().take(MOST_BYTES);
-            let n_bytes = line.read_line(&mut block.text).context("reading architectures")?;
-            if n_bytes == 0 {
+            let is_more = match &mut self.source {
+                Source::Lines(input) => block.read_line(input)?,
+                Source::Texts(texts) => match texts.next() {
+                    // An answer is a line, so a text is one too.
+                    Some(text) => block.add(&text?.replace(['\n', '\r'], " ")),
+                    None => false,
+                },
+            };
+            if !is_more {
                 break;
             }
-            if n_bytes as u64 == MOST_BYTES {
-                let number = self.n_read + block.lines.len() + 1;
-                return Err(bad(format!(
-                    "expected lines of less than {MOST_BYTES} bytes, found architecture {number} longer; is this a file of architectures?"
-                )));
-            }
-            let line = &block.text[start..];
-            let trimmed = line.trim();
-            if trimmed.is_empty() {
-                block.text.truncate(start);
-                continue;
-            }
-            let first = start + line.len() - line.trim_start().len();
-            let range = first..first + trimmed.len();
-            block.lines.push(range);
         }
         self.n_read += block.lines.len();
         Ok((!block.lines.is_empty()).then_some(block))
     }
 }
 
+impl Block {
+    /// Reads a line; false at the end.
+    fn read_line(&mut self, input: &mut dyn BufRead) -> anyhow::Result<bool> {
+        let start = self.text.len();
+        let mut line = input.take(MOST_BYTES);
+        let n_bytes = line.read_line(&mut self.text).context("reading architectures")?;
+        if n_bytes as u64 == MOST_BYTES {
+            let number = self.before + self.lines.len() + 1;
+            return Err(bad(format!(
+                "expected lines of less than {MOST_BYTES} bytes, found architecture {number} longer; is this a file of architectures?"
+            )));
+        }
+        self.keep_from(start);
+        Ok(n_bytes > 0)
+    }
+
+    /// Adds a text; always true.
+    fn add(&mut self, text: &str) -> bool {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.keep_from(start);
+        true
+    }
+
+    /// Makes what was read from here on a text, unless it is empty.
+    fn keep_from(&mut self, start: usize) {
+        let line = &self.text[start..];
+        let trimmed = line.trim();
+        if trimmed.is_empty() {
+            return self.text.truncate(start);
+        }
+        let first = start + line.len() - line.trim_start().len();
+        self.lines.push(first..first + trimmed.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::BufReader;
+    use std::io::{BufReader, Cursor};
 
     use super::*;
 

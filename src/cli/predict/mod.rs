@@ -6,7 +6,7 @@ mod json_array;
 mod pricer;
 mod turns;
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -15,7 +15,7 @@ use lat_predictor::Predictor;
 
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
-use super::runs;
+use super::newest;
 use super::written::Written;
 use blocks::{Block, Blocks};
 use json_array::JsonArray;
@@ -56,7 +56,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let path = match &args.predictor {
         Some(path) => path.clone(),
-        None => runs::any_predictor()?,
+        None => newest::any_predictor()?,
     };
     let inputs = [Some(&path), args.file.as_ref(), args.accuracies.file.as_ref()];
     let written = Written::default().output("--json", args.json.as_deref());
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let blocks = match &args.file {
         Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
         Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
-            Blocks::of_texts(&read_architectures(file, space.as_ref())?)
+            Blocks::of_texts(read_architectures(file, space.as_ref())?.map(|text| Ok(text?)))
         }
         Some(file) => {
             let open = std::fs::File::open(file).with_context(|| {
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                     "expected an architecture text, found argument {number} empty"
                 )));
             }
-            None => Blocks::of_texts(&args.architectures),
+            None => Blocks::of_texts(args.architectures.iter().cloned().map(Ok)),
         },
     };
     let json = args.json.as_deref().map(JsonArray::create).transpose()?;
@@ -110,8 +110,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Prices block after block, several at once, and writes the answers in order.
-fn price_all<R: BufRead + Send>(
-    blocks: Blocks<R>,
+fn price_all(
+    blocks: Blocks<'_>,
     pricers: Vec<Pricer<'_>>,
     json: Option<JsonArray>,
 ) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! Workers that take blocks in order, answer them side by side and write the answers in order.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::answer::Answer;
@@ -9,14 +9,14 @@ use super::json_array::JsonArray;
 use crate::cli::failure::failed;
 
 /// Input and output of all workers. No more blocks are in memory than there are workers.
-pub(super) struct Turns<R> {
-    input: Mutex<Input<R>>,
+pub(super) struct Turns<'a> {
+    input: Mutex<Input<'a>>,
     output: Mutex<Output>,
     written: Condvar,
 }
 
-struct Input<R> {
-    blocks: Blocks<R>,
+struct Input<'a> {
+    blocks: Blocks<'a>,
     n_taken: usize,
 }
 
@@ -26,8 +26,8 @@ struct Output {
     failure: Option<anyhow::Error>,
 }
 
-impl<R: BufRead> Turns<R> {
-    pub(super) fn new(blocks: Blocks<R>, json: Option<JsonArray>) -> Self {
+impl<'a> Turns<'a> {
+    pub(super) fn new(blocks: Blocks<'a>, json: Option<JsonArray>) -> Self {
         Self {
             input: Mutex::new(Input { blocks, n_taken: 0 }),
             output: Mutex::new(Output { json, n_written: 0, failure: None }),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lat_data::{Journal, read_run};
+use lat_data::{Journal, has_run, read_run};
 use lat_profiler::{DeviceSpec, Event, FakeTestbed, ProfileOptions, Verdict, calibrate_reference};
 use lat_space::SearchSpace;
 
@@ -15,7 +15,7 @@ pub(super) fn reference_ms(device: DeviceSpec, dir: &Path) -> anyhow::Result<Opt
     if device != DeviceSpec::Cpu {
         return Ok(None);
     }
-    let resumed = if dir.join("run.json").exists() { read_run(dir)?.0.reference_ms } else { None };
+    let resumed = if has_run(dir) { read_run(dir)?.0.reference_ms } else { None };
     Ok(Some(match resumed {
         Some(ms) => ms,
         None => calibrate_reference()?,

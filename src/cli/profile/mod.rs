@@ -194,7 +194,7 @@ fn open(
     screen: Screen,
 ) -> anyhow::Result<Opened> {
     let dir = run_dir(args, space, &options, &options.device.to_string());
-    if args.fresh && !dir.join("run.json").exists() {
+    if args.fresh && !lat_data::has_run(&dir) {
         // It repeats rows of a run and never begins one.
         return Err(DataError::Gone { dir, rows: 0 }.into());
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use lat_data::{AtHand, Journal, Measurement, RowCounter, RunHeader, read_run};
+use lat_data::{AtHand, Journal, Measurement, RowCounter, RunHeader, has_run, read_run};
 use lat_profiler::{ProfileOptions, Task, is_sticky, lost_row, next_task};
 use lat_space::SearchSpace;
 
@@ -143,8 +143,7 @@ impl<'a> Worker<'a> {
 
     /// Starts the process again, after it ended [`TRIES`] times at one task behind a failed row for that.
     fn retry(&mut self, reason: &str, bar: &ProgressBar, screen: Screen) -> anyhow::Result<()> {
-        let has_begun = self.dir.join("run.json").exists();
-        let recorded = if has_begun { Some(read_run(&self.dir)?) } else { None };
+        let recorded = if has_run(&self.dir) { Some(read_run(&self.dir)?) } else { None };
         let rows = recorded.as_ref().map_or(&[][..], |(_, rows)| rows);
         // The process said what it was at, in whichever pass; one that ended before it began a row was about to begin the next.
         let at_hand = AtHand::read(&self.dir, rows);

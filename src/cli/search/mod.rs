@@ -15,9 +15,9 @@ use lat::diagnostics::Watch;
 use lat::methods::{Preset, find_method};
 use lat::objective::{Estimator, Objective};
 use lat::search::{Search, SearchEvent};
+use lat::spent::Meter;
 use lat::steering::Joining;
 use lat_data::RunLock;
-use lat_profiler::MemoryPeak;
 
 use super::accuracy::AccuracyArgs;
 use super::datasets::DatasetArgs;
@@ -25,7 +25,7 @@ use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::{SkeletonArgs, torch_device};
 use super::written::Written;
-use super::{STOP, op_table, runs};
+use super::{STOP, newest, op_table, runs};
 use log::SearchLog;
 use plan::Plan;
 use result::SearchResult;
@@ -163,7 +163,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
 /// The file that is asked for beside the folder, and what must not be written over.
 fn written(args: &Args) -> Written {
     let tables = args.per_op.iter().map(|dir| dir.join(op_table::FILE));
-    let predictors = args.predictor.clone().map_or_else(runs::predictors, |path| vec![path]);
+    let predictors = args.predictor.clone().map_or_else(newest::predictors, |path| vec![path]);
     let inputs = predictors.into_iter().chain(args.accuracies.file.clone()).chain(tables);
     let written = args.images.protected().output("--json", args.json.as_deref());
     written.inputs(inputs).folder(args.out.as_deref().unwrap_or(runs::root()))
@@ -179,7 +179,7 @@ fn dir(plan: &Plan<'_>) -> PathBuf {
 }
 
 fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
-    let start = std::time::Instant::now();
+    let meter = Meter::begin(Some(plan.device));
     let space = plan.space.as_ref();
     let method = find_method(&plan.settings.method)?;
     let goal = plan.goal();
@@ -205,6 +205,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
             stop_on_collapse: plan.args.stop_on_collapse,
         },
         may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
+        meter,
     };
     let mut log = SearchLog::new(dir);
     let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);
@@ -212,7 +213,6 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
     let bar = screen.bar("steps");
     let unit = plan.cost.as_ref().map_or("", |c| c.model.unit()).to_owned();
     let total_epochs = plan.settings.epochs;
-    let peak = MemoryPeak::begin(plan.device);
     let outcome = search.run(&plan.dataset, &STOP, &mut |event| match event {
         SearchEvent::Resumed(epochs) => {
             logged = log.keep(epochs as usize);
@@ -243,7 +243,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
     if let Err(error) = logged {
         screen.warn(None, &format!("warning: {error:#}"));
     }
-    let (outcome, peak_mib) = (outcome?, peak.mib());
+    let outcome = outcome?;
     progress::warn_of_collapse(space, &outcome.architecture, screen);
-    SearchResult::new(plan, outcome, start.elapsed().as_secs_f64(), peak_mib)
+    SearchResult::new(plan, outcome)
 }

@@ -16,6 +16,7 @@ use lat_space::{SearchSpace, Skeleton, find_space};
 use super::Args;
 use super::place::Place;
 use crate::cli::failure::bad;
+use crate::cli::newest;
 use crate::cli::op_table::OpTable;
 use crate::cli::output::say;
 use crate::cli::runs;
@@ -121,8 +122,11 @@ impl<'a> Plan<'a> {
             .collect();
         let skeleton = runs::short(&s.skeleton);
         let risk = if s.risk > 0.0 { format!("-risk-{}", s.risk) } else { String::new() };
+        // A predictor that was trained again makes another search, beside the one by its forerunner.
+        let by = s.cost_model.as_ref().filter(|cost| !cost.checksum.is_empty());
+        let by = by.map_or_else(String::new, |cost| format!("-by-{}", cost.checksum));
         runs::named(&format!(
-            "search-{}-{}-{}-{}{risk}-{skeleton}-seed{}",
+            "search-{}-{}-{}-{}{risk}{by}-{skeleton}-seed{}",
             s.space,
             s.method,
             s.dataset,
@@ -281,7 +285,7 @@ fn cost(
     }
     let path = match &args.predictor {
         Some(path) => path.clone(),
-        None => match runs::newest_predictor(space.id(), &args.target) {
+        None => match newest::newest_predictor(space.id(), &args.target) {
             Ok(path) => path,
             Err(_) if goal == Goal::Lambda(0.0) && args.risk == 0.0 => {
                 return Ok((None, "no predictor: searching for accuracy alone".to_owned()));

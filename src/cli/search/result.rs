@@ -83,20 +83,16 @@ pub(super) struct SearchResult {
     reference: Option<f64>,
     pub(super) params: u64,
     multiply_adds: u64,
+    /// Of all processes that worked on it.
     pub(super) seconds: f64,
-    /// Most memory that the search took: allocated on the GPU, else what the process grew by.
+    /// Most memory that one of these took: allocated on the GPU, else what the process grew by.
     peak_memory_mib: Option<f64>,
     pub(super) log: Vec<EpochReport>,
 }
 
 impl SearchResult {
     /// Prices, measures and counts what was found.
-    pub(super) fn new(
-        plan: &Plan<'_>,
-        outcome: SearchOutcome,
-        seconds: f64,
-        peak_memory_mib: Option<f64>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(plan: &Plan<'_>, outcome: SearchOutcome) -> anyhow::Result<Self> {
         let space = plan.space.as_ref();
         let place = plan.cost.as_ref().and_then(|cost| cost.place.as_ref());
         let (architecture, (measured, measurement)) = match place {
@@ -138,8 +134,8 @@ impl SearchResult {
             reference: outcome.reference_cost,
             params: counts.params,
             multiply_adds: counts.multiply_adds,
-            seconds,
-            peak_memory_mib,
+            seconds: outcome.spent.seconds,
+            peak_memory_mib: outcome.spent.peak_memory_mib,
             log: outcome.epochs,
         })
     }

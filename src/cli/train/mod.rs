@@ -20,7 +20,7 @@ use super::transfer;
 use super::written::Written;
 pub(super) use figures::metric_cells;
 use figures::report_table;
-use split::{parse_all, split};
+use split::split;
 use summary::{Operations, Summary, rows};
 
 /// Learn to predict the latency of architectures from measurements.
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let data = args.table.source()?;
     let out = out(args, &data)?;
     let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
-    let architectures = parse_all(space.as_ref(), &measured)?;
+    let architectures = measured.parse(space.as_ref())?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
     let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
     say(format!(

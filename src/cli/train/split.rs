@@ -4,24 +4,12 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Context;
-use lat_data::{LatencyTable, split_sizes};
+use lat_data::split_sizes;
 use lat_space::{Architecture, Space};
 
 use super::Args;
 use crate::cli::failure::bad;
 use crate::cli::{texts, transfer};
-
-pub(super) fn parse_all(
-    space: &dyn Space,
-    measured: &LatencyTable,
-) -> anyhow::Result<Vec<Architecture>> {
-    let parse = |(i, text): (usize, &str)| {
-        space
-            .parse(text)
-            .with_context(|| format!("{}, architecture {}", measured.source.display(), i + 1))
-    };
-    measured.rows.iter().map(|r| r.architecture.as_str()).enumerate().map(parse).collect()
-}
 
 /// Rows to train and to test on.
 pub(super) fn split(
@@ -63,9 +51,9 @@ fn read_test_rows(path: &Path, space: &dyn Space) -> anyhow::Result<HashSet<Arch
     let text = texts::read(path).with_context(|| {
         format!("expected a file of architectures, one per line, at {}", path.display())
     })?;
-    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty()).enumerate();
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
     let parse = |(i, line): (usize, &str)| {
-        space.parse(line).with_context(|| format!("{}, architecture {}", path.display(), i + 1))
+        space.parse(line).with_context(|| format!("{}, line {}", path.display(), i + 1))
     };
     lines.map(parse).collect()
 }

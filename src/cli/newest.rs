@@ -1,0 +1,124 @@
+//! Which profile or predictor a command takes when none is named: the newest in `./runs/` whose own label fits, whatever its name.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use lat_data::{RunHeader, run_header, sealed_table};
+use lat_predictor::{Label, Predictor};
+
+use super::failure::bad;
+use super::runs::root;
+
+/// Ending of a predictor's file.
+pub(super) const PREDICTOR: &str = "lat";
+
+/// The newest finished profile of the space, if one is named.
+pub(super) fn newest_profile(space: Option<&str>) -> anyhow::Result<PathBuf> {
+    // A shard is a part of a run; `lat merge` makes the whole.
+    let fits =
+        |header: &RunHeader| !header.is_shard() && space.is_none_or(|space| header.space == space);
+    let mut refused = Refused::default();
+    let found = newest_first(sealed_table).into_iter().find(|dir| match run_header(dir) {
+        Ok(header) => header.as_ref().is_some_and(fits),
+        Err(error) => refused.add(&error),
+    });
+    found.ok_or_else(|| {
+        let of = space.map_or_else(String::new, |space| format!(" of {space}"));
+        bad(format!(
+            "expected a finished profile{of} in ./{}/, found none{refused}; run `lat profile` first (and `lat merge` after shards), or \
+             name its folder with --data",
+            root().display()
+        ))
+    })
+}
+
+/// The newest predictor of the built-in space and column.
+pub(super) fn newest_predictor(space: &str, column: &str) -> anyhow::Result<PathBuf> {
+    let fits = |label: &Label| {
+        label.space == space && label.column == column && label.declaration.is_none()
+    };
+    let mut refused = Refused::default();
+    let found = newest_first(is_predictor).into_iter().find(|path| match Predictor::load(path) {
+        Ok(predictor) => fits(predictor.label()),
+        Err(error) => refused.add(&error),
+    });
+    found.ok_or_else(|| {
+        bad(format!(
+            "expected a predictor of {column} for {space} in ./{}/, found none{refused}; run `lat profile` and `lat train` first, or \
+             name its file with --predictor",
+            root().display()
+        ))
+    })
+}
+
+/// The newest predictor of all.
+pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
+    newest_first(is_predictor).into_iter().next().ok_or_else(|| {
+        bad(format!(
+            "expected a predictor in ./{}/, found none; run `lat train` first, or name its file with --predictor",
+            root().display()
+        ))
+    })
+}
+
+/// The predictors that a command without --predictor may take, the newest first.
+pub(super) fn predictors() -> Vec<PathBuf> {
+    newest_first(is_predictor)
+}
+
+/// The newest predictor that fits, with its file; files that cannot be read do not.
+pub(super) fn newest_fitting_predictor(
+    fits: &dyn Fn(&Predictor) -> bool,
+) -> Option<(PathBuf, Predictor)> {
+    let load =
+        |path: PathBuf| Predictor::load(&path).ok().filter(fits).map(|predictor| (path, predictor));
+    predictors().into_iter().find_map(load)
+}
+
+/// The files that could not be read while looking: a sentence on the first, for the message that nothing was found.
+#[derive(Default)]
+struct Refused {
+    n: usize,
+    first: String,
+}
+
+impl Refused {
+    /// Notes a file; always false, since such a file does not fit.
+    fn add(&mut self, error: &dyn std::error::Error) -> bool {
+        if self.n == 0 {
+            self.first = error.to_string();
+        }
+        self.n += 1;
+        false
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.n {
+            0 => Ok(()),
+            1 => write!(f, " but one that cannot be read ({})", self.first),
+            n => write!(f, " but {n} that cannot be read (the newest: {})", self.first),
+        }
+    }
+}
+
+fn is_predictor(path: &Path) -> Option<PathBuf> {
+    path.extension().is_some_and(|e| e == PREDICTOR).then(|| path.to_owned())
+}
+
+/// The entries of the folder of results by the age of their key file, the newest first; an entry without a key does not count.
+fn newest_first(key: impl Fn(&Path) -> Option<PathBuf>) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root()).into_iter().flatten().flatten();
+    let aged = entries.filter_map(|entry| {
+        let path = entry.path();
+        Some((modified(&key(&path)?)?, path))
+    });
+    let mut aged: Vec<(SystemTime, PathBuf)> = aged.collect();
+    aged.sort();
+    aged.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
