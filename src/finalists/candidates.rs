@@ -134,3 +134,28 @@ fn flattened(relaxed: &Relaxed, t: f64) -> Relaxed {
     };
     Relaxed { probs: relaxed.probs.iter().map(flat).collect(), topology }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_forgets_what_was_learnt_and_what_was_ruled_out() {
+        let learnt = || Tensor::from_slice(&[0.7f32, 0.3, 0.0]);
+        let strengths = vec![Tensor::from(5.0f32), Tensor::from(0.0f32)];
+        let even = even(&Relaxed::competing(vec![learnt(), learnt()], strengths));
+        for probs in &even.probs {
+            assert!(probs.allclose(&Tensor::full_like(probs, 1.0 / 3.0), 1e-6, 1e-6, false));
+        }
+        let Topology::Strengths(strengths) = even.topology else { panic!("edges still compete") };
+        assert!(strengths.iter().all(|s| s.double_value(&[]) == 1.0));
+        let set = EdgeSets {
+            decisions: vec![0, 1],
+            members: Tensor::eye(2, tch::kind::FLOAT_CPU),
+            logits: Tensor::from_slice(&[4.0f32, -9.0]),
+        };
+        let sets = Relaxed { probs: vec![learnt(), learnt()], topology: Topology::Sets(vec![set]) };
+        let Topology::Sets(sets) = super::even(&sets).topology else { panic!("sets stay sets") };
+        assert_eq!(Vec::<f32>::try_from(sets[0].probs()).unwrap(), [0.5, 0.5]);
+    }
+}
