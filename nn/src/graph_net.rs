@@ -1,3 +1,5 @@
+//! A graph with its fixed pieces, and the walk that computes its values.
+
 use lat_space::{Graph, Op, Place, Shape, Site, Step, ValueId};
 use tch::{Device, Kind, Tensor, nn};
 
