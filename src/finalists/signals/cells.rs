@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::finite;
 
-/// Keeps the logarithm and the reciprocal of zero finite; both are those of the official code.
+/// Keep the logarithm and the reciprocal of zero finite.
 const LEAST_SHARE: f64 = 1e-8;
 const LEAST_NORM: f64 = 1e-6;
 

@@ -9,7 +9,7 @@
 //!
 //! Deviations: all look at what is searched, since the rest of the network is the same for all: the first two at what operations read
 //! behind the `ReLU` and what they write, the last two at what cells read and compute. `MeCo` and AZ-NAS take real images. AZ-NAS' two
-//! other parts are left out: its expressivity ranks as the correlation of maps does, and its complexity is what a budget settles.
+//! other parts are left out: its expressivity did not help where it was tried, and its complexity is what a budget settles.
 
 mod cells;
 mod maps;
