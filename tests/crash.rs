@@ -354,11 +354,12 @@ fn damage_to_an_unfinished_run_is_named_and_a_cut_row_is_measured_again() {
     child.wait().unwrap();
     let journal = run.join("rows.jsonl");
     let (rows, length) = (committed(&run), std::fs::read(&journal).unwrap().len());
+    // The middle may be anywhere in a line: in its checksum, in its row or at its end.
     for at in [40, length / 2, length - 30] {
         let good = damage(&journal, at, false);
         finish(dir.path(), &args)
             .code(2)
-            .stderr(contains("rows.jsonl is damaged: expected checksum"));
+            .stderr(contains("rows.jsonl is damaged: expected").and(contains("checksum")));
         std::fs::write(&journal, good).unwrap();
     }
     damage(&journal, length - 30, true);

@@ -110,7 +110,8 @@ impl Contest<'_, '_> {
         let nets = self.untrained()?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(FINALISTS_STREAM);
-        let sources = [relaxed.shallow_clone(), even(relaxed)];
+        // The even ones first: they are then the same with a cost and without, so that what a cost changes is seen in the rest.
+        let sources = [even(relaxed), relaxed.shallow_clone()];
         let given = std::slice::from_ref(argmax);
         let free = self.compared(&nets, self.drawn(&source, &sources, given, &|_| true, &mut rng)?);
         let Some(best) = free.first().map(|first| first.candidate.clone()) else {
