@@ -15,8 +15,8 @@ use tch::{Device, Kind, Tensor};
 use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::error::SearchError;
-use crate::methods::{Batch, Preset, ordered_weights};
-use crate::optimizer::{Sgd, cosine};
+use crate::methods::{Batch, Preset};
+use crate::optimizer::{Sgd, cosine, ordered_weights};
 use crate::search::accuracy;
 use crate::spent::{Meter, Spent};
 

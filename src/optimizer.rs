@@ -4,10 +4,30 @@
 //! formulas are `PyTorch`'s, weight decay added to the gradient. As there, a weight without a gradient (an undefined tensor: it took
 //! no part in the loss) rests: neither momentum nor decay moves it.
 
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, nn};
 
 /// Name of the sums of squared gradients among the saved tensors, behind the prefix.
 pub(crate) const GRADIENT_SQUARES: &str = "gradient_squares";
+
+/// The trainable weights in the order of their names, which is the same in every process.
+pub(crate) fn ordered_weights(store: &nn::VarStore) -> Vec<Tensor> {
+    named_weights(store).into_iter().map(|(_, w)| w).collect()
+}
+
+/// The same with their names.
+pub(crate) fn named_weights(store: &nn::VarStore) -> Vec<(String, Tensor)> {
+    let trained = store.variables().into_iter().filter(|(_, w)| w.requires_grad());
+    let mut named: Vec<(String, Tensor)> = trained.collect();
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    named
+}
+
+/// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated. Undefined for a tensor that took no
+/// part in the loss.
+pub(crate) fn gradients(loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
+    let of: Vec<&Tensor> = of.iter().collect();
+    Tensor::run_backward(&[loss], &of, false, false)
+}
 
 /// Stochastic gradient descent with momentum.
 #[derive(Debug)]
@@ -223,8 +243,8 @@ fn copy_numbered(prefix: &str, into: &mut [Tensor], state: &StateMap) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
     use tch::nn::OptimizerConfig;
-    use tch::{Device, nn};
 
     /// Both optimizers against libtorch's own on a quadratic, five steps.
     fn against_libtorch(

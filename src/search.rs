@@ -218,7 +218,7 @@ impl Search<'_, '_> {
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
         let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
-        self.method.begin(&net)?;
+        self.method.begin(&net);
         let n_stages = self.method.n_stages();
         if n_stages > 1 {
             on_event(SearchEvent::Stage(stage, n_stages));
@@ -363,7 +363,7 @@ impl Search<'_, '_> {
 
     /// Loss and accuracy in percent of the supernet on the first images of the validation half, in eval mode and without augmentation.
     fn validate(&self, net: &CellSupernet, halves: &Halves) -> (f64, f64) {
-        let gates = self.method.gates(self.space);
+        let gates = self.method.gates(self.space, net);
         let forward = |batch: &Batch| net.forward_t(&batch.images, gates.as_ref(), false);
         let looked_at = &halves.valid[..VALIDATED.min(halves.valid.len())];
         accuracy(&halves.images, looked_at, self.settings.batch as usize, forward)

@@ -114,7 +114,7 @@ pub(crate) fn search_on(
     };
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());
-    let method = (entry.build)(Preset::Quick, &plan.options, space, plan.seed)?;
+    let method = entry.build(Preset::Quick, &plan.options, space, plan.seed)?;
     // Each stage draws first weights, and so does the last step, for the network that finalists are compared with.
     let draws_later = method.n_stages() > 1 || plan.finalists > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());

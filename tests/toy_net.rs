@@ -184,7 +184,7 @@ pub(crate) fn steps_by(
 
 /// Begins the method on the net and sets parameters of it by their names in its state.
 pub(crate) fn begin_with(method: &mut dyn Method, net: &dyn Supernet, values: &[(&str, Tensor)]) {
-    method.begin(net).unwrap();
+    method.begin(net);
     let mut state: lat::optimizer::StateMap = method.state().into_iter().collect();
     for (name, value) in values {
         let old = state.insert((*name).to_owned(), value.shallow_clone());

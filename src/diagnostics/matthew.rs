@@ -3,7 +3,8 @@
 use lat_predictor::spearman;
 use tch::Kind;
 
-use crate::methods::{GRADIENT_SQUARES, Method, named_weights};
+use crate::methods::{GRADIENT_SQUARES, Method};
+use crate::optimizer::named_weights;
 use crate::relaxed::Relaxed;
 use crate::supernet::{Candidate, CellSupernet, Supernet};
 

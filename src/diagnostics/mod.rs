@@ -111,7 +111,7 @@ impl Subject<'_, '_> {
         let decisions = self.space.decisions();
         let relaxed = self.method.relaxed();
         let derived = self.method.derive(self.space);
-        let gates = self.method.gates(self.space);
+        let gates = self.method.gates(self.space, self.net);
         let (skip_share, free_share) = shares(decisions, &derived);
         let (derived_loss, derived_accuracy) =
             self.answer(&SharedGates::hard(decisions, &derived, relaxed.probs[0].device()));

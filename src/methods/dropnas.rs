@@ -11,95 +11,69 @@
 //! the exponential of their best alpha, so that cost and derivation rank them by raw alpha, as the paper does.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
-use lat_space::{Decision, SearchSpace};
+use lat_space::Decision;
 use rand::{Rng, RngCore};
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
 
-use super::bilevel::{WeightConfig, WeightStep};
-use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, masked_softmax, strengths};
-use super::{
-    Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
-};
-use crate::error::SearchError;
-use crate::optimizer::StateMap;
-use crate::relaxed::Relaxed;
-use crate::supernet::{AllChannels, BuildMixedOp, Gating, Path, SharedGates, Supernet};
+use super::tools::alphas::{masked_softmax, strengths};
+use super::tools::prelude::*;
+use crate::optimizer::gradients;
 
-pub(super) const ENTRY: MethodEntry = MethodEntry {
-    name: "dropnas",
-    summary: "DARTS of one level whose operations are dropped at random, in groups with and without weights",
-    paper: "DropNAS: Grouped Operation Dropout, 2020, arXiv 2201.11679",
-    is_sampling: false,
-    schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 8, batch: 64 },
-        Preset::Paper => Schedule { epochs: 76, batch: 96 },
-    },
-    build: |preset, options, space, seed| {
-        let config: Config = configure("dropnas", Config::preset(preset), options, space)?;
-        let Config { drop_rate, .. } = config;
-        expect("dropnas", (0.0..1.0).contains(&drop_rate), || {
-            format!("drop_rate of at least 0 and below 1, found {drop_rate}")
-        })?;
-        Ok(Box::new(DropNas::new(config, space, seed)))
-    },
-};
+pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
+    "dropnas",
+    "DARTS of one level whose operations are dropped at random, in groups with and without weights",
+    "DropNAS: Grouped Operation Dropout, 2020, arXiv 2201.11679",
+    [(8, 64), (76, 96)],
+);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// Its decay is the partial one, of what was used in a step.
+    /// Both decays are partial ones, of what was used in a step.
     #[serde(flatten)]
-    weights: WeightConfig,
-    #[serde(flatten)]
-    alpha: AlphaConfig,
+    core: CoreConfig,
     /// r: the chance that all operations of a group would be dropped together.
     drop_rate: f64,
     /// A single operation's chance is r^(1/4) whatever the size of its group.
     fixed_exponent: bool,
 }
 
-impl Config {
-    fn preset(preset: Preset) -> Self {
-        let paper = Self {
-            weights: WeightConfig { lr: 0.0375, lr_min: 0.0015, clip: 3.0, ..WeightConfig::DARTS },
-            alpha: AlphaConfig::DARTS,
-            drop_rate: 3e-5,
-            fixed_exponent: false,
-        };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Quick => Self {
-                weights: WeightConfig { lr: 0.05, ..paper.weights },
-                alpha: AlphaConfig { warmup: 0.0, ..AlphaConfig::QUICK },
-                ..paper
-            },
-        }
+impl Settings for Config {
+    fn paper(_: &dyn SearchSpace) -> Self {
+        let weights = WeightConfig { lr: 0.0375, lr_min: 0.0015, clip: 3.0, ..WeightConfig::DARTS };
+        let core = CoreConfig { weights, ..CoreConfig::DARTS };
+        Self { core, drop_rate: 3e-5, fixed_exponent: false }
+    }
+
+    fn quick(_: &dyn SearchSpace) -> Options {
+        quick_rates_and(toml! { warmup = 0.0 })
+    }
+
+    fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
+        ensure((0.0..1.0).contains(&self.drop_rate), || {
+            format!("drop_rate of at least 0 and below 1, found {}", self.drop_rate)
+        })
+    }
+
+    fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
+        let CoreConfig { mut weights, mut alpha } = self.core;
+        // Both decays are steps of their own.
+        (weights.decay, alpha.alpha_decay) = (0.0, 0.0);
+        let core = Core::new(space.decisions(), CoreConfig { weights, alpha }, seed);
+        Ok(Box::new(DropNas { core, config: self }))
     }
 }
 
 #[derive(Debug)]
 struct DropNas {
+    core: Core,
     config: Config,
-    alphas: CellAlphas,
-    weights: WeightStep,
 }
 
 impl DropNas {
-    fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
-        // Both decays are steps of their own.
-        let alpha = AlphaConfig { alpha_decay: 0.0, ..config.alpha };
-        Self {
-            alphas: CellAlphas::new(space, alpha, ALPHA_BETAS, seed),
-            weights: WeightStep::new(WeightConfig { decay: 0.0, ..config.weights }),
-            config,
-        }
-    }
-
     /// `[n_decisions, n_choices]` of 1 (kept) and 0: each group of each edge loses operations at random, never all.
     fn mask(&self, rng: &mut dyn RngCore) -> Tensor {
         let mut mask = Vec::new();
-        for decision in &self.alphas.decisions {
+        for decision in &self.core.decisions {
             let mut row = vec![1.0f32; decision.choices.len()];
             for group in groups(decision) {
                 let exponent = if self.config.fixed_exponent { 4.0 } else { group.len() as f64 };
@@ -110,35 +84,32 @@ impl DropNas {
             }
             mask.extend(row);
         }
-        Tensor::from_slice(&mask).view_as(&self.alphas.logits)
+        Tensor::from_slice(&mask).view_as(self.core.alpha())
     }
 
     /// The softmax over what is kept; the rest is not computed.
     fn gates_of(&self, logits: &Tensor, mask: &Tensor) -> SharedGates {
-        let kept = Vec::<Vec<f32>>::try_from(mask).expect("two dimensions");
-        let weights = self.alphas.rows(&masked_softmax(logits, mask));
-        SharedGates::with_paths(&self.alphas.decisions, &weights, |d, c| {
-            if kept[d][c] > 0.0 { Path::On } else { Path::Off }
-        })
+        self.core.partly(&masked_softmax(logits, mask), mask)
     }
 
     fn relaxed_at(&self, logits: &Tensor) -> Relaxed {
         let probs = logits.softmax(-1, Kind::Float).unbind(0);
-        Relaxed::competing(probs, strengths(&self.alphas.decisions, &logits.exp()))
+        Relaxed::competing(probs, strengths(&self.core.decisions, &logits.exp()))
     }
 
     /// Partial decay: what took part in the loss moves along `rate * ||w||^2` and `rate * alpha^2`, by a second step of both
     /// optimizers. The reference has no 1/2 there, so the gradient is twice the usual.
     fn decay(&mut self, used: &[Tensor], mask: Option<&Tensor>, progress: f64) {
-        let rate = 2.0 * self.config.weights.decay;
+        let rate = 2.0 * self.config.core.weights.decay;
         let shrink = |(w, g): (&Tensor, &Tensor)| {
             if g.defined() { w.detach() * rate } else { Tensor::new() }
         };
-        let of_weights: Vec<Tensor> = self.weights.weights().iter().zip(used).map(shrink).collect();
-        self.weights.apply_clipped(&of_weights, progress, f64::INFINITY);
+        let step = &mut self.core.weights;
+        let of_weights: Vec<Tensor> = step.weights().iter().zip(used).map(shrink).collect();
+        step.apply_clipped(&of_weights, progress, f64::INFINITY);
         if let Some(mask) = mask {
-            let rate = 2.0 * self.config.alpha.alpha_decay;
-            self.alphas.apply(&[self.alphas.logits.detach() * mask * rate]);
+            let rate = 2.0 * self.config.core.alpha.alpha_decay;
+            self.core.apply(&[self.core.alpha().detach() * mask * rate]);
         }
     }
 }
@@ -181,70 +152,52 @@ fn adjusted(before: &Tensor, after: &Tensor, mask: &Tensor) -> Tensor {
 }
 
 impl Method for DropNas {
-    fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+    fn core(&self) -> &Core {
+        &self.core
     }
 
-    fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
-        self.alphas.begin(net);
-        self.weights.begin(net);
-        Ok(())
+    fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
     }
 
     fn is_one_level(&self) -> bool {
         true
     }
 
-    fn step(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<StepReport, SearchError> {
-        let logits = self.alphas.logits.shallow_clone();
-        if cx.progress < self.config.alpha.warmup {
+    fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
+        let logits = self.core.alpha().shallow_clone();
+        let answer = |gates: &SharedGates| self.core.weights.answer(cx.net, gates, &batches.train);
+        if self.config.core.is_warming_up(cx.progress) {
             // Nothing is dropped in the warm-up.
-            let gates = self.gates_of(&logits.detach(), &logits.ones_like());
-            let answer = self.weights.answer(cx.net, &gates, &batches.train);
-            let (gradients, _) = self.weights.joint_gradients(&answer.loss, &[]);
-            self.weights.apply(&gradients, cx.progress);
+            let answer = answer(&self.gates_of(&logits.detach(), &logits.ones_like()));
+            let gradients = gradients(&answer.loss, self.core.weights.weights());
+            self.core.weights.apply(&gradients, cx.progress);
             self.decay(&gradients, None, cx.progress);
             return Ok(answer.report());
         }
         let mask = self.mask(cx.rng);
         let before = logits.detach().copy();
-        let gates = self.gates_of(&logits, &mask);
-        let answer = self.weights.answer(cx.net, &gates, &batches.train);
+        let answer = answer(&self.gates_of(&logits, &mask));
         let report = answer.report();
-        let alphas = [logits.shallow_clone()];
-        let cost = cx.cost_gradient(&self.relaxed_at(&logits), &alphas)?;
-        let (of_weights, of_alpha) = self.weights.joint_gradients(&answer.loss, &alphas);
-        let of_alpha = cx.joined(of_alpha, cost);
-        self.weights.apply(&of_weights, cx.progress);
-        self.alphas.apply(&[&of_alpha[0] * &mask]);
+        let relaxed = self.relaxed_at(&logits);
+        let (of_weights, of_alpha) = self.core.joint_gradients(cx, &answer.loss, &relaxed)?;
+        self.core.weights.apply(&of_weights, cx.progress);
+        self.core.apply(&[&of_alpha[0] * &mask]);
         self.decay(&of_weights, Some(&mask), cx.progress);
         tch::no_grad(|| {
             // Dropped entries stay where they were, whatever Adam's moments say.
             let moved = logits.where_self(&mask.ne(0.0), &before);
-            self.alphas.logits.copy_(&adjusted(&before, &moved, &mask));
+            logits.shallow_clone().copy_(&adjusted(&before, &moved, &mask));
         });
         Ok(report)
     }
 
-    fn gates(&self, _: &dyn SearchSpace) -> Box<dyn Gating> {
-        Box::new(self.alphas.soft_gates())
+    fn gates(&self, _: &dyn SearchSpace, _: &dyn Supernet) -> Box<dyn Gating> {
+        Box::new(self.core.soft(&self.core.probs().detach()))
     }
 
     fn relaxed(&self) -> Relaxed {
-        self.relaxed_at(&self.alphas.logits.detach())
-    }
-
-    fn state(&self) -> Vec<(String, Tensor)> {
-        self.weights.state().into_iter().chain(self.alphas.state()).collect()
-    }
-
-    fn load(&mut self, state: &StateMap) -> Result<(), String> {
-        self.weights.load(state)?;
-        self.alphas.load(state)
+        self.relaxed_at(&self.core.alpha().detach())
     }
 }
 

@@ -8,162 +8,98 @@
 //! The variant with a reduction cell fixed by hand (FRC) is this method on the space `darts-frc`.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
-use lat_space::{Architecture, ChoiceSet, SearchSpace};
+use lat_space::ChoiceSet;
 use rand::RngCore;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
 
-use super::bilevel::{WeightConfig, WeightStep, task_loss};
-use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, chosen};
-use super::{
-    Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, derive, expect,
-};
-use crate::error::SearchError;
-use crate::optimizer::StateMap;
-use crate::relaxed::{Relaxed, gumbel_noise, one_hot, straight_through};
-use crate::supernet::{AllChannels, BuildMixedOp, Gating, Path, SharedGates, Supernet};
+use super::tools::cooling::Cooling;
+use super::tools::derive::derive;
+use super::tools::prelude::*;
+use crate::relaxed::{gumbel_noise, one_hot, straight_through};
 
-pub(super) const ENTRY: MethodEntry = MethodEntry {
-    name: "gdas",
-    summary: "one operation per edge drawn and computed per batch, Gumbel-softmax gradient",
-    paper: "Searching for a Robust Neural Architecture in Four GPU Hours, 2019, arXiv 1910.04465",
-    is_sampling: false,
-    schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 20, batch: 64 },
-        Preset::Paper => Schedule { epochs: 250, batch: 256 },
-    },
-    build: |preset, options, space, seed| {
-        let config: Config = configure("gdas", Config::preset(preset), options, space)?;
-        let Config { tau, tau_min, pooled, .. } = config;
-        expect("gdas", tau_min > 0.0 && tau_min <= tau, || {
-            format!("0 < tau_min <= tau, found tau_min={tau_min} and tau={tau}")
-        })?;
-        expect("gdas", !pooled || !space.groups().is_empty(), || {
-            format!("pooled=true on a space whose edges compete, found {}", space.id())
-        })?;
-        Ok(Box::new(Gdas::new(config, space, seed)))
-    },
-};
+pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
+    "gdas",
+    "one operation per edge drawn and computed per batch, Gumbel-softmax gradient",
+    "Searching for a Robust Neural Architecture in Four GPU Hours, 2019, arXiv 1910.04465",
+    [(20, 64), (250, 256)],
+);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
     #[serde(flatten)]
-    weights: WeightConfig,
+    core: CoreConfig,
+    /// Of the Gumbel-softmax.
     #[serde(flatten)]
-    alpha: AlphaConfig,
-    /// Temperature of the Gumbel-softmax at the start.
-    tau: f64,
-    /// At the end; linear between.
-    tau_min: f64,
+    tau: Cooling,
     /// Derive as the reference code does: of each node the strongest pairs of edge and operation, which may share an edge.
     pooled: bool,
 }
 
-impl Config {
-    fn preset(preset: Preset) -> Self {
-        let paper = Self {
-            weights: WeightConfig { nesterov: true, decay: 5e-4, ..WeightConfig::DARTS },
-            alpha: AlphaConfig::DARTS,
-            tau: 10.0,
-            tau_min: 0.1,
-            pooled: false,
-        };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Quick => Self {
-                weights: WeightConfig { lr: 0.05, ..paper.weights },
-                alpha: AlphaConfig::QUICK,
-                ..paper
-            },
-        }
+impl Settings for Config {
+    fn paper(_: &dyn SearchSpace) -> Self {
+        let weights = WeightConfig { nesterov: true, decay: 5e-4, ..WeightConfig::DARTS };
+        let tau = Cooling { tau: 10.0, tau_min: 0.1 };
+        Self { core: CoreConfig { weights, ..CoreConfig::DARTS }, tau, pooled: false }
+    }
+
+    fn check(&self, space: &dyn SearchSpace) -> Result<(), String> {
+        self.tau.check()?;
+        ensure(!self.pooled || !space.groups().is_empty(), || {
+            format!("pooled=true on a space whose edges compete, found {}", space.id())
+        })
+    }
+
+    fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
+        Ok(Box::new(Gdas::new(self, space, seed)))
     }
 }
 
 #[derive(Debug)]
 struct Gdas {
+    core: Core,
     config: Config,
-    alphas: CellAlphas,
-    weights: WeightStep,
 }
 
 impl Gdas {
     fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
-        Self {
-            alphas: CellAlphas::new(space, config.alpha, ALPHA_BETAS, seed),
-            weights: WeightStep::new(config.weights),
-            config,
-        }
-    }
-
-    fn tau(&self, progress: f64) -> f64 {
-        self.config.tau + (self.config.tau_min - self.config.tau) * progress
+        Self { core: Core::new(space.decisions(), config.core, seed), config }
     }
 
     /// One operation per edge by Gumbel-max, the same in all cells of a type: forward 0 or 1, backward the softmax at `tau`. Only
     /// what was drawn is computed, so only its gate learns from the task.
     fn draw(&self, logits: &Tensor, progress: f64, rng: &mut dyn RngCore) -> SharedGates {
-        let noise = gumbel_noise(&logits.size(), rng);
-        let soft = ((logits.log_softmax(-1, Kind::Float) + noise) / self.tau(progress))
-            .softmax(-1, Kind::Float);
+        let noisy = logits.log_softmax(-1, Kind::Float) + gumbel_noise(&logits.size(), rng);
+        let soft = (noisy / self.config.tau.linear(progress)).softmax(-1, Kind::Float);
         let hard = one_hot(&soft);
-        let drawn = chosen(&hard);
-        let gates = self.alphas.rows(&straight_through(&hard, &soft));
-        SharedGates::with_paths(&self.alphas.decisions, &gates, |d, c| {
-            if drawn[d] == c { Path::On } else { Path::Off }
-        })
+        self.core.partly(&straight_through(&hard, &soft), &hard)
     }
 }
 
 impl Method for Gdas {
-    fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+    fn core(&self) -> &Core {
+        &self.core
     }
 
-    fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
-        self.alphas.begin(net);
-        self.weights.begin(net);
-        Ok(())
+    fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
     }
 
-    fn step(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<StepReport, SearchError> {
-        let gates = self.draw(&self.alphas.logits.detach(), cx.progress, cx.rng);
-        let report = self.weights.step(cx.net, &gates, &batches.train, cx.progress);
-        if cx.progress < self.config.alpha.warmup {
+    fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
+        let gates = self.draw(&self.core.alpha().detach(), cx.progress, cx.rng);
+        let report = self.core.train(cx, &gates, &batches.train);
+        if self.config.core.is_warming_up(cx.progress) {
             return Ok(report);
         }
-        let gates = self.draw(&self.alphas.logits, cx.progress, cx.rng);
-        let task = task_loss(cx.net, &gates, &batches.valid);
-        let valid_loss = task.double_value(&[]);
-        let relaxed = self.alphas.relaxed();
-        self.alphas.descend(cx, &task, &relaxed)?;
+        let gates = self.draw(self.core.alpha(), cx.progress, cx.rng);
+        let relaxed = self.core.competing(&self.core.probs());
+        let valid_loss = self.core.descend(cx, &gates, &relaxed, &batches.valid)?;
         Ok(StepReport { valid_loss, ..report })
     }
 
-    fn gates(&self, space: &dyn SearchSpace) -> Box<dyn Gating> {
-        Box::new(SharedGates::hard(space.decisions(), &self.derive(space), self.alphas.device))
-    }
-
-    fn relaxed(&self) -> Relaxed {
-        tch::no_grad(|| self.alphas.relaxed())
-    }
-
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {
-        let architecture = derive(space, &self.relaxed());
-        if self.config.pooled { pooled(space, &self.relaxed(), architecture) } else { architecture }
-    }
-
-    fn state(&self) -> Vec<(String, Tensor)> {
-        self.weights.state().into_iter().chain(self.alphas.state()).collect()
-    }
-
-    fn load(&mut self, state: &StateMap) -> Result<(), String> {
-        self.weights.load(state)?;
-        self.alphas.load(state)
+        let relaxed = self.relaxed();
+        let architecture = derive(space, &relaxed);
+        if self.config.pooled { pooled(space, &relaxed, architecture) } else { architecture }
     }
 }
 
@@ -200,11 +136,13 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::methods::tools::alphas::chosen;
+    use crate::optimizer::gradients;
 
     fn gdas() -> Gdas {
-        let gdas = Gdas::new(Config::preset(Preset::Paper), &Darts::new(), 1);
+        let gdas = Gdas::new(Config::paper(&Darts::new()), &Darts::new(), 1);
         // Far from even.
-        let _ = tch::no_grad(|| gdas.alphas.logits.shallow_clone().g_mul_scalar_(1000.0));
+        let _ = tch::no_grad(|| gdas.core.alpha().shallow_clone().g_mul_scalar_(1000.0));
         gdas
     }
 
@@ -215,10 +153,10 @@ mod tests {
         let gdas = gdas();
         for progress in [0.0, 0.9] {
             let rng = || ChaCha8Rng::seed_from_u64(3);
-            let gates = gdas.draw(&gdas.alphas.logits, progress, &mut rng());
+            let gates = gdas.draw(gdas.core.alpha(), progress, &mut rng());
             let noise = gumbel_noise(&[28, 8], &mut rng());
             let tau = 10.0 - 9.9 * progress;
-            let p = ((gdas.alphas.logits.log_softmax(-1, Kind::Float) + noise) / tau)
+            let p = ((gdas.core.alpha().log_softmax(-1, Kind::Float) + noise) / tau)
                 .softmax(-1, Kind::Float)
                 .detach();
             let drawn = chosen(&p);
@@ -227,8 +165,7 @@ mod tests {
             for (d, &k) in drawn.iter().enumerate() {
                 loss += gates.gate(d, 0).weights.get(k as i64) * r(d);
             }
-            let gradient =
-                &super::super::bilevel::gradients(&loss, &[gdas.alphas.logits.shallow_clone()])[0];
+            let gradient = &gradients(&loss, &gdas.core.parameters())[0];
             for (d, &k) in drawn.iter().enumerate() {
                 let p = |c: usize| p.double_value(&[d as i64, c as i64]);
                 let mut sum = 0.0;
@@ -249,7 +186,7 @@ mod tests {
     fn gdas_5_the_temperature_falls_from_10_to_a_tenth() {
         let gdas = gdas();
         for (progress, tau) in [(0.0, 10.0), (0.5, 5.05), (1.0, 0.1)] {
-            assert!((gdas.tau(progress) - tau).abs() < 1e-9);
+            assert!((gdas.config.tau.linear(progress) - tau).abs() < 1e-9);
         }
     }
 }

@@ -9,42 +9,23 @@
 //! architecture included. Per step a number of random neighbours is looked at, so that it ends with the schedule, not in a certain
 //! optimum, and no restart follows. BN uses each batch's own statistics.
 
-use lat_space::{Architecture, ChoiceSet, SearchSpace, architecture_at, sample};
+use lat_space::{architecture_at, sample};
 use rand::seq::SliceRandom;
-use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
 
-use super::bilevel::{WeightConfig, WeightStep, task_loss};
-use super::derive::is_connected;
-use super::frequencies::Frequencies;
-use super::neighbours::neighbours;
-use super::{
-    Batch, Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
-};
-use crate::error::SearchError;
-use crate::optimizer::StateMap;
-use crate::relaxed::{Relaxed, Topology};
-use crate::supernet::{AllChannels, BuildMixedOp, Gating, SharedGates, Supernet};
+use super::tools::derive::is_connected;
+use super::tools::frequencies::{frequencies, numbers, of_numbers};
+use super::tools::neighbours::neighbours;
+use super::tools::prelude::*;
+use super::tools::weights::task_loss;
+use crate::relaxed::Topology;
 
-pub(super) const ENTRY: MethodEntry = MethodEntry {
-    name: "local-search",
-    summary: "supernet trained on uniform draws; from a random architecture to ever better neighbours",
-    paper: "Exploring the Loss Landscape in Neural Architecture Search, 2020, arXiv 2005.02960",
-    is_sampling: true,
-    schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 20, batch: 64 },
-        Preset::Paper => Schedule { epochs: 50, batch: 64 },
-    },
-    build: |preset, options, space, seed| {
-        let config: Config = configure("local-search", Config::preset(preset), options, space)?;
-        let Config { neighbours, climb_from, .. } = config;
-        expect("local-search", neighbours >= 1, || "neighbours of at least 1, found 0".into())?;
-        expect("local-search", (0.0..1.0).contains(&climb_from), || {
-            format!("climb_from of at least 0 and below 1, found {climb_from}")
-        })?;
-        Ok(Box::new(LocalSearch::new(config, space, seed)?))
-    },
-};
+pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
+    "local-search",
+    "supernet trained on uniform draws; from a random architecture to ever better neighbours",
+    "Exploring the Loss Landscape in Neural Architecture Search, 2020, arXiv 2005.02960",
+    [(20, 64), (50, 64)],
+)
+.sampling();
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -57,47 +38,56 @@ struct Config {
     climb_from: f64,
 }
 
-impl Config {
-    fn preset(preset: Preset) -> Self {
-        let paper = Self { weights: WeightConfig::DARTS, neighbours: 16, climb_from: 0.8 };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Quick => Self {
-                weights: WeightConfig { lr: 0.05, ..paper.weights },
-                neighbours: 8,
-                climb_from: 0.5,
-            },
+impl Settings for Config {
+    fn paper(_: &dyn SearchSpace) -> Self {
+        Self { weights: WeightConfig::DARTS, neighbours: 16, climb_from: 0.8 }
+    }
+
+    fn quick(_: &dyn SearchSpace) -> Options {
+        toml! {
+            lr = 0.05
+            neighbours = 8
+            climb_from = 0.5
         }
     }
-}
 
-#[derive(Debug)]
-struct LocalSearch {
-    config: Config,
-    weights: WeightStep,
-    current: Architecture,
-    frequencies: Frequencies,
-    device: Device,
-}
+    fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
+        ensure(self.neighbours >= 1, || "neighbours of at least 1, found 0".into())?;
+        ensure((0.0..1.0).contains(&self.climb_from), || {
+            format!("climb_from of at least 0 and below 1, found {}", self.climb_from)
+        })
+    }
 
-impl LocalSearch {
-    fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Result<Self, SearchError> {
+    fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
         // The first draw that reads its input; a space without one says so when its draws end.
-        let mut n_drawn = 0;
-        let current = loop {
-            let drawn = architecture_at(space, seed, n_drawn)?;
+        let mut number = 0;
+        let start = loop {
+            let drawn = architecture_at(space, seed, number)?;
             if is_connected(space, &drawn) {
                 break drawn;
             }
-            n_drawn += 1;
+            number += 1;
         };
-        Ok(Self {
-            weights: WeightStep::new(config.weights),
-            frequencies: Frequencies::new(space),
-            current,
-            config,
-            device: Device::Cpu,
-        })
+        let mut core = Core::bare(space.decisions(), self.weights);
+        core.keep(CURRENT, numbers(&start));
+        Ok(Box::new(LocalSearch { core, config: self, space: space.id().to_owned() }))
+    }
+}
+
+/// `[n_decisions]`: choices of the architecture where the climb stands.
+const CURRENT: &str = "current";
+
+#[derive(Debug)]
+struct LocalSearch {
+    core: Core,
+    config: Config,
+    /// Id of the space.
+    space: String,
+}
+
+impl LocalSearch {
+    fn current(&self) -> Architecture {
+        of_numbers(&self.space, self.core.kept(CURRENT))
     }
 
     /// Loss of shared weights on the batch, and with the price added.
@@ -106,24 +96,25 @@ impl LocalSearch {
         cx: &Context<'_, '_>,
         architecture: &Architecture,
         batch: &Batch,
-    ) -> Result<(f64, f64), SearchError> {
-        let gates = SharedGates::hard(cx.space.decisions(), architecture, self.device);
+    ) -> Result<(f64, f64)> {
+        let gates = self.core.hard(architecture);
         let loss = tch::no_grad(|| task_loss(cx.net, &gates, batch)).double_value(&[]);
         let price = cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(architecture))?;
         Ok((loss, loss + price))
     }
 
     /// Moves to the best of some random neighbours where it is better; returns the loss of where it stands then.
-    fn climb(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64, SearchError> {
-        let mut best = self.score(cx, &self.current, batch)?;
-        let mut looked_at = neighbours(cx.space, &self.current);
+    fn climb(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
+        let current = self.current();
+        let mut best = self.score(cx, &current, batch)?;
+        let mut looked_at = neighbours(cx.space, &current);
         let n = self.config.neighbours as usize;
         let (some, _) = looked_at.partial_shuffle(cx.rng, n);
         for neighbour in some {
             let found = self.score(cx, neighbour, batch)?;
             if found.1 < best.1 {
                 best = found;
-                self.current.clone_from(neighbour);
+                self.core.keep(CURRENT, numbers(neighbour));
             }
         }
         Ok(best.0)
@@ -131,24 +122,17 @@ impl LocalSearch {
 }
 
 impl Method for LocalSearch {
-    fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+    fn core(&self) -> &Core {
+        &self.core
     }
 
-    fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
-        self.device = net.weights().device();
-        self.weights.begin(net);
-        Ok(())
+    fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
     }
 
-    fn step(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<StepReport, SearchError> {
+    fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         let drawn = sample(cx.space, cx.rng);
-        let gates = SharedGates::hard(cx.space.decisions(), &drawn, self.device);
-        let report = self.weights.step(cx.net, &gates, &batches.train, cx.progress);
+        let report = self.core.train(cx, &self.core.hard(&drawn), &batches.train);
         if cx.progress < self.config.climb_from {
             return Ok(report);
         }
@@ -156,12 +140,8 @@ impl Method for LocalSearch {
         Ok(StepReport { valid_loss, ..report })
     }
 
-    fn gates(&self, space: &dyn SearchSpace) -> Box<dyn Gating> {
-        Box::new(SharedGates::hard(space.decisions(), &self.current, self.device))
-    }
-
     fn relaxed(&self) -> Relaxed {
-        self.frequencies.of(std::slice::from_ref(&self.current))
+        frequencies(&self.core.decisions, &[self.current()])
     }
 
     /// Half of the mass where the climb stands, the rest everywhere.
@@ -179,26 +159,7 @@ impl Method for LocalSearch {
     }
 
     fn derive(&self, _: &dyn SearchSpace) -> Architecture {
-        self.current.clone()
-    }
-
-    fn state(&self) -> Vec<(String, Tensor)> {
-        let mut state = self.weights.state();
-        let only = |c: &ChoiceSet| c.only().expect("one choice per decision") as i64;
-        let current: Vec<i64> = self.current.choices.iter().map(only).collect();
-        state.push(("current".into(), Tensor::from_slice(&current)));
-        state
-    }
-
-    fn load(&mut self, state: &StateMap) -> Result<(), String> {
-        self.weights.load(state)?;
-        let saved = state.get("current").ok_or("current")?;
-        let saved = Vec::<i64>::try_from(saved).map_err(|_| "current")?;
-        if saved.len() != self.current.choices.len() {
-            return Err(format!("current of {} decisions", self.current.choices.len()));
-        }
-        self.current.choices = saved.into_iter().map(|c| ChoiceSet::one(c as usize)).collect();
-        Ok(())
+        self.current()
     }
 }
 

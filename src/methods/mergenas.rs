@@ -10,25 +10,16 @@
 //! probabilities out, so that they compete with pools and skips through their ratios alone; `scaled` puts it back.
 //! The quick preset is that of DARTS.
 
-use serde::{Deserialize, Serialize};
-
 use super::darts::{self, Darts};
-use super::{MethodEntry, configure};
+use super::tools::prelude::*;
 use crate::supernet::MergedConvs;
 
-pub(super) const ENTRY: MethodEntry = MethodEntry {
-    name: "mergenas",
-    summary: "DARTS whose convolutions on an edge share one masked kernel and are computed as one",
-    paper: "MergeNAS: Merge Operations into One for Differentiable Architecture Search, IJCAI 2020",
-    is_sampling: false,
-    schedule: darts::schedule,
-    build: |preset, options, space, seed| {
-        let preset = Config { darts: darts::Config::preset(preset), scaled: false };
-        let config: Config = configure("mergenas", preset, options, space)?;
-        let sites = MergedConvs { scaled: config.scaled };
-        Ok(Box::new(Darts::new(config.darts, sites, space, seed)))
-    },
-};
+pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
+    "mergenas",
+    "DARTS whose convolutions on an edge share one masked kernel and are computed as one",
+    "MergeNAS: Merge Operations into One for Differentiable Architecture Search, IJCAI 2020",
+    [(12, 64), (50, 64)],
+);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -37,4 +28,15 @@ struct Config {
     darts: darts::Config,
     /// Weigh the merged convolution by the sum of its candidates' probabilities.
     scaled: bool,
+}
+
+impl Settings for Config {
+    fn paper(_: &dyn SearchSpace) -> Self {
+        Self { darts: darts::Config::PAPER, scaled: false }
+    }
+
+    fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
+        let sites = MergedConvs { scaled: self.scaled };
+        Ok(Box::new(Darts::new(self.darts, sites, space, seed)))
+    }
 }

@@ -11,80 +11,29 @@
 
 use std::sync::Arc;
 
-use lat_space::{Architecture, ChoiceSet, SearchSpace};
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use lat_space::{ChoiceSet, Skeleton, SpaceError};
 
-use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
-use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, masked_softmax, strengths};
-use super::{
-    Batches, Context, Method, MethodEntry, Options, Preset, Schedule, Stage, StepReport, configure,
-    derive, expect,
-};
-use crate::error::SearchError;
-use crate::optimizer::{StateMap, clipped};
-use crate::relaxed::Relaxed;
-use crate::supernet::{
-    AllChannels, BuildMixedOp, DroppedSkips, Gating, Path, SharedGates, SkipDropout, Supernet,
-};
+use super::tools::alphas::{mask, masked_softmax};
+use super::tools::derive::derive;
+use super::tools::prelude::*;
+use super::tools::stage::Stage;
+use super::tools::weights::task_loss;
+use crate::optimizer::clipped;
+use crate::supernet::{AllChannels, DroppedSkips, SkipDropout};
 
-pub(super) const ENTRY: MethodEntry = MethodEntry {
-    name: "p-darts",
-    summary: "DARTS in stages: a deeper supernet each time, with fewer operations per edge",
-    paper: "Progressive Differentiable Architecture Search, 2019, arXiv 1904.12760",
-    is_sampling: false,
-    schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 18, batch: 64 },
-        Preset::Paper => Schedule { epochs: 75, batch: 96 },
-    },
-    build,
-};
-
-fn build(
-    preset: Preset,
-    options: &Options,
-    space: &dyn SearchSpace,
-    seed: u64,
-) -> Result<Box<dyn Method>, SearchError> {
-    let config: Config = configure("p-darts", Config::preset(preset, space), options, space)?;
-    let (stages, n_choices) = (config.cells.len(), space.decisions()[0].choices.len());
-    expect("p-darts", stages > 0, || "cells with a number per stage, found none".into())?;
-    expect(
-        "p-darts",
-        config.drop.len() + 1 == stages && config.skip_dropout.len() == stages,
-        || {
-            let (drop, rates) = (config.drop.len(), config.skip_dropout.len());
-            format!(
-                "for {stages} stages in cells {} numbers in drop and {stages} in skip_dropout, found {drop} and {rates}",
-                stages - 1
-            )
-        },
-    )?;
-    let dropped: usize = config.drop.iter().sum();
-    expect("p-darts", dropped + 2 <= n_choices, || {
-        format!("drop to leave at least 2 of {n_choices} operations, found {dropped} dropped")
-    })?;
-    expect("p-darts", config.skip_dropout.iter().all(|rate| (0.0..1.0).contains(rate)), || {
-        format!("skip_dropout of at least 0 and below 1, found {:?}", config.skip_dropout)
-    })?;
-    let skeleton = space.skeletons()[0].skeleton;
-    for &cells in &config.cells {
-        let skeleton = lat_space::Skeleton { layers: cells, ..skeleton };
-        space
-            .check_skeleton(&skeleton)
-            .map_err(|e| SearchError::Settings(format!("option of method p-darts: cells: {e}")))?;
-    }
-    Ok(Box::new(PDarts::new(config, space, seed)))
-}
+pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
+    "p-darts",
+    "DARTS in stages: a deeper supernet each time, with fewer operations per edge",
+    "Progressive Differentiable Architecture Search, 2019, arXiv 1904.12760",
+    [(18, 64), (75, 96)],
+);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Config {
-    #[serde(flatten)]
-    weights: WeightConfig,
     /// The warm-up is a share of each stage.
     #[serde(flatten)]
-    alpha: AlphaConfig,
+    core: CoreConfig,
     /// Bound of the norm of alpha's gradient.
     alpha_clip: f64,
     /// Cells of the supernet, per stage.
@@ -97,48 +46,79 @@ struct Config {
     most_skips: usize,
 }
 
-impl Config {
-    fn preset(preset: Preset, space: &dyn SearchSpace) -> Self {
+impl Settings for Config {
+    fn paper(space: &dyn SearchSpace) -> Self {
         let n_choices = space.decisions()[0].choices.len();
         let left = |eighths: usize| (n_choices * eighths).div_ceil(8).clamp(2, n_choices);
         // 8, 5, 3 operations in the paper.
         let (second, third) = (left(5), left(3));
-        let paper = Self {
-            weights: WeightConfig { lr_min: 0.0, ..WeightConfig::DARTS },
-            alpha: AlphaConfig { alpha_lr: 6e-4, warmup: 0.4, ..AlphaConfig::DARTS },
+        let weights = WeightConfig { lr_min: 0.0, ..WeightConfig::DARTS };
+        let alpha = AlphaConfig { alpha_lr: 6e-4, warmup: 0.4, ..AlphaConfig::DARTS };
+        Self {
+            core: CoreConfig { weights, alpha },
             alpha_clip: 5.0,
             cells: [5, 11, 17].map(|cells| buildable(space, cells)).into(),
             drop: vec![n_choices - second, second - third],
             skip_dropout: vec![0.0, 0.4, 0.7],
             most_skips: 2,
-        };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Quick => Self {
-                weights: WeightConfig { lr: 0.05, ..paper.weights },
-                alpha: AlphaConfig::QUICK,
-                cells: [3, 4, 5].map(|cells| buildable(space, cells)).into(),
-                ..paper
-            },
         }
     }
+
+    fn quick(space: &dyn SearchSpace) -> Options {
+        let cells = [3, 4, 5].map(|cells| i64::from(buildable(space, cells))).to_vec();
+        quick_rates_and(Options::from_iter([("cells".to_owned(), cells.into())]))
+    }
+
+    fn check(&self, space: &dyn SearchSpace) -> Result<(), String> {
+        let (stages, n_choices) = (self.cells.len(), space.decisions()[0].choices.len());
+        ensure(stages > 0, || "cells with a number per stage, found none".into())?;
+        let (drop, rates) = (self.drop.len(), &self.skip_dropout);
+        ensure(drop + 1 == stages && rates.len() == stages, || {
+            let (wanted, rates) = (stages - 1, rates.len());
+            format!(
+                "for {stages} stages in cells {wanted} numbers in drop and {stages} in skip_dropout, found {drop} and {rates}"
+            )
+        })?;
+        let dropped: usize = self.drop.iter().sum();
+        ensure(dropped + 2 <= n_choices, || {
+            format!("drop to leave at least 2 of {n_choices} operations, found {dropped} dropped")
+        })?;
+        ensure(rates.iter().all(|rate| (0.0..1.0).contains(rate)), || {
+            format!("skip_dropout of at least 0 and below 1, found {rates:?}")
+        })?;
+        let cannot = |&cells: &u16| can_build(space, cells).err();
+        self.cells
+            .iter()
+            .find_map(cannot)
+            .map_or(Ok(()), |e| Err(format!("cells that can be built: {e}")))
+    }
+
+    fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
+        Ok(Box::new(PDarts {
+            core: Core::new(space.decisions(), self.core, seed),
+            stage: Stage::of_whole(0),
+            live: mask(space.decisions(), |_, _| true),
+            dropout: Arc::default(),
+            config: self,
+            seed,
+        }))
+    }
+}
+
+fn can_build(space: &dyn SearchSpace, cells: u16) -> Result<(), SpaceError> {
+    space.check_skeleton(&Skeleton { layers: cells, ..space.skeletons()[0].skeleton })
 }
 
 /// The least number of cells from this one on that the space can build.
 fn buildable(space: &dyn SearchSpace, cells: u16) -> u16 {
-    let skeleton = space.skeletons()[0].skeleton;
-    let can = |layers: &u16| {
-        space.check_skeleton(&lat_space::Skeleton { layers: *layers, ..skeleton }).is_ok()
-    };
-    (cells..2 * cells).find(can).unwrap_or(cells)
+    (cells..2 * cells).find(|&cells| can_build(space, cells).is_ok()).unwrap_or(cells)
 }
 
 #[derive(Debug)]
 struct PDarts {
+    core: Core,
     config: Config,
     seed: u64,
-    alphas: CellAlphas,
-    weights: WeightStep,
     stage: Stage,
     /// `[n_decisions, n_choices]`: 1 where a choice is still searched.
     live: Tensor,
@@ -146,34 +126,13 @@ struct PDarts {
 }
 
 impl PDarts {
-    fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
-        let alphas = CellAlphas::new(space, config.alpha, ALPHA_BETAS, seed);
-        Self {
-            weights: WeightStep::new(config.weights),
-            stage: Stage::of_whole(0),
-            live: alphas.logits.ones_like(),
-            dropout: Arc::default(),
-            alphas,
-            config,
-            seed,
-        }
-    }
-
     /// `[n_decisions, n_choices]`: softmax over what is still searched, 0 elsewhere.
     fn probs(&self) -> Tensor {
-        masked_softmax(&self.alphas.logits, &self.live)
+        masked_softmax(self.core.alpha(), &self.live)
     }
 
     fn gates_of(&self, probs: &Tensor) -> SharedGates {
-        let sets = &self.stage.live;
-        SharedGates::with_paths(&self.alphas.decisions, &self.alphas.rows(probs), |d, c| {
-            let is_live = sets.as_ref().is_none_or(|sets| sets[d].contains(c));
-            if is_live { Path::On } else { Path::Off }
-        })
-    }
-
-    fn relaxed_of(&self, probs: &Tensor) -> Relaxed {
-        Relaxed::competing(probs.unbind(0), strengths(&self.alphas.decisions, probs))
+        self.core.partly(probs, &self.live)
     }
 
     /// Per decision the live choices without the `n` least probable; `none` competes like any other.
@@ -191,18 +150,12 @@ impl PDarts {
     }
 
     /// The alpha step on the validation batch.
-    fn step_alpha(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<f64, SearchError> {
+    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<f64> {
         let probs = self.probs();
         let task = task_loss(cx.net, &self.gates_of(&probs), &batches.valid);
         let value = task.double_value(&[]);
-        let alphas = [self.alphas.logits.shallow_clone()];
-        let cost = cx.cost_gradient(&self.relaxed_of(&probs), &alphas)?;
-        let gradients = cx.joined(gradients(&task, &alphas), cost);
-        self.alphas.apply(&clipped(&gradients, self.config.alpha_clip));
+        let gradients = self.core.gradients(cx, &task, &self.core.competing(&probs))?;
+        self.core.apply(&clipped(&gradients, self.config.alpha_clip));
         Ok(value)
     }
 }
@@ -223,6 +176,14 @@ fn skip_dropout_rate(rate: f64, progress: f64) -> f64 {
 }
 
 impl Method for PDarts {
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
     fn n_stages(&self) -> usize {
         self.config.cells.len()
     }
@@ -235,17 +196,11 @@ impl Method for PDarts {
     /// Everything is new in a stage but what was learnt about which operations to keep.
     fn enter(&mut self, stage: &Stage) {
         self.stage = stage.clone();
-        self.alphas.restart(
-            self.config.alpha,
-            ALPHA_BETAS,
-            self.seed.wrapping_add(stage.number as u64),
-        );
-        self.weights = WeightStep::new(self.config.weights);
-        let Some(sets) = &stage.live else { return };
-        let n = self.alphas.decisions[0].choices.len();
-        let row = |set: &ChoiceSet| (0..n).map(|c| f32::from(u8::from(set.contains(c)))).collect();
-        let rows: Vec<Vec<f32>> = sets.iter().map(row).collect();
-        self.live = Tensor::from_slice(&rows.concat()).view_as(&self.alphas.logits);
+        let seed = self.seed.wrapping_add(stage.number as u64);
+        self.core = Core::new(&self.core.decisions, self.config.core, seed);
+        if let Some(sets) = &stage.live {
+            self.live = mask(&self.core.decisions, |d, c| sets[d].contains(c));
+        }
     }
 
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
@@ -256,37 +211,24 @@ impl Method for PDarts {
         }
     }
 
-    fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
-        self.alphas.begin(net);
-        self.weights.begin(net);
-        Ok(())
-    }
-
-    fn step(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<StepReport, SearchError> {
-        let progress = Stage::progress(cx.progress, self.stage.number, self.n_stages());
+    fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
+        let cx = &mut cx.at(Stage::progress(cx.progress, self.stage.number, self.n_stages()));
         let rate = self.config.skip_dropout[self.stage.number];
         if rate > 0.0 {
-            self.dropout.set(skip_dropout_rate(rate, progress), cx.rng.next_u64());
+            self.dropout.set(skip_dropout_rate(rate, cx.progress), cx.rng.next_u64());
         }
-        let mut valid_loss = f64::NAN;
-        if progress >= self.config.alpha.warmup {
-            valid_loss = self.step_alpha(cx, batches)?;
-        }
+        let is_warming_up = self.config.core.is_warming_up(cx.progress);
+        let valid_loss = if is_warming_up { f64::NAN } else { self.step_alpha(cx, batches)? };
         let gates = self.gates_of(&self.probs().detach());
-        let report = self.weights.step(cx.net, &gates, &batches.train, progress);
-        Ok(StepReport { valid_loss, ..report })
+        Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })
     }
 
-    fn gates(&self, _: &dyn SearchSpace) -> Box<dyn Gating> {
+    fn gates(&self, _: &dyn SearchSpace, _: &dyn Supernet) -> Box<dyn Gating> {
         Box::new(self.gates_of(&self.probs().detach()))
     }
 
     fn relaxed(&self) -> Relaxed {
-        tch::no_grad(|| self.relaxed_of(&self.probs()))
+        self.core.competing(&self.probs().detach())
     }
 
     /// DARTS' rule, then the cap: while the first cell type has too many skip connections, the least probable one is given up and
@@ -294,22 +236,13 @@ impl Method for PDarts {
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {
         let probs = self.probs().detach();
         loop {
-            let architecture = derive(space, &self.relaxed_of(&probs));
+            let architecture = derive(space, &self.core.competing(&probs));
             let Some((d, c)) = weakest_skip(space, &architecture, &probs, self.config.most_skips)
             else {
                 return architecture;
             };
             let _ = probs.get(d).get(c).fill_(0.0);
         }
-    }
-
-    fn state(&self) -> Vec<(String, Tensor)> {
-        self.weights.state().into_iter().chain(self.alphas.state()).collect()
-    }
-
-    fn load(&mut self, state: &StateMap) -> Result<(), String> {
-        self.weights.load(state)?;
-        self.alphas.load(state)
     }
 }
 

@@ -6,48 +6,27 @@
 //! children that were not drawn, or whose weight is negligible, rest. The quick preset draws fewer children and raises the learning
 //! rate of the logits so that some hundred steps suffice.
 
-use lat_space::SearchSpace;
 use rand::RngCore;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
 
-use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
-use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, init, load_parameter, rng};
-use super::{
-    Batch, Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
-};
-use crate::error::SearchError;
-use crate::optimizer::{Adam, StateMap};
-use crate::relaxed::{Blocks, Relaxed};
-use crate::supernet::{AllChannels, BuildMixedOp, Gating, Path, SharedGates, Supernet};
+use super::tools::alphas::{init, rng};
+use super::tools::prelude::*;
+use super::tools::weights::task_loss;
+use crate::optimizer::gradients;
+use crate::relaxed::Blocks;
 
-pub(super) const ENTRY: MethodEntry = MethodEntry {
-    name: "parsec",
-    summary: "a distribution over single-path children, fitted by importance-weighted samples",
-    paper: "Probabilistic Neural Architecture Search, 2019, arXiv 1902.05116",
-    is_sampling: false,
-    schedule: |preset| match preset {
-        Preset::Quick => Schedule { epochs: 16, batch: 64 },
-        Preset::Paper => Schedule { epochs: 50, batch: 64 },
-    },
-    build: |preset, options, space, seed| {
-        let config: Config = configure("parsec", Config::preset(preset), options, space)?;
-        let Config { children, kappa, .. } = config;
-        // With one child its importance is 1 whatever its loss, so nothing is learnt.
-        expect("parsec", children >= 2, || format!("children of at least 2, found {children}"))?;
-        expect("parsec", kappa > 0.0, || format!("kappa above 0, found {kappa}"))?;
-        Ok(Box::new(Parsec::new(config, space, seed)))
-    },
-};
+pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
+    "parsec",
+    "a distribution over single-path children, fitted by importance-weighted samples",
+    "Probabilistic Neural Architecture Search, 2019, arXiv 1902.05116",
+    [(16, 64), (50, 64)],
+);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
+    /// Alpha's options are those of the logits of operations and edges.
     #[serde(flatten)]
-    weights: WeightConfig,
-    /// Of the logits of operations and edges.
-    #[serde(flatten)]
-    alpha: AlphaConfig,
+    core: CoreConfig,
     /// K: children drawn per half of a step.
     children: u32,
     /// Factor of a child's log-likelihood, which sums over the batch: 1 is the literal reading, where nearly all importance goes
@@ -55,23 +34,30 @@ struct Config {
     kappa: f64,
 }
 
-impl Config {
-    fn preset(preset: Preset) -> Self {
-        let paper = Self {
-            weights: WeightConfig::DARTS,
-            alpha: AlphaConfig { alpha_lr: 3e-3, alpha_decay: 0.0, warmup: 0.0 },
-            children: 16,
-            kappa: 1.0,
-        };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Quick => Self {
-                weights: WeightConfig { lr: 0.05, ..paper.weights },
-                alpha: AlphaConfig { alpha_decay: 0.0, ..AlphaConfig::QUICK },
-                children: 8,
-                ..paper
-            },
-        }
+impl Settings for Config {
+    fn paper(_: &dyn SearchSpace) -> Self {
+        let alpha = AlphaConfig { alpha_lr: 3e-3, alpha_decay: 0.0, warmup: 0.0 };
+        Self { core: CoreConfig { alpha, ..CoreConfig::DARTS }, children: 16, kappa: 1.0 }
+    }
+
+    fn quick(_: &dyn SearchSpace) -> Options {
+        quick_rates_and(toml! { children = 8 })
+    }
+
+    fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
+        let Self { children, kappa, .. } = self;
+        // With one child its importance is 1 whatever its loss, so nothing is learnt.
+        ensure(*children >= 2, || format!("children of at least 2, found {children}"))?;
+        ensure(*kappa > 0.0, || format!("kappa above 0, found {kappa}"))
+    }
+
+    fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
+        let decisions = space.decisions();
+        // [n_decisions]: logits of edges.
+        let edges = init(&[decisions.len()], &mut rng(seed ^ 1));
+        let core = Core::new(decisions, self.core, seed);
+        let core = core.with([("edges", edges)], self.core.alpha.learning());
+        Ok(Box::new(Parsec { core, config: self, blocks: Blocks::new(space) }))
     }
 }
 
@@ -80,57 +66,34 @@ const NEGLIGIBLE: f64 = 1e-3;
 
 #[derive(Debug)]
 struct Parsec {
+    core: Core,
     config: Config,
-    /// Logits of operations.
-    alphas: CellAlphas,
-    /// `[n_decisions]`: logits of edges.
-    edges: Tensor,
-    edges_adam: Adam,
     blocks: Blocks,
-    weights: WeightStep,
 }
 
 /// K children and how probable each was.
 struct Children {
+    /// Plain networks: only their own operations are computed.
     gates: Vec<SharedGates>,
     /// `[k]`, differentiable.
     log_prob: Tensor,
 }
 
 impl Parsec {
-    fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
-        let edges = init(space.decisions().len(), 1, &mut rng(seed ^ 1)).detach().view([-1]);
-        let edges = edges.set_requires_grad(true);
-        let decay = config.alpha.alpha_decay;
-        Self {
-            alphas: CellAlphas::new(space, config.alpha, ALPHA_BETAS, seed),
-            edges_adam: Adam::new(vec![edges.shallow_clone()], ALPHA_BETAS, decay),
-            edges,
-            blocks: Blocks::new(space),
-            weights: WeightStep::new(config.weights),
-            config,
-        }
-    }
-
     /// The prior over architectures: independent categoricals of operations and of sets of in-edges.
     fn prior(&self) -> Relaxed {
-        Relaxed::competing(self.alphas.probs().unbind(0), self.edges.exp().unbind(0))
+        let [alpha, edges] = &self.core.parameters()[..] else { unreachable!("it has two") };
+        Relaxed::competing(alpha.softmax(-1, Kind::Float).unbind(0), edges.exp().unbind(0))
     }
 
     fn children(&self, rng: &mut dyn RngCore) -> Children {
         let samples = self.blocks.sample(&self.prior(), self.config.children.into(), None, rng);
-        let n_decisions = self.alphas.decisions.len() as i64;
-        let child = |gates: Tensor| self.child(&gates.view([n_decisions, -1]));
+        let child = |gates: Tensor| {
+            let gates = gates.view_as(self.core.alpha());
+            self.core.partly(&gates, &gates)
+        };
         let gates = samples.gates.detach().unbind(0).into_iter().map(child).collect();
         Children { gates, log_prob: samples.log_prob }
-    }
-
-    /// One plain network: only its own operations are computed.
-    fn child(&self, gates: &Tensor) -> SharedGates {
-        let taken = super::cell_alphas::chosen(gates);
-        SharedGates::with_paths(&self.alphas.decisions, &self.alphas.rows(gates), |d, c| {
-            if taken[d] == c { Path::On } else { Path::Off }
-        })
     }
 
     /// Mean cross entropies of the children on one batch, and their importances.
@@ -143,11 +106,7 @@ impl Parsec {
     }
 
     /// The logits' half: they move along the importance-weighted log probability of the children drawn.
-    fn step_prior(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<f64, SearchError> {
+    fn step_prior(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<f64> {
         let children = self.children(cx.rng);
         let found = self.importances(cx.net, &children, &batches.valid);
         let weights = Tensor::from_slice(&found.weights).to_kind(Kind::Float);
@@ -155,11 +114,8 @@ impl Parsec {
         let n_images = batches.valid.images.size()[0] as f64;
         let task =
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
-        let parameters = [self.alphas.logits.shallow_clone(), self.edges.shallow_clone()];
-        let cost = cx.cost_gradient(&self.prior(), &parameters)?;
-        let gradients = cx.joined(gradients(&task, &parameters), cost);
-        self.alphas.apply(&gradients[..1]);
-        self.edges_adam.step(&gradients[1..], self.config.alpha.alpha_lr);
+        let gradients = self.core.gradients(cx, &task, &self.prior())?;
+        self.core.apply(&gradients);
         Ok(found.mean_loss())
     }
 
@@ -167,20 +123,21 @@ impl Parsec {
     fn step_weights(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> StepReport {
         let children = self.children(cx.rng);
         let found = self.importances(cx.net, &children, batch);
-        let mut sums: Vec<Tensor> = self.weights.weights().iter().map(|_| Tensor::new()).collect();
+        let step = &mut self.core.weights;
+        let mut sums: Vec<Tensor> = step.weights().iter().map(|_| Tensor::new()).collect();
         let mut n_correct = 0.0;
         for (gates, &importance) in children.gates.iter().zip(&found.weights) {
             if importance < NEGLIGIBLE {
                 continue;
             }
-            let answer = self.weights.answer(cx.net, gates, batch);
+            let answer = step.answer(cx.net, gates, batch);
             n_correct += importance * answer.n_correct as f64;
-            let gradients = gradients(&(answer.loss * importance), self.weights.weights());
+            let gradients = gradients(&(answer.loss * importance), step.weights());
             for (sum, gradient) in sums.iter_mut().zip(gradients).filter(|(_, g)| g.defined()) {
                 *sum = if sum.defined() { &*sum + gradient } else { gradient };
             }
         }
-        self.weights.apply(&sums, cx.progress);
+        step.apply(&sums, cx.progress);
         let n_correct = n_correct.round() as i64;
         StepReport { train_loss: found.mean_loss(), n_correct, valid_loss: f64::NAN }
     }
@@ -208,49 +165,22 @@ fn importances(losses: &[f64], factor: f64) -> Vec<f64> {
 }
 
 impl Method for Parsec {
-    fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        Box::new(AllChannels)
+    fn core(&self) -> &Core {
+        &self.core
     }
 
-    fn begin(&mut self, net: &dyn Supernet) -> Result<(), SearchError> {
-        self.alphas.begin(net);
-        self.weights.begin(net);
-        Ok(())
+    fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
     }
 
-    fn step(
-        &mut self,
-        cx: &mut Context<'_, '_>,
-        batches: &Batches,
-    ) -> Result<StepReport, SearchError> {
-        let mut valid_loss = f64::NAN;
-        if cx.progress >= self.config.alpha.warmup {
-            valid_loss = self.step_prior(cx, batches)?;
-        }
+    fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
+        let is_warming_up = self.config.core.is_warming_up(cx.progress);
+        let valid_loss = if is_warming_up { f64::NAN } else { self.step_prior(cx, batches)? };
         Ok(StepReport { valid_loss, ..self.step_weights(cx, &batches.train) })
-    }
-
-    fn gates(&self, space: &dyn SearchSpace) -> Box<dyn Gating> {
-        Box::new(SharedGates::hard(space.decisions(), &self.derive(space), self.alphas.device))
     }
 
     fn relaxed(&self) -> Relaxed {
         tch::no_grad(|| self.prior())
-    }
-
-    fn state(&self) -> Vec<(String, Tensor)> {
-        let mut state = self.weights.state();
-        state.extend(self.alphas.state());
-        state.extend(self.edges_adam.state("edges.adam"));
-        state.push(("edges".into(), self.edges.detach()));
-        state
-    }
-
-    fn load(&mut self, state: &StateMap) -> Result<(), String> {
-        self.weights.load(state)?;
-        self.alphas.load(state)?;
-        self.edges_adam.load("edges.adam", state)?;
-        load_parameter(&mut self.edges, "edges", state)
     }
 }
 
@@ -260,6 +190,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::methods::tools::alphas::chosen;
 
     #[test]
     fn parsec_1_importances_are_the_softmax_of_log_likelihoods() {
@@ -282,7 +213,7 @@ mod tests {
         let mut mean = vec![0.0; 4];
         for _ in 0..repeats {
             let noisy = log_probs.detach() + crate::relaxed::gumbel_noise(&[k, 4], &mut rng);
-            let drawn = super::super::cell_alphas::chosen(&noisy);
+            let drawn = chosen(&noisy);
             let losses: Vec<f64> = drawn.iter().map(|&a| -likelihoods[a].ln()).collect();
             for (a, weight) in drawn.into_iter().zip(importances(&losses, 1.0)) {
                 mean[a] += weight / repeats as f64;

@@ -62,7 +62,7 @@ fn darts_1_there_are_14_edges_of_8_operations_twice() {
     let space = Darts::new();
     let net = ToyNet::indifferent(&space);
     let mut method = method(&space, &[]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     assert_eq!(parameter(method.as_ref(), "alpha").size(), [2 * 14, 8]);
     let cell_types: Vec<&str> = space.decisions().iter().map(Decision::cell_type).collect();
     assert_eq!(cell_types, [["normal"; 14], ["reduce"; 14]].concat());
@@ -135,7 +135,7 @@ fn darts_4_average_pools_of_ones_are_ones_at_the_borders_too() {
 
 fn method(space: &dyn SearchSpace, options: &[(&str, toml::Value)]) -> Box<dyn Method> {
     let options: Options = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-    (find_method("darts").unwrap().build)(Preset::Paper, &options, space, 1).unwrap()
+    find_method("darts").unwrap().build(Preset::Paper, &options, space, 1).unwrap()
 }
 
 /// All variables after one step of DARTS at the schedule's end, where the rate of the weights is 0.
@@ -143,7 +143,7 @@ fn after_a_step(net: &CellSupernet, unrolled: bool) -> HashMap<String, Tensor> {
     let space = NasBench201::new();
     formula::fill(net.weights());
     let mut method = method(&space, &[("lr_min", 0.0.into()), ("unrolled", unrolled.into())]);
-    method.begin(net).unwrap();
+    method.begin(net);
     let batch = || Batch {
         images: formula::tensor("x", &[4, 3, 8, 8]),
         labels: Tensor::from_slice(&[3i64, 7, 1, 9]),
@@ -286,7 +286,7 @@ fn darts_warm_up_leaves_alpha_alone() {
     let space = Darts::new();
     let net = ToyNet::new(&space, &toy::prices(&space));
     let mut method = method(&space, &[("warmup", 0.5.into())]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let before = parameter(method.as_ref(), "alpha");
     let report = steps(method.as_mut(), &space, &net, None, (3, 0.49));
     assert_eq!(parameter(method.as_ref(), "alpha"), before);

@@ -16,7 +16,7 @@ fn passes(space: &dyn SearchSpace, options: &[(&str, toml::Value)], n_steps: usi
     let toy = ToyNet::indifferent(space);
     let net = Watched::new(&toy, space);
     let mut method = built("dropnas", space, options);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     steps(method.as_mut(), space, &net, None, (n_steps, 0.5));
     net.passes()
 }
@@ -82,7 +82,7 @@ fn dropnas_3_and_6_what_is_dropped_rests_to_the_bit() {
     let supernet = real_net(&space);
     let net = Watched::new(&supernet, &space);
     let mut method = built("dropnas", &space, &[("drop_rate", 0.05.into())]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     for _ in 0..2 {
         let before = formula::values(supernet.weights());
         let alpha = parameter(method.as_ref(), "alpha");
@@ -116,7 +116,7 @@ fn dropnas_6_the_partial_decay_is_twice_the_rate_times_the_weight() {
             ("drop_rate", 0.0.into()),
         ];
         let mut method = built("dropnas", &space, &options);
-        method.begin(&supernet).unwrap();
+        method.begin(&supernet);
         steps_on_images(method.as_mut(), &space, &supernet);
         formula::values(supernet.weights())
     };

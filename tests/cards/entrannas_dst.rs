@@ -34,8 +34,8 @@ fn begun(
 }
 
 /// Per decision the weights of its gate in cell 0 or 1, its first of a type, and the choices that are computed there.
-fn engine(method: &dyn Method) -> Vec<(Vec<f64>, Vec<usize>)> {
-    let gates = method.gates(&Darts::new());
+fn engine(net: &dyn Supernet, method: &dyn Method) -> Vec<(Vec<f64>, Vec<usize>)> {
+    let gates = method.gates(&Darts::new(), net);
     let gate = |d: usize| {
         let gate = gates.gate(d, u16::from(d >= 14));
         let weights = Vec::<f64>::try_from(&gate.weights.to_kind(Kind::Double)).unwrap();
@@ -75,7 +75,7 @@ fn entrannas_dst_3_and_4_transit_cells_are_the_derived_network_and_compute_nothi
     assert!(derived.choices.iter().any(|set| set.len() > 1), "{derived:?}");
     assert!(derived.choices.contains(&ChoiceSet::one(0)));
     let hard = SharedGates::hard(space.decisions(), &derived, Device::Cpu);
-    let gates = method.gates(&space);
+    let gates = method.gates(&space, &net);
     for (decision, cell) in net.sites().into_iter().filter(|s| s.1 == 2) {
         let (found, expected) = (gates.gate(decision, cell), hard.gate(decision, cell));
         assert_eq!((found.weights, found.paths), (expected.weights, expected.paths));
@@ -116,7 +116,7 @@ fn entrannas_dst_5_thresholds_decide_what_is_alive() {
     let net = real_net(&space);
     let method = begun(&net, &alpha(), -40.0, &[]);
     let p = alpha().narrow(1, 1, 7).softmax(-1, Kind::Float);
-    for (d, (weights, on)) in engine(method.as_ref()).into_iter().enumerate() {
+    for (d, (weights, on)) in engine(&net, method.as_ref()).into_iter().enumerate() {
         assert_eq!(on.len(), 7);
         for c in 1..8 {
             let p = p.double_value(&[d as i64, c as i64 - 1]);
@@ -125,7 +125,7 @@ fn entrannas_dst_5_thresholds_decide_what_is_alive() {
     }
     for beta in [6.0, 100.0] {
         let method = begun(&net, &alpha(), beta, &[]);
-        let engine = engine(method.as_ref());
+        let engine = engine(&net, method.as_ref());
         let derived = method.derive(&space);
         for group in space.groups() {
             let alive: usize = group.decisions.iter().map(|&d| engine[d].1.len()).sum();
@@ -142,13 +142,13 @@ fn entrannas_dst_7_what_is_dead_adds_exactly_nothing() {
     let space = Darts::new();
     let net = real_net(&space);
     let method = begun(&net, &alpha(), 0.0, &[("engines", 100.into())]);
-    let engine = engine(method.as_ref());
+    let engine = engine(&net, method.as_ref());
     let n_alive: usize = engine.iter().map(|(_, on)| on.len()).sum();
     assert!(n_alive > 28 && n_alive < 140, "{n_alive}");
     let floats = |w: &Vec<f64>| w.iter().map(|&w| w as f32).collect::<Vec<_>>();
     let rows: Vec<Tensor> = engine.iter().map(|(w, _)| Tensor::from_slice(&floats(w))).collect();
     let all = SharedGates::soft(space.decisions(), &rows, None);
-    let found = net.forward_t(&images(), method.gates(&space).as_ref(), true);
+    let found = net.forward_t(&images(), method.gates(&space, &net).as_ref(), true);
     let expected = net.forward_t(&images(), &all, true);
     assert_eq!((found - expected).abs().max().double_value(&[]), 0.0);
 }
@@ -164,14 +164,14 @@ fn entrannas_dst_8_a_cold_softmax_closes_the_gap_between_engine_and_transit() {
     assert!(derived.choices.iter().all(|set| set.len() == 1 && !set.contains(0)));
     let hard = SharedGates::hard(space.decisions(), &derived, Device::Cpu);
     let expected = net.forward_t(&images(), &hard, true);
-    let found = net.forward_t(&images(), method.gates(&space).as_ref(), true);
+    let found = net.forward_t(&images(), method.gates(&space, &net).as_ref(), true);
     assert!(found.allclose(&expected, 1e-5, 1e-6, false));
     // Without thresholds Engine-cells keep 14 edges where Transit-cells have 8.
     let mut plain = built("entrannas", &space, &cold);
     begin_with(plain.as_mut(), &net, &[("alpha", alpha())]);
     let hard = SharedGates::hard(space.decisions(), &plain.derive(&space), Device::Cpu);
     let expected = net.forward_t(&images(), &hard, true);
-    let found = net.forward_t(&images(), plain.gates(&space).as_ref(), true);
+    let found = net.forward_t(&images(), plain.gates(&space, &net).as_ref(), true);
     assert!(!found.allclose(&expected, 1e-3, 1e-3, false));
 }
 

@@ -44,7 +44,7 @@ fn gdas_2_only_what_is_drawn_is_computed_and_trained() {
     let supernet = real_net(&space);
     let net = Watched::new(&supernet, &space);
     let mut method = built("gdas", &space, &[]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let before = formula::values(supernet.weights());
     steps_on_images(method.as_mut(), &space, &net);
     let passes = net.passes();
@@ -59,7 +59,7 @@ fn gdas_4_each_step_draws_anew_and_cells_of_one_type_share_the_draw() {
     let toy = ToyNet::indifferent(&space);
     let net = Watched::new(&toy, &space);
     let mut method = built("gdas", &space, &[]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     steps(method.as_mut(), &space, &net, None, (3, 0.0));
     let draws: std::collections::HashSet<Vec<usize>> = net.passes().iter().map(drawn).collect();
     assert_eq!(draws.len(), 6, "one for the weights and one for alpha in each step");
@@ -102,7 +102,7 @@ fn gdas_6_with_a_fixed_reduction_cell_alpha_is_that_of_the_normal_cell() {
     let supernet = real_net(&space);
     let net = Watched::new(&supernet, &space);
     let mut method = built("gdas", &space, &[]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     assert_eq!(parameter(method.as_ref(), "alpha").size(), [14, 8]);
     let skeleton = toy::skeleton(&space);
     let graph = space.graph(&skeleton);

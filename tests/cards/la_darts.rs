@@ -244,8 +244,8 @@ fn la_darts_6_200_steps_make_a_slow_operation_less_likely_on_every_edge() {
         ("pc-darts", Estimator::StraightThrough),
     ] {
         let entry = find_method(host).unwrap();
-        let mut method = (entry.build)(Preset::Quick, &Options::new(), &space, 1).unwrap();
-        method.begin(&net).unwrap();
+        let mut method = entry.build(Preset::Quick, &Options::new(), &space, 1).unwrap();
+        method.begin(&net);
         let among_ops = |p: &Tensor| p.double_value(&[slow as i64]) / (1.0 - p.double_value(&[0]));
         let chances = |method: &dyn lat::methods::Method| {
             method.relaxed().probs.iter().map(among_ops).collect::<Vec<_>>()

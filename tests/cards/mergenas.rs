@@ -69,7 +69,7 @@ fn mergenas_all_convolutions_learn_from_one() {
     let space = Darts::new();
     let net = net(&space, false);
     let mut method = built("mergenas", &space, &[("alpha_decay", 0.0.into())]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let (alpha, before) = (parameter(method.as_ref(), "alpha"), formula::values(net.weights()));
     steps_on_images(method.as_mut(), &space, &net);
     let moved = (parameter(method.as_ref(), "alpha") - alpha).narrow(1, 4, 4).abs();

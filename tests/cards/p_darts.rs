@@ -27,7 +27,7 @@ fn enter(method: &mut dyn Method, space: &dyn SearchSpace, stage: &Stage) -> Cel
         CellSupernet::new(graph, method.mixed_op().as_ref(), Device::Cpu).unwrap()
     };
     formula::fill(net.weights());
-    method.begin(&net).unwrap();
+    method.begin(&net);
     net
 }
 

@@ -29,7 +29,7 @@ fn parsec_5_a_likelier_architecture_wins_and_the_entropy_falls() {
     (5..30).for_each(|c| harms[c] = 10.0);
     let net = ToyNet::new(&space, &harms);
     let mut method = built("parsec", &space, &[("alpha_lr", 0.03.into())]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let row = |method: &dyn Method| method.relaxed().probs[0].copy();
     let entropy = |p: &Tensor| -(p * p.log()).sum(Kind::Double).double_value(&[]);
     let mut entropies = vec![entropy(&row(method.as_ref()))];
@@ -60,7 +60,7 @@ fn parsec_6_two_passes_give_the_gradient_of_the_marginal_likelihood() {
         ("warmup", 1.0.into()),
     ];
     let mut method = built("parsec", &space, &options);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let before = formula::values(supernet.weights());
     steps_on_images(method.as_mut(), &space, &net);
     let after = formula::values(supernet.weights());
@@ -107,7 +107,7 @@ fn parsec_7_only_operations_of_children_that_matter_are_trained() {
     let supernet = real_net(&space);
     let net = Watched::new(&supernet, &space);
     let mut method = built("parsec", &space, &[("children", 2.into())]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let before = formula::values(supernet.weights());
     steps_on_images(method.as_mut(), &space, &net);
     let passes = net.passes();

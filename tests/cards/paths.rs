@@ -20,16 +20,17 @@ pub(super) fn built(
 ) -> Box<dyn Method> {
     setup::ready();
     let options: Options = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-    (find_method(method).unwrap().build)(Preset::Paper, &options, space, 1).unwrap()
+    find_method(method).unwrap().build(Preset::Paper, &options, space, 1).unwrap()
 }
 
 /// Some space refuses the option with a sentence that contains this text.
 pub(super) fn refused(method: &str, (key, value): (&str, toml::Value), expected: &str) {
     setup::ready();
     let options = Options::from_iter([(key.to_owned(), value)]);
-    let build = find_method(method).unwrap().build;
+    let entry = find_method(method).unwrap();
     let spaces = SPACES.iter().map(|build| build());
-    let mut errors = spaces.filter_map(|s| build(Preset::Paper, &options, s.as_ref(), 1).err());
+    let mut errors =
+        spaces.filter_map(|s| entry.build(Preset::Paper, &options, s.as_ref(), 1).err());
     let found = errors.find(|e| e.is_bad_input() && e.to_string().contains(expected));
     assert!(found.is_some(), "{key}: nothing says '{expected}'");
 }

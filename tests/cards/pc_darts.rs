@@ -111,7 +111,7 @@ fn pc_darts_4_with_k_1_and_equal_betas_it_is_darts_over_the_number_of_in_edges()
 
 fn method(space: &dyn SearchSpace) -> Box<dyn Method> {
     let entry = find_method("pc-darts").unwrap();
-    (entry.build)(Preset::Paper, &Options::new(), space, 1).unwrap()
+    entry.build(Preset::Paper, &Options::new(), space, 1).unwrap()
 }
 
 /// Beta as the method turns it into edges' weights.
@@ -119,7 +119,7 @@ fn edge_weights(space: &dyn SearchSpace, beta: Tensor) -> Vec<f64> {
     let net = ToyNet::indifferent(space);
     let mut method = method(space);
     begin_with(method.as_mut(), &net, &[("beta", beta)]);
-    let gates = method.gates(space);
+    let gates = method.gates(space, &net);
     let edge = |d| gates.gate(d, 0).edge.unwrap().double_value(&[]);
     (0..space.decisions().len()).map(edge).collect()
 }
@@ -160,7 +160,7 @@ fn pc_darts_6_alpha_and_beta_rest_for_15_of_50_epochs() {
     let space = Darts::new();
     let net = ToyNet::new(&space, &toy::prices(&space));
     let mut method = method(&space);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let all = |method: &dyn Method| ["alpha", "beta"].map(|name| parameter(method, name));
     let weight = || net.weights().variables().remove("weight").unwrap().copy();
     let before = all(method.as_ref());

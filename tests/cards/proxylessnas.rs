@@ -53,7 +53,7 @@ fn proxylessnas_3_what_is_not_active_is_computed_at_most_for_its_gate() {
         let net = Watched::new(&supernet, &space);
         let mut method =
             built("proxylessnas", &space, &[("form", form.into()), ("interval", 1.into())]);
-        method.begin(&net).unwrap();
+        method.begin(&net);
         let before = formula::values(supernet.weights());
         steps_on_images(method.as_mut(), &space, &net);
         let passes = net.passes();
@@ -132,7 +132,7 @@ fn proxylessnas_8_weights_and_alpha_move_in_steps_of_their_own() {
     let space = Darts::new();
     let net = ToyNet::new(&space, &toy::prices(&space));
     let mut method = built("proxylessnas", &space, &[]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let alpha = parameter(method.as_ref(), "alpha");
     steps(method.as_mut(), &space, &net, None, (3, 0.24));
     assert_eq!(parameter(method.as_ref(), "alpha"), alpha, "the warm-up trains weights only");
@@ -148,7 +148,7 @@ fn proxylessnas_8_weights_and_alpha_move_in_steps_of_their_own() {
         let supernet = real_net(&space);
         let options = [("form", form.into()), ("lr", 0.0.into()), ("interval", 1.into())];
         let mut method = built("proxylessnas", &space, &options);
-        method.begin(&supernet).unwrap();
+        method.begin(&supernet);
         let before = formula::values(supernet.weights());
         steps_on_images(method.as_mut(), &space, &supernet);
         for (name, variable) in supernet.weights().variables() {
@@ -168,7 +168,7 @@ fn proxylessnas_reinforce_finds_the_right_path_by_its_accuracy_alone() {
     let net = Watched::new(&toy, &space);
     let options = [("form", "reinforce".into()), ("interval", 1.into()), ("alpha_lr", 0.02.into())];
     let mut method = built("proxylessnas", &space, &options);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     steps(method.as_mut(), &space, &net, None, (1, 0.5));
     let passes = net.passes();
     assert_eq!(passes.len(), 1 + 10);

@@ -21,7 +21,7 @@ fn random_trains_one_uniform_draw_a_step_and_compares_all_candidates_on_one_batc
     let net = Watched::new(&toy, &space);
     let options = [("candidates", 7.into()), ("compare_from", 0.5.into())];
     let mut method = built("random", &space, &options);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let report = steps(method.as_mut(), &space, &net, None, (500, 0.4));
     assert!(report.valid_loss.is_nan());
     let passes = net.passes();
@@ -60,8 +60,8 @@ fn random_answers_with_the_best_candidate_by_loss_and_cost() {
     let found = |goal: Goal| {
         let mut objective = Objective::new(&space, &cost, goal, Estimator::Expected).unwrap();
         let entry = find_method("random").unwrap();
-        let mut method = (entry.build)(Preset::Quick, &Options::new(), &space, 1).unwrap();
-        method.begin(&net).unwrap();
+        let mut method = entry.build(Preset::Quick, &Options::new(), &space, 1).unwrap();
+        method.begin(&net);
         steps(method.as_mut(), &space, &net, Some(&mut objective), (3, 0.9));
         cost.cost(&method.derive(&space)).unwrap()
     };
@@ -86,7 +86,7 @@ fn local_search_climbs_to_the_best_architecture_of_a_separable_space() {
         let mut objective =
             Objective::new(&space, &cost, Goal::Lambda(lambda), Estimator::Expected).unwrap();
         let mut method = built("local-search", &space, &[]);
-        method.begin(&net).unwrap();
+        method.begin(&net);
         let start = method.derive(&space);
         steps(method.as_mut(), &space, &net, Some(&mut objective), (3, 0.7));
         assert_eq!(method.derive(&space), start, "first the supernet is trained");

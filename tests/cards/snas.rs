@@ -68,7 +68,7 @@ fn snas_4_alpha_of_a_cell_type_that_the_loss_does_not_see_rests() {
     harms[..14 * 8].copy_from_slice(&toy::prices(&space)[..14 * 8]);
     let net = ToyNet::new(&space, &harms);
     let mut method = built("snas", &space, &[("alpha_decay", 0.0.into())]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let before = parameter(method.as_ref(), "alpha");
     steps(method.as_mut(), &space, &net, None, (3, 0.5));
     let after = parameter(method.as_ref(), "alpha");
@@ -84,7 +84,7 @@ fn snas_5_one_pass_over_a_training_batch_moves_weights_and_alpha() {
     let net = Watched::new(&supernet, &space);
     let mut method = built("snas", &space, &[]);
     assert!(method.is_one_level());
-    method.begin(&net).unwrap();
+    method.begin(&net);
     let (alpha, before) =
         (parameter(method.as_ref(), "alpha"), formula::values(supernet.weights()));
     super::paths::steps_on_images(method.as_mut(), &space, &net);
@@ -97,7 +97,7 @@ fn snas_5_one_pass_over_a_training_batch_moves_weights_and_alpha() {
     let toy = ToyNet::indifferent(&space);
     let net = Watched::new(&toy, &space);
     let mut method = built("snas", &space, &[]);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     steps(method.as_mut(), &space, &net, None, (3, 0.5));
     assert!(net.passes().iter().all(|p| p.n_images == N_TRAIN), "no validation batch is read");
 }
@@ -136,7 +136,7 @@ fn snas_6_the_cost_reads_the_draw_or_the_mean() {
             .unwrap()
             .joining(lat::steering::Joining::Sum);
         let mut method = built("snas", &space, &[("cost", of.into()), ("alpha_lr", 0.0.into())]);
-        method.begin(&net).unwrap();
+        method.begin(&net);
         let probs = Tensor::stack(&method.relaxed().probs, 0);
         steps(method.as_mut(), &space, &net, Some(&mut objective), (1, 0.5));
         let (asked, z) = (cost.1.lock().unwrap().pop().unwrap(), net.passes().remove(0).weights);

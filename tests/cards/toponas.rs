@@ -119,7 +119,7 @@ fn toponas_3_a_sure_set_is_a_discrete_node() {
     });
     let images = formula::tensor("x", &[4, 3, 8, 8]);
     let expected = net.forward_t(&images, &discrete, true);
-    let found = net.forward_t(&images, method.gates(&space).as_ref(), true);
+    let found = net.forward_t(&images, method.gates(&space, &net).as_ref(), true);
     assert!(found.allclose(&expected, 1e-5, 1e-6, false));
 }
 
@@ -150,7 +150,7 @@ fn toponas_4_the_node_of_two_inputs_learns_nothing_of_pairs() {
     let net = real_net(&space);
     let options = [("alpha_decay", 0.0.into()), ("mu", 0.0.into())];
     let mut method = built("toponas", &space, &options);
-    method.begin(&net).unwrap();
+    method.begin(&net);
     steps_on_images(method.as_mut(), &space, &net);
     let moved = numbers(&parameter(method.as_ref(), "beta"));
     for (v, moved) in moved.into_iter().enumerate() {
@@ -328,7 +328,7 @@ fn toponas_normalised_marginals_sum_to_one() {
     let beta = formula::tensor("beta", &[112]);
     let weights = |normalised: bool| {
         let method = with_beta(&space, &[any(), ("normalised", normalised.into())], &beta);
-        let gates = method.gates(&space);
+        let gates = method.gates(&space, &ToyNet::indifferent(&space));
         let edge = |d| {
             let Gate { edge, .. } = gates.gate(d, 0);
             edge.unwrap().double_value(&[])

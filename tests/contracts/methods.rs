@@ -23,8 +23,8 @@ fn derived(space: &dyn SearchSpace, entry: &MethodEntry, lambda: f64) -> Archite
     let mut objective = Objective::new(space, &cost, Goal::Lambda(lambda), Estimator::Expected)
         .unwrap()
         .joining(lat::steering::Joining::Sum);
-    let mut method = (entry.build)(Preset::Quick, &Options::new(), space, 1).unwrap();
-    method.begin(&net).unwrap();
+    let mut method = entry.build(Preset::Quick, &Options::new(), space, 1).unwrap();
+    method.begin(&net);
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     // Until the answer has stood for some rounds: methods that draw need longer than those that see everything.
     let (mut answer, mut stood) = (None, 0);
@@ -48,8 +48,8 @@ fn draws(space: &dyn SearchSpace, entry: &MethodEntry) -> bool {
     let prices = toy::prices(space);
     let believed = [0, 1].map(|seed| {
         let net = ToyNet::new(space, &prices);
-        let mut method = (entry.build)(Preset::Quick, &Options::new(), space, 1).unwrap();
-        method.begin(&net).unwrap();
+        let mut method = entry.build(Preset::Quick, &Options::new(), space, 1).unwrap();
+        method.begin(&net);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         steps_by(&mut rng, method.as_mut(), space, &net, None, (2, 0.5));
         Tensor::cat(&method.relaxed().probs, 0)
@@ -147,7 +147,7 @@ fn larger_lambda_never_gives_a_costlier_architecture() {
             continue;
         }
         let relaxed =
-            (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), 1).unwrap().relaxed();
+            entry.build(Preset::Quick, &Options::new(), space.as_ref(), 1).unwrap().relaxed();
         let (low, high) = extremes(space.as_ref(), &relaxed.topology);
         // Where every node keeps an input every network reads its own.
         let low = match relaxed.topology {
@@ -164,17 +164,17 @@ fn every_method_restores_its_state() {
     for (space, entry) in pairs() {
         let name = format!("{} on {}", entry.name, space.id());
         let prices = toy::prices(space.as_ref());
-        let build = |seed| (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), seed);
+        let build = |seed| entry.build(Preset::Quick, &Options::new(), space.as_ref(), seed);
         let net = ToyNet::new(space.as_ref(), &prices);
         let mut method = build(1).unwrap();
-        method.begin(&net).unwrap();
+        method.begin(&net);
         steps(method.as_mut(), space.as_ref(), &net, None, (5, 0.5));
         let state: lat::optimizer::StateMap =
             method.state().into_iter().map(|(n, t)| (n, t.copy())).collect();
 
         let other_net = ToyNet::new(space.as_ref(), &prices);
         let mut other = build(2).unwrap();
-        other.begin(&other_net).unwrap();
+        other.begin(&other_net);
         for missing in state.keys() {
             let rest = state.iter().filter(|(n, _)| *n != missing);
             let rest = rest.map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
@@ -199,7 +199,7 @@ fn every_method_restores_its_state() {
 #[test]
 fn probabilities_sum_to_one_and_topologies_are_whole() {
     for (space, entry) in pairs() {
-        let build = (entry.build)(Preset::Paper, &Options::new(), space.as_ref(), 3);
+        let build = entry.build(Preset::Paper, &Options::new(), space.as_ref(), 3);
         let relaxed = build.unwrap().relaxed();
         assert_eq!(relaxed.probs.len(), space.decisions().len());
         let is_positive = |s: &Tensor| s.double_value(&[]) > 0.0;
@@ -230,7 +230,7 @@ fn probabilities_sum_to_one_and_topologies_are_whole() {
 fn unknown_options_are_errors_that_name_them() {
     for (space, entry) in pairs() {
         let options = Options::from_iter([("no_such_option".to_owned(), 1.into())]);
-        let error = (entry.build)(Preset::Quick, &options, space.as_ref(), 0).unwrap_err();
+        let error = entry.build(Preset::Quick, &options, space.as_ref(), 0).unwrap_err();
         assert!(error.to_string().contains("no_such_option"), "{}: {error}", entry.name);
         assert!(error.is_bad_input());
     }
@@ -244,8 +244,7 @@ fn every_method_covers_a_space_and_names_those_it_covers() {
         let (covered, others): (Vec<_>, Vec<_>) = spaces().partition(|s| entry.covers(s.as_ref()));
         assert!(!covered.is_empty(), "{}", entry.name);
         for space in others {
-            let error =
-                (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), 0).unwrap_err();
+            let error = entry.build(Preset::Quick, &Options::new(), space.as_ref(), 0).unwrap_err();
             let text = error.to_string();
             assert!(error.is_bad_input(), "{text}");
             assert!(text.contains(&format!("found {}", space.id())), "{text}");

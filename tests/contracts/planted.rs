@@ -15,10 +15,13 @@ const SEEDS: [u64; 3] = [1, 2, 3];
 const NEEDED: usize = 2;
 
 /// `MergeNAS`' own normalisation takes the convolutions' probability out of what they give, so that nothing tells whether they are needed;
-/// the option puts it back.
+/// the option puts it back. The space has four architectures that read their input, fewer than a random search would compare.
 fn options(entry: &MethodEntry) -> Options {
-    let scaled = [("scaled".to_owned(), true.into())];
-    if entry.name == "mergenas" { scaled.into_iter().collect() } else { Options::new() }
+    match entry.name {
+        "mergenas" => Options::from_iter([("scaled".to_owned(), true.into())]),
+        "random" => Options::from_iter([("candidates".to_owned(), 4.into())]),
+        _ => Options::new(),
+    }
 }
 
 #[test]
@@ -59,5 +62,5 @@ fn the_planted_answer_is_neither_the_cheapest_nor_the_only_one_that_works() {
     }
     assert!(price("nor_conv_5x5") > price(RIGHT));
     let n = METHODS.iter().filter(|entry| entry.covers(&space)).count();
-    assert!(n + 2 >= METHODS.len(), "only {n} methods cover the space");
+    assert!(n + 1 >= METHODS.len(), "only {n} methods cover the space");
 }

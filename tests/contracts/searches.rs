@@ -81,7 +81,7 @@ fn another_seed_gives_another_search() {
     }
     for (space, entry) in pairs() {
         let probs = [1, 2].map(|seed| {
-            let method = (entry.build)(Preset::Quick, &Options::new(), space.as_ref(), seed);
+            let method = entry.build(Preset::Quick, &Options::new(), space.as_ref(), seed);
             Tensor::cat(&method.unwrap().relaxed().probs, 0)
         });
         assert_ne!(probs[0], probs[1], "{} on {}", entry.name, space.id());

@@ -101,7 +101,7 @@ impl Case {
         let decay = if self.options.contains("decay = ") { "" } else { "decay = 0.0\n" };
         let options: Options = format!("{common}{decay}{}", self.options).parse().unwrap();
         let entry = find_method(self.method).unwrap();
-        (entry.build)(Preset::Paper, &options, &(self.space)(), 1).unwrap()
+        entry.build(Preset::Paper, &options, &(self.space)(), 1).unwrap()
     }
 
     /// Takes the step, where `has_momentum` from the weights' momentum of the files, and compares what it found.

@@ -194,7 +194,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
     };
     let search = Search {
         space,
-        method: (method.build)(plan.preset, &plan.options, space, plan.settings.seed)?,
+        method: method.build(plan.preset, &plan.options, space, plan.settings.seed)?,
         objective,
         settings: plan.settings.clone(),
         device: torch_device(plan.device),

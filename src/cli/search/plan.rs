@@ -64,8 +64,8 @@ impl<'a> Plan<'a> {
             args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
         let options = parse_options(&args.set)?;
         // Options are checked before anything is loaded.
-        let built = (method.build)(preset, &options, space.as_ref(), args.seed)?;
-        let epochs = args.epochs.unwrap_or((method.schedule)(preset).epochs);
+        let built = method.build(preset, &options, space.as_ref(), args.seed)?;
+        let epochs = args.epochs.unwrap_or(method.schedule(preset).epochs);
         check_stages(args, built.as_ref(), epochs)?;
         let goal = goal(args);
         check_goal(goal)?;
@@ -79,7 +79,7 @@ impl<'a> Plan<'a> {
             check_reachable(space.as_ref(), cost.model.as_ref(), target)?;
         }
         say(format!("{cost_line}; {line}"))?;
-        let schedule = (method.schedule)(preset);
+        let schedule = method.schedule(preset);
         let unit = cost.as_ref().map_or("", |c| c.model.unit());
         let settings = SearchSettings {
             space: space.id().to_owned(),

@@ -18,7 +18,7 @@ const RANGES: [Range; 4] = [
 ];
 
 /// What the option should be, where its numbers are not that: in the range of its name, or finite.
-pub(super) fn expected(key: &str, value: &Value) -> Option<&'static str> {
+pub(crate) fn expected(key: &str, value: &Value) -> Option<&'static str> {
     match value {
         Value::Array(values) => values.iter().find_map(|value| expected(key, value)),
         Value::Float(number) => {

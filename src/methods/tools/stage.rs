@@ -1,3 +1,5 @@
+//! A stretch of a search that has a supernet of its own.
+
 use lat_space::{ChoiceSet, Graph, Op, SearchSpace, Site, Skeleton, SpaceError, Step};
 use serde::{Deserialize, Serialize};
 

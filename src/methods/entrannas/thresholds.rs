@@ -6,7 +6,7 @@
 use lat_space::{Architecture, ChoiceSet, Decision};
 use tch::{Kind, Tensor};
 
-use super::pc_darts::nodes;
+use crate::methods::tools::nodes::nodes;
 use crate::relaxed::Relaxed;
 
 /// Largest threshold: in single precision the sigmoid reaches 1 near beta = 17, and a node would lose all its inputs.
@@ -59,8 +59,13 @@ impl Thresholds {
     }
 
     /// `[n_nodes]`: t, at most 0.999.
-    pub(super) fn of(beta: &Tensor) -> Tensor {
+    fn of(beta: &Tensor) -> Tensor {
         beta.sigmoid().clamp_max(LARGEST)
+    }
+
+    /// What rewards large thresholds: 0 where all are 1.
+    pub(super) fn shortfall(beta: &Tensor) -> Tensor {
+        Self::of(beta).log().mean(Kind::Float).neg()
     }
 
     /// Connections of logits `[n_decisions, n_choices]`, over the temperature, and beta `[n_nodes]`.
@@ -127,7 +132,7 @@ mod tests {
     use lat_space::{Darts, Space};
 
     use super::*;
-    use crate::methods::bilevel::gradients;
+    use crate::optimizer::gradients;
 
     // Number 6 of what must be true of EnTranNAS.
     #[test]

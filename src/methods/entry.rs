@@ -1,0 +1,116 @@
+//! A row of the table of methods.
+
+use lat_space::SearchSpace;
+
+use super::Method;
+use super::tools::needs::Need;
+use super::tools::settings::{self, Settings};
+use crate::error::SearchError;
+
+/// How far a search goes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Minutes on two CPU cores; shrinks the network and the epochs and speeds up the architecture's learning to match.
+    Quick,
+    /// The paper's settings.
+    Paper,
+}
+
+/// Options of a method given by hand: `--set key=value` as one TOML table.
+pub type Options = toml::Table;
+
+type Build = fn(
+    &MethodEntry,
+    Preset,
+    &Options,
+    &dyn SearchSpace,
+    u64,
+) -> Result<Box<dyn Method>, SearchError>;
+
+/// A row of [`super::METHODS`].
+#[derive(Debug, Clone, Copy)]
+pub struct MethodEntry {
+    /// The paper's name in lower case.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Title, year, arXiv id.
+    pub paper: &'static str,
+    /// Whether it chooses among architectures that it drew; else it moves a distribution by gradients.
+    pub is_sampling: bool,
+    /// What it needs of a space.
+    pub needs: &'static [Need],
+    /// Options that make the method what it is, as TOML.
+    pub(super) fixed: &'static str,
+    /// Of the quick preset and of the paper's.
+    schedules: [Schedule; 2],
+    build: Build,
+}
+
+/// Length and batch of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Passes over the training half.
+    pub epochs: u32,
+    /// Images per batch.
+    pub batch: u32,
+}
+
+impl MethodEntry {
+    /// A method with options of this type. Of the quick preset and of the paper's: epochs and batch.
+    pub(super) const fn of<S: Settings>(
+        name: &'static str,
+        summary: &'static str,
+        paper: &'static str,
+        [quick, paper_s]: [(u32, u32); 2],
+    ) -> Self {
+        let quick = Schedule { epochs: quick.0, batch: quick.1 };
+        let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
+        let needs = &[Need::OneList];
+        let build = settings::build::<S>;
+        Self { name, summary, paper, is_sampling: false, needs, fixed: "", schedules, build }
+    }
+
+    /// The same under another name, with options, as TOML, that `--set` must leave alone.
+    pub(super) const fn fixed(
+        self,
+        name: &'static str,
+        summary: &'static str,
+        fixed: &'static str,
+    ) -> Self {
+        Self { name, summary, fixed, ..self }
+    }
+
+    /// A method that chooses among architectures that it drew; without logits it needs nothing of a space.
+    pub(super) const fn sampling(self) -> Self {
+        Self { is_sampling: true, needs: &[], ..self }
+    }
+
+    /// What it needs of a space; else one list of operations for all decisions.
+    pub(super) const fn needing(self, needs: &'static [Need]) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// Epochs and batch of the preset.
+    pub fn schedule(&self, preset: Preset) -> Schedule {
+        let [quick, paper] = self.schedules;
+        if preset == Preset::Quick { quick } else { paper }
+    }
+
+    /// The method with the preset's settings, some overridden; `seed` fixes its initial parameters.
+    ///
+    /// # Errors
+    /// [`SearchError::Settings`] for a space that the method does not search, and for an option that is unknown or out of range.
+    pub fn build(
+        &self,
+        preset: Preset,
+        options: &Options,
+        space: &dyn SearchSpace,
+        seed: u64,
+    ) -> Result<Box<dyn Method>, SearchError> {
+        (self.build)(self, preset, options, space, seed)
+    }
+}

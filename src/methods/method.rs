@@ -1,0 +1,175 @@
+//! What a search method is, what its steps work on and what they report.
+
+use std::fmt::Debug;
+
+use lat_space::{Architecture, SearchSpace};
+use rand::RngCore;
+use tch::Tensor;
+
+use super::tools::core::Core;
+use super::tools::derive::derive;
+use super::tools::stage::Stage;
+use crate::error::SearchError;
+use crate::objective::Objective;
+use crate::optimizer::StateMap;
+use crate::relaxed::Relaxed;
+use crate::supernet::{AllChannels, BuildMixedOp, Gating, Supernet};
+
+/// Images `[n, 3, h, w]` and labels `[n]`.
+#[derive(Debug)]
+pub struct Batch {
+    /// Normalised pixels.
+    pub images: Tensor,
+    /// Class numbers.
+    pub labels: Tensor,
+}
+
+/// What one step works on: a batch for the operation weights and one for the architecture.
+#[derive(Debug)]
+pub struct Batches {
+    /// For the operation weights.
+    pub train: Batch,
+    /// For the architecture parameters.
+    pub valid: Batch,
+}
+
+/// Where a step stands and what it may use.
+pub struct Context<'a, 'c> {
+    /// The space.
+    pub space: &'a dyn SearchSpace,
+    /// The supernet.
+    pub net: &'a dyn Supernet,
+    /// The cost, where the search has one.
+    pub objective: Option<&'a mut Objective<'c>>,
+    /// Share of the search that is done, from 0 to 1: drives schedules.
+    pub progress: f64,
+    /// All randomness of a method comes from here.
+    pub rng: &'a mut dyn RngCore,
+}
+
+impl<'c> Context<'_, 'c> {
+    /// The same at another share of what the schedules go by.
+    pub(crate) fn at(&mut self, progress: f64) -> Context<'_, 'c> {
+        let objective = self.objective.as_deref_mut();
+        Context { space: self.space, net: self.net, objective, progress, rng: &mut *self.rng }
+    }
+
+    /// The cost's gradient in these architecture parameters, where the search has a cost. Ask for it before the task's backward
+    /// pass, which frees what the two graphs share.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    pub(crate) fn cost_gradient(
+        &mut self,
+        relaxed: &Relaxed,
+        parameters: &[Tensor],
+    ) -> Result<Option<Vec<Tensor>>, SearchError> {
+        match &mut self.objective {
+            Some(objective) => objective.gradient(relaxed, parameters),
+            None => Ok(None),
+        }
+    }
+
+    /// The task's gradient with the cost's beside it, where there is one.
+    pub(crate) fn joined(&mut self, task: Vec<Tensor>, cost: Option<Vec<Tensor>>) -> Vec<Tensor> {
+        match (&mut self.objective, cost) {
+            (Some(objective), Some(cost)) => objective.joined(task, cost),
+            _ => task,
+        }
+    }
+}
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepReport {
+    /// Cross entropy on the training batch.
+    pub train_loss: f64,
+    /// Correct answers on the training batch.
+    pub n_correct: i64,
+    /// Cross entropy on the validation batch, the cost aside; NaN where the architecture was not stepped, or on the training batch.
+    pub valid_loss: f64,
+}
+
+/// A search method: its [`Core`], its step, and where it does not do as most do.
+pub trait Method: Debug {
+    /// What it trains.
+    fn core(&self) -> &Core;
+
+    /// The same to be changed.
+    fn core_mut(&mut self) -> &mut Core;
+
+    /// One step of architecture and weights, in the order of the paper.
+    ///
+    /// # Errors
+    /// Where the cost model cannot answer.
+    fn step(
+        &mut self,
+        cx: &mut Context<'_, '_>,
+        batches: &Batches,
+    ) -> Result<StepReport, SearchError>;
+
+    /// How it wants its sites built.
+    fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
+        Box::new(AllChannels)
+    }
+
+    /// What the method believes at the moment.
+    fn relaxed(&self) -> Relaxed {
+        let core = self.core();
+        tch::no_grad(|| core.competing(&core.probs()))
+    }
+
+    /// What finalists are drawn from at the end: what the method believes, or a wider field where it follows single architectures.
+    fn proposal(&self, _: &dyn SearchSpace) -> Relaxed {
+        self.relaxed()
+    }
+
+    /// The architecture it would settle on.
+    fn derive(&self, space: &dyn SearchSpace) -> Architecture {
+        derive(space, &self.relaxed())
+    }
+
+    /// The gates of the supernet as it stands, for evaluating it: those of the architecture alone, where it never runs as a mixture.
+    fn gates(&self, space: &dyn SearchSpace, _net: &dyn Supernet) -> Box<dyn Gating> {
+        Box::new(self.core().hard(&self.derive(space)))
+    }
+
+    /// Whether weights and architecture learn from the same images, all of them; else each has a half of its own.
+    fn is_one_level(&self) -> bool {
+        false
+    }
+
+    /// Into how many stages the epochs are cut; each has a supernet of its own (P-DARTS).
+    fn n_stages(&self) -> usize {
+        1
+    }
+
+    /// What the supernet of this stage, numbered from 0, is made of. Asked for the first one before the search, for others at the
+    /// end of the stage before.
+    fn stage(&self, number: usize) -> Stage {
+        Stage::of_whole(number)
+    }
+
+    /// Called where a stage begins or is taken up again, before the method is asked for its sites.
+    fn enter(&mut self, _stage: &Stage) {}
+}
+
+impl dyn Method + '_ {
+    /// Takes hold of the supernet of a stage; comes before the stage's steps.
+    pub fn begin(&mut self, net: &dyn Supernet) {
+        self.core_mut().begin(net);
+    }
+
+    /// Everything a resumed search needs besides the supernet's weights.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.core().state()
+    }
+
+    /// Takes the state back; comes after `begin`.
+    ///
+    /// # Errors
+    /// The name of a tensor that is missing or of another shape.
+    pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
+        self.core_mut().load(state)
+    }
+}

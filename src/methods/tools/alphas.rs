@@ -1,0 +1,114 @@
+//! Architecture parameters of a cell space: one row of logits per decision.
+
+use lat_space::Decision;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::weights::WeightConfig;
+
+/// How architecture parameters learn; part of a method's options.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AlphaConfig {
+    /// Learning rate of Adam.
+    pub alpha_lr: f64,
+    /// Its weight decay.
+    pub alpha_decay: f64,
+    /// Share of the search before alpha moves.
+    pub warmup: f64,
+}
+
+/// How weights and architecture parameters learn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CoreConfig {
+    #[serde(flatten)]
+    pub weights: WeightConfig,
+    #[serde(flatten)]
+    pub alpha: AlphaConfig,
+}
+
+impl AlphaConfig {
+    /// DARTS' values.
+    pub(crate) const DARTS: Self = Self { alpha_lr: 3e-4, alpha_decay: 1e-3, warmup: 0.0 };
+
+    /// Adam as these options and DARTS' family have it.
+    pub(crate) fn learning(&self) -> Learning {
+        Learning { lr: self.alpha_lr, decay: self.alpha_decay, betas: (0.5, 0.999) }
+    }
+}
+
+impl CoreConfig {
+    /// DARTS' values.
+    pub(crate) const DARTS: Self = Self { weights: WeightConfig::DARTS, alpha: AlphaConfig::DARTS };
+
+    /// Whether alpha still rests at this share of the search.
+    pub(crate) fn is_warming_up(&self, progress: f64) -> bool {
+        progress < self.alpha.warmup
+    }
+}
+
+/// How one Adam learns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Learning {
+    pub lr: f64,
+    pub decay: f64,
+    pub betas: (f64, f64),
+}
+
+/// Scale of the initial values: 1e-3 * N(0, 1) (all methods of the family).
+const INIT_SCALE: f32 = 1e-3;
+
+/// A trainable tensor on the CPU. It is tiny, and the cost's many small operations are fastest there; its probabilities go to the
+/// network's device in one copy.
+pub(crate) fn init(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
+    use rand::distributions::{Distribution, Uniform};
+    // Box-Muller spares a dependency for a few hundred normal numbers.
+    let uniform = Uniform::new(f64::MIN_POSITIVE, 1.0);
+    let mut normal = |_| {
+        let (u, v) = (uniform.sample(rng), uniform.sample(rng));
+        ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32 * INIT_SCALE
+    };
+    let values: Vec<f32> = (0..shape.iter().product()).map(&mut normal).collect();
+    let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+    Tensor::from_slice(&values).view(shape.as_slice()).set_requires_grad(true)
+}
+
+/// The generator of a method's initial parameters.
+pub(crate) fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed ^ 0xa1fa)
+}
+
+/// Alpha's shape: decisions by the choices that they all have.
+pub(crate) fn shape(decisions: &[Decision]) -> [usize; 2] {
+    [decisions.len(), decisions[0].choices.len()]
+}
+
+/// Which choice each row of a one-hot `[n_decisions, n_choices]` takes.
+pub(crate) fn chosen(one_hot: &Tensor) -> Vec<usize> {
+    let chosen = Vec::<i64>::try_from(&one_hot.argmax(-1, false)).expect("one number per row");
+    chosen.into_iter().map(|c| c as usize).collect()
+}
+
+/// Softmax of each row over the choices where `mask` is not 0; 0 elsewhere.
+pub(crate) fn masked_softmax(logits: &Tensor, mask: &Tensor) -> Tensor {
+    logits.masked_fill(&mask.eq(0.0), f64::NEG_INFINITY).softmax(-1, Kind::Float)
+}
+
+/// `[n_decisions, n_choices]` of 0 and 1: where this holds of a decision and the number of a choice.
+pub(crate) fn mask(decisions: &[Decision], holds: impl Fn(usize, usize) -> bool) -> Tensor {
+    let row = |d: usize| (0..decisions[d].choices.len()).map(move |c| (d, c));
+    let entries = (0..decisions.len()).flat_map(row).map(|(d, c)| f32::from(u8::from(holds(d, c))));
+    Tensor::from_slice(&entries.collect::<Vec<_>>()).view([decisions.len() as i64, -1])
+}
+
+/// Edge strength of DARTS: the largest of the row's probabilities (`[n_decisions, n_choices]`) other than that of `none`.
+pub(crate) fn strengths(decisions: &[Decision], probs: &Tensor) -> Vec<Tensor> {
+    let kept = mask(decisions, |d, c| Some(c) != decisions[d].none()).to_device(probs.device());
+    (probs * kept).amax([-1i64].as_slice(), false).unbind(0)
+}
+
+/// What the rows say where edges compete and are as strong as their best operation (DARTS).
+pub(crate) fn competing(decisions: &[Decision], probs: &Tensor) -> crate::relaxed::Relaxed {
+    crate::relaxed::Relaxed::competing(probs.unbind(0), strengths(decisions, probs))
+}

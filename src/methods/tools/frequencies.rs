@@ -1,0 +1,37 @@
+//! What a method that compares whole architectures believes: how frequent choices and edges are among those it would answer with.
+
+use lat_space::{Architecture, ChoiceSet, Decision};
+use tch::Tensor;
+
+use crate::relaxed::Relaxed;
+
+/// How strongly an edge competes that no architecture keeps; strengths are positive.
+const WEAK: f64 = 1e-6;
+
+/// Shares of choices as probabilities, shares of kept edges as strengths.
+pub(crate) fn frequencies(decisions: &[Decision], architectures: &[Architecture]) -> Relaxed {
+    let (mut probs, mut strengths) = (Vec::new(), Vec::new());
+    for (d, decision) in decisions.iter().enumerate() {
+        let share = |c: usize| {
+            let taken = architectures.iter().filter(|a| a.choices[d].contains(c)).count();
+            taken as f32 / architectures.len() as f32
+        };
+        let row: Vec<f32> = (0..decision.choices.len()).map(share).collect();
+        let kept = decision.none().map_or(1.0, |none| 1.0 - f64::from(row[none]));
+        probs.push(Tensor::from_slice(&row));
+        strengths.push(Tensor::from(kept.max(WEAK) as f32));
+    }
+    Relaxed::competing(probs, strengths)
+}
+
+/// `[n_decisions]`: the choices of an architecture as a checkpoint keeps them.
+pub(crate) fn numbers(architecture: &Architecture) -> Tensor {
+    let only = |c: &ChoiceSet| c.only().expect("one choice per decision") as i64;
+    Tensor::from_slice(&architecture.choices.iter().map(only).collect::<Vec<_>>())
+}
+
+/// The architecture of `[n_decisions]` choices.
+pub(crate) fn of_numbers(space: &str, numbers: &Tensor) -> Architecture {
+    let choices = Vec::<i64>::try_from(numbers).expect("one choice per decision");
+    Architecture::new(space, choices.into_iter().map(|c| c as usize))
+}

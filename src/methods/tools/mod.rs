@@ -1,0 +1,36 @@
+//! What methods are made of.
+
+pub(crate) mod alphas;
+pub(crate) mod cooling;
+pub(crate) mod core;
+pub(crate) mod derive;
+pub(crate) mod frequencies;
+pub(crate) mod needs;
+pub(crate) mod neighbours;
+pub(crate) mod nodes;
+mod ranges;
+pub(crate) mod settings;
+pub(crate) mod stage;
+mod unrolled;
+pub(crate) mod weights;
+
+/// What nearly every method's file names.
+pub(crate) mod prelude {
+    pub(crate) use lat_space::{Architecture, SearchSpace};
+    pub(crate) use serde::{Deserialize, Serialize};
+    pub(crate) use tch::{Kind, Tensor};
+    pub(crate) use toml::toml;
+
+    pub(crate) use super::alphas::{AlphaConfig, CoreConfig};
+    pub(crate) use super::core::Core;
+    pub(crate) use super::settings::{Settings, ensure, quick_rates_and};
+    pub(crate) use super::weights::WeightConfig;
+    pub(crate) use crate::methods::{
+        Batch, Batches, Context, Method, MethodEntry, Options, StepReport,
+    };
+    pub(crate) use crate::relaxed::Relaxed;
+    pub(crate) use crate::supernet::{BuildMixedOp, Gating, SharedGates, Supernet};
+
+    /// What a method answers, or why it cannot.
+    pub(crate) type Result<T, E = crate::error::SearchError> = std::result::Result<T, E>;
+}

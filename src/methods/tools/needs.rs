@@ -1,0 +1,75 @@
+//! Which spaces a method can search.
+
+use lat_space::{ChoiceSet, SPACES, SearchSpace};
+
+use crate::error::SearchError;
+use crate::methods::MethodEntry;
+
+/// What a method needs of a space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// One list of operations for all decisions, since the method holds one matrix of logits.
+    OneList,
+    /// Architectures that have several operations on one edge.
+    Several,
+}
+
+impl Need {
+    fn is_met_by(self, space: &dyn SearchSpace) -> bool {
+        match self {
+            Self::OneList => {
+                let decisions = space.decisions();
+                decisions.iter().all(|d| d.choices == decisions[0].choices)
+            }
+            Self::Several => holds_several(space),
+        }
+    }
+
+    /// Completes "searches spaces ...".
+    fn words(self) -> &'static str {
+        match self {
+            Self::OneList => "whose decisions share one list of operations",
+            Self::Several => "that hold several operations on an edge",
+        }
+    }
+}
+
+impl MethodEntry {
+    /// Whether the method searches this space.
+    pub fn covers(&self, space: &dyn SearchSpace) -> bool {
+        self.lacking(space).is_none()
+    }
+
+    /// The first need that the space does not meet.
+    fn lacking(&self, space: &dyn SearchSpace) -> Option<Need> {
+        self.needs.iter().copied().find(|need| !need.is_met_by(space))
+    }
+
+    /// Refuses a space that lacks what the method needs.
+    pub(crate) fn check_space(&self, space: &dyn SearchSpace) -> Result<(), SearchError> {
+        let Some(need) = self.lacking(space) else { return Ok(()) };
+        let all = SPACES.iter().map(|build| build()).filter(|s| self.covers(s.as_ref()));
+        let known: Vec<String> = all.map(|s| s.id().to_owned()).collect();
+        Err(SearchError::Settings(format!(
+            "method {} searches spaces {} ({}); found {}. Choose another --space or --method",
+            self.name,
+            need.words(),
+            known.join(", "),
+            space.id()
+        )))
+    }
+}
+
+/// Whether an architecture may have two operations on one edge.
+fn holds_several(space: &dyn SearchSpace) -> bool {
+    let mut architecture = space.at(0);
+    let is_edge = |d: &usize| {
+        let decision = &space.decisions()[*d];
+        !decision.none().is_some_and(|none| architecture.choices[*d].contains(none))
+    };
+    let Some(d) = (0..space.decisions().len()).find(is_edge) else { return false };
+    let decision = &space.decisions()[d];
+    let ops = (0..decision.choices.len()).filter(|&c| Some(c) != decision.none());
+    architecture.choices[d] = ChoiceSet::of(ops.take(2));
+    architecture.choices[d].len() == 2 && space.check(&architecture).is_ok()
+}

@@ -1,0 +1,133 @@
+//! How operation weights are trained.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::methods::{Batch, StepReport};
+use crate::optimizer::{Sgd, StateMap, cosine, ordered_weights};
+use crate::supernet::{Gating, Supernet};
+
+/// How operation weights are trained; part of every method's options.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WeightConfig {
+    /// Learning rate at the start of the cosine.
+    pub lr: f64,
+    /// Learning rate at its end.
+    pub lr_min: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Nesterov's form of it.
+    pub nesterov: bool,
+    /// L2 weight decay.
+    pub decay: f64,
+    /// Bound of the gradient's norm.
+    pub clip: f64,
+    /// Share of the label's mass that is spread over all classes.
+    pub label_smoothing: f64,
+}
+
+impl WeightConfig {
+    /// What DARTS trains with, and most of its family.
+    pub(crate) const DARTS: Self = Self {
+        lr: 0.025,
+        lr_min: 0.001,
+        momentum: 0.9,
+        nesterov: false,
+        decay: 3e-4,
+        clip: 5.0,
+        label_smoothing: 0.0,
+    };
+}
+
+/// What the network answered to a batch.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Mean cross entropy, a scalar with its graph.
+    pub loss: Tensor,
+    /// Correct answers.
+    pub n_correct: i64,
+}
+
+impl Answer {
+    /// For the log.
+    pub(crate) fn report(&self) -> StepReport {
+        let train_loss = self.loss.double_value(&[]);
+        StepReport { train_loss, n_correct: self.n_correct, valid_loss: f64::NAN }
+    }
+}
+
+/// Cross entropy of a batch in training mode.
+pub(crate) fn task_loss(net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Tensor {
+    net.forward_t(&batch.images, gates, true).cross_entropy_for_logits(&batch.labels)
+}
+
+/// `PyTorch`'s mark for a sample that has no label; ours all have one.
+const NO_LABEL: i64 = -100;
+
+/// Trains the supernet's operation weights.
+#[derive(Debug)]
+pub(crate) struct WeightStep {
+    config: WeightConfig,
+    sgd: Option<Sgd>,
+}
+
+impl WeightStep {
+    pub(crate) fn new(config: WeightConfig) -> Self {
+        Self { config, sgd: None }
+    }
+
+    /// Takes hold of the supernet's weights, whatever it held before.
+    pub(crate) fn begin(&mut self, net: &dyn Supernet) {
+        let weights = ordered_weights(net.weights());
+        let WeightConfig { momentum, nesterov, decay, .. } = self.config;
+        self.sgd = Some(Sgd::new(weights, momentum, decay).nesterov(nesterov));
+    }
+
+    pub(super) fn sgd(&self) -> &Sgd {
+        self.sgd.as_ref().expect("begin comes before step")
+    }
+
+    /// Learning rate at this point of the cosine.
+    pub(super) fn lr(&self, progress: f64) -> f64 {
+        cosine(self.config.lr, self.config.lr_min, progress)
+    }
+
+    /// The weights it trains.
+    pub(crate) fn weights(&self) -> &[Tensor] {
+        self.sgd().weights()
+    }
+
+    /// The network's answer to a batch, with the loss that weights are trained on.
+    pub(crate) fn answer(&self, net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Answer {
+        let logits = net.forward_t(&batch.images, gates, true);
+        let n_correct = logits.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
+        let (labels, mean) = (&batch.labels, tch::Reduction::Mean);
+        let loss = match self.config.label_smoothing {
+            0.0 => logits.cross_entropy_for_logits(labels),
+            share => logits.cross_entropy_loss::<Tensor>(labels, None, mean, NO_LABEL, share),
+        };
+        Answer { loss, n_correct: n_correct.int64_value(&[]) }
+    }
+
+    /// Moves the weights, clipped, at this point of the cosine; weights without a gradient rest.
+    pub(crate) fn apply(&mut self, gradients: &[Tensor], progress: f64) {
+        self.apply_clipped(gradients, progress, self.config.clip);
+    }
+
+    /// The same with a bound of its own.
+    pub(crate) fn apply_clipped(&mut self, gradients: &[Tensor], progress: f64, clip: f64) {
+        let lr = self.lr(progress);
+        self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
+    }
+
+    pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
+        self.sgd.as_ref().map_or_else(Vec::new, |sgd| sgd.state("weights"))
+    }
+
+    pub(crate) fn load(&mut self, state: &StateMap) -> Result<(), String> {
+        self.sgd.as_mut().expect("begin comes before load").load("weights", state)
+    }
+}
+
+/// Where a method's state has the sums of squared gradients of [`named_weights`], one each.
+pub(crate) const GRADIENT_SQUARES: &str = "weights.gradient_squares";
