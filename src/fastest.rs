@@ -1,11 +1,11 @@
 //! The cheapest architecture of a space: what no target can be below.
 
 use lat_predictor::CostModel;
-use lat_space::{Architecture, SearchSpace, architecture_at};
+use lat_space::{Architecture, SearchSpace, architecture_at, neighbours};
 use tch::Tensor;
 
 use crate::error::SearchError;
-use crate::methods::{is_connected, learns, neighbours};
+use crate::methods::learns;
 
 /// Spaces up to this size are priced as a whole.
 const ENUMERABLE: u128 = 200_000;
@@ -31,7 +31,7 @@ pub fn fastest(
 }
 
 fn will_do(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
-    is_connected(space, architecture) && learns(space, architecture)
+    space.reads_input(architecture) && learns(space, architecture)
 }
 
 fn enumerated(

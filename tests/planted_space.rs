@@ -35,8 +35,8 @@ pub(crate) struct PlantedSpace {
 
 impl PlantedSpace {
     pub(crate) fn new() -> Self {
-        let choices = CHOICES.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Self { decisions: vec![Decision { name: "cell/0-1".into(), choices }] }
+        let choices = CHOICES.map(|(name, _)| name);
+        Self { decisions: vec![Decision::edge("cell", (0, 1), &choices)] }
     }
 
     pub(crate) fn cost(&self) -> TableCost {

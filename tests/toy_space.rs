@@ -15,8 +15,7 @@ pub(crate) struct ToySpace {
 
 impl ToySpace {
     pub(crate) fn new() -> Self {
-        let choices = || ["none", "fast", "slow"].map(str::to_owned).into();
-        let decision = |e| Decision { name: format!("cell/{e}-3"), choices: choices() };
+        let decision = |e| Decision::edge("cell", (e, 3), &["none", "fast", "slow"]);
         Self {
             decisions: (0..3).map(decision).collect(),
             groups: vec![Group { decisions: vec![0, 1, 2], keep: 2 }],

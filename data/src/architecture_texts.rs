@@ -139,6 +139,6 @@ fn unknown_choice(
         column: decision.name.clone(),
         row: number,
         found: cell.map_or_else(|| "nothing".to_owned(), |cell| format!("'{cell}'")),
-        expected: decision.choices.join(", "),
+        expected: decision.names().join(", "),
     })
 }

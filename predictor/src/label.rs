@@ -16,8 +16,7 @@ pub struct DecisionLabel {
 impl DecisionLabel {
     /// Those of a space.
     pub(crate) fn all(space: &dyn Space) -> Vec<Self> {
-        let label =
-            |d: &lat_space::Decision| Self { name: d.name.clone(), choices: d.choices.clone() };
+        let label = |d: &lat_space::Decision| Self { name: d.name.clone(), choices: d.names() };
         space.decisions().iter().map(label).collect()
     }
 }

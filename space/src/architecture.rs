@@ -1,36 +1,8 @@
-//! Decisions, the choices taken, and architectures.
+//! The choices taken, and architectures.
 
 use serde::{Deserialize, Serialize};
 
-/// Index into [`crate::Space::decisions`].
-pub type DecisionId = usize;
-
-/// One choice to be made, such as the operation of one edge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// Cell type and place, as in `normal/0-2` (edge from node 0 to node 2).
-    pub name: String,
-    /// Names of the choices in the paper's order, at most 32.
-    pub choices: Vec<String>,
-}
-
-impl Decision {
-    /// Position of the choice `none` (the edge is left out), where there is one.
-    pub fn none(&self) -> Option<usize> {
-        self.choices.iter().position(|c| c == "none")
-    }
-
-    /// Whether the choice has no weights that a search would have to train: `none`, skips and pools.
-    pub fn is_weightless(&self, choice: usize) -> bool {
-        let name = self.choices[choice].as_str();
-        name == "none" || name == "skip_connect" || name.contains("_pool_")
-    }
-
-    /// The part of the name before the slash: the cell type.
-    pub fn cell_type(&self) -> &str {
-        self.name.split('/').next().unwrap_or(&self.name)
-    }
-}
+use crate::{Decision, DecisionId};
 
 /// Decisions that compete for `keep` places, such as a node's in-edges in DARTS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +34,11 @@ impl ChoiceSet {
     /// Whether the choice is taken.
     pub fn contains(self, choice: usize) -> bool {
         choice < 32 && self.0 >> choice & 1 == 1
+    }
+
+    /// Whether one of the choices is taken in the other too.
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// The choices in ascending order.
@@ -125,11 +102,11 @@ impl Architecture {
         }
     }
 
-    /// How many decisions take `skip_connect`, per cell type in order of first appearance.
+    /// How many decisions take a skip connection, per cell type in order of first appearance.
     pub fn skip_counts(&self, decisions: &[Decision]) -> Vec<(String, usize)> {
         let mut counts: Vec<(String, usize)> = Vec::new();
         for (decision, set) in decisions.iter().zip(&self.choices) {
-            let skips = set.iter().any(|c| decision.choices[c] == "skip_connect");
+            let skips = set.iter().any(|c| decision.choices[c].is_skip());
             match counts.iter_mut().find(|(cell, _)| cell == decision.cell_type()) {
                 Some((_, n)) => *n += usize::from(skips),
                 None => counts.push((decision.cell_type().to_owned(), usize::from(skips))),
@@ -182,6 +159,7 @@ mod tests {
         let set = ChoiceSet::of([3, 1, 3]);
         assert_eq!(set.iter().collect::<Vec<_>>(), [1, 3]);
         assert_eq!((set.len(), set.only(), set.contains(2)), (2, None, false));
+        assert!(set.intersects(ChoiceSet::one(3)) && !set.intersects(ChoiceSet::of([0, 2])));
         assert_eq!(ChoiceSet::one(5).only(), Some(5));
     }
 }

@@ -1,4 +1,4 @@
-use crate::Decision;
+use crate::{Choice, Decision};
 
 /// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture
 /// and for the soft gates of a relaxed one.
@@ -56,11 +56,11 @@ fn n_gates(decisions: &[Decision]) -> usize {
 }
 
 /// Gate number, decision and choice of every gate but those of `none`.
-fn columns(decisions: &[Decision]) -> impl Iterator<Item = (usize, &Decision, &str)> {
+fn columns(decisions: &[Decision]) -> impl Iterator<Item = (usize, &Decision, &Choice)> {
     decisions
         .iter()
-        .flat_map(|d| d.choices.iter().map(move |c| (d, c.as_str())))
+        .flat_map(|d| d.choices.iter().map(move |c| (d, c)))
         .enumerate()
         .map(|(gate, (d, c))| (gate, d, c))
-        .filter(|(_, _, c)| *c != "none")
+        .filter(|(_, _, c)| !c.is_none())
 }

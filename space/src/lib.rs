@@ -16,6 +16,7 @@
 mod architecture;
 mod count;
 mod darts;
+mod decision;
 mod declared;
 mod draw;
 mod encoding;
@@ -23,15 +24,18 @@ mod error;
 mod features;
 mod graph;
 mod nasbench201;
+mod neighbours;
 mod op;
 mod peak_memory;
+mod reach;
 mod skeleton;
 mod structure;
 mod work;
 
-pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
+pub use architecture::{Architecture, ChoiceSet, Group};
 pub use count::{Cost, REDUCTION_GROUPS, count, count_op};
 pub use darts::Darts;
+pub use decision::{Choice, Decision, DecisionId, Kind};
 pub use declared::DeclaredSpace;
 pub use draw::{architecture_at, sample};
 pub use encoding::Encoding;
@@ -39,8 +43,10 @@ pub use error::SpaceError;
 pub use features::{Feature, FeatureMap, Level};
 pub use graph::{Graph, GraphBuilder, Node, Place, Shape, Site, Step, ValueId};
 pub use nasbench201::NasBench201;
+pub use neighbours::neighbours;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
+pub use reach::Reach;
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 pub use structure::{Edges, Presence, Structure};
 pub use work::Work;
@@ -76,7 +82,7 @@ pub trait Space: Send + Sync {
 
     /// The choice that a table's cell in the decision's column stands for.
     fn find_choice(&self, decision: DecisionId, cell: &str) -> Option<usize> {
-        self.decisions()[decision].choices.iter().position(|choice| choice == cell.trim())
+        self.decisions()[decision].choices.iter().position(|choice| choice.name == cell.trim())
     }
 
     /// The architecture with these choices, one per decision; what is said of slots that do not exist is ignored.
@@ -140,6 +146,12 @@ pub trait SearchSpace: Space {
 
     /// How many architectures of the published form there are.
     fn size(&self) -> u128;
+
+    /// Whether the architecture's network reads its input. Spaces whose graph is looked at often keep its [`Reach`].
+    fn reads_input(&self, architecture: &Architecture) -> bool {
+        // Connections are the cells'; any skeleton shows them.
+        Reach::new(&self.graph(&self.skeletons()[0].skeleton)).reads_input(architecture)
+    }
 
     /// The architecture with this number, `0 <= index < size()`; every published architecture has exactly one.
     fn at(&self, index: u128) -> Architecture;

@@ -197,7 +197,7 @@ fn shares(decisions: &[Decision], architecture: &Architecture) -> (f64, f64) {
         let cell = cells.iter_mut().find(|cell| cell.0 == decision.cell_type());
         let cell = cell.expect("it was added above");
         cell.1 += 1.0;
-        cell.2 += f64::from(u8::from(ops.iter().any(|&c| decision.choices[c] == "skip_connect")));
+        cell.2 += f64::from(u8::from(ops.iter().any(|&c| decision.choices[c].is_skip())));
         kept += 1.0;
         free += f64::from(u8::from(ops.iter().all(|&c| decision.is_weightless(c))));
     }
@@ -214,9 +214,8 @@ mod tests {
     use super::*;
 
     fn edges(choices: &[&str], n: usize) -> Vec<Decision> {
-        let choices: Vec<String> = choices.iter().map(|c| (*c).to_owned()).collect();
-        let name = |i| if i < 2 { format!("normal/0-{i}") } else { format!("reduce/0-{i}") };
-        (0..n).map(|i| Decision { name: name(i), choices: choices.clone() }).collect()
+        let cell = |i| if i < 2 { "normal" } else { "reduce" };
+        (0..n).map(|i| Decision::edge(cell(i), (0, i), choices)).collect()
     }
 
     // Number 2 of the survey's card, its count by hand; the dynamics are in tests/cards/survey.rs.

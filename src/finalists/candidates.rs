@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
 use crate::error::SearchError;
-use crate::methods::{is_connected, learns};
+use crate::methods::learns;
 use crate::objective::Objective;
 use crate::relaxed::{Blocks, EdgeSets, Relaxed, Topology};
 
@@ -71,7 +71,7 @@ impl Pool<'_, '_> {
         let space = self.source.space;
         let is_new = cost.is_none_or(self.fits) && self.seen.insert(architecture.clone());
         // What learns is told from the decisions alone; whether the input is read needs the graph.
-        if is_new && learns(space, &architecture) && is_connected(space, &architecture) {
+        if is_new && learns(space, &architecture) && space.reads_input(&architecture) {
             self.found.push(Candidate { architecture, cost });
         }
     }

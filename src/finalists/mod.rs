@@ -11,14 +11,14 @@ mod ranking;
 mod signals;
 mod tilt;
 
-use lat_space::{Architecture, SearchSpace, Skeleton};
+use lat_space::{Architecture, SearchSpace, Skeleton, neighbours};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::error::SearchError;
-use crate::methods::{Batch, Stage, learns, neighbours};
+use crate::methods::{Batch, Stage, learns};
 use crate::objective::{Goal, Objective};
 use crate::relaxed::{Blocks, Relaxed};
 use crate::supernet::SharedGates;

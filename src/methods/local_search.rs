@@ -9,12 +9,10 @@
 //! architecture included. Per step a number of random neighbours is looked at, so that it ends with the schedule, not in a certain
 //! optimum, and no restart follows. BN uses each batch's own statistics.
 
-use lat_space::{architecture_at, sample};
+use lat_space::{architecture_at, neighbours, sample};
 use rand::seq::SliceRandom;
 
-use super::tools::derive::is_connected;
 use super::tools::frequencies::{frequencies, numbers, of_numbers};
-use super::tools::neighbours::neighbours;
 use super::tools::prelude::*;
 use super::tools::weights::task_loss;
 use crate::relaxed::Topology;
@@ -63,7 +61,7 @@ impl Settings for Config {
         let mut number = 0;
         let start = loop {
             let drawn = architecture_at(space, seed, number)?;
-            if is_connected(space, &drawn) {
+            if space.reads_input(&drawn) {
                 break drawn;
             }
             number += 1;

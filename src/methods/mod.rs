@@ -23,10 +23,8 @@ mod toponas;
 pub use entry::{MethodEntry, Options, Preset, Schedule};
 pub use method::{Batch, Batches, Context, Method, StepReport};
 pub use tools::core::Core;
-pub(crate) use tools::derive::is_connected;
 pub use tools::derive::{derive, learns};
 pub use tools::needs::Need;
-pub(crate) use tools::neighbours::neighbours;
 pub use tools::stage::Stage;
 pub(crate) use tools::weights::GRADIENT_SQUARES;
 

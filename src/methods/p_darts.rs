@@ -258,7 +258,7 @@ fn weakest_skip(
     let cell = decisions[0].cell_type();
     let mut skips = Vec::new();
     for (d, decision) in decisions.iter().enumerate().filter(|(_, d)| d.cell_type() == cell) {
-        let is_skip = |c: &usize| decision.choices[*c] == "skip_connect";
+        let is_skip = |c: &usize| decision.choices[*c].is_skip();
         let probability = |c: usize| probs.double_value(&[d as i64, c as i64]);
         let skip = architecture.choices[d].iter().find(is_skip);
         skips.extend(skip.map(|c| (d as i64, c as i64, probability(c))));

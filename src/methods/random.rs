@@ -9,7 +9,6 @@
 
 use lat_space::{architecture_at, sample};
 
-use super::tools::derive::is_connected;
 use super::tools::frequencies::{frequencies, numbers, of_numbers};
 use super::tools::prelude::*;
 use super::tools::weights::task_loss;
@@ -61,7 +60,7 @@ impl Settings for Config {
             let architecture = architecture_at(space, seed, number)?;
             number += 1;
             // A network that ignores its input is no answer.
-            if is_connected(space, &architecture) {
+            if space.reads_input(&architecture) {
                 drawn.push(numbers(&architecture));
             }
         }

@@ -44,14 +44,6 @@ pub(super) struct Derived {
     pub(super) others: Vec<(String, String)>,
 }
 
-/// `normal/0-2` as ("normal", 0, 2).
-fn place(decision: &str) -> Option<(&str, usize, usize)> {
-    let (cell, edge) = decision.split_once('/')?;
-    let (from, to) = edge.split_once('-')?;
-    let (from, to) = (from.parse().ok()?, to.parse().ok()?);
-    (from < to).then_some((cell, from, to))
-}
-
 /// The cells of an architecture.
 pub(super) fn derived(
     space: &dyn SearchSpace,
@@ -62,13 +54,13 @@ pub(super) fn derived(
     let mut derived = Derived::default();
     for (decision, set) in space.decisions().iter().zip(&architecture.choices) {
         let chosen: Vec<usize> = set.iter().filter(|&c| Some(c) != decision.none()).collect();
-        let names: Vec<&str> = chosen.iter().map(|&c| decision.choices[c].as_str()).collect();
+        let names: Vec<&str> = chosen.iter().map(|&c| decision.choices[c].name.as_str()).collect();
         let operation = names.join(" + ");
-        let Some((cell, from, to)) = place(&decision.name) else {
+        let Some((from, to)) = decision.edge else {
             derived.others.push((decision.name.clone(), operation));
             continue;
         };
-        let cell = derived.cell(cell);
+        let cell = derived.cell(decision.cell_type());
         cell.n_nodes = cell.n_nodes.max(to + 1);
         if let Some(&colour) = chosen.first() {
             cell.edges.push(Edge { from, to, operation, colour });
@@ -99,8 +91,9 @@ fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
     // Per value that an edge's site computes the node it leads to.
     let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
     for (value, cell, Site::Choice { decision, .. }) in graph.sites() {
-        let Some((own, _, to)) = place(&decisions[*decision].name) else { continue };
-        if own == name && *first.get_or_insert(cell) == cell {
+        let decision = &decisions[*decision];
+        let Some((_, to)) = decision.edge else { continue };
+        if decision.cell_type() == name && *first.get_or_insert(cell) == cell {
             ends.insert(value, to);
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn alphas(space: &dyn SearchSpace, record: &SearchRecord) -> Vec<Figu
         let choices = decision.choices.iter().enumerate();
         let plot = choices.fold(Plot::new("epoch", "probability"), |plot, (c, choice)| {
             let of = |e: &EpochRecord| e.probabilities.get(d)?.get(c).copied();
-            plot.with(choice, Mark::Line, over(record, &of))
+            plot.with(&choice.name, Mark::Line, over(record, &of))
         });
         let plot = Plot { from_zero: true, ..plot };
         (!plot.series.is_empty()).then(|| Figure::new(&decision.name, &plot, ""))

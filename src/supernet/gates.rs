@@ -1,6 +1,6 @@
 //! What a method says to the supernet: per decision one weight vector and which candidates are computed.
 
-use lat_space::{Architecture, Decision, DecisionId};
+use lat_space::{Architecture, Choice, Decision, DecisionId};
 use tch::{Device, Tensor};
 
 /// What happens to one candidate.
@@ -74,7 +74,7 @@ impl SharedGates {
     /// All candidates on, weighted by `weights` (`[n_choices]` per decision); `none` is off since its output is zero.
     pub fn soft(decisions: &[Decision], weights: &[Tensor], edges: Option<&[Tensor]>) -> Self {
         let gates = decisions.iter().zip(weights).enumerate().map(|(d, (decision, weights))| {
-            let path = |c: &String| if c == "none" { Path::Off } else { Path::On };
+            let path = |c: &Choice| if c.is_none() { Path::Off } else { Path::On };
             Gate {
                 weights: weights.shallow_clone(),
                 paths: decision.choices.iter().map(path).collect(),
@@ -87,7 +87,7 @@ impl SharedGates {
     /// Only the architecture's choices on, with weight one.
     pub fn hard(decisions: &[Decision], architecture: &Architecture, device: Device) -> Self {
         let gates = decisions.iter().zip(&architecture.choices).map(|(decision, set)| {
-            let on = |c: usize| set.contains(c) && decision.choices[c] != "none";
+            let on = |c: usize| set.contains(c) && Some(c) != decision.none();
             let n = decision.choices.len();
             let ones: Vec<f32> = (0..n).map(|c| f32::from(u8::from(on(c)))).collect();
             Gate {

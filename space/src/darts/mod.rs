@@ -11,8 +11,10 @@
 mod genotype;
 mod network;
 
+use std::sync::OnceLock;
+
 use crate::{
-    Architecture, ChoiceSet, Decision, DecisionId, Graph, Group, SearchSpace, Skeleton,
+    Architecture, ChoiceSet, Decision, DecisionId, Graph, Group, Reach, SearchSpace, Skeleton,
     SkeletonPreset, Space, SpaceError, Stem, Work, work,
 };
 
@@ -81,6 +83,7 @@ pub struct Darts {
     searched: Searched,
     decisions: Vec<Decision>,
     groups: Vec<Group>,
+    reach: OnceLock<Reach>,
 }
 
 /// Number of the edge from `predecessor` to intermediate node `node` (0..4) within its cell type.
@@ -111,14 +114,13 @@ impl Darts {
         for cell_type in searched.cell_types() {
             for node in 0..NODES {
                 let first = decisions.len();
-                decisions.extend((0..node + 2).map(|predecessor| Decision {
-                    name: format!("{cell_type}/{predecessor}-{}", node + 2),
-                    choices: PRIMITIVES.iter().map(|&p| p.to_owned()).collect(),
+                decisions.extend((0..node + 2).map(|predecessor| {
+                    Decision::edge(cell_type, (predecessor, node + 2), &PRIMITIVES)
                 }));
                 groups.push(Group { decisions: (first..decisions.len()).collect(), keep: KEPT });
             }
         }
-        Self { searched, decisions, groups }
+        Self { searched, decisions, groups, reach: OnceLock::new() }
     }
 }
 
@@ -188,6 +190,11 @@ impl SearchSpace for Darts {
     }
 
     /// 1 * 3 * 6 * 10 * 7^8 per searched cell.
+    fn reads_input(&self, architecture: &Architecture) -> bool {
+        let reach = || Reach::new(&self.graph(&SKELETONS[0].skeleton));
+        self.reach.get_or_init(reach).reads_input(architecture)
+    }
+
     fn size(&self) -> u128 {
         cell_size().pow(self.searched.cell_types().len() as u32)
     }

@@ -1,7 +1,7 @@
 use toml::Value;
 
 use super::declaration::{Entry, key, wrong};
-use crate::SpaceError;
+use crate::{Choice, SpaceError};
 
 /// Choices that a decision may have: as many as [`crate::ChoiceSet`] has places for.
 const MOST: usize = 32;
@@ -43,6 +43,12 @@ impl ChoiceList {
                 Err(wrong(format!("decision '{name}'"), expected, found))
             }
         }
+    }
+
+    /// What can be chosen.
+    pub(super) fn choices(&self) -> Vec<Choice> {
+        let choice = if self.values.is_some() { Choice::number } else { Choice::named };
+        self.names.iter().map(|name| choice(name)).collect()
     }
 
     fn numeric(values: Vec<f64>, name: &str) -> Result<Self, SpaceError> {

@@ -67,9 +67,7 @@ impl DeclaredSpace {
         let slots = Slot::all(&declaration.entries)?;
         let structure = layout::structure(&slots)?;
         let text_form = TextForm::of(declaration.text.as_ref(), &slots)?;
-        let decisions = slots
-            .iter()
-            .map(|slot| Decision { name: slot.name.clone(), choices: slot.list.names.clone() });
+        let decisions = slots.iter().map(|slot| Decision::slot(&slot.name, slot.list.choices()));
         Ok(Self {
             decisions: decisions.collect(),
             lists: slots.into_iter().map(|slot| slot.list).collect(),
@@ -204,7 +202,7 @@ impl Space for DeclaredSpace {
         let only = |d: DecisionId| architecture.choices[d].only();
         let name = |d: DecisionId| {
             let choice = only(d).expect("a checked architecture has one choice per decision");
-            self.decisions[d].choices[choice].as_str()
+            self.decisions[d].choices[choice].name.as_str()
         };
         match &self.text_form {
             TextForm::Template(template) => template.format(name),
@@ -223,8 +221,9 @@ impl Space for DeclaredSpace {
             choices[d] = self.lists[d].find(cell);
         }
         self.complete(&choices).map_err(|d| {
-            let Decision { name, choices } = &self.decisions[d];
-            let expected = format!("for '{name}' one of {}", choices.join(", "));
+            let decision = &self.decisions[d];
+            let expected =
+                format!("for '{}' one of {}", decision.name, decision.names().join(", "));
             match cells.iter().find(|cell| cell.0 == d) {
                 Some((_, cell)) => self.unreadable(expected, cell),
                 None => self.unreadable(format!("{expected} in the text"), text),

@@ -5,9 +5,11 @@
 //! Deviations: `none` is not computed at all (the reference multiplies by zero). Operations that cannot reach the output are
 //! timed and counted as the benchmark does, and left out when training, where they would have no gradient.
 
+use std::sync::OnceLock;
+
 use crate::{
-    Architecture, Decision, Edges, Graph, GraphBuilder, Op, SearchSpace, Skeleton, SkeletonPreset,
-    Space, SpaceError, Stem, Structure, Work, work,
+    Architecture, Decision, Edges, Graph, GraphBuilder, Op, Reach, SearchSpace, Skeleton,
+    SkeletonPreset, Space, SpaceError, Stem, Structure, Work, work,
 };
 
 /// The operations in the benchmark's order.
@@ -34,17 +36,15 @@ const SKELETONS: &[SkeletonPreset] = &[
 #[derive(Debug)]
 pub struct NasBench201 {
     decisions: Vec<Decision>,
+    reach: OnceLock<Reach>,
 }
 
 impl NasBench201 {
     /// The space.
     #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
     pub fn new() -> Self {
-        let decision = |(from, to): &(usize, usize)| Decision {
-            name: format!("cell/{from}-{to}"),
-            choices: OPERATIONS.iter().map(|&o| o.to_owned()).collect(),
-        };
-        Self { decisions: EDGES.iter().map(decision).collect() }
+        let decision = |ends: &(usize, usize)| Decision::edge("cell", *ends, &OPERATIONS);
+        Self { decisions: EDGES.iter().map(decision).collect(), reach: OnceLock::new() }
     }
 }
 
@@ -165,6 +165,11 @@ impl SearchSpace for NasBench201 {
         b.finish()
     }
 
+    fn reads_input(&self, architecture: &Architecture) -> bool {
+        let reach = || Reach::new(&self.graph(&SKELETONS[0].skeleton));
+        self.reach.get_or_init(reach).reads_input(architecture)
+    }
+
     fn size(&self) -> u128 {
         (OPERATIONS.len() as u128).pow(EDGES.len() as u32)
     }
@@ -238,6 +243,8 @@ fn wrong(expected: &str, found: &str) -> SpaceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::OnceLock;
+
     use crate::{count, find_skeleton};
 
     #[test]

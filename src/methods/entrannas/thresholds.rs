@@ -3,7 +3,7 @@
 //! p is a softmax over the operations of an edge, r an operation's p over the largest p of its node, t = sigmoid(beta) the node's
 //! threshold, q = relu(r - t). An edge lives where some q of it is above 0; its operations weigh q over their sum.
 
-use lat_space::{Architecture, ChoiceSet, Decision};
+use lat_space::{Architecture, Choice, ChoiceSet, Decision};
 use tch::{Kind, Tensor};
 
 use crate::methods::tools::nodes::nodes;
@@ -43,7 +43,7 @@ impl Thresholds {
         let node_of = (0..decisions.len()).map(|d| node_of(d).expect("every edge ends in a node"));
         let node_of: Vec<i64> = node_of.collect();
         let rows = |node: &Vec<usize>| node.iter().map(|&d| d as i64).collect::<Vec<_>>();
-        let is_none = decisions.iter().flat_map(|d| d.choices.iter().map(|c| c == "none"));
+        let is_none = decisions.iter().flat_map(|d| d.choices.iter().map(Choice::is_none));
         let is_none = Tensor::from_slice(&is_none.collect::<Vec<bool>>());
         Self {
             nodes: all.iter().map(|node| Tensor::from_slice(&rows(node))).collect(),

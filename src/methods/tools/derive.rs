@@ -44,7 +44,7 @@ pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
         }
     }
     let architecture = Architecture::new(space.id(), choices.iter().copied());
-    if is_connected(space, &architecture) {
+    if space.reads_input(&architecture) {
         return architecture;
     }
     let cut: Vec<(usize, usize, f64)> = (0..decisions.len())
@@ -97,14 +97,8 @@ fn reconnected(
         let mut choices = choices.to_vec();
         picked(bits).for_each(|i| choices[cut[i].0] = cut[i].1);
         let architecture = Architecture::new(space.id(), choices);
-        is_connected(space, &architecture).then_some(architecture)
+        space.reads_input(&architecture).then_some(architecture)
     })
-}
-
-/// Whether the network reads its input.
-pub(crate) fn is_connected(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
-    // Connections are the cells'; any skeleton shows them.
-    space.graph(&space.skeletons()[0].skeleton).derive(architecture).is_connected()
 }
 
 /// Whether anything that learns lies between a cell's input and output: skips, pools and `none` alone leave the network to its

@@ -6,7 +6,6 @@ pub(crate) mod core;
 pub(crate) mod derive;
 pub(crate) mod frequencies;
 pub(crate) mod needs;
-pub(crate) mod neighbours;
 pub(crate) mod nodes;
 mod ranges;
 pub(crate) mod settings;

@@ -3,21 +3,20 @@
 use lat_space::Decision;
 use tch::Tensor;
 
-/// Decisions that end in the same node of the same cell type, by their names (`normal/0-2`).
+/// Decisions that end in the same node of the same cell type, one that is no edge by itself.
 pub(crate) fn nodes(decisions: &[Decision]) -> Vec<Vec<usize>> {
-    let end = |d: &Decision| {
-        let to = d.name.rsplit('-').next().unwrap_or_default().to_owned();
-        (d.cell_type().to_owned(), to)
-    };
-    let mut nodes: Vec<((String, String), Vec<usize>)> = Vec::new();
-    for (i, decision) in decisions.iter().enumerate() {
-        let key = end(decision);
-        match nodes.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, members)) => members.push(i),
-            None => nodes.push((key, vec![i])),
+    let mut nodes: Vec<Vec<usize>> = Vec::new();
+    for (d, decision) in decisions.iter().enumerate() {
+        let end = |d: &Decision| d.edge.map(|(_, to)| (d.cell_type().to_owned(), to));
+        let is_same = |node: &&mut Vec<usize>| {
+            decision.edge.is_some() && end(&decisions[node[0]]) == end(decision)
+        };
+        match nodes.iter_mut().find(is_same) {
+            Some(node) => node.push(d),
+            None => nodes.push(vec![d]),
         }
     }
-    nodes.into_iter().map(|(_, members)| members).collect()
+    nodes
 }
 
 /// Puts values of some edges, `[n]` for the `n` edges of each node, into the order of the decisions: a scalar each.

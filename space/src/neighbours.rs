@@ -1,12 +1,10 @@
 //! Architectures one change away.
 
-use lat_space::{Architecture, ChoiceSet, SearchSpace};
-
-use super::derive::is_connected;
+use crate::{Architecture, ChoiceSet, SearchSpace};
 
 /// All architectures one change away that read their input: another operation on a kept edge, any other choice of a decision that
 /// stands alone, or a group's kept edge exchanged for one that is not.
-pub(crate) fn neighbours(space: &dyn SearchSpace, current: &Architecture) -> Vec<Architecture> {
+pub fn neighbours(space: &dyn SearchSpace, current: &Architecture) -> Vec<Architecture> {
     let decisions = space.decisions();
     let with = |changes: &[(usize, ChoiceSet)]| {
         let mut neighbour = current.clone();
@@ -35,6 +33,6 @@ pub(crate) fn neighbours(space: &dyn SearchSpace, current: &Architecture) -> Vec
             all.extend(gone.iter().map(|&to| with(&[(from, none), (to, current.choices[from])])));
         }
     }
-    all.retain(|neighbour| is_connected(space, neighbour));
+    all.retain(|neighbour| space.reads_input(neighbour));
     all
 }

@@ -1,0 +1,114 @@
+//! Decisions and what can be chosen.
+
+use std::fmt;
+
+/// Index into [`crate::Space::decisions`].
+pub type DecisionId = usize;
+
+/// What a choice stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The edge is left out.
+    None,
+    /// The input as it is; where the map is halved, by weights of the path, not of the choice.
+    Skip,
+    /// A pool.
+    Pool,
+    /// An operation with weights, or whatever else a space declares by name.
+    Op,
+    /// A number, such as a width.
+    Number,
+}
+
+/// What can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// As the paper writes it.
+    pub name: String,
+    /// What it stands for.
+    pub kind: Kind,
+}
+
+impl Choice {
+    /// An operation by its name, which tells its kind.
+    pub fn named(name: &str) -> Self {
+        let kind = match name {
+            "none" => Kind::None,
+            "skip_connect" => Kind::Skip,
+            pool if pool.contains("_pool_") => Kind::Pool,
+            _ => Kind::Op,
+        };
+        Self { name: name.to_owned(), kind }
+    }
+
+    /// Whether it leaves the edge out.
+    pub fn is_none(&self) -> bool {
+        self.kind == Kind::None
+    }
+
+    /// Whether it is a skip connection.
+    pub fn is_skip(&self) -> bool {
+        self.kind == Kind::Skip
+    }
+
+    /// A number as texts have it.
+    pub fn number(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: Kind::Number }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name)
+    }
+}
+
+/// One choice to be made, such as the operation of one edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Cell type and place, as in `normal/0-2` (edge from node 0 to node 2).
+    pub name: String,
+    /// The choices in the paper's order, at most 32.
+    pub choices: Vec<Choice>,
+    /// The nodes of its cell that it joins, from and to, where it is an edge.
+    pub edge: Option<(usize, usize)>,
+    cell: String,
+}
+
+impl Decision {
+    /// The operation on the edge between two nodes, from and to, of a cell.
+    pub fn edge(cell: &str, (from, to): (usize, usize), operations: &[&str]) -> Self {
+        Self {
+            name: format!("{cell}/{from}-{to}"),
+            choices: operations.iter().map(|name| Choice::named(name)).collect(),
+            edge: Some((from, to)),
+            cell: cell.to_owned(),
+        }
+    }
+
+    /// A decision that is no edge; what stands before a slash in its name is its cell type, else the whole name.
+    pub fn slot(name: &str, choices: Vec<Choice>) -> Self {
+        let cell = name.split('/').next().unwrap_or(name).to_owned();
+        Self { name: name.to_owned(), choices, edge: None, cell }
+    }
+
+    /// Position of the choice that leaves the edge out, where there is one.
+    pub fn none(&self) -> Option<usize> {
+        self.choices.iter().position(Choice::is_none)
+    }
+
+    /// Whether the choice has no weights that a search would have to train.
+    pub fn is_weightless(&self, choice: usize) -> bool {
+        matches!(self.choices[choice].kind, Kind::None | Kind::Skip | Kind::Pool)
+    }
+
+    /// Type of the cell that it stands in.
+    pub fn cell_type(&self) -> &str {
+        &self.cell
+    }
+
+    /// Names of the choices.
+    pub fn names(&self) -> Vec<String> {
+        self.choices.iter().map(|choice| choice.name.clone()).collect()
+    }
+}
