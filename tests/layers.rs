@@ -130,6 +130,20 @@ fn no_code_asks_which_space_or_method_it_has() {
     }
 }
 
+/// What a choice is and where an edge lies, decisions say; shards, weights and archives have slashes too.
+#[test]
+fn only_one_crate_reads_the_names_of_choices_and_decisions() {
+    let outside = |what: &[&str]| -> Vec<String> {
+        users(what).into_iter().filter(|file| !file.starts_with("space/src/")).collect()
+    };
+    let choices = ["\"skip_connect\"", "_pool_", "= \"none\"", "\"none\" =>"];
+    assert_eq!(outside(&choices), Vec::<String>::new());
+    assert_eq!(outside(&["split('-')", "split_once('-')"]), Vec::<String>::new());
+    let others =
+        ["data/src/shard.rs", "nn/src/graph_net.rs", "predictor/src/export/torchscript.rs"];
+    assert_eq!(outside(&["split('/')", "split_once('/')"]), others);
+}
+
 /// The files, by their place in the repository, whose code has one of these.
 fn users(what: &[&str]) -> Vec<String> {
     let uses = |code: &str| what.iter().any(|what| code.contains(what));

@@ -1,3 +1,5 @@
+//! What a predictor file says of itself.
+
 use lat_data::RunHeader;
 use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
 use serde::{Deserialize, Serialize};

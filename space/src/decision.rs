@@ -112,3 +112,20 @@ impl Decision {
         self.choices.iter().map(|choice| choice.name.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_says_where_it_stands_and_a_choice_what_it_is() {
+        let edge = Decision::edge("normal", (0, 2), &["sep_conv_3x3", "none", "max_pool_3x3"]);
+        assert_eq!((edge.name.as_str(), edge.cell_type()), ("normal/0-2", "normal"));
+        assert_eq!((edge.edge, edge.none()), (Some((0, 2)), Some(1)));
+        assert_eq!([0, 1, 2].map(|c| edge.is_weightless(c)), [false, true, true]);
+        let slot = Decision::slot("stage1/kernel", vec![Choice::number("3")]);
+        assert_eq!((slot.edge, slot.cell_type(), slot.none()), (None, "stage1", None));
+        assert!(!slot.is_weightless(0), "a number is no skip");
+        assert!(Choice::named("skip_connect").is_skip());
+    }
+}

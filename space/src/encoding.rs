@@ -1,3 +1,5 @@
+//! From gates to the codes that predictors read.
+
 use crate::{Choice, Decision};
 
 /// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture

@@ -260,12 +260,4 @@ mod tests {
             assert!(!shown.cells.is_empty() || !shown.others.is_empty(), "{}", space.id());
         }
     }
-
-    #[test]
-    fn names_that_are_no_edges_are_none() {
-        assert_eq!(place("normal/0-2"), Some(("normal", 0, 2)));
-        for name in ["block3", "stage/kernel", "a/2-1", "a/1-x"] {
-            assert_eq!(place(name), None, "{name}");
-        }
-    }
 }

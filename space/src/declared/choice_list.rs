@@ -1,3 +1,5 @@
+//! The choices of a declared decision, and what tables write for them.
+
 use toml::Value;
 
 use super::declaration::{Entry, key, wrong};

@@ -243,8 +243,6 @@ fn wrong(expected: &str, found: &str) -> SpaceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::OnceLock;
-
     use crate::{count, find_skeleton};
 
     #[test]

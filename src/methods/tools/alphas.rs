@@ -107,8 +107,3 @@ pub(crate) fn strengths(decisions: &[Decision], probs: &Tensor) -> Vec<Tensor> {
     let kept = mask(decisions, |d, c| Some(c) != decisions[d].none()).to_device(probs.device());
     (probs * kept).amax([-1i64].as_slice(), false).unbind(0)
 }
-
-/// What the rows say where edges compete and are as strong as their best operation (DARTS).
-pub(crate) fn competing(decisions: &[Decision], probs: &Tensor) -> crate::relaxed::Relaxed {
-    crate::relaxed::Relaxed::competing(probs.unbind(0), strengths(decisions, probs))
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lat_space::{Architecture, Decision};
 use tch::{Device, Kind, Tensor};
 
-use super::alphas::{CoreConfig, Learning, competing, init, rng, shape};
+use super::alphas::{CoreConfig, Learning, init, rng, shape, strengths};
 use super::weights::{WeightConfig, WeightStep, task_loss};
 use crate::error::SearchError;
 use crate::methods::{Batch, Context, StepReport};
@@ -100,7 +100,7 @@ impl Core {
 
     /// What probabilities `[n_decisions, n_choices]` say where edges are as strong as their best operation (DARTS).
     pub(crate) fn competing(&self, probs: &Tensor) -> Relaxed {
-        competing(&self.decisions, probs)
+        Relaxed::competing(probs.unbind(0), strengths(&self.decisions, probs))
     }
 
     /// Rows of a CPU tensor where the supernet computes, one per decision.
