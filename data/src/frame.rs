@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use polars::prelude::{Column, DataFrame, ParquetWriter, PolarsResult};
+use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars_io::parquet::write::ParquetWriter;
 
 use crate::{Measurement, RunHeader, superseded};
 
