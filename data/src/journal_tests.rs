@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -353,27 +352,4 @@ fn a_crash_between_the_steps_of_sealing_leaves_a_run_that_goes_on() {
     fs::remove_file(begun.path().join(ROWS_FILE)).unwrap();
     let journal = Journal::open(begun.path(), &header()).unwrap();
     assert_eq!((journal.recovered(), journal.rows().len()), (None, 0));
-}
-
-/// Asserts nothing of the time: it is the disk's.
-#[test]
-#[ignore = "shows what a row costs on this disk: cargo test -p lat-data a_row_costs -- --ignored --nocapture"]
-#[expect(clippy::print_stdout, reason = "it is there to be read")]
-fn a_row_costs_less_than_the_wait_for_its_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(dir.path(), &header()).unwrap();
-    for (what, waits) in [("as it is", false), ("waiting for the disk", true)] {
-        let mut times_ms: Vec<f64> = (0..1000)
-            .map(|index| {
-                let (row, begin) = (sample(index), Instant::now());
-                journal.append(&row).unwrap();
-                if waits {
-                    journal.flush().unwrap();
-                }
-                begin.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        times_ms.sort_by(f64::total_cmp);
-        println!("{what}: median {:.3} ms, 99 % below {:.3} ms", times_ms[500], times_ms[990]);
-    }
 }
