@@ -121,7 +121,9 @@ impl GraphNet {
                 }
                 (step, piece) => unreachable!("{step:?} was built as {piece:?}"),
             };
-            value.iter().for_each(|value| observer(id, value));
+            if let Some(value) = &value {
+                observer(id, value);
+            }
             values.push(value);
             for from in node.step.inputs() {
                 if self.last_reader[from] == id {

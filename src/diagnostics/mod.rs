@@ -20,11 +20,11 @@ pub use collapse::{Collapse, collapse};
 pub use curvature::dominant_eigenvalue;
 pub use matthew::gini;
 
+use crate::accuracy::accuracy;
 use crate::batches::Images;
 use crate::error::SearchError;
 use crate::methods::Method;
 use crate::objective::Objective;
-use crate::search::accuracy;
 use crate::supernet::{CellSupernet, Gating, Path, SharedGates, Supernet};
 use logit_gates::LogitGates;
 
@@ -133,7 +133,7 @@ impl Subject<'_, '_> {
         if !is_mixture(self.net, gates.as_ref()) {
             return Ok(found);
         }
-        let logits = LogitGates::new(gates.as_ref(), relaxed.probs);
+        let logits = LogitGates::new(gates.as_ref(), &relaxed.probs);
         let batch = self.images.plain(&self.valid[..self.batch.min(self.valid.len())]);
         let loss = self.net.forward_t(&batch.images, &logits, true);
         let loss = loss.cross_entropy_for_logits(&batch.labels);

@@ -2,7 +2,7 @@
 //!
 //! How they are compared was measured on NAS-Bench-201 against the published accuracies (docs/tradeoff.md): the validation loss
 //! with shared weights, the field's usual measure, ranks cells the wrong way round after a short search, because a small cell trains
-//! faster than a good one. So candidates are compared by what their untrained networks tell ([`signals`]). Half of the candidates come
+//! faster than a good one. So candidates are compared by what their untrained networks tell (`signals/`). Half of the candidates come
 //! from the distribution, half from all architectures alike: after a short search the distribution knows little, and where it has settled
 //! on a few architectures there would be little to compare.
 
@@ -45,13 +45,13 @@ pub struct Finalist {
     pub architecture: String,
     /// In the cost's unit, where the search has a cost.
     pub cost: Option<f64>,
-    /// Log determinant of the activation patterns' likeness (see [`signals`]).
+    /// Log determinant of the activation patterns' likeness (see `signals/`).
     pub patterns: f64,
-    /// Sum of the least correlations of the maps (see [`signals`]).
+    /// Sum of the least correlations of the maps (see `signals/`).
     pub correlation: f64,
-    /// Least growth of the features' entropy within a cell (see [`signals`]).
+    /// Least growth of the features' entropy within a cell (see `signals/`).
     pub progressivity: f64,
-    /// How evenly cells pass gradients on (see [`signals`]).
+    /// How evenly cells pass gradients on (see `signals/`).
     pub trainability: f64,
     /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named.
     pub score: f64,

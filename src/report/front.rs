@@ -174,7 +174,9 @@ pub(super) struct Mean<'a> {
 
 /// Means over seeds of what a view shows, by method and goal in the order of their first search.
 pub(super) fn over_seeds<'a>(group: &[Found<'a>], view: &View) -> Vec<Mean<'a>> {
-    let mut kinds: Vec<(&str, &str, Vec<(f64, f64)>)> = Vec::new();
+    // Method, goal and the points of their searches.
+    type Kind<'k> = (&'k str, &'k str, Vec<(f64, f64)>);
+    let mut kinds: Vec<Kind<'_>> = Vec::new();
     for (found, point) in group.iter().zip(&view.points) {
         let Some(point) = point else { continue };
         let (method, goal) = (found.search.method.as_str(), found.search.goal.as_str());

@@ -65,7 +65,7 @@ impl PartHeader {
             validation_error: 0.0,
             spread: None,
         };
-        Ok(Part::new(self.factor, self.map, model))
+        Ok(Part::new(self.factor, self.map, &model))
     }
 }
 

@@ -119,7 +119,7 @@ impl<'a> Sources<'a> {
         let sources = self.predictors.iter().zip(factors).filter(|(_, f)| **f != 0.0);
         let parts = sources.flat_map(|(source, factor)| {
             let all = models(source).into_iter();
-            all.map(move |(own, map, model)| Part::new(factor * own, map.clone(), copy(model)))
+            all.map(move |(own, map, model)| Part::new(factor * own, map.clone(), &copy(model)))
         });
         parts.collect()
     }

@@ -178,7 +178,8 @@ fn dir(plan: &Plan<'_>) -> PathBuf {
     }
 }
 
-fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
+/// The search that a plan asks for, and the meter begun.
+fn search<'a>(plan: &'a Plan<'_>, dir: &Path) -> anyhow::Result<Search<'a, 'a>> {
     let meter = Meter::begin(Some(plan.device));
     let space = plan.space.as_ref();
     let method = find_method(&plan.settings.method)?;
@@ -192,7 +193,7 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         }
         None => None,
     };
-    let search = Search {
+    Ok(Search {
         space,
         method: (method.build)(plan.preset, &plan.options, space, plan.settings.seed)?,
         objective,
@@ -206,7 +207,12 @@ fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<Searc
         },
         may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
         meter,
-    };
+    })
+}
+
+fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchResult> {
+    let search = search(plan, dir)?;
+    let space = plan.space.as_ref();
     let mut log = SearchLog::new(dir);
     let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);
     let mut logged = Ok(());

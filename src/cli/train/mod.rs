@@ -80,17 +80,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
     let architectures = measured.parse(space.as_ref())?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
-    let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
-    say(format!(
-        "{} from {}: {} architectures of {}{}, {} to train on, {} to test on",
-        args.target,
-        data.display(),
-        architectures.len(),
-        space.id(),
-        device.unwrap_or_default(),
-        train_rows.len(),
-        test_rows.len()
-    ))?;
+    let sizes = [architectures.len(), train_rows.len(), test_rows.len()];
+    say(announcement(args, &data, space.id(), measured.header.as_ref(), sizes))?;
     args.table.say_notes(&measured)?;
     let pick = |rows: &[usize]| {
         Samples::of(
@@ -105,12 +96,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let measured = SpaceTable { data, space, table: measured };
         return transfer::run(&request, &measured, &samples, &test);
     }
-    let is_auto = args.regressor == "auto";
-    let options = TrainOptions {
-        choice: if is_auto { Choice::Auto } else { Choice::Named(args.regressor.clone()) },
-        compare: args.compare,
-        seed: args.seed,
-    };
+    let options = options(args);
     let test = pick(&test_rows)?;
     let report = train(space.as_ref(), &pick(&train_rows)?, &test, &options)?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
@@ -142,6 +128,30 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
+}
+
+/// What is learnt from, in a line; `n` is how many architectures there are, to train on and to test on.
+fn announcement(
+    args: &Args,
+    data: &Path,
+    space: &str,
+    header: Option<&RunHeader>,
+    [n, n_train, n_test]: [usize; 3],
+) -> String {
+    let device = header.map(|h| format!(" on {}", h.device_name)).unwrap_or_default();
+    format!(
+        "{} from {}: {n} architectures of {space}{device}, {n_train} to train on, {n_test} to test on",
+        args.target,
+        data.display()
+    )
+}
+
+fn options(args: &Args) -> TrainOptions {
+    let choice = match args.regressor.as_str() {
+        "auto" => Choice::Auto,
+        name => Choice::Named(name.to_owned()),
+    };
+    TrainOptions { choice, compare: args.compare, seed: args.seed }
 }
 
 /// The predictor's file, once it is known that neither it nor the figures destroy what is read.

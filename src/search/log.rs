@@ -161,8 +161,9 @@ mod tests {
 
     #[test]
     fn whatever_makes_two_searches_differ_is_named() {
+        type Change = fn(&mut SearchSettings);
         assert_eq!(settings().difference(&settings()), None);
-        let changes: [(&str, fn(&mut SearchSettings)); 11] = [
+        let changes: [(&str, Change); 11] = [
             ("space", |s| s.space = "darts".into()),
             ("method", |s| s.method = "gdas".into()),
             ("data set", |s| s.dataset = "cifar10".into()),
