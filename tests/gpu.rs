@@ -3,12 +3,9 @@
 use std::sync::MutexGuard;
 use std::sync::atomic::AtomicBool;
 
-use lat_data::{Measurement, Status};
+use lat_data::{Measurement, Mode, OperatingPoint, Precision, Status};
 use lat_nn::{Phase, StaticNet, WeightInit};
-use lat_profiler::{
-    CudaStatus, DeviceSpec, Mode, OperatingPoint, Precision, ProfileOptions, enable_cuda, header,
-    measure_one, run,
-};
+use lat_profiler::{CudaStatus, DeviceSpec, ProfileOptions, enable_cuda, header, measure_one, run};
 use lat_space::{SPACES, architecture_at, find_space};
 use tch::{Device, Kind, Tensor};
 

@@ -3,8 +3,8 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::LatencyTable;
 use crate::measurement::tests::{failed, header, measurement};
+use crate::{LatencyTable, Mode};
 
 fn sample(index: u64) -> Measurement {
     measurement(index, Role::Sample, 1.0 + index as f64)
@@ -191,7 +191,7 @@ fn a_run_of_the_format_before_is_read() {
     fs::write(dir.path().join(ROWS_FILE), line).unwrap();
     fs::remove_file(dir.path().join(MANIFEST_FILE)).unwrap();
     let (header, rows) = read_run(dir.path()).unwrap();
-    assert_eq!((header.mode.as_str(), header.shard.as_deref()), ("eager", None));
+    assert_eq!((header.point.mode, header.shard.as_deref()), (Mode::Eager, None));
     assert!(rows[0].latency_graph_ms.is_nan() && rows[0].launch_bound.is_none());
     assert_eq!((rows[0].index, rows[0].latency_ms), (7, sample(7).latency_ms));
     let table = LatencyTable::load(dir.path(), None, "latency_ms").unwrap();

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
-use crate::Shard;
+use crate::{OperatingPoint, Shard};
 
 /// Why an architecture was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -210,17 +210,9 @@ pub struct RunHeader {
     pub device: String,
     /// The device's own name, such as the CPU's or GPU's model.
     pub device_name: String,
-    /// Number format of the computation: `fp32`, `tf32`, `fp16`, `bf16`.
-    pub precision: String,
-    /// How runs are launched: `eager`, `graph`, or `both`.
-    #[serde(default = "eager")]
-    pub mode: String,
-    /// Whether tensors lie channels last (NHWC) in memory.
-    #[serde(default)]
-    pub channels_last: bool,
-    /// Whether the device's last-level cache is emptied before each timed run.
-    #[serde(default)]
-    pub cold: bool,
+    /// How the networks run: the fields `precision`, `mode`, `channels_last` and `cold`.
+    #[serde(flatten)]
+    pub point: OperatingPoint,
     /// Which part of the run's samples this folder holds, as `2/8`; nothing: all.
     #[serde(default)]
     pub shard: Option<String>,
@@ -250,6 +242,7 @@ impl RunHeader {
 
     /// All that makes the two runs different measurements, as (name, this, other); versions do not count.
     pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
+        let (a, b) = (self.point, other.point);
         let pairs = [
             ("space", self.space.clone(), other.space.clone()),
             ("skeleton", describe(&self.skeleton), describe(&other.skeleton)),
@@ -257,10 +250,10 @@ impl RunHeader {
             ("batch", self.batch.to_string(), other.batch.to_string()),
             ("device", self.device.clone(), other.device.clone()),
             ("device name", self.device_name.clone(), other.device_name.clone()),
-            ("precision", self.precision.clone(), other.precision.clone()),
-            ("mode", self.mode.clone(), other.mode.clone()),
-            ("channels last", self.channels_last.to_string(), other.channels_last.to_string()),
-            ("cold caches", self.cold.to_string(), other.cold.to_string()),
+            ("precision", a.precision.name().to_owned(), b.precision.name().to_owned()),
+            ("mode", a.mode.name().to_owned(), b.mode.name().to_owned()),
+            ("channels last", a.channels_last.to_string(), b.channels_last.to_string()),
+            ("cold caches", a.cold.to_string(), b.cold.to_string()),
             ("shard", shard(self), shard(other)),
             ("threads", self.threads.to_string(), other.threads.to_string()),
         ];
@@ -274,10 +267,6 @@ fn shard(header: &RunHeader) -> String {
 
 fn nan() -> f64 {
     f64::NAN
-}
-
-fn eager() -> String {
-    "eager".into()
 }
 
 /// The skeleton with all that makes it differ from another.
@@ -364,10 +353,11 @@ pub(crate) mod tests {
             batch: 32,
             device: "cuda:0".to_owned(),
             device_name: "Card A".to_owned(),
-            precision: "fp32".to_owned(),
-            mode: "both".to_owned(),
-            channels_last: true,
-            cold: false,
+            point: OperatingPoint {
+                mode: Mode::Both,
+                channels_last: true,
+                ..OperatingPoint::default()
+            },
             shard: Some("2/8".to_owned()),
             threads: 2,
             reference_ms: Some(1.25),

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use lat_data::{Measurement, Role, Status};
+use lat_data::{Measurement, OperatingPoint, Role, Status};
 use lat_nn::{Layer, LayerBuilder, Phase, WeightInit, guard};
 use lat_space::{Graph, Node, Op, OpSpec, SearchSpace, Shape, Site, Step};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::operating_point::kind;
 use crate::row::blank;
 use crate::timer::Timer;
-use crate::{
-    DeviceSpec, OperatingPoint, ProfileError, ProfileOptions, Task, Testbed, Workload, open,
-};
+use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload, open};
 
 /// One operation's latency, alone and with nothing before or after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -183,7 +182,7 @@ impl OpWorkload {
                 Timed::Classifier(nn::linear(weights.root(), c, n, nn::LinearConfig::default()))
             }
         };
-        let kind = point.precision.kind();
+        let kind = kind(point.precision);
         weights.set_kind(kind);
         let sizes = [i64::from(batch), i64::from(c), i64::from(hw), i64::from(hw)];
         let input = Tensor::randn(sizes, (Kind::Float, device)).to_kind(kind);
@@ -220,7 +219,7 @@ mod tests {
     use lat_space::{SPACES, find_skeleton, find_space};
 
     use super::*;
-    use crate::{Mode, Precision};
+    use lat_data::{Mode, Precision};
 
     #[test]
     fn every_operation_of_every_space_is_a_part_once() {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use lat_data::OperatingPoint;
 use lat_space::{Architecture, SPACES, SearchSpace, find_space};
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ struct SearchFile {
     architecture: String,
     #[serde(default)]
     reference_ms: Option<f64>,
+    #[serde(default)]
+    operating_point: Option<OperatingPoint>,
 }
 
 /// An architecture with what its source says of it.
@@ -24,6 +27,8 @@ pub(super) struct Named {
     pub(super) architecture: Architecture,
     /// The CPU's reference time that the search's measurements go by.
     pub(super) reference_ms: Option<f64>,
+    /// How the networks ran that the search's cost was measured with.
+    pub(super) point: Option<OperatingPoint>,
 }
 
 /// Reads an architecture text, or the result of a search. Where no space is named, the one that reads the text is taken.
@@ -47,17 +52,18 @@ pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
         }
         let space = find_space(&file.space)?;
         let architecture = space.parse(&file.architecture)?;
-        return Ok(Named { space, architecture, reference_ms: file.reference_ms });
+        let (reference_ms, point) = (file.reference_ms, file.operating_point);
+        return Ok(Named { space, architecture, reference_ms, point });
     }
     if let Some(space) = space {
         let space = find_space(space)?;
         let architecture = space.parse(text)?;
-        return Ok(Named { space, architecture, reference_ms: None });
+        return Ok(Named { space, architecture, reference_ms: None, point: None });
     }
     let spaces = SPACES.iter().map(|build| build());
     let read = |space: Box<dyn SearchSpace>| {
         let architecture = space.parse(text).ok()?;
-        Some(Named { space, architecture, reference_ms: None })
+        Some(Named { space, architecture, reference_ms: None, point: None })
     };
     spaces.into_iter().find_map(read).ok_or_else(|| {
         let known = SPACES.iter().map(|build| build().id().to_owned()).collect::<Vec<_>>().join(", ");

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
 use lat::methods::Preset;
-use lat_data::{Dataset, RunLock};
-use lat_profiler::{ProfileOptions, measure_one};
+use lat_data::{Dataset, OperatingPoint, RunLock};
+use lat_profiler::{ProfileOptions, check_point, measure_one};
 use lat_space::{Architecture, SearchSpace};
 use serde::Serialize;
 
@@ -74,13 +74,16 @@ struct EvaluationResult {
     /// Median latency of one image on the device, milliseconds.
     latency_ms: Option<f64>,
     device_name: String,
+    /// How the network ran while it was timed.
+    operating_point: OperatingPoint,
     seconds: f64,
 }
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let written = written(args);
     written.check()?;
-    let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
+    let Named { space, architecture, reference_ms, point } =
+        read(&args.arch, args.space.as_deref())?;
     let accuracies = args.accuracies.table(space.as_ref())?;
     let published = Published::of(accuracies.as_ref(), space.as_ref(), &architecture);
     let device = device(args.device.as_deref())?;
@@ -117,8 +120,15 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let work = Work { space: space.as_ref(), architecture: &architecture, dataset: &dataset };
     let found = train(&work, &settings, torch_device(device), &dir, screen)?;
     let measuring = std::time::Instant::now();
-    let options = ProfileOptions::new(skeleton, device);
-    let options = ProfileOptions { max_ms: 10.0 * options.max_ms, reference_ms, ..options };
+    let defaults = ProfileOptions::new(skeleton, device);
+    // As the search's own cost was measured, so that the two can be compared, where this device can run so.
+    let point = point.filter(|point| check_point(*point, device).is_ok());
+    let options = ProfileOptions {
+        max_ms: 10.0 * defaults.max_ms,
+        reference_ms,
+        point: point.unwrap_or(defaults.point),
+        ..defaults
+    };
     let row = measure_one(space.as_ref(), &options, &architecture)?;
     let result = EvaluationResult {
         settings,
@@ -129,6 +139,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         multiply_adds: found.cost.multiply_adds,
         latency_ms: row.latency_ms.is_finite().then_some(row.latency_ms),
         device_name: device.name(),
+        operating_point: options.point,
         seconds: found.seconds + measuring.elapsed().as_secs_f64(),
     };
     let path = dir.join("evaluation.json");
@@ -191,11 +202,12 @@ impl EvaluationResult {
         let latency =
             latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
         format!(
-            "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}; {:.0} s; {}",
+            "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {} ({}); {:.0} s; {}",
             self.test_accuracy,
             self.params,
             self.multiply_adds,
             self.device_name,
+            self.operating_point,
             self.seconds,
             path.display()
         )

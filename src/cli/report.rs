@@ -118,9 +118,7 @@ fn fits(predictor: &Predictor, header: &RunHeader) -> bool {
         && label.device_name.as_deref() == Some(&header.device_name)
         && label.batch == Some(header.batch)
         && label.skeleton == Some(header.skeleton)
-        && label.precision.as_deref() == Some(&header.precision)
-        && label.mode.as_deref().unwrap_or("eager") == header.mode
-        && (label.channels_last, label.cold) == (header.channels_last, header.cold)
+        && label.point == Some(header.point)
 }
 
 fn search(args: &Args) -> anyhow::Result<(String, String)> {

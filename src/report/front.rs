@@ -154,7 +154,9 @@ impl Found<'_> {
             Cost::Measured => format!("measured {}", self.search.measurement),
             Cost::Evaluated => {
                 let device = self.evaluation.map_or("", |e| e.device_name.as_str());
-                format!("one image, measured by lat evaluate on {device}")
+                let point = self.evaluation.and_then(|e| e.operating_point);
+                let point = point.map_or("how is not said".to_owned(), |point| point.to_string());
+                format!("one image, measured by lat evaluate on {device} ({point})")
             }
             Cost::Predicted => "predicted, not measured".to_owned(),
         }
@@ -208,6 +210,8 @@ pub(super) fn pareto(points: &[Option<(f64, f64)>]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use lat_data::{Mode, OperatingPoint};
+
     use super::super::record::tests::SEARCH;
     use super::*;
 
@@ -227,6 +231,7 @@ mod tests {
             multiply_adds: of.multiply_adds,
             latency_ms: Some(0.3),
             device_name: "CPU".into(),
+            operating_point: Some(OperatingPoint::default()),
         }
     }
 
@@ -277,6 +282,27 @@ mod tests {
         let other = SearchRecord { architecture: "another".into(), ..b };
         let both = [(Accuracy::Test, Cost::Measured), (Accuracy::Supernet, Cost::Measured)];
         assert_eq!(shown(vec![a, other], 1), both, "one of two has an evaluation");
+    }
+
+    #[test]
+    fn evaluations_of_two_operating_points_are_not_compared() {
+        let elsewhere = SearchRecord { measurement: "on a GPU".into(), ..search(Some(0.4)) };
+        let searches = [search(Some(0.3)), elsewhere].map(|s| ("s".to_owned(), s));
+        let graph = OperatingPoint { mode: Mode::Graph, ..OperatingPoint::default() };
+        let shown = |points: [Option<OperatingPoint>; 2]| {
+            let evaluation = |((_, s), operating_point): (&(String, SearchRecord), _)| {
+                ("e".to_owned(), EvaluationRecord { operating_point, ..evaluation(s, 91.0) })
+            };
+            // Told apart by their architectures.
+            let mut searches = searches.clone();
+            searches[1].1.architecture = "another".to_owned();
+            let evaluations: Vec<_> = searches.iter().zip(points).map(evaluation).collect();
+            let groups = groups(&searches, &evaluations);
+            views(&groups[0])[0].cost
+        };
+        assert_eq!(shown([Some(graph); 2]), Cost::Evaluated);
+        assert_eq!(shown([Some(graph), Some(OperatingPoint::default())]), Cost::Predicted);
+        assert_eq!(shown([Some(graph), None]), Cost::Predicted, "an older program's");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lat_data::PublishedAccuracy;
+use lat_data::{OperatingPoint, PublishedAccuracy};
 use lat_space::Skeleton;
 use serde::{Deserialize, Deserializer};
 
@@ -134,6 +134,9 @@ pub struct EvaluationRecord {
     pub latency_ms: Option<f64>,
     /// The device's model.
     pub device_name: String,
+    /// How the network ran while it was timed; nothing in what older programs wrote, which measured eagerly on GPUs too.
+    #[serde(default)]
+    pub operating_point: Option<OperatingPoint>,
 }
 
 impl SearchRecord {

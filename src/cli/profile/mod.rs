@@ -17,10 +17,10 @@ use std::sync::atomic::Ordering;
 use devices::devices;
 use faults::FakeFault;
 use lat::sampling::Goal;
-use lat_data::{DOCTOR_FILE, DataError, Journal, Role, Rounds, RunHeader, Shard, Wanted};
-use lat_profiler::{
-    DeviceSpec, Mode, Precision, ProfileOptions, Verdict, examine, header, judge, plan, schedule,
+use lat_data::{
+    DOCTOR_FILE, DataError, Journal, Mode, Precision, Role, Rounds, RunHeader, Shard, Wanted,
 };
+use lat_profiler::{DeviceSpec, ProfileOptions, Verdict, examine, header, judge, plan, schedule};
 use lat_space::{SearchSpace, find_space};
 use measuring::{measure, reference_ms};
 use options::options;

@@ -1,6 +1,7 @@
 //! From flags to what the profiler is told.
 
-use lat_profiler::{DeviceSpec, Mode, OperatingPoint, ProfileOptions};
+use lat_data::OperatingPoint;
+use lat_profiler::{DeviceSpec, ProfileOptions, usual_point};
 use lat_space::SearchSpace;
 
 use super::{Args, until};
@@ -29,7 +30,7 @@ pub(super) fn options(
         seed: args.seed,
         batch: args.batch,
         point: OperatingPoint {
-            mode: args.mode.unwrap_or(usual_mode(device)),
+            mode: args.mode.unwrap_or(usual_point(device).mode),
             precision: args.precision,
             channels_last: args.channels_last,
             cold: args.cold,
@@ -43,13 +44,4 @@ pub(super) fn options(
         energy_fraction: args.energy,
         ..defaults
     })
-}
-
-/// A fast GPU is done with a layer before the host has launched the next: eagerly the host's jitter would be measured. On an H100
-/// predictions from eager rows were 18 % off, from graphs 0.4 % (docs/gpu.md).
-fn usual_mode(device: DeviceSpec) -> Mode {
-    match device {
-        DeviceSpec::Cuda(_) => Mode::Graph,
-        DeviceSpec::Cpu | DeviceSpec::Fake => Mode::Eager,
-    }
 }

@@ -1,8 +1,8 @@
 //! Where a cost was measured, so that more can be measured there.
 
-use lat_data::RunHeader;
+use lat_data::{OperatingPoint, RunHeader};
 use lat_predictor::Label;
-use lat_profiler::{OperatingPoint, ProfileError, ProfileOptions, available, measure_one};
+use lat_profiler::{ProfileOptions, available, measure_one};
 use lat_space::{Architecture, SearchSpace, Skeleton};
 
 /// Where and how a cost was measured, so that what a search finds can be measured there too.
@@ -11,10 +11,7 @@ pub(in crate::cli) struct Place {
     device_name: String,
     skeleton: Skeleton,
     batch: u32,
-    mode: String,
-    precision: String,
-    channels_last: bool,
-    cold: bool,
+    pub(super) point: OperatingPoint,
     /// Undisturbed time of the CPU's reference network, milliseconds.
     pub(super) reference_ms: Option<f64>,
 }
@@ -22,17 +19,12 @@ pub(in crate::cli) struct Place {
 impl Place {
     /// That of a predictor's rows; nothing where their table does not say.
     pub(in crate::cli) fn of_label(label: &Label) -> Option<Self> {
-        let or =
-            |text: &Option<String>, usual: &str| text.clone().unwrap_or_else(|| usual.to_owned());
         Some(Self {
             column: label.column.clone(),
             device_name: label.device_name.clone()?,
             skeleton: label.skeleton?,
             batch: label.batch?,
-            mode: or(&label.mode, "eager"),
-            precision: or(&label.precision, "fp32"),
-            channels_last: label.channels_last,
-            cold: label.cold,
+            point: label.point.unwrap_or_default(),
             reference_ms: label.reference_ms,
         })
     }
@@ -44,10 +36,7 @@ impl Place {
             device_name: header.device_name.clone(),
             skeleton: header.skeleton,
             batch: header.batch,
-            mode: header.mode.clone(),
-            precision: header.precision.clone(),
-            channels_last: header.channels_last,
-            cold: header.cold,
+            point: header.point,
             reference_ms: header.reference_ms,
         }
     }
@@ -58,18 +47,14 @@ impl Place {
         space: &dyn SearchSpace,
         architecture: &Architecture,
     ) -> (Option<f64>, String) {
-        let Self { column, device_name: name, skeleton, batch, .. } = self;
+        let Self { column, device_name: name, skeleton, batch, point, .. } = self;
         let Some(device) = available().into_iter().find(|d| d.name == *name) else {
             return (None, format!("not measured: the cost is that of {name}, which is not here"));
         };
         let defaults = ProfileOptions::new(*skeleton, device.spec);
-        let point = match self.point() {
-            Ok(point) => point,
-            Err(error) => return (None, format!("not measured: {error}")),
-        };
         let options = ProfileOptions {
             batch: *batch,
-            point,
+            point: *point,
             max_ms: 10.0 * defaults.max_ms,
             energy_fraction: if column == "energy_mj" { 1.0 } else { 0.0 },
             reference_ms: self.reference_ms,
@@ -87,14 +72,5 @@ impl Place {
             },
             Err(error) => (None, format!("not measured: {error}")),
         }
-    }
-
-    fn point(&self) -> Result<OperatingPoint, ProfileError> {
-        Ok(OperatingPoint {
-            mode: self.mode.parse()?,
-            precision: self.precision.parse()?,
-            channels_last: self.channels_last,
-            cold: self.cold,
-        })
     }
 }

@@ -6,6 +6,7 @@ use lat::cost_id::CostId;
 use lat::diagnostics::Collapse;
 use lat::finalists::Finalist;
 use lat::search::{EpochReport, SearchOutcome, SearchSettings};
+use lat_data::OperatingPoint;
 use lat_predictor::{CostModel, PredictorCost};
 use lat_space::{Architecture, SearchSpace, count};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,8 @@ pub(super) struct SearchResult {
     measurement: String,
     /// Undisturbed time of the CPU's reference network that measured times go by, milliseconds.
     reference_ms: Option<f64>,
+    /// How the networks ran that the cost was measured with; nothing where that is not known.
+    operating_point: Option<OperatingPoint>,
     /// Cost of the average architecture (`T_ref`).
     reference: Option<f64>,
     pub(super) params: u64,
@@ -131,6 +134,7 @@ impl SearchResult {
             measured,
             measurement,
             reference_ms: place.and_then(|place| place.reference_ms),
+            operating_point: place.map(|place| place.point),
             reference: outcome.reference_cost,
             params: counts.params,
             multiply_adds: counts.multiply_adds,
