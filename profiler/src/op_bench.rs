@@ -270,7 +270,7 @@ mod tests {
                 let mut work = OpWorkload::new(part, 2, Device::Cpu, point);
                 work.enqueue().unwrap();
                 let found = work.run();
-                assert_eq!(found.kind(), precision.kind());
+                assert_eq!(found.kind(), kind(precision));
                 let expected: &[i64] = if let Part::Op(_) = part { &[2, 8, 4, 4] } else { &[2, 3] };
                 assert_eq!(found.size(), expected);
             }
