@@ -293,6 +293,7 @@ pub(crate) mod tests {
     use lat_space::Stem;
 
     use super::*;
+    use crate::Mode;
 
     /// A row whose values all differ, so that a swapped field shows.
     pub(crate) fn measurement(index: u64, role: Role, latency_ms: f64) -> Measurement {
