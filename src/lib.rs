@@ -19,6 +19,7 @@ pub mod methods;
 pub mod objective;
 pub mod optimizer;
 pub mod pareto;
+pub mod record;
 pub mod relaxed;
 pub mod report;
 pub mod sampling;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::columns::Columns;
 use crate::frame::HEADER_COLUMNS;
-use crate::journal::check_version;
 use crate::merge::SCALE_COLUMN;
+use crate::run_folder::check_version;
 use crate::{DataError, Mode, OperatingPoint, RunHeader};
 
 /// Header columns that tables of format version 1 lack.

@@ -1,10 +1,14 @@
-use std::fs;
+//! Tests of [`super::Journal`]: crashes, damage, resuming.
+
+use std::fs::{self, OpenOptions};
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::manifest::MANIFEST_FILE;
 use crate::measurement::tests::{failed, header, measurement};
-use crate::{LatencyTable, Mode};
+use crate::run_folder::HEADER_FILE;
+use crate::{LatencyTable, Mode, Role, read_run};
 
 fn sample(index: u64) -> Measurement {
     measurement(index, Role::Sample, 1.0 + index as f64)

@@ -28,6 +28,7 @@ mod manifest;
 mod measurement;
 mod median;
 mod merge;
+pub mod nullable;
 mod operating_point;
 mod part;
 mod reader;
@@ -37,6 +38,8 @@ mod row_filter;
 mod rows;
 mod run_folder;
 mod run_lock;
+mod run_reader;
+mod run_start;
 mod scale;
 mod shard;
 mod split;
@@ -60,7 +63,7 @@ pub use grouped::Duplicates;
 pub use images::{
     Augment, DATASETS, Dataset, DatasetEntry, ImageSet, LoadOptions, find_cifar10, find_dataset,
 };
-pub use journal::{DOCTOR_FILE, Journal, read_run};
+pub use journal::Journal;
 pub use manifest::Wanted;
 pub use measurement::{Measurement, Role, RunHeader, Status, superseded};
 pub use median::median;
@@ -69,8 +72,9 @@ pub use operating_point::{Mode, OperatingPoint, Precision, UnknownName, known_po
 pub use request::TableRequest;
 pub use rounds::{Judgement, Round, Rounds};
 pub use row_filter::RowFilter;
-pub use run_folder::{has_run, run_header, sealed_table};
+pub use run_folder::{DOCTOR_FILE, has_run, run_header, sealed_table};
 pub use run_lock::RunLock;
+pub use run_reader::read_run;
 pub use scale::Scale;
 pub use shard::Shard;
 pub use split::{split, split_sizes, split_stratified};

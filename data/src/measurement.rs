@@ -1,9 +1,11 @@
+//! A run's header and its rows, as they stand in files.
+
 use std::collections::HashMap;
 
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
-use crate::{OperatingPoint, Shard};
+use crate::{OperatingPoint, Shard, nullable};
 
 /// Why an architecture was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,11 +87,11 @@ pub struct Measurement {
     #[serde(with = "nullable")]
     pub latency_ms: f64,
     /// Median of runs as `PyTorch` launches them, milliseconds; NaN where the mode does not measure it.
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_eager_ms: f64,
     /// Median of replays of the network captured as one CUDA graph, milliseconds: the device's own time; NaN where the mode
     /// does not measure it.
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_graph_ms: f64,
     /// Whether eager time is over 1.25 times graph time, where both are measured: the launches are what takes the time.
     #[serde(default)]
@@ -117,10 +119,10 @@ pub struct Measurement {
     #[serde(with = "nullable")]
     pub latency_ci_high_ms: f64,
     /// 90th percentile, milliseconds; NaN with fewer than 64 runs, which cannot tell it (the bound of `MLPerf` `LoadGen`).
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_p90_ms: f64,
     /// 99th percentile, milliseconds; NaN with fewer than 662 runs.
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_p99_ms: f64,
     /// Timed runs.
     pub n_runs: u32,
@@ -265,27 +267,9 @@ fn shard(header: &RunHeader) -> String {
     header.shard.clone().unwrap_or_else(|| "all".into())
 }
 
-fn nan() -> f64 {
-    f64::NAN
-}
-
 /// The skeleton with all that makes it differ from another.
 fn describe(skeleton: &Skeleton) -> String {
     format!("{skeleton}, {:?} stem", skeleton.stem)
-}
-
-/// JSON has no NaN: it is written as null.
-mod nullable {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub(super) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
-        value.is_finite().then_some(*value).serialize(s)
-    }
-
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(d: D) -> Result<f64, D::Error> {
-        Ok(Option::deserialize(d)?.unwrap_or(f64::NAN))
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
 use lat::methods::Preset;
+use lat::record::{EvaluationRecord, Place, Published};
 use lat_data::{Dataset, OperatingPoint, RunLock};
-use lat_profiler::{ProfileOptions, check_point, measure_one};
+use lat_profiler::{DeviceSpec, ProfileOptions, check_point, measure_one, usual_point};
 use lat_space::{Architecture, SearchSpace};
-use serde::Serialize;
 
-use super::accuracy::{AccuracyArgs, Published};
+use super::accuracy::{AccuracyArgs, say_published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
 use super::failure::{bad, failed};
@@ -60,29 +60,10 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
-/// `evaluation.json`.
-#[derive(Serialize)]
-struct EvaluationResult {
-    #[serde(flatten)]
-    settings: EvaluationSettings,
-    #[serde(flatten)]
-    published: Published,
-    test_accuracy: f64,
-    test_loss: f64,
-    params: u64,
-    multiply_adds: u64,
-    /// Median latency of one image on the device, milliseconds.
-    latency_ms: Option<f64>,
-    device_name: String,
-    /// How the network ran while it was timed.
-    operating_point: OperatingPoint,
-    seconds: f64,
-}
-
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let written = written(args);
     written.check()?;
-    let Named { space, architecture, reference_ms, point } =
+    let Named { space, architecture, reference_ms, place } =
         read(&args.arch, args.space.as_deref())?;
     let accuracies = args.accuracies.table(space.as_ref())?;
     let published = Published::of(accuracies.as_ref(), space.as_ref(), &architecture);
@@ -121,16 +102,10 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let found = train(&work, &settings, torch_device(device), &dir, screen)?;
     let measuring = std::time::Instant::now();
     let defaults = ProfileOptions::new(skeleton, device);
-    // As the search's own cost was measured, so that the two can be compared, where this device can run so.
-    let point = point.filter(|point| check_point(*point, device).is_ok());
-    let options = ProfileOptions {
-        max_ms: 10.0 * defaults.max_ms,
-        reference_ms,
-        point: point.unwrap_or(defaults.point),
-        ..defaults
-    };
+    let (max_ms, point) = (10.0 * defaults.max_ms, operating_point(place.as_ref(), device));
+    let options = ProfileOptions { max_ms, reference_ms, point, ..defaults };
     let row = measure_one(space.as_ref(), &options, &architecture)?;
-    let result = EvaluationResult {
+    let result = EvaluationRecord {
         settings,
         published,
         test_accuracy: found.test_accuracy,
@@ -139,16 +114,24 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         multiply_adds: found.cost.multiply_adds,
         latency_ms: row.latency_ms.is_finite().then_some(row.latency_ms),
         device_name: device.name(),
-        operating_point: options.point,
+        operating_point: Some(point),
         seconds: found.seconds + measuring.elapsed().as_secs_f64(),
     };
-    let path = dir.join("evaluation.json");
+    let path = dir.join(EvaluationRecord::FILE);
     write_json(&path, &result).map_err(failed)?;
     if let Some(path) = &args.json {
         write_json(path, &result)?;
     }
-    say(result.line(&row.reason, &path))?;
-    result.published.say()
+    say(result_line(&result, &row.reason, &path))?;
+    say_published(&result.published)
+}
+
+/// How the network is timed: as the cost of its search was if that was measured on this device, so that the two can be compared; else
+/// as `lat profile` would.
+fn operating_point(place: Option<&Place>, device: DeviceSpec) -> OperatingPoint {
+    let is_here =
+        |p: &&Place| p.device_name == device.name() && check_point(p.point, device).is_ok();
+    place.filter(is_here).map_or(usual_point(device), |place| place.point)
 }
 
 /// The file that is asked for beside the folder, and what must not be written over.
@@ -195,23 +178,21 @@ fn train(
     Ok(found?)
 }
 
-impl EvaluationResult {
-    /// The result for people; `reason` says why there is no latency.
-    fn line(&self, reason: &str, path: &Path) -> String {
-        let latency = self.latency_ms;
-        let latency =
-            latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
-        format!(
-            "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {} ({}); {:.0} s; {}",
-            self.test_accuracy,
-            self.params,
-            self.multiply_adds,
-            self.device_name,
-            self.operating_point,
-            self.seconds,
-            path.display()
-        )
-    }
+/// The result for people; `reason` says why there is no latency.
+fn result_line(record: &EvaluationRecord, reason: &str, path: &Path) -> String {
+    let latency = record.latency_ms;
+    let latency =
+        latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
+    format!(
+        "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}{}; {:.0} s; {}",
+        record.test_accuracy,
+        record.params,
+        record.multiply_adds,
+        record.device_name,
+        record.operating_point.map_or_else(String::new, |point| format!(" ({point})")),
+        record.seconds,
+        path.display()
+    )
 }
 
 /// Named by network, images and seed; the architecture by a number from its text.
@@ -225,4 +206,29 @@ fn default_dir(settings: &EvaluationSettings) -> PathBuf {
         "evaluate-{space}-{hash:08x}-{dataset}-{}-seed{seed}",
         runs::short(skeleton)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_data::{Mode, Precision};
+    use lat_space::find_space;
+
+    use super::*;
+
+    #[test]
+    fn what_is_timed_runs_as_its_search_measured_or_as_a_profile_would() {
+        let skeleton = find_space("nasbench201").unwrap().skeletons()[0].skeleton;
+        let fp16 = OperatingPoint { precision: Precision::Fp16, ..OperatingPoint::default() };
+        let place = |device_name: String| Place { device_name, skeleton, batch: 8, point: fp16 };
+        let (cpu, gpu) = (DeviceSpec::Cpu, DeviceSpec::Cuda(0));
+        assert_eq!(operating_point(Some(&place(cpu.name())), cpu), fp16);
+        assert_eq!(operating_point(None, cpu), OperatingPoint::default());
+        // Eager rows of a CPU say nothing about a GPU, on which launches would be measured.
+        for elsewhere in [None, Some(place("Some CPU".into()))] {
+            assert_eq!(operating_point(elsewhere.as_ref(), gpu).mode, Mode::Graph);
+        }
+        let graph = OperatingPoint { mode: Mode::Graph, ..fp16 };
+        let impossible = Place { point: graph, ..place(cpu.name()) };
+        assert_eq!(operating_point(Some(&impossible), cpu), OperatingPoint::default());
+    }
 }

@@ -11,6 +11,7 @@ mod logit_gates;
 mod matthew;
 mod pressure;
 
+use lat_data::nullable;
 use lat_nn::guard;
 use lat_space::{Architecture, Decision, SearchSpace};
 use serde::{Deserialize, Serialize};
@@ -58,14 +59,19 @@ impl Default for Watch {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// Mean over the decisions of the probability of choices without weights: `none`, skips and pools.
+    #[serde(with = "nullable")]
     pub free_mass: f64,
     /// Largest entropy of a decision's choice probabilities, nats.
+    #[serde(with = "nullable")]
     pub max_entropy: f64,
     /// Largest share of skip connections among the kept edges of one cell type of the architecture that would be derived.
+    #[serde(with = "nullable")]
     pub skip_share: f64,
     /// Share of all kept edges of that architecture whose operation has no weights.
+    #[serde(with = "nullable")]
     pub free_share: f64,
     /// Accuracy on the training half minus that on the validation half, points.
+    #[serde(with = "nullable")]
     pub generalisation_gap: f64,
     /// Cross entropy of that architecture with the supernet's weights and the batch's own statistics.
     pub derived_loss: Option<f64>,

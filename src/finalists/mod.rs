@@ -11,6 +11,7 @@ mod ranking;
 mod signals;
 mod tilt;
 
+use lat_data::nullable;
 use lat_space::{Architecture, SearchSpace, Skeleton};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +39,7 @@ const NETS: u64 = 3;
 /// How much less a lambda asks for: the budget is the cost of what the task alone would take over `1 + SAVING * lambda`.
 const SAVING: f64 = 2.5;
 
-/// One that took part.
+/// One that took part. Measures that are no numbers, or that an older program did not take, are NaN, and null in files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finalist {
     /// As text.
@@ -46,14 +47,19 @@ pub struct Finalist {
     /// In the cost's unit, where the search has a cost.
     pub cost: Option<f64>,
     /// Log determinant of the activation patterns' likeness (see `signals/`).
+    #[serde(with = "nullable")]
     pub patterns: f64,
     /// Sum of the least correlations of the maps (see `signals/`).
+    #[serde(with = "nullable")]
     pub correlation: f64,
     /// Least growth of the features' entropy within a cell (see `signals/`).
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub progressivity: f64,
     /// How evenly cells pass gradients on (see `signals/`).
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub trainability: f64,
     /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named.
+    #[serde(with = "nullable")]
     pub score: f64,
 }
 

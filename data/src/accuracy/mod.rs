@@ -3,10 +3,12 @@
 mod accuracy_table;
 mod nasbench201;
 mod percent;
+mod published;
 mod reader;
 
-pub use accuracy_table::{AccuracyColumn, AccuracyTable, PublishedAccuracy};
+pub use accuracy_table::{AccuracyColumn, AccuracyTable};
 pub use percent::AccuracyUnit;
+pub use published::PublishedAccuracy;
 pub use reader::AccuracyRequest;
 
 use crate::DataError;

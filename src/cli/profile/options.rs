@@ -4,10 +4,12 @@ use lat_data::OperatingPoint;
 use lat_profiler::{DeviceSpec, ProfileOptions, usual_point};
 use lat_space::SearchSpace;
 
-use super::{Args, until};
+use super::args::Args;
 use crate::cli::failure::bad;
 use crate::cli::skeleton::is_small;
 
+/// Most samples of `--until` where `--samples` does not say.
+const CAP: u64 = 20_000;
 /// Share of the samples that a fresh process repeats.
 const FRESH_FRACTION: f64 = 0.01;
 
@@ -23,7 +25,7 @@ pub(super) fn options(
     let skeleton = args.skeleton.skeleton(space, preset)?;
     let defaults = ProfileOptions::new(skeleton, device);
     let max_ms = args.max_ms.unwrap_or(defaults.max_ms);
-    let cap = || until::CAP.min(u64::try_from(space.size()).unwrap_or(until::CAP));
+    let cap = || CAP.min(u64::try_from(space.size()).unwrap_or(CAP));
     let usual = if args.until.is_some() { cap() } else { defaults.samples };
     Ok(ProfileOptions {
         samples: args.samples.unwrap_or(usual),

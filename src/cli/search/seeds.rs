@@ -1,8 +1,8 @@
 //! Several seeds of one search: each, their mean and their spread.
 
+use lat::record::SearchRecord;
 use serde::Serialize;
 
-use super::result::SearchResult;
 use crate::cli::output::table;
 
 /// `seeds.json`.
@@ -54,8 +54,8 @@ impl Spread {
 }
 
 impl Summary {
-    pub(super) fn of(results: &[SearchResult]) -> Self {
-        let seed = |r: &SearchResult| OneSearch {
+    pub(super) fn of(results: &[SearchRecord]) -> Self {
+        let seed = |r: &SearchRecord| OneSearch {
             seed: r.settings.seed,
             valid_accuracy: r.log.last().map(|e| e.valid_accuracy),
             predicted: r.predicted,

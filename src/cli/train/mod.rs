@@ -1,5 +1,6 @@
 //! `lat train`: learns to predict a cost from measurements.
 
+mod args;
 mod figures;
 mod split;
 mod summary;
@@ -15,64 +16,14 @@ use super::failure::bad;
 use super::op_table::{Judged, OpTable, judge};
 use super::output::{say, write_json};
 use super::runs;
-use super::table_args::{SpaceTable, TableArgs};
+use super::table_args::SpaceTable;
 use super::transfer;
 use super::written::Written;
+pub(super) use args::Args;
 pub(super) use figures::metric_cells;
 use figures::report_table;
 use split::split;
 use summary::{Operations, Summary, rows};
-
-/// Learn to predict the latency of architectures from measurements.
-///
-/// Splits by architecture, fits the differentiable predictors, judges them on rows that none has seen, and writes the best as a
-/// predictor file.
-///
-/// Example: lat train --data runs/profile-darts-cpu-c8-l4-r8-b1-seed0
-///
-/// A table measured elsewhere: lat train --space-file examples/spaces/ofa.toml --data ofa.parquet
-///
-/// A new device from predictors of others and ten samples: lat train --from gpu-a.lat gpu-b.lat --samples-from runs/profile-darts-cpu-c8-l4-r8-b1-seed0 --train 10
-#[derive(clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    table: TableArgs,
-    /// Predictors of other devices to start from; --data, here also --samples-from, then holds samples of the new one, of
-    /// which 5 to 50 do.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["regressor", "compare"])]
-    from: Vec<PathBuf>,
-    /// Column to predict.
-    #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
-    target: String,
-    /// Regressor that becomes the predictor: auto or one of `lat list regressors`.
-    #[arg(long, default_value = "auto")]
-    regressor: String,
-    /// Fit all regressors for comparison, baselines included.
-    #[arg(long)]
-    compare: bool,
-    /// Judge this table of operations (`lat profile --per-op`) beside the regressors: the sum of a network's operations, as it is
-    /// and scaled.
-    #[arg(long, value_name = "DIR", conflicts_with = "from")]
-    per_op: Option<PathBuf>,
-    /// Rows to train on [default: all that are not for testing].
-    #[arg(long, value_name = "N")]
-    train: Option<usize>,
-    /// Rows to test on [default: a fifth; with --from none of up to 50].
-    #[arg(long, value_name = "M")]
-    test: Option<usize>,
-    /// File with the architectures to test on, one per line.
-    #[arg(long, value_name = "FILE", conflicts_with = "test")]
-    test_rows: Option<PathBuf>,
-    /// Seed of split and training.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Predictor file [default: ./runs/predictor-PROFILE-COLUMN.lat].
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Also write all metrics as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let data = args.table.source()?;
