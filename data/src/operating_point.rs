@@ -144,7 +144,6 @@ pub mod known_point {
     ///
     /// # Errors
     /// The serializer's.
-    #[expect(clippy::ref_option, reason = "serde asks for this form")]
     pub fn serialize<S: Serializer>(
         point: &Option<OperatingPoint>,
         to: S,
