@@ -60,6 +60,7 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
+#[expect(clippy::too_many_lines, reason = "one step after another")]
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let written = written(args);
     written.check()?;
