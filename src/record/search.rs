@@ -160,10 +160,22 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert!(SearchRecord::read("{}").unwrap_err().contains("missing field `space`"));
-        assert!(SearchRecord::read("{").unwrap_err().contains("EOF"));
+        let error = |text: &str| SearchRecord::read(text).unwrap_err();
+        assert!(error("{").contains("EOF"));
+        for field in ["space", "architecture", "params", "log"] {
+            let without = SEARCH.replacen(&format!("\"{field}\":"), "\"other\":", 1);
+            let error = error(&without);
+            assert!(error.contains(&format!("missing field `{field}`")), "{error}");
+        }
+        for (field, value) in [("seed", "\"a\""), ("params", "0.5"), ("relaxed", "\"0.4\"")] {
+            let key = format!("\"{field}\": ");
+            let (before, after) = SEARCH.split_once(&key).unwrap();
+            let (_, after) = after.split_once(',').unwrap();
+            let error = error(&format!("{before}{key}{value},{after}"));
+            assert!(error.contains("invalid type"), "{error}");
+        }
         let (before, _) = SEARCH.split_once("\"log\": [").unwrap();
-        let error = SearchRecord::read(&format!("{before} \"log\": []}}")).unwrap_err();
+        let error = error(&format!("{before} \"log\": []}}"));
         assert!(error.contains("without an epoch"), "{error}");
     }
 }
