@@ -1,3 +1,5 @@
+//! Counts the rows of a run that another process writes.
+
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! Batch normalisation.
+
 use tch::{Tensor, nn};
 
 use crate::WeightInit;

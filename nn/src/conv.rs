@@ -1,3 +1,5 @@
+//! Convolutions.
+
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
 

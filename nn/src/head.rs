@@ -1,3 +1,5 @@
+//! The classifier at a network's end.
+
 use tch::Tensor;
 use tch::nn::{self, Module};
 

@@ -1,3 +1,5 @@
+//! Operations as layers: what a layer can do, and which one an operation is.
+
 use std::fmt::Debug;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! A network without searched sites.
+
 use std::sync::Arc;
 
 use lat_space::Graph;

@@ -1,3 +1,5 @@
+//! Parameters and multiply-adds as a cost.
+
 use lat_space::{Architecture, Cost, SearchSpace, Skeleton, Step, count_op};
 use tch::Tensor;
 

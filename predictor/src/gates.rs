@@ -1,3 +1,5 @@
+//! Where each decision's choices lie in a gate vector.
+
 use lat_space::{Architecture, Decision, Space};
 use tch::Tensor;
 

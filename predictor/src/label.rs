@@ -1,3 +1,5 @@
+//! What a predictor is of: space, encoding, unit, device, errors.
+
 use lat_data::{OperatingPoint, RunHeader, known_point};
 use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! A trained predictor: prices architectures and gates, and differentiates.
+
 use lat_space::{FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 use tch::{Device, Tensor};

@@ -1,3 +1,5 @@
+//! A table of operations as a cost.
+
 use lat_space::{Architecture, Graph, OpSpec, SearchSpace, Site, Skeleton, Step};
 use tch::{Kind, Tensor};
 

@@ -1,3 +1,5 @@
+//! What a run records of device, options and versions when it begins.
+
 use lat_data::RunHeader;
 use lat_space::SearchSpace;
 

@@ -1,3 +1,5 @@
+//! Times a TorchScript module.
+
 use std::path::Path;
 
 use lat_data::{Measurement, OperatingPoint, Role};

@@ -1,3 +1,5 @@
+//! What to measure, and how carefully.
+
 use lat_data::{OperatingPoint, Shard};
 use lat_space::{SearchSpace, Skeleton, SpaceError};
 

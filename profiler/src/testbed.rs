@@ -1,3 +1,5 @@
+//! A device with all that measuring on it takes.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

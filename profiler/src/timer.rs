@@ -1,3 +1,5 @@
+//! Times one workload: warm-up, runs until the stop rule, the other probes.
+
 use lat_data::{Measurement, Mode, Status, median};
 
 use crate::operating_point::is_launch_bound;

@@ -1,3 +1,5 @@
+//! The linear map from gates to codes: of one architecture, or soft ones of a relaxed one.
+
 use crate::Decision;
 
 /// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture

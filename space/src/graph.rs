@@ -1,3 +1,5 @@
+//! A network as data: input, operations, searched sites, sums, concatenations, head.
+
 use std::collections::BTreeMap;
 
 use crate::{Architecture, DecisionId, Op, OpSpec};

@@ -1,3 +1,5 @@
+//! Operations of all spaces.
+
 use serde::{Deserialize, Serialize};
 
 /// The kinds of operation that networks here are made of. Convolutions have no bias; the pieces of each are spelled out in

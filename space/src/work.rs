@@ -1,3 +1,5 @@
+//! What a choice computes and moves.
+
 use crate::{Op, OpSpec, SearchSpace, Site, count_op, find_skeleton};
 
 /// The skeleton whose sites are counted. Every space has it; what predictors learn from the sizes are factors, and the ratio

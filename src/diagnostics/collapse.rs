@@ -1,3 +1,5 @@
+//! Where a search went wrong, by its epochs' diagnostics.
+
 use serde::{Deserialize, Serialize};
 
 use super::Diagnostics;

@@ -1,3 +1,5 @@
+//! A method's gates as a function of its logits, to differentiate by these.
+
 use lat_space::DecisionId;
 use tch::{Kind, Tensor};
 

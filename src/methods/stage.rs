@@ -1,3 +1,5 @@
+//! Stages of a search, each with a supernet of its own.
+
 use lat_space::{ChoiceSet, Graph, Op, SearchSpace, Site, Skeleton, SpaceError, Step};
 use serde::{Deserialize, Serialize};
 

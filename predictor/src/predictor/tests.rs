@@ -1,3 +1,5 @@
+//! Tests of the predictor.
+
 use std::path::Path;
 use std::sync::OnceLock;
 

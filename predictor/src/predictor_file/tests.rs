@@ -1,3 +1,5 @@
+//! Tests of predictor files.
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! A model of another device as part of a prediction.
+
 use lat_space::FeatureMap;
 use ndarray::ArrayView2;
 use tch::{Device, Tensor};

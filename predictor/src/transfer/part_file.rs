@@ -1,3 +1,5 @@
+//! Such parts in a predictor's file.
+
 use lat_space::FeatureMap;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};

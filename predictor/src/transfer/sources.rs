@@ -1,3 +1,5 @@
+//! Predictors of other devices, standardised.
+
 use lat_space::{FeatureMap, Space};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 

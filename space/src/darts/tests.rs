@@ -1,3 +1,5 @@
+//! Tests of DARTS' space against published cells.
+
 use std::collections::HashSet;
 
 use super::*;

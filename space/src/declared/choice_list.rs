@@ -1,3 +1,5 @@
+//! The choices of a declared decision.
+
 use toml::Value;
 
 use super::declaration::{Entry, key, wrong};
