@@ -1,7 +1,6 @@
 //! How good a network is on images that it is not trained with.
 
-use tch::Kind;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::batches::Images;
 use crate::methods::Batch;

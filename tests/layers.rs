@@ -82,7 +82,6 @@ fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
     assert_eq!(users, WITH_CUDA.map(str::to_owned).into());
 }
 
-/// Results are replaced in one way.
 /// In a folder of many files these lines are the map.
 #[test]
 fn every_file_opens_with_a_line_that_says_what_it_holds() {
@@ -101,6 +100,7 @@ fn every_file_opens_with_a_line_that_says_what_it_holds() {
     assert!(n_files > 300, "{n_files}");
 }
 
+/// Results are replaced in one way.
 #[test]
 fn only_one_file_gives_files_their_names() {
     assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/whole_file.rs"]);

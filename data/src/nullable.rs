@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a number is that a record lacks: NaN, as if it were null. For `default = "nullable::missing"`.
+/// NaN, for a field that a record lacks: `default = "nullable::missing"`.
 pub fn missing() -> f64 {
     f64::NAN
 }
 
-/// Writes the number, or null where it is none.
+/// Writes the number, or null if it is NaN or infinite.
 ///
 /// # Errors
 /// The serializer's.
@@ -20,7 +20,7 @@ pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
 /// Reads a number; null is NaN.
 ///
 /// # Errors
-/// Where it is neither.
+/// If it is neither a number nor null.
 pub fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }

@@ -51,7 +51,7 @@ pub struct OperatingPoint {
     pub cold: bool,
 }
 
-/// A name that is none of these.
+/// A name that no mode or precision has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} '{name}'; expected one of: {known}")]
 pub struct UnknownName {

@@ -107,8 +107,9 @@ fn load(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use lat_data::Precision;
+
+    use super::*;
 
     fn module(dir: &Path) -> std::path::PathBuf {
         let file = dir.join("module.pt");

@@ -216,10 +216,10 @@ impl Workload for OpWorkload {
 
 #[cfg(test)]
 mod tests {
+    use lat_data::{Mode, Precision};
     use lat_space::{SPACES, find_skeleton, find_space};
 
     use super::*;
-    use lat_data::{Mode, Precision};
 
     #[test]
     fn every_operation_of_every_space_is_a_part_once() {

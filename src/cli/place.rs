@@ -37,7 +37,7 @@ impl MeasuredCost {
         Self { column: "latency_ms".to_owned(), place, reference_ms: header.reference_ms }
     }
 
-    /// Measures an architecture here, if this device is at hand: the value, and where it is from or why there is none.
+    /// Measures an architecture if the cost's device is at hand. The text says where it was measured, or why it was not.
     pub(super) fn measure(
         &self,
         space: &dyn SearchSpace,

@@ -28,7 +28,8 @@ pub struct Collapse {
     pub reason: String,
 }
 
-/// The first collapse of a search that is planned for so many epochs, from its epochs' diagnostics; without them there is none.
+/// The first collapse that the diagnostics of a search's epochs show; `planned` is how many epochs it is to have. Epochs without
+/// diagnostics show nothing.
 pub fn collapse(log: &[Option<Diagnostics>], planned: u32) -> Option<Collapse> {
     (1..=log.len()).find_map(|n| weightless(&log[..n], planned).or_else(|| sharp(&log[..n])))
 }

@@ -219,7 +219,8 @@ impl Contest<'_, '_> {
             let mut next = now.clone();
             for neighbour in neighbours(self.space, &now.architecture) {
                 let cost = source.cost(&neighbour)?;
-                if cost < next.cost && learns(self.space, &neighbour) {
+                let is_one = self.space.check(&neighbour).is_ok();
+                if is_one && cost < next.cost && learns(self.space, &neighbour) {
                     next = Candidate { architecture: neighbour, cost };
                 }
             }

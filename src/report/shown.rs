@@ -24,7 +24,7 @@ pub struct ShownEvaluation {
     pub record: EvaluationRecord,
 }
 
-/// A number of a record, where it is one.
+/// A number of a record, unless it is NaN or infinite.
 pub(super) fn known(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
 }

@@ -36,6 +36,7 @@ struct Trained {
     /// Percent.
     accuracy: f64,
     n_steps: usize,
+    begun: Instant,
 }
 
 impl Search<'_, '_> {
@@ -71,10 +72,8 @@ impl Search<'_, '_> {
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<EpochReport, SearchError> {
-        let start = Instant::now();
         let trained = self.train(net, halves, epoch, stop, on_event)?;
-        let report = self.judge(net, halves, epoch, &trained)?;
-        Ok(EpochReport { seconds: start.elapsed().as_secs_f64(), ..report })
+        self.judge(net, halves, epoch, &trained)
     }
 
     /// All steps of an epoch.
@@ -86,6 +85,7 @@ impl Search<'_, '_> {
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<Trained, SearchError> {
+        let begun = Instant::now();
         let mut rng = epoch_rng(self.settings.seed, epoch);
         let batch = self.settings.batch as usize;
         let train = shuffled(&halves.train, batch, &mut rng);
@@ -109,10 +109,10 @@ impl Search<'_, '_> {
             on_event(SearchEvent::Step(step + 1, train.len(), epoch + 1));
         }
         let (loss, accuracy) = (loss / seen as f64, 100.0 * correct as f64 / seen as f64);
-        Ok(Trained { loss, accuracy, n_steps: train.len() })
+        Ok(Trained { loss, accuracy, n_steps: train.len(), begun })
     }
 
-    /// What an epoch led to; the time it took is the caller's to fill in.
+    /// What an epoch led to.
     fn judge(
         &mut self,
         net: &CellSupernet,
@@ -152,7 +152,7 @@ impl Search<'_, '_> {
             probabilities: relaxed.probs.iter().map(rounded).collect(),
             diagnostics,
             architecture: self.space.format(&now),
-            seconds: 0.0,
+            seconds: trained.begun.elapsed().as_secs_f64(),
         })
     }
 
@@ -197,7 +197,7 @@ impl Search<'_, '_> {
     }
 }
 
-/// Refuses a loss that is no number. The validation loss is NaN by contract while the architecture rests.
+/// Refuses a loss that is NaN or infinite. The validation loss is NaN by contract while the architecture rests.
 fn check(report: &StepReport, epoch: u32, step: usize) -> Result<(), SearchError> {
     let losses = [("training loss", report.train_loss), ("validation loss", report.valid_loss)];
     for (what, value) in losses {

@@ -53,7 +53,7 @@ fn one() -> u32 {
     1
 }
 
-/// One line of the log. Numbers that are none (a loss that ran away) are NaN, and null in files.
+/// One line of the log. A loss that ran away is NaN here and null in files.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochReport {
     /// From 1.

@@ -91,7 +91,7 @@ impl Search<'_, '_> {
     /// Runs to the end, or continues from the checkpoint. `stop` interrupts between steps; whole epochs are kept.
     ///
     /// # Errors
-    /// [`SearchError::Dataset`] for a set too small for the batch, [`SearchError::NotANumber`] for a loss that is none,
+    /// [`SearchError::Dataset`] for a set too small for the batch, [`SearchError::NotANumber`] for a loss that is NaN or infinite,
     /// [`SearchError::Checkpoint`] for another search's checkpoint, [`SearchError::Interrupted`].
     pub fn run(
         mut self,

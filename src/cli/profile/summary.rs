@@ -17,7 +17,7 @@ pub(super) struct Ending {
     pub(super) validation_mape: Option<f64>,
     pub(super) validation_low: Option<f64>,
     pub(super) validation_high: Option<f64>,
-    /// The same as a sentence.
+    /// All of this as a sentence.
     pub(super) text: String,
 }
 

@@ -92,7 +92,7 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
     if record.finalists_best.is_empty() {
         return Ok(());
     }
-    let unit = record.unit.as_deref().unwrap_or("");
+    let unit = record.unit();
     let is_above = |budget: f64| record.predicted.is_some_and(|cost| cost > 1.0001 * budget);
     let budget = match record.budget {
         Some(b) if is_above(b) => format!(", none of which is below {b:.4} {unit}"),
@@ -119,7 +119,7 @@ pub(super) fn print(record: &SearchRecord, dir: &Path) -> anyhow::Result<()> {
     }
     say(&record.architecture)?;
     print_finalists(record)?;
-    let unit = record.unit.as_deref().unwrap_or("");
+    let unit = record.unit();
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4} {unit}"));
     if let Some(column) = &record.column {
         say(format!(
