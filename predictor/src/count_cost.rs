@@ -1,4 +1,4 @@
-use lat_space::{Architecture, Cost, SearchSpace, Skeleton, Step, count_op};
+use lat_space::{Architecture, Cost, SearchSpace, Skeleton, count_head, count_op};
 use tch::Tensor;
 
 use crate::{CostModel, PredictError, TableCost};
@@ -34,14 +34,8 @@ impl CountCost {
             }
         };
         space.check_skeleton(skeleton)?;
-        // The classifier is no operation with a place. With all operations blanked, it is what is left to count.
-        let mut graph = space.graph(skeleton);
-        for node in &mut graph.nodes {
-            if let Step::Fixed { .. } | Step::Searched { .. } = node.step {
-                node.step = Step::Input;
-            }
-        }
-        let head = pick(lat_space::count(&graph)) as f64;
+        // The classifier is no operation with a place.
+        let head = pick(count_head(&space.graph(skeleton))) as f64;
         let look_up = |op: &lat_space::OpSpec| Some(pick(count_op(op)) as f64);
         TableCost::look_up(space, skeleton, column, head, &look_up).map(Self)
     }

@@ -10,7 +10,7 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, Op, OpSpec, Shape, Site, Step};
+use crate::{Graph, Op, OpSpec, Shape, Step};
 
 /// What a network or a piece of one costs, independent of hardware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,19 +45,20 @@ impl std::iter::Sum for Cost {
 
 /// Cost of the network, the auxiliary head aside. Searched sites count all their candidates.
 pub fn count(graph: &Graph) -> Cost {
-    let cost = |step: &Step| match step {
-        Step::Fixed { op, .. } => count_op(op),
-        Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-            candidates.iter().map(count_op).sum()
-        }
+    graph.variants().map(|variant| count_op(&variant.op)).sum::<Cost>() + count_head(graph)
+}
+
+/// Cost of the classifier alone, with the pool before it.
+pub fn count_head(graph: &Graph) -> Cost {
+    let head = |step: &Step| match step {
         Step::Head { from, classes } => {
             let Shape { c, hw } = graph.nodes[*from].shape;
             let weights = u64::from(c) * u64::from(*classes);
             elements(c, hw) + Cost { params: weights + u64::from(*classes), multiply_adds: weights }
         }
-        Step::Input | Step::Sum(_) | Step::Concat(_) | Step::Auxiliary { .. } => Cost::default(),
+        _ => Cost::default(),
     };
-    graph.nodes.iter().map(|node| cost(&node.step)).sum()
+    graph.nodes.iter().map(|node| head(&node.step)).sum()
 }
 
 /// Groups of the first two convolutions of [`Op::ReductionConv`].

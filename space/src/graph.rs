@@ -26,6 +26,15 @@ pub enum Site {
     },
 }
 
+impl Site {
+    /// The decisions that settle it.
+    pub fn decisions(&self) -> Vec<DecisionId> {
+        match self {
+            Self::Choice { decision, .. } => vec![*decision],
+        }
+    }
+}
+
 /// Where a fixed operation stands in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {

@@ -27,10 +27,11 @@ mod op;
 mod peak_memory;
 mod skeleton;
 mod structure;
+mod variants;
 mod work;
 
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
-pub use count::{Cost, REDUCTION_GROUPS, count, count_op};
+pub use count::{Cost, REDUCTION_GROUPS, count, count_head, count_op};
 pub use darts::Darts;
 pub use declared::DeclaredSpace;
 pub use draw::{architecture_at, sample};
@@ -43,6 +44,7 @@ pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 pub use structure::{Edges, Presence, Structure};
+pub use variants::{Condition, Variant};
 pub use work::Work;
 
 /// What predictors need of a search space: its decisions, and the text form of a point.

@@ -26,7 +26,7 @@ pub trait Supernet: std::fmt::Debug {
     /// The operation weights and BN statistics.
     fn weights(&self) -> &nn::VarStore;
 
-    /// The searched sites in the order of the network: decision and number of the cell.
+    /// Per searched site in the order of the network its decisions, each with the number of the cell.
     fn sites(&self) -> Vec<(DecisionId, u16)>;
 }
 
@@ -185,6 +185,8 @@ impl Supernet for CellSupernet {
 
     fn sites(&self) -> Vec<(DecisionId, u16)> {
         let sites = self.net.graph().sites();
-        sites.map(|(_, cell, Site::Choice { decision, .. })| (*decision, cell)).collect()
+        let of_site =
+            |(_, cell, site): (_, u16, &Site)| site.decisions().into_iter().map(move |d| (d, cell));
+        sites.flat_map(of_site).collect()
     }
 }

@@ -64,7 +64,7 @@ impl Space for NasBench201 {
     }
 
     fn work(&self) -> Option<Vec<Vec<Work>>> {
-        Some(work::of_sites(self))
+        work::of_sites(self)
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
