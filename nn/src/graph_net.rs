@@ -1,6 +1,6 @@
 //! A graph with its fixed pieces, and the walk that computes its values.
 
-use lat_space::{Graph, Op, Place, Shape, Site, Step, ValueId};
+use lat_space::{Graph, Node, Op, Place, Shape, Site, Step, ValueId};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::head::{Auxiliary, Head};
@@ -16,7 +16,7 @@ pub struct Logits {
 }
 
 /// Drop path (Larsson 2016, as DARTS uses it): with this probability per sample the output of a derived operation is zeroed, else
-/// divided by the keep probability. Identities are never dropped.
+/// divided by the keep probability. Identities are never dropped, nor is what no sum reads: in a chain nothing would be left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropPath(pub f64);
 
@@ -31,6 +31,8 @@ pub type Observer<'a> = &'a mut dyn FnMut(ValueId, &Tensor);
 pub struct GraphNet {
     graph: Graph,
     pieces: Vec<Piece>,
+    /// Per value whether drop path applies to it.
+    droppable: Vec<bool>,
     /// Per value the last node that reads it, so that memory is given back as soon as the walk allows.
     last_reader: Vec<ValueId>,
 }
@@ -65,7 +67,7 @@ impl GraphNet {
             }
         });
         let pieces = pieces.collect();
-        Self { last_reader: last_readers(&graph), pieces, graph }
+        Self { last_reader: last_readers(&graph), droppable: droppable(&graph), pieces, graph }
     }
 
     /// The graph that is walked.
@@ -100,11 +102,9 @@ impl GraphNet {
                 |v: &ValueId| values[*v].as_ref().expect("values live until their last reader");
             let value = match (&node.step, piece) {
                 (Step::Input, _) => Some(images.shallow_clone()),
-                (Step::Fixed { from, op, place }, Piece::Layer(layer)) => {
+                (Step::Fixed { from, .. }, Piece::Layer(layer)) => {
                     let ys = layer.forward_t(at(from), train);
-                    let is_branch = matches!(place, Place::Branch | Place::Derived);
-                    let droppable = is_branch && train && op.op != Op::Identity;
-                    Some(if droppable { drop_path.apply(ys) } else { ys })
+                    Some(if train && self.droppable[id] { drop_path.apply(ys) } else { ys })
                 }
                 (Step::Searched { from, site: s, .. }, _) => Some(site(id, s, at(from))),
                 (Step::Sum(from), _) => Some(sum(from.iter().map(at), images, node.shape)),
@@ -142,6 +142,23 @@ fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>, images: &Tensor, shape:
     values.fold(first.shallow_clone(), |sum, value| sum + value)
 }
 
+/// Per value whether drop path applies: to operations of cells fixed by hand, and to derived ones that a sum reads.
+fn droppable(graph: &Graph) -> Vec<bool> {
+    let mut summed = vec![false; graph.nodes.len()];
+    for node in &graph.nodes {
+        if let Step::Sum(from) = &node.step {
+            from.iter().for_each(|&v| summed[v] = true);
+        }
+    }
+    let applies = |(node, is_summed): (&Node, bool)| match node.step {
+        Step::Fixed { op, .. } if op.op == Op::Identity => false,
+        Step::Fixed { place: Place::Branch, .. } => true,
+        Step::Fixed { place: Place::Derived, .. } => is_summed,
+        _ => false,
+    };
+    graph.nodes.iter().zip(summed).map(applies).collect()
+}
+
 fn last_readers(graph: &Graph) -> Vec<ValueId> {
     let mut last = vec![0; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -169,5 +186,31 @@ impl DropPath {
     fn mask(n: i64, keep: f64, device: Device) -> Tensor {
         let ones = Tensor::full([n, 1, 1, 1], keep, (Kind::Float, device));
         ones.bernoulli() / keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{Architecture, GraphBuilder};
+
+    use super::*;
+
+    /// Names of the values that drop path reaches, where one choice stands in a chain and one on an edge.
+    #[test]
+    fn drop_path_reaches_what_a_sum_reads() {
+        let mut b = GraphBuilder::new(false);
+        let image = b.input(4);
+        let conv = b.spec(image, Op::ConvBn { k: 3 }, 3, 1);
+        let layer = b.choice(image, 0, 0, vec![conv]);
+        let edge = b.choice(layer, 1, 0, vec![conv]);
+        let skip = b.spec(layer, Op::Identity, 3, 1);
+        let skip = b.choice(layer, 1, 0, vec![skip]);
+        let node = b.sum(vec![edge, skip]);
+        b.head(node, 2);
+        let derived = b.finish().derive(&Architecture::new("chain and edges", [0]));
+        let reached = droppable(&derived);
+        let named = derived.nodes.iter().zip(reached).filter(|(_, reached)| *reached);
+        let names: Vec<&str> = named.map(|(node, _)| node.name.as_str()).collect();
+        assert_eq!(names, ["s2/conv_bn_3x3"]);
     }
 }

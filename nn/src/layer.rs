@@ -5,6 +5,7 @@ use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
 
 use crate::conv::{ConvBn, ReluConvBn};
+use crate::inverted_residual::InvertedResidual;
 use crate::pool::Pool;
 use crate::reduce::{FactorizedReduce, ReductionConv};
 use crate::residual::ResidualBlock;
@@ -64,6 +65,9 @@ impl LayerBuilder {
             Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
             Op::BnRelu => Box::new(BnRelu(self.bn(&(path / "bn"), spec.c_in))),
             Op::ResidualBlock => Box::new(ResidualBlock::new(self, path, spec)),
+            Op::InvertedResidual { k, middle } => {
+                Box::new(InvertedResidual::new(self, path, spec, k, middle))
+            }
             // `Op` is non-exhaustive so that spaces can grow; a new kind comes with its layer here.
             op => unreachable!("no layer for {op:?}"),
         }

@@ -9,6 +9,7 @@ mod conv;
 mod error;
 mod graph_net;
 mod head;
+mod inverted_residual;
 mod layer;
 mod merged_conv;
 mod pool;

@@ -19,6 +19,8 @@ pub struct Cost {
     pub params: u64,
     /// Multiply-adds for one image, elementwise operations included (see the module's convention).
     pub multiply_adds: u64,
+    /// Multiply-adds of convolutions and linear layers alone, biases aside: what most papers call FLOPs.
+    pub conv_linear: u64,
 }
 
 impl Add for Cost {
@@ -27,6 +29,7 @@ impl Add for Cost {
         Self {
             params: self.params + other.params,
             multiply_adds: self.multiply_adds + other.multiply_adds,
+            conv_linear: self.conv_linear + other.conv_linear,
         }
     }
 }
@@ -54,7 +57,8 @@ pub fn count_head(graph: &Graph) -> Cost {
         Step::Head { from, classes } => {
             let Shape { c, hw } = graph.nodes[*from].shape;
             let weights = u64::from(c) * u64::from(*classes);
-            elements(c, hw) + Cost { params: weights + u64::from(*classes), multiply_adds: weights }
+            let params = weights + u64::from(*classes);
+            elements(c, hw) + Cost { params, multiply_adds: weights, conv_linear: weights }
         }
         _ => Cost::default(),
     };
@@ -78,7 +82,7 @@ pub fn count_op(spec: &OpSpec) -> Cost {
         Op::ReductionConv => {
             let grouped = |c_in: u32, pixels: u64| {
                 let params = u64::from(c_in / REDUCTION_GROUPS) * u64::from(c_out) * 3;
-                Cost { params, multiply_adds: params * pixels }
+                convolution(params, pixels)
             };
             let (all, half) = (u64::from(hw_in), u64::from(hw));
             let both = grouped(c_in, all * half) + grouped(c_out, half * half);
@@ -98,23 +102,33 @@ pub fn count_op(spec: &OpSpec) -> Cost {
             // The shortcut pools and convolves.
             body + relu + conv([c_in, c_out], 1, 1, hw)
         }
+        Op::InvertedResidual { k, middle } => {
+            let expand = conv_bn([c_in, middle], 1, hw_in) + elements(middle, hw_in);
+            let depthwise = conv([middle, middle], k, middle, hw) + bn(middle, hw);
+            expand + depthwise + elements(middle, hw) + conv_bn([middle, c_out], 1, hw)
+        }
     }
 }
 
 /// One multiply-add per element of a map.
 fn elements(c: u32, hw: u16) -> Cost {
-    Cost { params: 0, multiply_adds: u64::from(c) * u64::from(hw).pow(2) }
+    Cost { multiply_adds: u64::from(c) * u64::from(hw).pow(2), ..Cost::default() }
 }
 
 fn bn(c: u32, hw: u16) -> Cost {
-    let Cost { multiply_adds, .. } = elements(c, hw);
-    Cost { params: 2 * u64::from(c), multiply_adds: 2 * multiply_adds }
+    let scale_and_shift = Cost { params: 2 * u64::from(c), ..Cost::default() };
+    scale_and_shift + elements(c, hw) + elements(c, hw)
 }
 
 /// A convolution without bias to a map of `hw` x `hw`.
 fn conv([c_in, c_out]: [u32; 2], k: u8, groups: u32, hw: u16) -> Cost {
     let params = u64::from(c_in / groups) * u64::from(c_out) * u64::from(k).pow(2);
-    Cost { params, multiply_adds: params * u64::from(hw).pow(2) }
+    convolution(params, u64::from(hw).pow(2))
+}
+
+/// So many weights, each used once per pixel.
+fn convolution(params: u64, pixels: u64) -> Cost {
+    Cost { params, multiply_adds: params * pixels, conv_linear: params * pixels }
 }
 
 fn conv_bn([c_in, c_out]: [u32; 2], k: u8, hw: u16) -> Cost {

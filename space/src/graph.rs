@@ -44,7 +44,7 @@ pub enum Place {
     Cell,
     /// Inside a cell that is fixed by hand, where others are searched: drop path applies.
     Branch,
-    /// Derived from a searched site, where drop path applies.
+    /// Derived from a searched site: drop path applies where a sum reads it.
     Derived,
 }
 

@@ -22,7 +22,9 @@ mod encoding;
 mod error;
 mod features;
 mod graph;
+mod layers;
 mod nasbench201;
+mod nasbench_macro;
 mod op;
 mod peak_memory;
 mod skeleton;
@@ -39,6 +41,8 @@ pub use encoding::Encoding;
 pub use error::SpaceError;
 pub use features::{Feature, FeatureMap, Level};
 pub use graph::{Graph, GraphBuilder, Node, Place, Shape, Site, Step, ValueId};
+pub use layers::{Convention, LayerCost};
+pub use nasbench_macro::NasBenchMacro;
 pub use nasbench201::NasBench201;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
@@ -164,6 +168,7 @@ pub const SPACES: &[fn() -> Box<dyn SearchSpace>] = &[
     || Box::new(Darts::new()),
     || Box::new(Darts::with_fixed_reduction()),
     || Box::new(NasBench201::new()),
+    || Box::new(NasBenchMacro::new()),
 ];
 
 /// The space with this id.

@@ -1,3 +1,5 @@
+//! Operations and the places where they stand.
+
 use serde::{Deserialize, Serialize};
 
 /// The kinds of operation that networks here are made of. Convolutions have no bias; the pieces of each are spelled out in
@@ -55,6 +57,14 @@ pub enum Op {
     BnRelu,
     /// NAS-Bench-201's residual block between stages: two `ReLU`-conv3x3-BN, shortcut of 2x2 average pool and 1x1 convolution.
     ResidualBlock,
+    /// `MobileNetV2`'s block: 1x1 to `middle` channels, BN, `ReLU`; depthwise `k`, BN, `ReLU`; 1x1, BN; the input added where
+    /// [`OpSpec::adds_input`].
+    InvertedResidual {
+        /// Kernel.
+        k: u8,
+        /// Channels of the depthwise convolution.
+        middle: u32,
+    },
 }
 
 impl Op {
@@ -75,6 +85,7 @@ impl Op {
             Self::Relu => "relu".into(),
             Self::BnRelu => "bn_relu".into(),
             Self::ResidualBlock => "residual_block".into(),
+            Self::InvertedResidual { k, middle } => format!("ir_k{k}_m{middle}"),
         }
     }
 
@@ -109,6 +120,11 @@ impl OpSpec {
     pub fn key(&self) -> String {
         let Self { op, c_in, c_out, stride, hw_in } = self;
         format!("{}-c{c_in}-c{c_out}-s{stride}-{hw_in}", op.name())
+    }
+
+    /// Whether a block that may add its input to its output does: where both have one shape.
+    pub fn adds_input(&self) -> bool {
+        self.stride == 1 && self.c_in == self.c_out
     }
 
     /// The same operation `divisor` times narrower on both sides (PC-DARTS).

@@ -84,6 +84,12 @@ fn inside_op(spec: &OpSpec) -> u64 {
         Op::DilConv { .. } => (input + middle).max(output),
         Op::SepConv { .. } => (input + 2 * middle).max(3 * middle).max(middle + output),
         Op::ResidualBlock => input + 2 * output,
+        // BN beside its convolution's output, with the map that this read; then the same of the last, or the sum beside it.
+        Op::InvertedResidual { middle, .. } => {
+            let (wide, middle) =
+                (map(Shape { c: middle, hw: hw_in }), map(Shape { c: middle, hw }));
+            (2 * wide).max(wide + 2 * middle).max(middle + output)
+        }
     }
 }
 
