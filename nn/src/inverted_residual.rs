@@ -3,6 +3,7 @@
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
 
+use crate::elastic::{ElasticLayer, Extent, Extents};
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
 
 /// 1x1 to the middle channels, BN, `ReLU`; depthwise with the stride, BN, `ReLU`; 1x1, BN; the input added where
@@ -46,6 +47,21 @@ impl Layer for InvertedResidual {
         ys = conv_bn(&self.depthwise, &ys);
         ys = ys.relu();
         ys = conv_bn(&self.project, &ys);
+        if self.adds_input { ys + xs } else { ys }
+    }
+}
+
+impl ElasticLayer for InvertedResidual {
+    fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor {
+        let conv_bn = |(conv, bn): &(Conv, BatchNorm), xs: &Tensor, out: &Extent, k: &Extent| {
+            bn.forward_first_t(&conv.forward_cut(xs, out, k), train)
+        };
+        let Extents { out, middle, kernel } = extents;
+        let mut ys = conv_bn(&self.expand, xs, middle, &Extent::Full).relu();
+        ys = conv_bn(&self.depthwise, &ys, &Extent::Full, kernel).relu();
+        // Here and not before: BN's shift would fill masked channels again.
+        ys = middle.mask(ys);
+        ys = out.mask(conv_bn(&self.project, &ys, out, &Extent::Full));
         if self.adds_input { ys + xs } else { ys }
     }
 }

@@ -10,7 +10,7 @@ use crate::pool::Pool;
 use crate::reduce::{FactorizedReduce, ReductionConv};
 use crate::residual::ResidualBlock;
 use crate::separable::{DilConv, SepConv};
-use crate::{ArenaLoan, BatchNorm, Conv};
+use crate::{ArenaLoan, BatchNorm, Conv, resize};
 
 /// One operation as it computes.
 pub trait Layer: Debug + Send {
@@ -54,6 +54,7 @@ impl LayerBuilder {
             Op::None => Box::new(Zeros(*spec)),
             Op::Identity => Box::new(Identity),
             Op::Relu => Box::new(Relu),
+            Op::Resize { hw } => Box::new(Resize(hw)),
             Op::MaxPool { .. } | Op::MaxPoolBn { .. } | Op::AvgPool { .. } => {
                 Box::new(Pool::new(self, path, spec))
             }
@@ -104,6 +105,15 @@ struct Relu;
 impl Layer for Relu {
     fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
         xs.relu()
+    }
+}
+
+#[derive(Debug)]
+struct Resize(u16);
+
+impl Layer for Resize {
+    fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
+        resize(xs, self.0)
     }
 }
 

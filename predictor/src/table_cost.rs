@@ -46,7 +46,7 @@ impl TableCost {
 
     /// The table of a network, from the costs of its operations at their places. A condition's weight is the sum over all places
     /// where an operation stands under it; `none` is never looked up and costs nothing. The constant is the sum over all that
-    /// always stands, and `rest` (the classifier, start-up, and the like).
+    /// always stands, and `rest` (the classifier at its largest, start-up, and the like).
     ///
     /// # Errors
     /// [`PredictError::NoEntry`] where `look_up` has nothing, [`PredictError::Space`] for an unfit skeleton.
@@ -58,7 +58,20 @@ impl TableCost {
         look_up: &dyn Fn(&OpSpec) -> Option<f64>,
     ) -> Result<Self, PredictError> {
         space.check_skeleton(skeleton)?;
-        let (mut constant, mut weights) = (0.0, BTreeMap::new());
+        let weights = BTreeMap::new();
+        Self::summed(space, skeleton, column, (rest, weights), look_up)
+    }
+
+    /// A table with `rest`, a constant and weights that no operation has, beside those of the operations.
+    pub(crate) fn summed(
+        space: &dyn SearchSpace,
+        skeleton: &Skeleton,
+        column: &str,
+        rest: (f64, BTreeMap<Condition, f64>),
+        look_up: &dyn Fn(&OpSpec) -> Option<f64>,
+    ) -> Result<Self, PredictError> {
+        let (rest, mut weights) = rest;
+        let mut constant = 0.0;
         for variant in space.graph(skeleton).variants() {
             let value = match variant.op.op {
                 Op::None => 0.0,

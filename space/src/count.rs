@@ -46,23 +46,25 @@ impl std::iter::Sum for Cost {
     }
 }
 
-/// Cost of the network, the auxiliary head aside. Searched sites count all their candidates.
+/// Cost of the network, the auxiliary head aside. Searched sites count all their candidates, each at its largest.
 pub fn count(graph: &Graph) -> Cost {
-    graph.variants().map(|variant| count_op(&variant.op)).sum::<Cost>() + count_head(graph)
+    graph.operations().map(|op| count_op(&op)).sum::<Cost>() + count_head(graph)
 }
 
 /// Cost of the classifier alone, with the pool before it.
 pub fn count_head(graph: &Graph) -> Cost {
     let head = |step: &Step| match step {
-        Step::Head { from, classes } => {
-            let Shape { c, hw } = graph.nodes[*from].shape;
-            let weights = u64::from(c) * u64::from(*classes);
-            let params = weights + u64::from(*classes);
-            elements(c, hw) + Cost { params, multiply_adds: weights, conv_linear: weights }
-        }
+        Step::Head { from, classes } => count_classifier(graph.nodes[*from].shape, *classes),
         _ => Cost::default(),
     };
     graph.nodes.iter().map(|node| head(&node.step)).sum()
+}
+
+/// Cost of a global average pool of a map and a linear classifier behind it.
+pub fn count_classifier(Shape { c, hw }: Shape, classes: u32) -> Cost {
+    let weights = u64::from(c) * u64::from(classes);
+    let params = weights + u64::from(classes);
+    elements(c, hw) + Cost { params, multiply_adds: weights, conv_linear: weights }
 }
 
 /// Groups of the first two convolutions of [`Op::ReductionConv`].
@@ -78,6 +80,7 @@ pub fn count_op(spec: &OpSpec) -> Cost {
     match op {
         Op::None | Op::Identity => Cost::default(),
         Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Relu => relu,
+        Op::Resize { .. } => elements(c_out, hw),
         Op::MaxPoolBn { .. } => relu + bn(c_out, hw),
         Op::ReductionConv => {
             let grouped = |c_in: u32, pixels: u64| {
