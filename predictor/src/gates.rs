@@ -22,12 +22,6 @@ impl GateLayout {
         self.decisions.iter().map(|d| d.choices.len()).sum()
     }
 
-    /// Number of the first gate of each decision.
-    pub(crate) fn offsets(&self) -> Vec<usize> {
-        let widths = self.decisions.iter().map(|d| d.choices.len());
-        widths.scan(0, |next, width| Some(std::mem::replace(next, *next + width))).collect()
-    }
-
     /// The 0/1 gates of an architecture of the layout's space.
     pub(crate) fn gates(&self, architecture: &Architecture) -> Result<Vec<f32>, PredictError> {
         if architecture.space != self.space {

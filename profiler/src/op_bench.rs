@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lat_data::{Measurement, OperatingPoint, Role, Status};
 use lat_nn::{Layer, LayerBuilder, Phase, WeightInit, guard};
-use lat_space::{Graph, Node, Op, OpSpec, SearchSpace, Shape, Site, Step};
+use lat_space::{Graph, Node, Op, OpSpec, SearchSpace, Shape, Step};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -93,18 +93,9 @@ fn row(key: String, places: usize, both: &[Measurement]) -> OpRow {
 /// Distinct parts by key, with how often each occurs.
 fn parts(graph: &Graph) -> Vec<(String, (Part, usize))> {
     let mut found: BTreeMap<String, (Part, usize)> = BTreeMap::new();
-    let mut add = |spec: &OpSpec| {
+    for spec in graph.without_auxiliary().variants().map(|variant| variant.op) {
         if !matches!(spec.op, Op::None | Op::Identity) {
-            found.entry(spec.key()).or_insert((Part::Op(*spec), 0)).1 += 1;
-        }
-    };
-    for node in &graph.without_auxiliary().nodes {
-        match &node.step {
-            Step::Fixed { op, .. } => add(op),
-            Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-                candidates.iter().for_each(&mut add);
-            }
-            _ => {}
+            found.entry(spec.key()).or_insert((Part::Op(spec), 0)).1 += 1;
         }
     }
     let mut parts: Vec<_> = found.into_iter().collect();
@@ -229,11 +220,9 @@ mod tests {
             let parts = parts(&graph);
             let keys: Vec<&str> = parts.iter().map(|(key, _)| key.as_str()).collect();
             assert!(keys.contains(&OpRow::CLASSIFIER), "{}: {keys:?}", space.id());
-            for (_, _, Site::Choice { candidates, .. }) in graph.sites() {
-                for op in candidates {
-                    let is_free = matches!(op.op, Op::None | Op::Identity);
-                    assert_eq!(keys.contains(&op.key().as_str()), !is_free, "{}", op.key());
-                }
+            for op in graph.variants().map(|variant| variant.op) {
+                let is_free = matches!(op.op, Op::None | Op::Identity);
+                assert_eq!(keys.contains(&op.key().as_str()), !is_free, "{}", op.key());
             }
         }
     }

@@ -14,35 +14,47 @@
 //! ```
 
 mod architecture;
+mod cases;
 mod count;
 mod darts;
 mod declared;
+mod derive;
 mod draw;
 mod encoding;
 mod error;
 mod features;
 mod graph;
+mod graph_builder;
+mod layers;
 mod nasbench201;
+mod nasbench_macro;
 mod op;
 mod peak_memory;
+mod site;
 mod skeleton;
 mod structure;
+mod variants;
 mod work;
 
 pub use architecture::{Architecture, ChoiceSet, Decision, DecisionId, Group};
-pub use count::{Cost, REDUCTION_GROUPS, count, count_op};
+pub use count::{Cost, REDUCTION_GROUPS, count, count_classifier, count_head, count_op};
 pub use darts::Darts;
 pub use declared::DeclaredSpace;
 pub use draw::{architecture_at, sample};
 pub use encoding::Encoding;
 pub use error::SpaceError;
 pub use features::{Feature, FeatureMap, Level};
-pub use graph::{Graph, GraphBuilder, Node, Place, Shape, Site, Step, ValueId};
+pub use graph::{Graph, Node, Place, Shape, Step, ValueId};
+pub use graph_builder::GraphBuilder;
+pub use layers::{Convention, LayerCost};
+pub use nasbench_macro::NasBenchMacro;
 pub use nasbench201::NasBench201;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
+pub use site::{Candidate, Cut, Measure, Site};
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 pub use structure::{Edges, Presence, Structure};
+pub use variants::{Condition, Variant};
 pub use work::Work;
 
 /// What predictors need of a search space: its decisions, and the text form of a point.
@@ -162,6 +174,7 @@ pub const SPACES: &[fn() -> Box<dyn SearchSpace>] = &[
     || Box::new(Darts::new()),
     || Box::new(Darts::with_fixed_reduction()),
     || Box::new(NasBench201::new()),
+    || Box::new(NasBenchMacro::new()),
 ];
 
 /// The space with this id.

@@ -31,6 +31,17 @@ pub(super) fn covered(
     )))
 }
 
+/// Refuses a space whose decisions are not the edges of cells, such as a chain of layers.
+pub(super) fn covered_cells(method: &str, space: &dyn SearchSpace) -> Result<(), SearchError> {
+    covered(method, space, "whose decisions are the edges of cells", |space| {
+        let is_edge = |d: &lat_space::Decision| {
+            let ends = d.name.rsplit('/').next().and_then(|edge| edge.split_once('-'));
+            ends.is_some_and(|(from, to)| [from, to].iter().all(|n| n.parse::<usize>().is_ok()))
+        };
+        space.decisions().iter().all(is_edge)
+    })
+}
+
 /// Whether an architecture may have two operations on one edge.
 pub(super) fn holds_several(space: &dyn SearchSpace) -> bool {
     let mut architecture = space.at(0);

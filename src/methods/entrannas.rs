@@ -18,6 +18,7 @@ use tch::{Kind, Tensor};
 
 use super::bilevel::{WeightConfig, WeightStep, task_loss};
 use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, strengths};
+use super::coverage::covered_cells;
 use super::{
     Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
 };
@@ -38,6 +39,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
         Preset::Paper => Schedule { epochs: 50, batch: 64 },
     },
     build: |preset, options, space, seed| {
+        covered_cells("entrannas", space)?;
         let config: Config = configure("entrannas", Config::preset(preset), options, space)?;
         let Config { engines, tau, .. } = config;
         expect("entrannas", engines >= 1, || {

@@ -12,6 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::coverage::covered_cells;
 use super::darts::{self, Darts};
 use super::{MethodEntry, configure};
 use crate::supernet::MergedConvs;
@@ -23,6 +24,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
     is_sampling: false,
     schedule: darts::schedule,
     build: |preset, options, space, seed| {
+        covered_cells("mergenas", space)?;
         let preset = Config { darts: darts::Config::preset(preset), scaled: false };
         let config: Config = configure("mergenas", preset, options, space)?;
         let sites = MergedConvs { scaled: config.scaled };

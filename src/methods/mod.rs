@@ -267,6 +267,11 @@ fn expect(method: &str, holds: bool, expected: impl FnOnce() -> String) -> Resul
 
 /// Cell-based methods hold one row of logits per decision, so decisions must share one list of operations.
 fn is_covered(method: &str, space: &dyn SearchSpace) -> Result<(), SearchError> {
+    let is_plain = |space: &dyn SearchSpace| {
+        let preset = space.skeletons().first();
+        preset.is_none_or(|preset| !space.graph(&preset.skeleton).is_elastic())
+    };
+    coverage::covered(method, space, "that choose among operations and cut none down", is_plain)?;
     coverage::covered(method, space, "whose decisions share one list of operations", |space| {
         let decisions = space.decisions();
         decisions.iter().all(|d| d.choices == decisions[0].choices)

@@ -17,6 +17,7 @@ use tch::{Kind, Tensor};
 
 use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
 use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, masked_softmax, strengths};
+use super::coverage::covered_cells;
 use super::{
     Batches, Context, Method, MethodEntry, Options, Preset, Schedule, Stage, StepReport, configure,
     derive, expect,
@@ -46,6 +47,7 @@ fn build(
     space: &dyn SearchSpace,
     seed: u64,
 ) -> Result<Box<dyn Method>, SearchError> {
+    covered_cells("p-darts", space)?;
     let config: Config = configure("p-darts", Config::preset(preset, space), options, space)?;
     let (stages, n_choices) = (config.cells.len(), space.decisions()[0].choices.len());
     expect("p-darts", stages > 0, || "cells with a number per stage, found none".into())?;

@@ -13,6 +13,7 @@ use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
 use super::cell_alphas::{
     ALPHA_BETAS, AlphaConfig, init, load_parameter, n_choices, probs, rng, strengths,
 };
+use super::coverage::covered_cells;
 use super::{
     Batches, Context, Method, MethodEntry, Preset, Schedule, StepReport, configure, expect,
 };
@@ -31,6 +32,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
         Preset::Paper => Schedule { epochs: 50, batch: 256 },
     },
     build: |preset, options, space, seed| {
+        covered_cells("pc-darts", space)?;
         let config: Config = configure("pc-darts", Config::preset(preset), options, space)?;
         expect("pc-darts", config.divisor > 0, || "divisor of at least 1, found 0".into())?;
         Ok(Box::new(PcDarts::new(config, space, seed)))

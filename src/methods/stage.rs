@@ -46,7 +46,7 @@ impl Stage {
             };
             for (choice, candidate) in candidates.iter_mut().enumerate() {
                 if !live[*decision].contains(choice) {
-                    candidate.op = Op::None;
+                    candidate.largest.op = Op::None;
                 }
             }
         }

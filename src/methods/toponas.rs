@@ -19,6 +19,7 @@ use tch::{Kind, Tensor};
 
 use super::bilevel::{WeightConfig, WeightStep, gradients, task_loss};
 use super::cell_alphas::{ALPHA_BETAS, AlphaConfig, CellAlphas, chosen, load_parameter};
+use super::coverage::covered_cells;
 use super::pc_darts::nodes;
 use super::toponas_regulariser::Regulariser;
 use super::{Batches, Context, Method, MethodEntry, Preset, StepReport, configure, darts, expect};
@@ -34,6 +35,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry {
     is_sampling: false,
     schedule: darts::schedule,
     build: |preset, options, space, seed| {
+        covered_cells("toponas", space)?;
         let config: Config = configure("toponas", Config::preset(preset, space), options, space)?;
         let Config { tau, tau_min, mu, margin, degree, .. } = config;
         expect("toponas", tau_min > 0.0 && tau_min <= tau, || {

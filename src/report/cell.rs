@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lat_space::{Architecture, Graph, SearchSpace, Site, Skeleton, Step};
+use lat_space::{Architecture, Graph, SearchSpace, Skeleton, Step};
 
 use super::html::escape;
 use super::plot::N_COLOURS;
@@ -98,8 +98,11 @@ fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
     let mut first = None;
     // Per value that an edge's site computes the node it leads to.
     let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
-    for (value, cell, Site::Choice { decision, .. }) in graph.sites() {
-        let Some((own, _, to)) = place(&decisions[*decision].name) else { continue };
+    for (value, cell, site) in graph.sites() {
+        let Some((own, _, to)) = site.decisions().iter().find_map(|&d| place(&decisions[d].name))
+        else {
+            continue;
+        };
         if own == name && *first.get_or_insert(cell) == cell {
             ends.insert(value, to);
         }

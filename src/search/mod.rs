@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use lat_data::Dataset;
-use lat_space::{Architecture, Graph, SearchSpace, Site};
+use lat_space::{Architecture, Graph, SearchSpace};
 use tch::Device;
 
 use crate::diagnostics::{Collapse, Watch, collapse};
@@ -194,8 +194,8 @@ impl Search<'_, '_> {
         self.method.enter(stage);
         let graph: Graph = stage.graph(self.space, &self.settings.skeleton)?;
         let mixed_op = self.method.mixed_op();
-        for (_, _, Site::Choice { candidates, .. }) in graph.sites() {
-            candidates.iter().try_for_each(|c| mixed_op.check(c)).map_err(SearchError::Settings)?;
+        for variant in graph.variants().filter(|variant| !variant.when.is_empty()) {
+            mixed_op.check(&variant.op).map_err(SearchError::Settings)?;
         }
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
