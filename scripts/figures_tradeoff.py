@@ -149,13 +149,18 @@ def rows_of(options, table, device, method, front):
     return found
 
 
+def best_eight(regrets):
+    return statistics.mean(sorted(statistics.mean(r) for r in regrets.values() if r)[:8])
+
+
 def print_device(options, table, device):
+    """The device's table; returns per method the regrets of its runs with a cost."""
     front = Front(table, device)
     print(f"\n### {device}\n")
     print("| method | CIFAR-10, lambda 0 | its own rule | ms | " + " | ".join(
         f"{g}: ms % | points | regret" for g in ("default lambda", "target -20 %", "target -40 %")) + " |")
     print("|---|---|---|---|" + "---|---|---|" * 3)
-    met, runs, regrets, means, losses = 0, 0, {}, {}, {}
+    met, runs, regrets, means, losses, savings, over = 0, 0, {}, {}, {}, {}, []
     for method in options.methods:
         found = rows_of(options, table, device, method, front)
         base = found.get("lambda0")
@@ -176,21 +181,41 @@ def print_device(options, table, device):
                 # What the true front itself loses on the way from the one latency to the other.
                 least = [front.at(r["latency"]) - front.at(b["latency"]) for r, b in pairs]
                 losses.setdefault(f"front {goal}", []).append(statistics.mean(least))
+                savings.setdefault(goal, []).append(-statistics.mean(saved))
             if goal.startswith("target"):
                 runs += len(pairs)
+                over += [100 * (r["latency"] / r["budget"] - 1) for r, _ in pairs]
                 met += sum(0.9 * r["budget"] <= r["predicted"] <= r["budget"] * 1.000001 or r["free"] <= r["budget"] for r, _ in pairs)
         print("| " + " | ".join(cells_of) + " |")
     if not means:
-        return
+        return {}
     if runs:
-        best = sorted(statistics.mean(r) for r in regrets.values() if r)[:8]
-        print(f"\nTargets met (predicted cost from 0.9 T to T): {met} of {runs}. Mean regret of the eight best methods: {statistics.mean(best):.2f}.")
+        print(f"\nTargets met (predicted cost from 0.9 T to T): {met} of {runs}. Mean regret of the eight best methods: {best_eight(regrets):.2f}.")
+        far = sum(o > 3 for o in over)
+        print(f"By the table's latencies {100 * far / runs:.0f} % of them are more than 3 % above T, the furthest {max(over):.1f} %.")
     for goal, limit in (("default", 0.5), ("target20", 0.5), ("target40", 1.2)):
         if goal in losses:
             within = sum(loss >= -limit for loss in losses[goal])
-            print(f"{goal}: at most {limit} points lost by {within} of {len(losses[goal])} methods; mean {statistics.mean(losses[goal]):.2f}, "
+            asked = 40 if goal == "target40" else 20
+            both = sum(loss >= -limit and saved >= asked for loss, saved in zip(losses[goal], savings[goal]))
+            print(f"{goal}: at most {limit} points lost by {within} of {len(losses[goal])} methods, {both} of which save {asked} % or more; "
+                  f"mean {statistics.mean(losses[goal]):.2f} points at {-statistics.mean(savings[goal]):.1f} %, "
                   f"of the true front {statistics.mean(losses[f'front {goal}']):.2f}.")  # fmt: skip
     print(f"Methods at 93.0 or more at lambda 0: {sum(m >= 93.0 for m in means.values())}; least: {min(means.values()):.2f}.")
+    return regrets
+
+
+def print_spread(options, table):
+    """How far the seeds of one method are apart without a cost: of what is named, and of the method's own answer."""
+    spreads = []
+    for method in options.methods:
+        found = [load(folder(options, method, "lambda0", seed, "titanx")) for seed in options.seeds]
+        pairs = [[table.loc[r[key], ACCURACIES[0]] for r in found if r] for key in ("architecture", "most_probable")]
+        if len(pairs[0]) > 1:
+            spreads.append([statistics.stdev(values) for values in pairs])
+    if spreads:
+        named, own = (statistics.mean(values) for values in zip(*spreads))
+        print(f"Mean standard deviation over seeds at lambda 0: {named:.2f} points, by the methods' own rules {own:.2f}.")
 
 
 def print_accuracies(options, table):
@@ -235,8 +260,13 @@ def print_finalists(options, table):
 
 def table(options):
     all_cells = cells(options)
+    regrets = {}
     for device in DEVICES:
-        print_device(options, all_cells, device)
+        for method, values in print_device(options, all_cells, device).items():
+            regrets.setdefault(method, []).extend(values)
+    if any(regrets.values()):
+        print(f"\nBoth devices together: mean regret of the eight best methods {best_eight(regrets):.2f}.")
+    print_spread(options, all_cells)
     print_accuracies(options, all_cells)
     print_finalists(options, all_cells)
 

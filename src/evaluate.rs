@@ -12,12 +12,12 @@ use lat_space::{Architecture, Cost, SearchSpace, Skeleton, count};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::accuracy::accuracy;
 use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::error::SearchError;
 use crate::methods::{Batch, Preset};
 use crate::optimizer::{Sgd, cosine, ordered_weights};
-use crate::search::accuracy;
 use crate::spent::{Meter, Spent};
 
 /// How an architecture is trained.

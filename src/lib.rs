@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accuracy;
 pub mod batches;
 pub mod checkpoint;
 pub mod cost_id;
@@ -18,11 +19,11 @@ pub mod methods;
 pub mod objective;
 pub mod optimizer;
 pub mod pareto;
+pub mod record;
 pub mod relaxed;
 pub mod report;
 pub mod sampling;
 pub mod search;
-mod search_log;
 pub mod spent;
 pub mod steering;
 pub mod supernet;

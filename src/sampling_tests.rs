@@ -1,3 +1,5 @@
+//! Tests of choosing what to measure next.
+
 use lat_profiler::{DeviceSpec, ProfileOptions, run};
 use lat_space::{find_skeleton, find_space};
 

@@ -1,13 +1,11 @@
-//! What only a GPU can show. Without one each test says so and why.
+//! What only a GPU can show: ignored unless asked for, which scripts/test does if there is one.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::AtomicBool;
 
-use lat_data::{Measurement, Status};
+use lat_data::{Measurement, Mode, OperatingPoint, Precision, Status};
 use lat_nn::{Phase, StaticNet, WeightInit};
-use lat_profiler::{
-    CudaStatus, DeviceSpec, Mode, OperatingPoint, Precision, ProfileOptions, enable_cuda, header,
-    measure_one, run,
-};
+use lat_profiler::{CudaStatus, DeviceSpec, ProfileOptions, enable_cuda, header, measure_one, run};
 use lat_space::{SPACES, architecture_at, find_space};
 use tch::{Device, Kind, Tensor};
 
@@ -17,26 +15,19 @@ use crate::{formula, setup, toy};
 /// piece is off by the size of the values themselves.
 const TOLERANCE: f64 = 5e-3;
 
-fn has_gpu() -> bool {
-    setup::ready();
-    match enable_cuda() {
-        CudaStatus::Ready { .. } => true,
-        CudaStatus::Absent { reason } => {
-            #[expect(clippy::print_stdout, reason = "a test that did not run says so")]
-            {
-                println!("skipped: no GPU ({reason})");
-            }
-            false
-        }
+/// The right to draw from libtorch's generator, where the GPU can be used.
+fn gpu() -> MutexGuard<'static, ()> {
+    let generator = setup::exclusive();
+    if let CudaStatus::Absent { reason } = enable_cuda() {
+        panic!("expected a GPU, found none: {reason}");
     }
+    generator
 }
 
 #[test]
+#[ignore = "needs an NVIDIA GPU; scripts/test runs it where there is one"]
 fn gpu_and_cpu_compute_the_same() {
-    if !has_gpu() {
-        return;
-    }
-    let _generator = setup::exclusive();
+    let _generator = gpu();
     for space in SPACES.iter().map(|build| build()) {
         let graph = space.graph(&toy::skeleton(space.as_ref()));
         for i in 0..3 {
@@ -65,11 +56,9 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 
 /// Eager and replayed runs of the same network on the same card: replaying drops launches and nothing else.
 #[test]
+#[ignore = "needs an NVIDIA GPU; scripts/test runs it where there is one"]
 fn a_captured_graph_takes_no_longer_than_its_eager_runs() {
-    if !has_gpu() {
-        return;
-    }
-    let _generator = setup::exclusive();
+    let _generator = gpu();
     let space = find_space("nasbench201").unwrap();
     for precision in Precision::ALL {
         let point = OperatingPoint { mode: Mode::Both, precision, ..OperatingPoint::default() };
@@ -86,11 +75,9 @@ fn a_captured_graph_takes_no_longer_than_its_eager_runs() {
 }
 
 #[test]
+#[ignore = "needs an NVIDIA GPU; scripts/test runs it where there is one"]
 fn a_gpu_gives_rows_that_count() {
-    if !has_gpu() {
-        return;
-    }
-    let _generator = setup::exclusive();
+    let _generator = gpu();
     let cases = SPACES.iter().flat_map(|build| [Mode::Eager, Mode::Graph].map(|m| (build(), m)));
     for (space, mode) in cases {
         let options = ProfileOptions {
@@ -123,11 +110,9 @@ fn a_gpu_gives_rows_that_count() {
 /// A stream of its own ends with the graphs that were captured on it: what the same thread does on the card afterwards must not
 /// go there.
 #[test]
+#[ignore = "needs an NVIDIA GPU; scripts/test runs it where there is one"]
 fn after_a_graph_libtorch_is_back_on_the_default_stream() {
-    if !has_gpu() {
-        return;
-    }
-    let _generator = setup::exclusive();
+    let _generator = gpu();
     let space = find_space("nasbench201").unwrap();
     for mode in [Mode::Graph, Mode::Eager, Mode::Both, Mode::Eager] {
         let options = ProfileOptions {

@@ -82,6 +82,24 @@ fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
     assert_eq!(users, WITH_CUDA.map(str::to_owned).into());
 }
 
+/// In a folder of many files these lines are the map.
+#[test]
+fn every_file_opens_with_a_line_that_says_what_it_holds() {
+    let mut n_files = 0;
+    for (_, (folder, _)) in packages() {
+        let folders = ["src", "tests", "examples"].map(|name| folder.join(name));
+        let there = folders.iter().filter(|folder| folder.is_dir());
+        for file in there.flat_map(|folder| rust_files(folder)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let said = text.lines().next().and_then(|line| line.strip_prefix("//! "));
+            let is_said = said.is_some_and(|line| !line.trim().is_empty());
+            assert!(is_said, "expected {} to open with a //! line", file.display());
+            n_files += 1;
+        }
+    }
+    assert!(n_files > 300, "{n_files}");
+}
+
 /// Results are replaced in one way.
 #[test]
 fn only_one_file_gives_files_their_names() {

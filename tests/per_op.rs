@@ -1,9 +1,13 @@
 //! Tables of operations measured alone: made, judged on whole networks, searched with, refused where they do not fit.
 
+use lat_predictor::{CostModel, TableCost};
+use lat_profiler::{DeviceSpec, OpRow, ProfileOptions, fake_latency_ms, measure_ops};
+use lat_space::{Node, Op, OpSpec, SPACES, Step, architecture_at};
 use predicates::prelude::*;
 use predicates::str::contains;
 
 use crate::cli::lat;
+use crate::{setup, toy};
 
 #[test]
 fn a_table_of_operations_is_measured_judged_and_searched_with() {
@@ -37,4 +41,33 @@ fn a_table_of_operations_is_measured_judged_and_searched_with() {
     run(&format!("{profile} --per-op --samples 5")).code(2).stderr(contains("--samples"));
     run(&format!("{profile} --batch 8 --per-op --out eight")).success();
     run("train --data p --per-op eight").code(2).stderr(contains("batch"));
+}
+
+#[test]
+fn sums_of_a_table_are_the_networks_with_a_launch_per_operation() {
+    // What the fake device takes once per network, and so once per operation alone.
+    const LAUNCH_MS: f64 = 0.1;
+    setup::ready();
+    for space in SPACES.iter().map(|build| build()) {
+        let skeleton = toy::skeleton(space.as_ref());
+        let options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
+        let rows = measure_ops(space.as_ref(), &options, &mut |_, _| ()).unwrap();
+        let of = |key: &str| rows.iter().find(|row| row.key == key).map(|row| row.latency_ms);
+        let look_up = |op: &OpSpec| if op.op == Op::Identity { Some(0.0) } else { of(&op.key()) };
+        let rest = of(OpRow::CLASSIFIER).unwrap();
+        let table =
+            TableCost::look_up(space.as_ref(), &skeleton, "latency_ms", rest, &look_up).unwrap();
+        let graph = space.graph(&skeleton);
+        for i in 0..20 {
+            let architecture = architecture_at(space.as_ref(), 1, i).unwrap();
+            let derived = graph.derive(&architecture);
+            let is_run =
+                |node: &&Node| matches!(node.step, Step::Fixed { op, .. } if op.op != Op::Identity);
+            let launches = derived.nodes.iter().filter(is_run).count();
+            let expected = fake_latency_ms(&derived, options.batch) + LAUNCH_MS * launches as f64;
+            let found = table.cost(&architecture).unwrap();
+            let text = space.format(&architecture);
+            assert!((found / expected - 1.0).abs() < 0.01, "{text}: {found} {expected}");
+        }
+    }
 }

@@ -101,7 +101,7 @@ impl SearchSpace for PlantedSpace {
         let ops = [Op::None, Op::Identity, conv(3), conv(5), pool];
         for cell in 0..skeleton.layers {
             let candidates =
-                ops.iter().map(|&op| b.spec(value, op, skeleton.channels, 1)).collect();
+                ops.iter().map(|&op| b.spec(value, op, skeleton.channels, 1)).collect::<Vec<_>>();
             let edge = b.choice(value, cell, 0, candidates);
             value = b.sum(vec![edge]);
         }

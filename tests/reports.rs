@@ -81,7 +81,9 @@ fn a_search_and_a_folder_of_searches_become_pages() {
     assert!(html.contains("Pareto front") && html.contains("lambda 0.5 on latency_ms"));
     std::fs::write(dir.join("all/a/search.json"), "{\"space\": 3}").unwrap();
     refused(dir, &["report", "all"], "expected the search.json of a search at all/a/search.json");
-    refused(dir, &["report", "all/a"], "expected the search.json of a search");
+    for command in [&["report", "all/a"][..], &["evaluate", "--arch", "all/a/search.json"]] {
+        refused(dir, command, "expected the search.json of a search at all/a/search.json, found: ");
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod cli;
 mod contracts;
 // Kills, full disks, damage: what is committed stays, and what is damaged is named.
 mod crash;
+// Sites that are cut down, picks and sizes: prices, shapes, what is computed.
+mod elastic;
 // Predictors in other programs.
 mod exports;
 // What only a GPU can show.
@@ -51,6 +53,8 @@ mod setup;
 mod toy;
 // A space with one right answer, and images that make it so.
 mod planted_space;
+// A space of everything that stretches.
+mod stretch_space;
 // A stand-in for the supernet with a known loss.
 mod toy_net;
 // A space of twelve architectures.

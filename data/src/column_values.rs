@@ -49,12 +49,11 @@ fn values(columns: &Columns, name: &str) -> ColumnValues {
     // What cannot be read has no values, and does not keep the other columns from being listed.
     for cell in columns.texts(name).unwrap_or_default() {
         let value = cell.unwrap_or_default();
-        match places.get(&value) {
-            Some(&place) => values[place].rows += 1,
-            None => {
-                places.insert(value.clone(), values.len());
-                values.push(ValueCount { value, rows: 1 });
-            }
+        if let Some(&place) = places.get(&value) {
+            values[place].rows += 1;
+        } else {
+            places.insert(value.clone(), values.len());
+            values.push(ValueCount { value, rows: 1 });
         }
     }
     let n_values = values.len();

@@ -1,9 +1,8 @@
 //! Brings what is written to a file to the disk without having the writer wait.
 //!
 //! A write is safe from the end of its process as soon as it returns: the kernel has it. Only a power cut or a kernel that stops
-//! can still undo it, until it is on the disk. Waiting for that between two measurements costs what the disk takes: 0.16 ms at rest
-//! and 2 to 5 ms while a compiler writes to the same disk, against 0.01 ms without the wait (two shared cores of an AMD EPYC, a
-//! virtual disk; `cargo test -p lat-data a_row_costs -- --ignored --nocapture`), where a row on a GPU is to take 30 ms.
+//! can still undo it, until it is on the disk. Waiting for that between two measurements would cost what the disk takes, which is
+//! milliseconds while others write to it, where a row on a GPU is to take 30 ms.
 
 use std::fs::File;
 use std::io;

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use polars::prelude::{Column, DataFrame, ParquetWriter, PolarsResult};
+use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars_io::parquet::write::ParquetWriter;
 
 use crate::{Measurement, RunHeader, superseded};
 
@@ -117,10 +118,10 @@ fn constants(header: &RunHeader, n: usize) -> Vec<Column> {
         Column::new("batch".into(), vec![header.batch; n]),
         text("device", &header.device),
         text("device_name", &header.device_name),
-        text("precision", &header.precision),
-        text("mode", &header.mode),
-        text("channels_last", &header.channels_last.to_string()),
-        text("cold", &header.cold.to_string()),
+        text("precision", header.point.precision.name()),
+        text("mode", header.point.mode.name()),
+        text("channels_last", &header.point.channels_last.to_string()),
+        text("cold", &header.point.cold.to_string()),
         text("shard", header.shard.as_deref().unwrap_or("all")),
         Column::new("threads".into(), vec![header.threads; n]),
         text("reference_ms", &reference),

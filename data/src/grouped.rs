@@ -1,3 +1,5 @@
+//! One value per architecture, from readings of which several may be of the same one.
+
 use std::collections::HashMap;
 
 use crate::TableRow;

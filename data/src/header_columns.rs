@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use crate::columns::Columns;
 use crate::frame::HEADER_COLUMNS;
-use crate::journal::check_version;
 use crate::merge::SCALE_COLUMN;
-use crate::{DataError, RunHeader};
+use crate::run_folder::check_version;
+use crate::{DataError, Mode, OperatingPoint, RunHeader};
 
 /// Header columns that tables of format version 1 lack.
 const NEW_IN_2: [&str; 4] = ["mode", "channels_last", "cold", "shard"];
@@ -65,13 +65,20 @@ fn parse_header(values: &HashMap<&str, String>) -> Result<RunHeader, serde_json:
         batch: serde_json::from_str(&values["batch"])?,
         device: values["device"].clone(),
         device_name: values["device_name"].clone(),
-        precision: values["precision"].clone(),
-        mode: text("mode").unwrap_or_else(|| "eager".into()),
-        channels_last: is_set("channels_last"),
-        cold: is_set("cold"),
+        point: OperatingPoint {
+            precision: named(&values["precision"])?,
+            mode: text("mode").map_or(Ok(Mode::default()), |mode| named(&mode))?,
+            channels_last: is_set("channels_last"),
+            cold: is_set("cold"),
+        },
         shard: text("shard").filter(|shard| shard != "all"),
         threads: serde_json::from_str(&values["threads"])?,
         reference_ms: serde_json::from_str(&values["reference_ms"])?,
         versions: serde_json::from_str(&values["versions"])?,
     })
+}
+
+/// A value of a type that JSON has as its name.
+fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_value(name.into())
 }

@@ -1,24 +1,18 @@
 //! The record of a profile run: a header, a row per measurement, and at the end a table.
 
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::flusher::Flusher;
-use crate::manifest::{MANIFEST_FILE, Manifest, Wanted};
-use crate::run_lock::RunLock;
+use crate::manifest::{Manifest, Wanted};
+use crate::run_folder::{ROWS_FILE, TABLE_FILE};
+use crate::run_lock::{RunLock, open_file};
+use crate::run_reader::{number_rounds, scan_rows};
+use crate::run_start::start;
 use crate::whole_file::sync_folder;
-use crate::{AtHand, DataError, Measurement, Role, RunHeader, WholeFile, frame, rows};
-
-pub(crate) const HEADER_FILE: &str = "run.json";
-pub(crate) const ROWS_FILE: &str = "rows.jsonl";
-/// The sealed table's name in a run folder.
-pub(crate) const TABLE_FILE: &str = "measurements.parquet";
-
-/// What the machine was like when the run began: the certificate's name in a run folder.
-pub const DOCTOR_FILE: &str = "doctor.json";
+use crate::{AtHand, DataError, Measurement, RunHeader, WholeFile, frame, rows};
 
 /// The append-only record of a profile run in a folder of its own.
 ///
@@ -61,14 +55,7 @@ impl Journal {
         let lock = RunLock::take(dir)?;
         let path = dir.join(ROWS_FILE);
         let mut recovered = Vec::new();
-        let (header, mut manifest) = match read_header(dir)? {
-            Some(recorded) => {
-                // A damaged header is told as such before it is told as another run's.
-                let manifest = listed(dir, &mut recovered)?;
-                (same_run(dir, recorded, header)?, manifest)
-            }
-            None => begin(dir, header)?,
-        };
+        let (header, mut manifest) = start(dir, header, &mut recovered)?;
         let file = open_file(&path)?;
         let scan = scan_rows(&path, &manifest)?;
         if scan.torn_bytes > 0 {
@@ -161,7 +148,7 @@ impl Journal {
     /// Says which row is about to be measured, for [`AtHand::read`] where this process ends at it. Where that cannot be written
     /// down, nobody will know; the row is none the worse for it.
     pub fn begin_row(&mut self, row: AtHand) {
-        let _ = self.lock.tell(row);
+        let _ = self.lock.tell(&row);
     }
 
     /// Adds a row; when this returns, the end of the process does not undo it, and within a fifth of a second it is on the disk.
@@ -263,81 +250,9 @@ impl Journal {
     }
 }
 
-/// Reads a run's header and rows, also while another process writes it; changes nothing. What a crash left of a last row is
-/// passed over.
-///
-/// # Errors
-/// [`DataError::Missing`] where `dir` is no run folder, [`DataError::Damaged`] where a row other than the last is damaged.
-pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> {
-    let header = read_header(dir)?.ok_or_else(|| {
-        DataError::missing(&dir.join(HEADER_FILE), "the folder of a profile run, which holds it")
-    })?;
-    check_version(&dir.join(HEADER_FILE), &header)?;
-    let path = dir.join(ROWS_FILE);
-    let bytes = read_rows(&path)?;
-    // Read after the rows: a writer takes the rows off the list before it adds one.
-    let manifest = Manifest::read(dir)?.unwrap_or_default();
-    manifest.verify_rest(dir)?;
-    manifest.verify_bytes(&path, ROWS_FILE, &bytes)?;
-    let mut rows = rows::scan(&path, &bytes)?.rows;
-    number_rounds(&header, &mut rows);
-    Ok((header, rows))
-}
-
 /// Device and number of a file.
 fn identity(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
-}
-
-/// Anchors of format version 1 do not say which round they are of: their order does.
-fn number_rounds(header: &RunHeader, rows: &mut [Measurement]) {
-    if header.version > 1 {
-        return;
-    }
-    let mut rounds: HashMap<u64, u32> = HashMap::new();
-    for row in rows.iter_mut().filter(|row| row.role == Role::Anchor && row.attempt == 0) {
-        let round = rounds.entry(row.index).or_default();
-        row.occurrence = *round;
-        *round += 1;
-    }
-}
-
-/// The rows' file; empty where a crash between the header and the first row left none.
-fn read_rows(path: &Path) -> Result<Vec<u8>, DataError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(DataError::io("read", path)(error)),
-    }
-}
-
-/// All rows, where a line is damaged that line, and else what a finished file lacks.
-fn scan_rows(path: &Path, manifest: &Manifest) -> Result<rows::Scan, DataError> {
-    let bytes = read_rows(path)?;
-    let scan = rows::scan(path, &bytes)?;
-    manifest.verify_bytes(path, ROWS_FILE, &bytes)?;
-    Ok(scan)
-}
-
-/// The manifest of a run that has begun. A folder that lost it, or that an older program wrote, gets a new one: rows prove
-/// themselves, and a table that is not listed is not read.
-fn listed(dir: &Path, recovered: &mut Vec<String>) -> Result<Manifest, DataError> {
-    if let Some(manifest) = Manifest::read(dir)? {
-        manifest.verify_rest(dir)?;
-        return Ok(manifest);
-    }
-    let mut manifest = Manifest::default();
-    manifest.list(dir, HEADER_FILE, None)?;
-    if dir.join(DOCTOR_FILE).exists() {
-        manifest.list(dir, DOCTOR_FILE, None)?;
-    }
-    manifest.write(dir)?;
-    let path = dir.join(MANIFEST_FILE);
-    recovered.push(format!(
-        "{} was not there and is made anew; whether {HEADER_FILE} changed meanwhile cannot be told",
-        path.display()
-    ));
-    Ok(manifest)
 }
 
 /// Takes rows and table off the list, since they are about to change.
@@ -348,62 +263,6 @@ fn unlist(dir: &Path, manifest: &mut Manifest) -> Result<(), DataError> {
     unsealed.write(dir)?;
     *manifest = unsealed;
     Ok(())
-}
-
-/// Refuses what a newer program wrote.
-pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataError> {
-    if (RunHeader::OLDEST..=RunHeader::VERSION).contains(&header.version) {
-        return Ok(());
-    }
-    let expected = format!("format version {} to {}", RunHeader::OLDEST, RunHeader::VERSION);
-    let found = format!("version {}, which another version of lat wrote", header.version);
-    Err(DataError::content(path, expected, found))
-}
-
-/// Opens for reading and writing, and creates what is not there; the content stays.
-pub(crate) fn open_file(path: &Path) -> Result<File, DataError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.open(path).map_err(DataError::io("open for writing", path))
-}
-
-pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
-    let path = dir.join(HEADER_FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(DataError::io("read", &path)(error)),
-    };
-    let header = serde_json::from_slice(&bytes)
-        .map_err(|error| DataError::content(&path, "the header of a run", error.to_string()))?;
-    Ok(Some(header))
-}
-
-fn same_run(dir: &Path, recorded: RunHeader, asked: &RunHeader) -> Result<RunHeader, DataError> {
-    match recorded.difference(asked) {
-        None => Ok(recorded),
-        Some((field, recorded, asked)) => {
-            Err(DataError::OtherRun { dir: dir.to_owned(), field, recorded, asked })
-        }
-    }
-}
-
-/// Writes the manifest first: a crash in between leaves a folder in which the next try begins anew.
-fn begin(dir: &Path, header: &RunHeader) -> Result<(RunHeader, Manifest), DataError> {
-    let path = dir.join(HEADER_FILE);
-    for name in [ROWS_FILE, TABLE_FILE] {
-        if dir.join(name).exists() {
-            let found = format!("{name} without it; choose another --out");
-            return Err(DataError::content(dir, "run.json, or an empty folder", found));
-        }
-    }
-    let json = serde_json::to_vec_pretty(header)
-        .map_err(|error| DataError::io("write", &path)(error.into()))?;
-    let mut manifest = Manifest::default();
-    manifest.list_bytes(HEADER_FILE, &json, None);
-    manifest.write(dir)?;
-    WholeFile::write(&path, &json)?;
-    Ok((header.clone(), manifest))
 }
 
 #[cfg(test)]

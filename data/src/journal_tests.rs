@@ -1,11 +1,14 @@
-use std::fs;
-use std::time::Instant;
+//! Tests of [`super::Journal`]: crashes, damage, resuming.
+
+use std::fs::{self, OpenOptions};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::LatencyTable;
+use crate::manifest::MANIFEST_FILE;
 use crate::measurement::tests::{failed, header, measurement};
+use crate::run_folder::HEADER_FILE;
+use crate::{LatencyTable, Mode, Role, read_run};
 
 fn sample(index: u64) -> Measurement {
     measurement(index, Role::Sample, 1.0 + index as f64)
@@ -192,7 +195,7 @@ fn a_run_of_the_format_before_is_read() {
     fs::write(dir.path().join(ROWS_FILE), line).unwrap();
     fs::remove_file(dir.path().join(MANIFEST_FILE)).unwrap();
     let (header, rows) = read_run(dir.path()).unwrap();
-    assert_eq!((header.mode.as_str(), header.shard.as_deref()), ("eager", None));
+    assert_eq!((header.point.mode, header.shard.as_deref()), (Mode::Eager, None));
     assert!(rows[0].latency_graph_ms.is_nan() && rows[0].launch_bound.is_none());
     assert_eq!((rows[0].index, rows[0].latency_ms), (7, sample(7).latency_ms));
     let table = LatencyTable::load(dir.path(), None, "latency_ms").unwrap();
@@ -353,27 +356,4 @@ fn a_crash_between_the_steps_of_sealing_leaves_a_run_that_goes_on() {
     fs::remove_file(begun.path().join(ROWS_FILE)).unwrap();
     let journal = Journal::open(begun.path(), &header()).unwrap();
     assert_eq!((journal.recovered(), journal.rows().len()), (None, 0));
-}
-
-/// Asserts nothing of the time: it is the disk's.
-#[test]
-#[ignore = "shows what a row costs on this disk: cargo test -p lat-data a_row_costs -- --ignored --nocapture"]
-#[expect(clippy::print_stdout, reason = "it is there to be read")]
-fn a_row_costs_less_than_the_wait_for_its_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(dir.path(), &header()).unwrap();
-    for (what, waits) in [("as it is", false), ("waiting for the disk", true)] {
-        let mut times_ms: Vec<f64> = (0..1000)
-            .map(|index| {
-                let (row, begin) = (sample(index), Instant::now());
-                journal.append(&row).unwrap();
-                if waits {
-                    journal.flush().unwrap();
-                }
-                begin.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        times_ms.sort_by(f64::total_cmp);
-        println!("{what}: median {:.3} ms, 99 % below {:.3} ms", times_ms[500], times_ms[990]);
-    }
 }

@@ -1,9 +1,11 @@
+//! A run's header and its rows, as they stand in files.
+
 use std::collections::HashMap;
 
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
-use crate::Shard;
+use crate::{OperatingPoint, Shard, nullable};
 
 /// Why an architecture was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,11 +87,11 @@ pub struct Measurement {
     #[serde(with = "nullable")]
     pub latency_ms: f64,
     /// Median of runs as `PyTorch` launches them, milliseconds; NaN where the mode does not measure it.
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_eager_ms: f64,
     /// Median of replays of the network captured as one CUDA graph, milliseconds: the device's own time; NaN where the mode
     /// does not measure it.
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_graph_ms: f64,
     /// Whether eager time is over 1.25 times graph time, where both are measured: the launches are what takes the time.
     #[serde(default)]
@@ -117,10 +119,10 @@ pub struct Measurement {
     #[serde(with = "nullable")]
     pub latency_ci_high_ms: f64,
     /// 90th percentile, milliseconds; NaN with fewer than 64 runs, which cannot tell it (the bound of `MLPerf` `LoadGen`).
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_p90_ms: f64,
     /// 99th percentile, milliseconds; NaN with fewer than 662 runs.
-    #[serde(with = "nullable", default = "nan")]
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_p99_ms: f64,
     /// Timed runs.
     pub n_runs: u32,
@@ -210,17 +212,9 @@ pub struct RunHeader {
     pub device: String,
     /// The device's own name, such as the CPU's or GPU's model.
     pub device_name: String,
-    /// Number format of the computation: `fp32`, `tf32`, `fp16`, `bf16`.
-    pub precision: String,
-    /// How runs are launched: `eager`, `graph`, or `both`.
-    #[serde(default = "eager")]
-    pub mode: String,
-    /// Whether tensors lie channels last (NHWC) in memory.
-    #[serde(default)]
-    pub channels_last: bool,
-    /// Whether the device's last-level cache is emptied before each timed run.
-    #[serde(default)]
-    pub cold: bool,
+    /// How the networks run: the fields `precision`, `mode`, `channels_last` and `cold`.
+    #[serde(flatten)]
+    pub point: OperatingPoint,
     /// Which part of the run's samples this folder holds, as `2/8`; nothing: all.
     #[serde(default)]
     pub shard: Option<String>,
@@ -250,6 +244,7 @@ impl RunHeader {
 
     /// All that makes the two runs different measurements, as (name, this, other); versions do not count.
     pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
+        let (a, b) = (self.point, other.point);
         let pairs = [
             ("space", self.space.clone(), other.space.clone()),
             ("skeleton", describe(&self.skeleton), describe(&other.skeleton)),
@@ -257,10 +252,10 @@ impl RunHeader {
             ("batch", self.batch.to_string(), other.batch.to_string()),
             ("device", self.device.clone(), other.device.clone()),
             ("device name", self.device_name.clone(), other.device_name.clone()),
-            ("precision", self.precision.clone(), other.precision.clone()),
-            ("mode", self.mode.clone(), other.mode.clone()),
-            ("channels last", self.channels_last.to_string(), other.channels_last.to_string()),
-            ("cold caches", self.cold.to_string(), other.cold.to_string()),
+            ("precision", a.precision.name().to_owned(), b.precision.name().to_owned()),
+            ("mode", a.mode.name().to_owned(), b.mode.name().to_owned()),
+            ("channels last", a.channels_last.to_string(), b.channels_last.to_string()),
+            ("cold caches", a.cold.to_string(), b.cold.to_string()),
             ("shard", shard(self), shard(other)),
             ("threads", self.threads.to_string(), other.threads.to_string()),
         ];
@@ -272,31 +267,9 @@ fn shard(header: &RunHeader) -> String {
     header.shard.clone().unwrap_or_else(|| "all".into())
 }
 
-fn nan() -> f64 {
-    f64::NAN
-}
-
-fn eager() -> String {
-    "eager".into()
-}
-
 /// The skeleton with all that makes it differ from another.
 fn describe(skeleton: &Skeleton) -> String {
     format!("{skeleton}, {:?} stem", skeleton.stem)
-}
-
-/// JSON has no NaN: it is written as null.
-mod nullable {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub(super) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
-        value.is_finite().then_some(*value).serialize(s)
-    }
-
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(d: D) -> Result<f64, D::Error> {
-        Ok(Option::deserialize(d)?.unwrap_or(f64::NAN))
-    }
 }
 
 #[cfg(test)]
@@ -304,6 +277,7 @@ pub(crate) mod tests {
     use lat_space::Stem;
 
     use super::*;
+    use crate::Mode;
 
     /// A row whose values all differ, so that a swapped field shows.
     pub(crate) fn measurement(index: u64, role: Role, latency_ms: f64) -> Measurement {
@@ -364,10 +338,11 @@ pub(crate) mod tests {
             batch: 32,
             device: "cuda:0".to_owned(),
             device_name: "Card A".to_owned(),
-            precision: "fp32".to_owned(),
-            mode: "both".to_owned(),
-            channels_last: true,
-            cold: false,
+            point: OperatingPoint {
+                mode: Mode::Both,
+                channels_last: true,
+                ..OperatingPoint::default()
+            },
             shard: Some("2/8".to_owned()),
             threads: 2,
             reference_ms: Some(1.25),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame, PolarsResult};
 
-use crate::journal::{HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
 use crate::manifest::Manifest;
 use crate::part::Part;
+use crate::run_folder::{HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
 use crate::run_lock::RunLock;
 use crate::scale::{self, Scale};
 use crate::{DataError, Measurement, Role, RunHeader, Shard, WholeFile, frame, rows};

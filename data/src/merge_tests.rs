@@ -1,3 +1,5 @@
+//! Tests of joining shards.
+
 use tempfile::TempDir;
 
 use super::*;

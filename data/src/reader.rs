@@ -1,3 +1,5 @@
+//! Reads a table's rows: texts of architectures, values, and which columns a row is known by.
+
 use lat_space::Space;
 
 use crate::architecture_texts::{self, Source};

@@ -1,3 +1,5 @@
+//! What to read of a table: which column and rows, of which space.
+
 use std::path::Path;
 
 use lat_space::Space;

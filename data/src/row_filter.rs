@@ -1,3 +1,5 @@
+//! Rows of a table that have one value in one column.
+
 use std::str::FromStr;
 
 use crate::DataError;

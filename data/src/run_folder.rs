@@ -1,9 +1,18 @@
-//! A run's folder seen from outside: whether it is one, what its header says, whether it is finished.
+//! A run's folder: its files by name, its header, whether it is finished.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::journal::{HEADER_FILE, TABLE_FILE, check_version, read_header};
 use crate::{DataError, RunHeader};
+
+pub(crate) const HEADER_FILE: &str = "run.json";
+pub(crate) const ROWS_FILE: &str = "rows.jsonl";
+/// The sealed table's name in a run folder.
+pub(crate) const TABLE_FILE: &str = "measurements.parquet";
+
+/// What the machine was like when the run began: the certificate's name in a run folder.
+pub const DOCTOR_FILE: &str = "doctor.json";
 
 /// Whether a run has begun in the folder.
 pub fn has_run(dir: &Path) -> bool {
@@ -26,4 +35,27 @@ pub fn run_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
 pub fn sealed_table(dir: &Path) -> Option<PathBuf> {
     let table = dir.join(TABLE_FILE);
     table.exists().then_some(table)
+}
+
+/// The header that the folder has, of whatever version.
+pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
+    let path = dir.join(HEADER_FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(DataError::io("read", &path)(error)),
+    };
+    let header = serde_json::from_slice(&bytes)
+        .map_err(|error| DataError::content(&path, "the header of a run", error.to_string()))?;
+    Ok(Some(header))
+}
+
+/// Refuses what a newer program wrote.
+pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataError> {
+    if (RunHeader::OLDEST..=RunHeader::VERSION).contains(&header.version) {
+        return Ok(());
+    }
+    let expected = format!("format version {} to {}", RunHeader::OLDEST, RunHeader::VERSION);
+    let found = format!("version {}, which another version of lat wrote", header.version);
+    Err(DataError::content(path, expected, found))
 }

@@ -1,12 +1,13 @@
 //! The right to write a folder of results, which one process has at a time.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::journal::open_file;
-use crate::{AtHand, DataError};
+use serde::Serialize;
+
+use crate::DataError;
 
 pub(crate) const LOCK_FILE: &str = ".lock";
 /// How long a folder in use is waited for: a writer that was told to end finishes its row first.
@@ -49,14 +50,21 @@ impl RunLock {
         }
     }
 
-    /// Says which row is at hand, in place of the one before.
+    /// Says what its holder is at, in place of what it was at before.
     ///
     /// # Errors
     /// Where the system cannot write it.
-    pub(crate) fn tell(&mut self, at_hand: AtHand) -> io::Result<()> {
-        let text = serde_json::to_vec(&at_hand)?;
+    pub(crate) fn tell(&mut self, at: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_vec(at)?;
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(&text)
     }
+}
+
+/// Opens for reading and writing, and creates what is not there; the content stays.
+pub(crate) fn open_file(path: &Path) -> Result<File, DataError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(DataError::io("open for writing", path))
 }

@@ -1,3 +1,5 @@
+//! A part of a run's samples, for one of several machines.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Splits rows at random into parts: for training, for testing.
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

@@ -1,3 +1,5 @@
+//! A latency table: one value per architecture, with how often it was measured.
+
 use std::path::{Path, PathBuf};
 
 use lat_space::{Architecture, Space};

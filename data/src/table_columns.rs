@@ -5,10 +5,11 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use polars::io::mmap::MmapBytesReader;
-use polars::prelude::{
-    ArrowDataType, CsvReadOptions, DataFrame, ParquetReader, PolarsError, SerReader,
-};
+use polars::prelude::{ArrowDataType, DataFrame, PolarsError};
+use polars_io::SerReader;
+use polars_io::csv::read::CsvReadOptions;
+use polars_io::mmap::MmapBytesReader;
+use polars_io::parquet::read::ParquetReader;
 
 use crate::DataError;
 use crate::columns::{Columns, Kind};

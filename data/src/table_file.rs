@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::columns::Columns;
-use crate::journal::{ROWS_FILE, TABLE_FILE, read_run};
 use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::run_folder::{ROWS_FILE, TABLE_FILE};
+use crate::run_reader::read_run;
 use crate::{DataError, frame};
 
 const EXPECTED: &str = "a run folder, or a table whose name ends in .parquet or .csv";

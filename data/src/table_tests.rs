@@ -1,3 +1,5 @@
+//! Tests of reading tables.
+
 use std::fs;
 
 use polars::prelude::{Column, DataFrame};

@@ -1,8 +1,10 @@
+//! Counts the rows of a run that another process writes.
+
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::journal::ROWS_FILE;
+use crate::run_folder::ROWS_FILE;
 
 /// Counts the rows of a run that another process writes, reading only what was added since the last look.
 #[derive(Debug)]

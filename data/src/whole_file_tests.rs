@@ -1,3 +1,5 @@
+//! Tests of files that are there whole or not at all.
+
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::process::Command;

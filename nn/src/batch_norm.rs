@@ -1,6 +1,9 @@
+//! Batch normalisation.
+
 use tch::{Tensor, nn};
 
 use crate::WeightInit;
+use crate::elastic::first;
 use crate::weight_arena::Fill;
 
 /// Batch normalisation with `PyTorch`'s defaults: eps 1e-5, momentum 0.1.
@@ -31,6 +34,18 @@ impl BatchNorm {
                 running_var: loan.tensor(&c, Fill::Ones),
             },
         }
+    }
+
+    /// The same over the first channels, as many as there are in `[n, c, h, w]`; the statistics of the others stay as they are.
+    pub(crate) fn forward_first_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        let of = |all: &Tensor| first(all, 0, xs.size()[1]);
+        let scale_shift = self.scale_shift.as_ref();
+        let first = Self {
+            scale_shift: scale_shift.map(|(scale, shift)| (of(scale), of(shift))),
+            running_mean: of(&self.running_mean),
+            running_var: of(&self.running_var),
+        };
+        first.forward_t(xs, train)
     }
 
     /// `[n, c, h, w]` to the same shape.

@@ -1,6 +1,9 @@
+//! Convolutions.
+
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
 
+use crate::elastic::{ElasticLayer, Extent, Extents, first};
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
 
@@ -75,14 +78,27 @@ impl Conv {
 
     /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.
     pub fn forward(&self, xs: &Tensor) -> Tensor {
-        xs.conv2d(
-            &self.weight,
-            None::<Tensor>,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-        )
+        self.convolve(xs, &self.weight, self.padding, self.groups)
+    }
+
+    /// The same with the first channels of the input, and as much of output and kernel as is said. A depthwise convolution has as many
+    /// channels as it reads.
+    pub(crate) fn forward_cut(&self, xs: &Tensor, out: &Extent, kernel: &Extent) -> Tensor {
+        let c = xs.size()[1];
+        let (weight, groups) = if self.groups == 1 {
+            (first(&out.slice(&self.weight), 1, c), 1)
+        } else {
+            (first(&self.weight, 0, c), c)
+        };
+        let padding = match kernel {
+            Extent::First(side) => [(side - 1) / 2 * self.dilation; 2],
+            Extent::Full | Extent::Masked(_) => self.padding,
+        };
+        self.convolve(xs, &kernel.of_kernel(&weight), padding, groups)
+    }
+
+    fn convolve(&self, xs: &Tensor, weight: &Tensor, padding: [i64; 2], groups: i64) -> Tensor {
+        xs.conv2d(weight, None::<Tensor>, self.stride, padding, self.dilation, groups)
     }
 }
 
@@ -108,6 +124,13 @@ impl Layer for ConvBn {
     }
 }
 
+impl ElasticLayer for ConvBn {
+    fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor {
+        let ys = self.conv.forward_cut(xs, &extents.out, &extents.kernel);
+        extents.out.mask(self.bn.forward_first_t(&ys, train))
+    }
+}
+
 /// `ReLU`, convolution, BN.
 #[derive(Debug)]
 pub(crate) struct ReluConvBn(pub(crate) ConvBn);
@@ -115,5 +138,11 @@ pub(crate) struct ReluConvBn(pub(crate) ConvBn);
 impl Layer for ReluConvBn {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         self.0.forward_t(&xs.relu(), train)
+    }
+}
+
+impl ElasticLayer for ReluConvBn {
+    fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor {
+        self.0.forward_cut_t(&xs.relu(), extents, train)
     }
 }

@@ -1,3 +1,5 @@
+//! What can go wrong in a network, and how libtorch's failures become that.
+
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;

@@ -1,10 +1,10 @@
 //! A graph with its fixed pieces, and the walk that computes its values.
 
-use lat_space::{Graph, Op, Place, Shape, Site, Step, ValueId};
+use lat_space::{DecisionId, Graph, Node, Op, Place, Shape, Site, Step, ValueId};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::head::{Auxiliary, Head};
-use crate::{Layer, LayerBuilder};
+use crate::{ElasticLayer, Extents, Layer, LayerBuilder, resize};
 
 /// Outputs of a network.
 #[derive(Debug)]
@@ -16,12 +16,29 @@ pub struct Logits {
 }
 
 /// Drop path (Larsson 2016, as DARTS uses it): with this probability per sample the output of a derived operation is zeroed, else
-/// divided by the keep probability. Identities are never dropped.
+/// divided by the keep probability. Identities are never dropped, nor is what no sum reads: in a chain nothing would be left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropPath(pub f64);
 
 /// Answers a searched site: node, site and input `[n, c, h, w]` to the site's output.
 pub type SiteAnswer<'a> = &'a mut dyn FnMut(ValueId, &Site, &Tensor) -> Tensor;
+
+/// Says of a decision that picks values or sizes how each choice is weighed: a scalar, nothing for what is not taken.
+pub type Taken<'a> = &'a dyn Fn(DecisionId) -> Vec<Option<Tensor>>;
+
+/// Says what is searched.
+pub struct Answers<'a> {
+    /// Answers each searched site.
+    pub site: SiteAnswer<'a>,
+    /// Answers each pick and size.
+    pub taken: Taken<'a>,
+}
+
+impl std::fmt::Debug for Answers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Answers")
+    }
+}
 
 /// Is shown each value once it is known.
 pub type Observer<'a> = &'a mut dyn FnMut(ValueId, &Tensor);
@@ -31,6 +48,10 @@ pub type Observer<'a> = &'a mut dyn FnMut(ValueId, &Tensor);
 pub struct GraphNet {
     graph: Graph,
     pieces: Vec<Piece>,
+    /// Whether any value is picked, so that some may not be needed.
+    picks: bool,
+    /// Per value whether drop path applies to it.
+    droppable: Vec<bool>,
     /// Per value the last node that reads it, so that memory is given back as soon as the walk allows.
     last_reader: Vec<ValueId>,
 }
@@ -38,6 +59,8 @@ pub struct GraphNet {
 #[derive(Debug)]
 enum Piece {
     Layer(Box<dyn Layer>),
+    /// Behind a value whose width is searched.
+    Elastic(Box<dyn ElasticLayer>),
     Head(Head),
     Auxiliary(Auxiliary),
     /// Nothing to hold: input, sums, concatenations, searched sites.
@@ -47,14 +70,23 @@ enum Piece {
 impl GraphNet {
     /// Builds the fixed pieces, each under its node's name.
     pub fn new(root: &nn::Path, graph: Graph, builder: &LayerBuilder) -> Self {
+        let varying = graph.varying_widths();
         let pieces = graph.nodes.iter().map(|node| {
             let path = node.name.split('/').fold(root.clone(), |path, part| path / part);
             let input = |from: ValueId| graph.nodes[from].shape.c;
             match &node.step {
-                Step::Fixed { op, place, .. } => Piece::Layer(match place {
-                    Place::Outside => builder.affine().layer(&path, op),
-                    Place::Cell | Place::Branch | Place::Derived => builder.layer(&path, op),
-                }),
+                Step::Fixed { from, op, place } => {
+                    let builder = match place {
+                        Place::Outside => &builder.affine(),
+                        Place::Cell | Place::Branch | Place::Derived => builder,
+                    };
+                    if varying[*from] {
+                        let elastic = builder.elastic_layer(&path, op);
+                        Piece::Elastic(elastic.expect("what reads a searched width can be cut"))
+                    } else {
+                        Piece::Layer(builder.layer(&path, op))
+                    }
+                }
                 Step::Head { from, classes } => {
                     Piece::Head(Head::new(builder, &path, input(*from), *classes))
                 }
@@ -65,7 +97,23 @@ impl GraphNet {
             }
         });
         let pieces = pieces.collect();
-        Self { last_reader: last_readers(&graph), pieces, graph }
+        let picks = graph.nodes.iter().any(|node| matches!(node.step, Step::Pick { .. }));
+        Self {
+            last_reader: last_readers(&graph),
+            droppable: droppable(&graph),
+            picks,
+            pieces,
+            graph,
+        }
+    }
+
+    /// Per node whether this pass computes it.
+    fn needed(&self, taken: Taken<'_>) -> Vec<bool> {
+        if !self.picks {
+            return vec![true; self.graph.nodes.len()];
+        }
+        let is_taken = |decision, choice: usize| taken(decision)[choice].is_some();
+        self.graph.needed(&is_taken)
     }
 
     /// The graph that is walked.
@@ -73,15 +121,16 @@ impl GraphNet {
         &self.graph
     }
 
-    /// `[n, 3, h, w]` to logits. `site` answers each searched site; `drop_path` applies while training.
+    /// `[n, 3, h, w]` to logits. `answers` says what is searched; what picks leave out is not computed.
+    /// `drop_path` applies while training.
     pub fn forward_t(
         &self,
         images: &Tensor,
         train: bool,
         drop_path: DropPath,
-        site: SiteAnswer<'_>,
+        answers: Answers<'_>,
     ) -> Logits {
-        self.observed_t(images, train, drop_path, site, &mut |_, _| ())
+        self.observed_t(images, train, drop_path, answers, &mut |_, _| ())
     }
 
     /// [`GraphNet::forward_t`] with a look at each value on the way.
@@ -90,23 +139,34 @@ impl GraphNet {
         images: &Tensor,
         train: bool,
         drop_path: DropPath,
-        site: SiteAnswer<'_>,
+        answers: Answers<'_>,
         observer: Observer<'_>,
     ) -> Logits {
+        let Answers { site, taken } = answers;
+        let needed = self.needed(taken);
         let mut values: Vec<Option<Tensor>> = vec![];
         let mut logits = Logits { main: Tensor::new(), auxiliary: None };
         for (id, (node, piece)) in self.graph.nodes.iter().zip(&self.pieces).enumerate() {
             let at =
                 |v: &ValueId| values[*v].as_ref().expect("values live until their last reader");
             let value = match (&node.step, piece) {
+                _ if !needed[id] => None,
                 (Step::Input, _) => Some(images.shallow_clone()),
-                (Step::Fixed { from, op, place }, Piece::Layer(layer)) => {
+                (Step::Fixed { from, .. }, Piece::Layer(layer)) => {
                     let ys = layer.forward_t(at(from), train);
-                    let is_branch = matches!(place, Place::Branch | Place::Derived);
-                    let droppable = is_branch && train && op.op != Op::Identity;
-                    Some(if droppable { drop_path.apply(ys) } else { ys })
+                    Some(if train && self.droppable[id] { drop_path.apply(ys) } else { ys })
+                }
+                (Step::Fixed { from, .. }, Piece::Elastic(layer)) => {
+                    Some(layer.forward_cut_t(at(from), &Extents::FULL, train))
                 }
                 (Step::Searched { from, site: s, .. }, _) => Some(site(id, s, at(from))),
+                (Step::Pick { from, decision }, _) => {
+                    let weighed = taken(*decision).into_iter().zip(from);
+                    weighed.filter_map(|(weight, v)| weight.map(|w| at(v) * w)).reduce(|a, b| a + b)
+                }
+                (Step::Resize { from, decision, hw }, _) => {
+                    Some(resized(at(from), &taken(*decision), hw))
+                }
                 (Step::Sum(from), _) => Some(sum(from.iter().map(at), images, node.shape)),
                 (Step::Concat(from), _) => {
                     Some(Tensor::cat(&from.iter().map(at).collect::<Vec<_>>(), 1))
@@ -121,7 +181,9 @@ impl GraphNet {
                 }
                 (step, piece) => unreachable!("{step:?} was built as {piece:?}"),
             };
-            value.iter().for_each(|value| observer(id, value));
+            if let Some(value) = &value {
+                observer(id, value);
+            }
             values.push(value);
             for from in node.step.inputs() {
                 if self.last_reader[from] == id {
@@ -133,6 +195,14 @@ impl GraphNet {
     }
 }
 
+/// The map at the one size that is taken.
+fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16]) -> Tensor {
+    let mut open = taken.iter().zip(hw).filter_map(|(weight, &hw)| Some((weight.as_ref()?, hw)));
+    let (weight, hw) = open.next().expect("a size is taken");
+    assert!(open.next().is_none(), "maps of several sizes have no sum: one size per pass");
+    resize(xs, hw) * weight
+}
+
 /// Sum of the values; zeros of `shape` where there are none.
 fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>, images: &Tensor, shape: Shape) -> Tensor {
     let Some(first) = values.next() else {
@@ -140,6 +210,25 @@ fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>, images: &Tensor, shape:
         return Tensor::zeros([images.size()[0], c, hw, hw], (images.kind(), images.device()));
     };
     values.fold(first.shallow_clone(), |sum, value| sum + value)
+}
+
+/// Per value whether drop path applies: to operations of cells fixed by hand, and to derived ones that a sum reads.
+fn droppable(graph: &Graph) -> Vec<bool> {
+    let mut summed = vec![false; graph.nodes.len()];
+    for node in &graph.nodes {
+        if let Step::Sum(from) = &node.step {
+            for &v in from {
+                summed[v] = true;
+            }
+        }
+    }
+    let applies = |(node, is_summed): (&Node, bool)| match node.step {
+        Step::Fixed { op, .. } if op.op == Op::Identity => false,
+        Step::Fixed { place: Place::Branch, .. } => true,
+        Step::Fixed { place: Place::Derived, .. } => is_summed,
+        _ => false,
+    };
+    graph.nodes.iter().zip(summed).map(applies).collect()
 }
 
 fn last_readers(graph: &Graph) -> Vec<ValueId> {
@@ -169,5 +258,31 @@ impl DropPath {
     fn mask(n: i64, keep: f64, device: Device) -> Tensor {
         let ones = Tensor::full([n, 1, 1, 1], keep, (Kind::Float, device));
         ones.bernoulli() / keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{Architecture, GraphBuilder};
+
+    use super::*;
+
+    /// Names of the values that drop path reaches, where one choice stands in a chain and one on an edge.
+    #[test]
+    fn drop_path_reaches_what_a_sum_reads() {
+        let mut b = GraphBuilder::new(false);
+        let image = b.input(4);
+        let conv = b.spec(image, Op::ConvBn { k: 3 }, 3, 1);
+        let layer = b.choice(image, 0, 0, vec![conv]);
+        let edge = b.choice(layer, 1, 0, vec![conv]);
+        let skip = b.spec(layer, Op::Identity, 3, 1);
+        let skip = b.choice(layer, 1, 0, vec![skip]);
+        let node = b.sum(vec![edge, skip]);
+        b.head(node, 2);
+        let derived = b.finish().derive(&Architecture::new("chain and edges", [0]));
+        let reached = droppable(&derived);
+        let named = derived.nodes.iter().zip(reached).filter(|(_, reached)| *reached);
+        let names: Vec<&str> = named.map(|(node, _)| node.name.as_str()).collect();
+        assert_eq!(names, ["s2/conv_bn_3x3"]);
     }
 }

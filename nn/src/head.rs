@@ -1,6 +1,9 @@
+//! The classifier at a network's end.
+
 use tch::Tensor;
 use tch::nn::{self, Module};
 
+use crate::elastic::first;
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Conv, LayerBuilder, WeightInit};
 
@@ -15,8 +18,14 @@ impl Head {
         Self { linear: linear(&b.init, path, c, classes) }
     }
 
+    /// Of a map of fewer channels than the classifier reads, these are its first ones.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        self.linear.forward(&xs.mean_dim([2i64, 3].as_slice(), false, xs.kind()))
+        let pooled = xs.mean_dim([2i64, 3].as_slice(), false, xs.kind());
+        let c = pooled.size()[1];
+        if c == self.linear.ws.size()[1] {
+            return self.linear.forward(&pooled);
+        }
+        pooled.linear(&first(&self.linear.ws, 1, c), self.linear.bs.as_ref())
     }
 }
 

@@ -1,3 +1,5 @@
+//! Operations as layers: what a layer can do, and which one an operation is.
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -5,11 +7,12 @@ use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
 
 use crate::conv::{ConvBn, ReluConvBn};
+use crate::inverted_residual::InvertedResidual;
 use crate::pool::Pool;
 use crate::reduce::{FactorizedReduce, ReductionConv};
 use crate::residual::ResidualBlock;
 use crate::separable::{DilConv, SepConv};
-use crate::{ArenaLoan, BatchNorm, Conv};
+use crate::{ArenaLoan, BatchNorm, Conv, resize};
 
 /// One operation as it computes.
 pub trait Layer: Debug + Send {
@@ -53,6 +56,7 @@ impl LayerBuilder {
             Op::None => Box::new(Zeros(*spec)),
             Op::Identity => Box::new(Identity),
             Op::Relu => Box::new(Relu),
+            Op::Resize { hw } => Box::new(Resize(hw)),
             Op::MaxPool { .. } | Op::MaxPoolBn { .. } | Op::AvgPool { .. } => {
                 Box::new(Pool::new(self, path, spec))
             }
@@ -64,6 +68,9 @@ impl LayerBuilder {
             Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
             Op::BnRelu => Box::new(BnRelu(self.bn(&(path / "bn"), spec.c_in))),
             Op::ResidualBlock => Box::new(ResidualBlock::new(self, path, spec)),
+            Op::InvertedResidual { k, middle } => {
+                Box::new(InvertedResidual::new(self, path, spec, k, middle))
+            }
             // `Op` is non-exhaustive so that spaces can grow; a new kind comes with its layer here.
             op => unreachable!("no layer for {op:?}"),
         }
@@ -100,6 +107,15 @@ struct Relu;
 impl Layer for Relu {
     fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
         xs.relu()
+    }
+}
+
+#[derive(Debug)]
+struct Resize(u16);
+
+impl Layer for Resize {
+    fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
+        resize(xs, self.0)
     }
 }
 

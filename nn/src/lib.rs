@@ -6,9 +6,11 @@
 
 mod batch_norm;
 mod conv;
+mod elastic;
 mod error;
 mod graph_net;
 mod head;
+mod inverted_residual;
 mod layer;
 mod merged_conv;
 mod pool;
@@ -20,8 +22,9 @@ mod weight_arena;
 
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
+pub use elastic::{ElasticLayer, Extent, Extents, resize, slice_like};
 pub use error::{NnError, guard};
-pub use graph_net::{DropPath, GraphNet, Logits, Observer, SiteAnswer};
+pub use graph_net::{Answers, DropPath, GraphNet, Logits, Observer, SiteAnswer, Taken};
 pub use layer::{Layer, LayerBuilder, Phase, WeightInit};
 pub use merged_conv::MergedConv;
 pub use static_net::StaticNet;

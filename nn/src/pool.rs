@@ -1,3 +1,5 @@
+//! Pooling.
+
 use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
 

@@ -1,3 +1,5 @@
+//! Layers between cells that halve the number of pixels.
+
 use lat_space::{OpSpec, REDUCTION_GROUPS};
 use tch::{Tensor, nn};
 

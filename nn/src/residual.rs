@@ -1,3 +1,5 @@
+//! NAS-Bench-201's residual block.
+
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
 

@@ -1,3 +1,5 @@
+//! Separable convolutions and dilated ones.
+
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
 

@@ -1,10 +1,13 @@
+//! A network without searched sites.
+
 use std::sync::Arc;
 
-use lat_space::Graph;
+use lat_space::{Graph, Site, ValueId};
 use tch::{Device, Tensor, nn};
 
 use crate::{
-    DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightArena, WeightInit, guard,
+    Answers, DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightArena, WeightInit,
+    guard,
 };
 
 /// A network without searched sites: timed, or trained from scratch.
@@ -25,7 +28,8 @@ impl StaticNet {
         phase: Phase,
         init: WeightInit,
     ) -> Result<Self, NnError> {
-        assert!(graph.sites().next().is_none(), "a static network is derived from its graph first");
+        let is_static = graph.sites().next().is_none() && !graph.is_elastic();
+        assert!(is_static, "a static network is derived from its graph first");
         guard(|| {
             let weights = nn::VarStore::new(device);
             let pools_normalised = graph.pools_normalised_in_search;
@@ -61,9 +65,12 @@ impl StaticNet {
 
     /// `[n, 3, h, w]` to logits; panics as tch does.
     pub fn forward_t(&self, images: &Tensor, train: bool, drop_path: DropPath) -> Logits {
-        self.net.forward_t(images, train, drop_path, &mut |_, _, _| {
+        let mut site = |_: ValueId, _: &Site, _: &Tensor| -> Tensor {
             unreachable!("a static network has no searched sites")
-        })
+        };
+        let taken = |_| unreachable!("a static network picks nothing");
+        let answers = Answers { site: &mut site, taken: &taken };
+        self.net.forward_t(images, train, drop_path, answers)
     }
 
     /// `[n, 3, h, w]` to `[n, classes]` in eval mode.

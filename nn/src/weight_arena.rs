@@ -1,3 +1,5 @@
+//! Weights that networks of one run take from the same memory.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

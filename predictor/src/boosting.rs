@@ -1,3 +1,5 @@
+//! Gradient boosting: small trees, each on what the others left over.
+
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};

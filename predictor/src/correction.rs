@@ -1,3 +1,5 @@
+//! What networks add to the linear part of a prediction.
+
 use ndarray::ArrayView2;
 use tch::{Device, Kind, Tensor};
 

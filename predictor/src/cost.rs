@@ -1,3 +1,5 @@
+//! What a search minimises besides its task's loss.
+
 use lat_space::{Architecture, Space};
 use tch::{Device, Kind, Tensor};
 

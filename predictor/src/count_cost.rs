@@ -1,4 +1,10 @@
-use lat_space::{Architecture, Cost, SearchSpace, Skeleton, Step, count_op};
+//! Costs that are counted from the network.
+
+use std::collections::BTreeMap;
+
+use lat_space::{
+    Architecture, Condition, Cost, Graph, SearchSpace, Skeleton, Step, count_classifier, count_op,
+};
 use tch::Tensor;
 
 use crate::{CostModel, PredictError, TableCost};
@@ -34,17 +40,26 @@ impl CountCost {
             }
         };
         space.check_skeleton(skeleton)?;
-        // The classifier is no operation with a place. With all operations blanked, it is what is left to count.
-        let mut graph = space.graph(skeleton);
-        for node in &mut graph.nodes {
-            if let Step::Fixed { .. } | Step::Searched { .. } = node.step {
-                node.step = Step::Input;
+        let look_up = |op: &lat_space::OpSpec| Some(pick(count_op(op)) as f64);
+        let head = head(&space.graph(skeleton), pick);
+        TableCost::summed(space, skeleton, column, head, &look_up).map(Self)
+    }
+}
+
+/// The classifier's cost, which is no operation with a place: a constant, or one per shape that it can read.
+fn head(graph: &Graph, pick: fn(Cost) -> u64) -> (f64, BTreeMap<Condition, f64>) {
+    let (mut constant, mut weights) = (0.0, BTreeMap::new());
+    for node in &graph.nodes {
+        let Step::Head { from, classes } = node.step else { continue };
+        for (when, shape) in graph.shapes_of(from) {
+            let cost = pick(count_classifier(shape, classes)) as f64;
+            match when.is_empty() {
+                true => constant += cost,
+                false => *weights.entry(when).or_insert(0.0) += cost,
             }
         }
-        let head = pick(lat_space::count(&graph)) as f64;
-        let look_up = |op: &lat_space::OpSpec| Some(pick(count_op(op)) as f64);
-        TableCost::look_up(space, skeleton, column, head, &look_up).map(Self)
     }
+    (constant, weights)
 }
 
 impl CostModel for CountCost {

@@ -1,3 +1,5 @@
+//! Linear regression with both penalties, L1 and L2.
+
 use linfa::Dataset;
 use linfa::traits::Fit;
 use linfa_elasticnet::ElasticNet;

@@ -1,3 +1,5 @@
+//! Codes that regressors read: a space's features of an architecture's gates.
+
 use lat_space::{Decision, FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 

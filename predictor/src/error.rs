@@ -1,3 +1,5 @@
+//! What can be wrong with samples, predictor files and costs.
+
 use std::path::PathBuf;
 
 use lat_data::{COSTS, DataError};

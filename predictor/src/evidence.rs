@@ -60,6 +60,7 @@ impl Layout {
 
 /// What was learnt.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "log evidence is the statistician's term")]
 pub(crate) struct Evidence {
     /// Per feature the prior variance of its weight.
     pub(crate) variances: Vec<f64>,

@@ -1,3 +1,5 @@
+//! A space's features in tensors.
+
 use lat_space::{FeatureMap, Level};
 use tch::{Device, Kind, Tensor};
 

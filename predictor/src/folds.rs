@@ -1,3 +1,5 @@
+//! Rows in parts, each held out once.
+
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

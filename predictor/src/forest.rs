@@ -1,3 +1,5 @@
+//! A random forest.
+
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use smartcore::ensemble::random_forest_regressor::{
     RandomForestRegressor, RandomForestRegressorParameters,

@@ -1,3 +1,5 @@
+//! Several networks of one shape as one, for prediction.
+
 use tch::{Kind, Tensor};
 
 use crate::members::Members;

@@ -1,3 +1,5 @@
+//! Where each decision's choices lie in a gate vector.
+
 use lat_space::{Architecture, Decision, Space};
 use tch::Tensor;
 
@@ -18,12 +20,6 @@ impl GateLayout {
     /// Choices over all decisions, `none` included.
     pub(crate) fn n_gates(&self) -> usize {
         self.decisions.iter().map(|d| d.choices.len()).sum()
-    }
-
-    /// Number of the first gate of each decision.
-    pub(crate) fn offsets(&self) -> Vec<usize> {
-        let widths = self.decisions.iter().map(|d| d.choices.len());
-        widths.scan(0, |next, width| Some(std::mem::replace(next, *next + width))).collect()
     }
 
     /// The 0/1 gates of an architecture of the layout's space.

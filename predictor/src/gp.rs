@@ -1,3 +1,5 @@
+//! A Gaussian process.
+
 use lat_data::median;
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::{Kind, Tensor};

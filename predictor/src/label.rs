@@ -1,6 +1,6 @@
-//! What a predictor file says of itself.
+//! What a predictor is of: space, encoding, unit, device, errors.
 
-use lat_data::RunHeader;
+use lat_data::{OperatingPoint, RunHeader, known_point};
 use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
 use serde::{Deserialize, Serialize};
 
@@ -51,17 +51,9 @@ pub struct Label {
     pub batch: Option<u32>,
     /// The measurements' [`RunHeader::reference_ms`], to measure others on the same scale.
     pub reference_ms: Option<f64>,
-    /// Number format of the measured computation, where the data say it.
-    pub precision: Option<String>,
-    /// How runs were launched, where the data say it.
-    #[serde(default)]
-    pub mode: Option<String>,
-    /// Whether tensors lay channels last.
-    #[serde(default)]
-    pub channels_last: bool,
-    /// Whether caches were emptied before each run.
-    #[serde(default)]
-    pub cold: bool,
+    /// How the measured networks ran, where the data say it: the fields `precision`, `mode`, `channels_last` and `cold`.
+    #[serde(flatten, with = "known_point")]
+    pub point: Option<OperatingPoint>,
     /// Macro architecture of the measured networks, where the data say it.
     pub skeleton: Option<Skeleton>,
     /// Devices of the predictors that it was transferred from, where it was.
@@ -110,10 +102,7 @@ impl Label {
             device_name: header.map(|h| h.device_name.clone()),
             batch: header.map(|h| h.batch),
             reference_ms: header.and_then(|h| h.reference_ms),
-            precision: header.map(|h| h.precision.clone()),
-            mode: header.map(|h| h.mode.clone()),
-            channels_last: header.is_some_and(|h| h.channels_last),
-            cold: header.is_some_and(|h| h.cold),
+            point: header.map(|h| h.point),
             skeleton: header.map(|h| h.skeleton),
             sources: Vec::new(),
             regressor: String::new(),

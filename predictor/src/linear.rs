@@ -1,3 +1,5 @@
+//! Linear regressors: codes in, weights by a function out.
+
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
 

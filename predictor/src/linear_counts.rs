@@ -1,3 +1,5 @@
+//! Linear regression on counts of operations alone.
+
 use crate::RegressorEntry;
 use crate::linear::{Linear, by_ridge};
 

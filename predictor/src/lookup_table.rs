@@ -1,3 +1,5 @@
+//! One cost per decision and choice, as a table of operations has it, but fitted.
+
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
 use crate::folds::Folds;

@@ -1,3 +1,5 @@
+//! The formula of a predictor: linear part, networks, scale of the target.
+
 use ndarray::{Array1, ArrayView2};
 use tch::{Device, Tensor};
 

@@ -1,3 +1,5 @@
+//! One thread for libtorch while small things are fitted.
+
 /// Keeps libtorch to one thread while it lives: a step on so little takes less time than threads need to meet, above all on a
 /// machine that does other work, and the result does not depend on their number.
 pub(crate) struct OneThread {

@@ -1,3 +1,5 @@
+//! A trained predictor: prices architectures and gates, and differentiates.
+
 use lat_space::{FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 use tch::{Device, Tensor};
@@ -44,10 +46,10 @@ impl Predictor {
             return Err(PredictError::Width { what: "features", expected, found });
         }
         let used = fitted.0.used();
-        Ok(Self::of_parts(label, map.keep(&used), fitted.0.keep(&used)))
+        Ok(Self::of_parts(label, map.keep(&used), &fitted.0.keep(&used)))
     }
 
-    pub(crate) fn of_parts(label: Label, map: FeatureMap, model: Model) -> Self {
+    pub(crate) fn of_parts(label: Label, map: FeatureMap, model: &Model) -> Self {
         let walk = FeatureWalk::new(&map, Device::Cpu);
         let model = model.to_device(Device::Cpu);
         let columns = Columns::new(&map, &model);
@@ -181,7 +183,7 @@ impl Predictor {
         check_finite("gates", gates.rows().into_iter().map(|row| f64::from(row.sum())))?;
         let chunks = (0..gates.nrows()).step_by(CHUNK).map(move |start| {
             let end = gates.nrows().min(start + CHUNK);
-            gates.clone().slice_move(ndarray::s![start..end, ..])
+            gates.slice_move(ndarray::s![start..end, ..])
         });
         Ok(chunks.map(|chunk| encode(&self.map, chunk)))
     }

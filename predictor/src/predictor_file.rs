@@ -193,7 +193,7 @@ impl Predictor {
         let parts = header.parts.into_iter().enumerate();
         let parts = parts.map(|(i, part)| part.read(i, n_gates, &file));
         let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
-        Ok(Self::of_parts(header.label, header.map, model).with_parts(parts))
+        Ok(Self::of_parts(header.label, header.map, &model).with_parts(parts))
     }
 }
 

@@ -1,3 +1,5 @@
+//! Regressors: what one is, and the table of all.
+
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
 use crate::evidence::Layout;

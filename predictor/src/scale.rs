@@ -1,3 +1,5 @@
+//! The scale on which a model is linear: the target itself, its reciprocal or its logarithm.
+
 use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;

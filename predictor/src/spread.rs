@@ -1,3 +1,5 @@
+//! How uncertain a prediction is.
+
 use ndarray::ArrayView1;
 use tch::{Device, Kind, Tensor};
 

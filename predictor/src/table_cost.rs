@@ -1,43 +1,52 @@
-use lat_space::{Architecture, Graph, OpSpec, SearchSpace, Site, Skeleton, Step};
+//! Costs that are sums of weights, each under a condition: latency tables and counts.
+
+use std::collections::BTreeMap;
+
+use lat_space::{Architecture, Condition, FeatureMap, Op, OpSpec, SearchSpace, Skeleton};
 use tch::{Kind, Tensor};
 
+use crate::feature_walk::FeatureWalk;
 use crate::gates::GateLayout;
 use crate::metrics::check_finite;
 use crate::{CostModel, PredictError, unit};
 
-/// A cost that adds up: a constant, and one value per gate. The expectation over independent decisions is then the cost of the
-/// mean gates, exactly.
+/// A cost that adds up: a constant, and a weight per condition, that is per product of gates ([`FeatureMap::of_conditions`]). Where
+/// decisions are drawn independently the expectation is the cost of the mean gates, exactly; decisions that compete, as the edges of
+/// DARTS do, are not independent.
 #[derive(Debug, Clone)]
 pub struct TableCost {
     column: String,
     layout: GateLayout,
     constant: f64,
-    values: Vec<f64>,
+    map: FeatureMap,
+    weights: Vec<f64>,
 }
 
 impl TableCost {
-    /// A table of one value per gate in the column's unit; `constant` is the rest of the network.
+    /// A table of one weight per gate in the column's unit; `constant` is the rest of the network.
     ///
     /// # Errors
-    /// [`PredictError::Width`] for another number of values, [`PredictError::NotFinite`] for values that are no numbers.
+    /// [`PredictError::Width`] for another number of weights, [`PredictError::NotFinite`] for weights that are no numbers.
     pub fn new(
         space: &dyn SearchSpace,
         column: &str,
         constant: f64,
-        values: Vec<f64>,
+        weights: Vec<f64>,
     ) -> Result<Self, PredictError> {
-        let layout = GateLayout::of(space);
-        if values.len() != layout.n_gates() {
-            let (expected, found) = (layout.n_gates(), values.len());
+        let gates = space.decisions().iter().enumerate();
+        let gates =
+            gates.flat_map(|(d, decision)| (0..decision.choices.len()).map(move |c| (d, c)));
+        let conditions: Vec<Condition> = gates.map(|gate| vec![gate]).collect();
+        if weights.len() != conditions.len() {
+            let (expected, found) = (conditions.len(), weights.len());
             return Err(PredictError::Width { what: "table values", expected, found });
         }
-        check_finite("table values", values.iter().copied().chain([constant]))?;
-        Ok(Self { column: column.to_owned(), layout, constant, values })
+        Self::of_conditions(space, column, constant, conditions.into_iter().zip(weights))
     }
 
-    /// The table of a network, from the costs of its operations at their places. A gate's value is the sum over all sites that
-    /// its decision settles; `none` is never looked up and costs nothing. The constant is the sum over all that is not
-    /// searched, and `rest` (the classifier, start-up, and the like).
+    /// The table of a network, from the costs of its operations at their places. A condition's weight is the sum over all places
+    /// where an operation stands under it; `none` is never looked up and costs nothing. The constant is the sum over all that
+    /// always stands, and `rest` (the classifier at its largest, start-up, and the like).
     ///
     /// # Errors
     /// [`PredictError::NoEntry`] where `look_up` has nothing, [`PredictError::Space`] for an unfit skeleton.
@@ -49,9 +58,46 @@ impl TableCost {
         look_up: &dyn Fn(&OpSpec) -> Option<f64>,
     ) -> Result<Self, PredictError> {
         space.check_skeleton(skeleton)?;
-        let layout = GateLayout::of(space);
-        let (constant, values) = sums(&space.graph(skeleton), &layout, look_up)?;
-        Self::new(space, column, rest + constant, values)
+        let weights = BTreeMap::new();
+        Self::summed(space, skeleton, column, (rest, weights), look_up)
+    }
+
+    /// A table with `rest`, a constant and weights that no operation has, beside those of the operations.
+    pub(crate) fn summed(
+        space: &dyn SearchSpace,
+        skeleton: &Skeleton,
+        column: &str,
+        rest: (f64, BTreeMap<Condition, f64>),
+        look_up: &dyn Fn(&OpSpec) -> Option<f64>,
+    ) -> Result<Self, PredictError> {
+        let (rest, mut weights) = rest;
+        let mut constant = 0.0;
+        for variant in space.graph(skeleton).variants() {
+            let value = match variant.op.op {
+                Op::None => 0.0,
+                _ => look_up(&variant.op)
+                    .ok_or_else(|| PredictError::NoEntry { key: variant.op.key() })?,
+            };
+            if variant.when.is_empty() {
+                constant += value;
+            } else {
+                *weights.entry(variant.when).or_insert(0.0) += value;
+            }
+        }
+        Self::of_conditions(space, column, rest + constant, weights)
+    }
+
+    fn of_conditions(
+        space: &dyn SearchSpace,
+        column: &str,
+        constant: f64,
+        weights: impl IntoIterator<Item = (Condition, f64)>,
+    ) -> Result<Self, PredictError> {
+        let (conditions, weights): (Vec<Condition>, Vec<f64>) = weights.into_iter().unzip();
+        check_finite("table values", weights.iter().copied().chain([constant]))?;
+        let map = FeatureMap::of_conditions(space.decisions(), &conditions);
+        let (column, layout) = (column.to_owned(), GateLayout::of(space));
+        Ok(Self { column, layout, constant, map, weights })
     }
 
     /// The network without anything searched, in the column's unit.
@@ -59,37 +105,10 @@ impl TableCost {
         self.constant
     }
 
-    /// One value per gate, in the column's unit.
-    pub fn values(&self) -> &[f64] {
-        &self.values
+    /// One weight per condition, in the column's unit; of a table by gates one per gate.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
     }
-}
-
-/// The sum over what is not searched, and per gate the sum over its sites.
-fn sums(
-    graph: &Graph,
-    layout: &GateLayout,
-    look_up: &dyn Fn(&OpSpec) -> Option<f64>,
-) -> Result<(f64, Vec<f64>), PredictError> {
-    let offsets = layout.offsets();
-    let mut values = vec![0.0; layout.n_gates()];
-    let mut constant = 0.0;
-    let entry = |op: &OpSpec| match op.op {
-        lat_space::Op::None => Ok(0.0),
-        _ => look_up(op).ok_or_else(|| PredictError::NoEntry { key: op.key() }),
-    };
-    for node in &graph.nodes {
-        match &node.step {
-            Step::Fixed { op, .. } => constant += entry(op)?,
-            Step::Searched { site: Site::Choice { decision, candidates }, .. } => {
-                for (choice, op) in candidates.iter().enumerate() {
-                    values[offsets[*decision] + choice] += entry(op)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok((constant, values))
 }
 
 impl CostModel for TableCost {
@@ -102,24 +121,25 @@ impl CostModel for TableCost {
     }
 
     fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
-        let gates = self.layout.gates(architecture)?;
-        let sum: f64 = gates.iter().zip(&self.values).map(|(g, v)| f64::from(*g) * v).sum();
+        let features = self.map.encode(&self.layout.gates(architecture)?);
+        let sum: f64 = features.iter().zip(&self.weights).map(|(f, w)| f64::from(*f) * w).sum();
         Ok(self.constant + sum)
     }
 
     fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         let (rows, is_single) = self.layout.rows(gates)?;
         // Counts of operations need more digits than a float has.
-        let values = Tensor::from_slice(&self.values).to_device(gates.device());
-        let costs = rows.to_kind(Kind::Double).matmul(&values) + self.constant;
-        let costs = costs.to_kind(Kind::Float);
+        let weights = Tensor::from_slice(&self.weights).to_device(gates.device());
+        let walk = FeatureWalk::new(&self.map, gates.device());
+        let features = walk.forward(&rows.to_kind(Kind::Double));
+        let costs = (features.matmul(&weights) + self.constant).to_kind(Kind::Float);
         Ok(if is_single { costs.squeeze_dim(0) } else { costs })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lat_space::{NasBench201, Space, architecture_at, find_skeleton};
+    use lat_space::{NasBench201, Space, Step, architecture_at, find_skeleton};
 
     use super::*;
     use crate::model::to_vec;
@@ -166,7 +186,7 @@ mod tests {
         assert_eq!(costs.size(), [3]);
         costs.sum(Kind::Float).backward();
         for row in to_vec(&gates.grad()).chunks(30) {
-            assert!(row.iter().zip(table.values()).all(|(g, v)| f64::from(*g) == *v));
+            assert!(row.iter().zip(table.weights()).all(|(g, v)| f64::from(*g) == *v));
         }
     }
 
@@ -178,7 +198,7 @@ mod tests {
         let table =
             TableCost::look_up(&space, &skeleton, "latency_ms", 0.5, &|_| Some(1.0)).unwrap();
         assert_eq!(table.constant(), 4.5);
-        assert_eq!(table.values()[..5], [0.0, 3.0, 3.0, 3.0, 3.0]);
+        assert_eq!(table.weights()[..5], [0.0, 3.0, 3.0, 3.0, 3.0]);
         for i in 0..20 {
             let architecture = architecture_at(&space, 1, i).unwrap();
             let built = space

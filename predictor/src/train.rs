@@ -1,3 +1,5 @@
+//! Fits the regressors worth their time and chooses one.
+
 use std::time::Instant;
 
 use lat_data::RunHeader;

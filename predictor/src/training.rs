@@ -1,3 +1,5 @@
+//! Trains several networks side by side on what the linear part left over.
+
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,3 +1,5 @@
+//! The error of predictions of rows that the fit has not seen.
+
 use lat_space::Space;
 use ndarray::{Array1, ArrayView1, ArrayView2};
 

@@ -1,3 +1,5 @@
+//! Ends training where held-out rows no longer get better.
+
 use tch::{Kind, Tensor};
 
 use crate::members::{Members, Rows};

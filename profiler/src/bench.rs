@@ -1,3 +1,5 @@
+//! One row: an architecture is built, timed and measured.
+
 use lat_data::Measurement;
 use lat_space::{Architecture, Graph, SearchSpace, count};
 

@@ -1,3 +1,5 @@
+//! Builds the next network while another is timed.
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;

@@ -1,3 +1,5 @@
+//! Empties the last-level cache before a run.
+
 use std::fs;
 
 use lat_nn::guard;

@@ -1,3 +1,5 @@
+//! Stopwatches: how one run is timed.
+
 use std::time::Instant;
 
 use crate::cache_flush::CacheFlush;

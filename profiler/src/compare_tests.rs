@@ -1,3 +1,5 @@
+//! Tests of comparing two runs.
+
 use lat_space::{find_skeleton, find_space};
 
 use super::*;

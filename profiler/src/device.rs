@@ -1,3 +1,5 @@
+//! Devices by name, and which ones this machine has.
+
 use std::fmt;
 
 use sysinfo::{CpuRefreshKind, RefreshKind, System};

@@ -1,3 +1,5 @@
+//! What can go wrong before, while and after measuring.
+
 /// What can go wrong before, while and after measuring.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,3 +1,5 @@
+//! What a run records of device, options and versions when it begins.
+
 use lat_data::RunHeader;
 use lat_space::SearchSpace;
 
@@ -21,10 +23,7 @@ pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
         batch: options.batch,
         device: options.device.to_string(),
         device_name: options.device.name(),
-        precision: options.point.precision.name().into(),
-        mode: options.point.mode.name().into(),
-        channels_last: options.point.channels_last,
-        cold: options.point.cold,
+        point: options.point,
         shard: options.shard.map(|shard| shard.to_string()),
         threads: match options.device {
             DeviceSpec::Fake => 1,

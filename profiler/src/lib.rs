@@ -65,7 +65,7 @@ pub use lost::{is_sticky, lost_row};
 pub use memory_peak::MemoryPeak;
 pub use module::time_module;
 pub use op_bench::{OpRow, measure_ops};
-pub use operating_point::{Mode, OperatingPoint, Precision};
+pub use operating_point::{check_point, usual_point};
 pub use options::ProfileOptions;
 pub use plan::{Plan, plan};
 pub use probes::{PROBES, Probe, ProbeEntry, Quantity, Reading, find_probe};

@@ -1,3 +1,5 @@
+//! The most memory that a piece of work took.
+
 use crate::DeviceSpec;
 use crate::allocator;
 use crate::resident::ResidentPeak;

@@ -1,14 +1,17 @@
+//! Times a TorchScript module.
+
 use std::path::Path;
 
-use lat_data::{Measurement, Role};
+use lat_data::{Measurement, OperatingPoint, Role};
 use lat_nn::{NnError, guard};
 use lat_space::{NasBench201, SearchSpace};
 use tch::{CModule, Device, Kind, Tensor};
 
 use crate::open;
+use crate::operating_point::kind;
 use crate::row::{blank, unix_s};
 use crate::timer::Timer;
-use crate::{DeviceSpec, OperatingPoint, ProfileError, ProfileOptions, Task, Testbed, Workload};
+use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload};
 
 /// Warm-up of a module: libtorch rewrites it in its first runs, by what it sees there.
 const WARMUP_MS: f64 = 300.0;
@@ -87,7 +90,7 @@ fn load(
     device: Device,
     point: OperatingPoint,
 ) -> Result<ModuleWorkload, ProfileError> {
-    let kind = point.precision.kind();
+    let kind = kind(point.precision);
     let mut module = CModule::load_on_device(file, device).map_err(NnError::from)?;
     module.f_set_eval().map_err(NnError::from)?;
     guard(|| module.to(device, kind, false))?;
@@ -104,8 +107,9 @@ fn load(
 
 #[cfg(test)]
 mod tests {
+    use lat_data::Precision;
+
     use super::*;
-    use crate::Precision;
 
     fn module(dir: &Path) -> std::path::PathBuf {
         let file = dir.join("module.pt");

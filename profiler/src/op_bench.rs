@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use lat_data::{Measurement, Role, Status};
+use lat_data::{Measurement, OperatingPoint, Role, Status};
 use lat_nn::{Layer, LayerBuilder, Phase, WeightInit, guard};
-use lat_space::{Graph, Node, Op, OpSpec, SearchSpace, Shape, Site, Step};
+use lat_space::{Graph, Node, Op, OpSpec, SearchSpace, Shape, Step};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::operating_point::kind;
 use crate::row::blank;
 use crate::timer::Timer;
-use crate::{
-    DeviceSpec, OperatingPoint, ProfileError, ProfileOptions, Task, Testbed, Workload, open,
-};
+use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload, open};
 
 /// One operation's latency, alone and with nothing before or after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,18 +93,9 @@ fn row(key: String, places: usize, both: &[Measurement]) -> OpRow {
 /// Distinct parts by key, with how often each occurs.
 fn parts(graph: &Graph) -> Vec<(String, (Part, usize))> {
     let mut found: BTreeMap<String, (Part, usize)> = BTreeMap::new();
-    let mut add = |spec: &OpSpec| {
+    for spec in graph.without_auxiliary().variants().map(|variant| variant.op) {
         if !matches!(spec.op, Op::None | Op::Identity) {
-            found.entry(spec.key()).or_insert((Part::Op(*spec), 0)).1 += 1;
-        }
-    };
-    for node in &graph.without_auxiliary().nodes {
-        match &node.step {
-            Step::Fixed { op, .. } => add(op),
-            Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-                candidates.iter().for_each(&mut add);
-            }
-            _ => {}
+            found.entry(spec.key()).or_insert((Part::Op(spec), 0)).1 += 1;
         }
     }
     let mut parts: Vec<_> = found.into_iter().collect();
@@ -183,7 +173,7 @@ impl OpWorkload {
                 Timed::Classifier(nn::linear(weights.root(), c, n, nn::LinearConfig::default()))
             }
         };
-        let kind = point.precision.kind();
+        let kind = kind(point.precision);
         weights.set_kind(kind);
         let sizes = [i64::from(batch), i64::from(c), i64::from(hw), i64::from(hw)];
         let input = Tensor::randn(sizes, (Kind::Float, device)).to_kind(kind);
@@ -217,10 +207,10 @@ impl Workload for OpWorkload {
 
 #[cfg(test)]
 mod tests {
+    use lat_data::{Mode, Precision};
     use lat_space::{SPACES, find_skeleton, find_space};
 
     use super::*;
-    use crate::{Mode, Precision};
 
     #[test]
     fn every_operation_of_every_space_is_a_part_once() {
@@ -230,11 +220,9 @@ mod tests {
             let parts = parts(&graph);
             let keys: Vec<&str> = parts.iter().map(|(key, _)| key.as_str()).collect();
             assert!(keys.contains(&OpRow::CLASSIFIER), "{}: {keys:?}", space.id());
-            for (_, _, Site::Choice { candidates, .. }) in graph.sites() {
-                for op in candidates {
-                    let is_free = matches!(op.op, Op::None | Op::Identity);
-                    assert_eq!(keys.contains(&op.key().as_str()), !is_free, "{}", op.key());
-                }
+            for op in graph.variants().map(|variant| variant.op) {
+                let is_free = matches!(op.op, Op::None | Op::Identity);
+                assert_eq!(keys.contains(&op.key().as_str()), !is_free, "{}", op.key());
             }
         }
     }
@@ -271,7 +259,7 @@ mod tests {
                 let mut work = OpWorkload::new(part, 2, Device::Cpu, point);
                 work.enqueue().unwrap();
                 let found = work.run();
-                assert_eq!(found.kind(), precision.kind());
+                assert_eq!(found.kind(), kind(precision));
                 let expected: &[i64] = if let Part::Op(_) = part { &[2, 8, 4, 4] } else { &[2, 3] };
                 assert_eq!(found.size(), expected);
             }

@@ -1,7 +1,10 @@
-use lat_data::Shard;
+//! What to measure, and how carefully.
+
+use lat_data::{OperatingPoint, Shard};
 use lat_space::{SearchSpace, Skeleton, SpaceError};
 
-use crate::{DeviceSpec, OperatingPoint, ProfileError};
+use crate::operating_point::{check_point, usual_point};
+use crate::{DeviceSpec, ProfileError};
 
 /// Most samples of a run, whose plan is held in memory: months of measuring on ten GPUs.
 const MOST_SAMPLES: u64 = 100_000_000;
@@ -22,7 +25,7 @@ pub struct ProfileOptions {
     pub skeleton: Skeleton,
     /// Where to run.
     pub device: DeviceSpec,
-    /// How networks run while they are timed: eager, fp32, hot.
+    /// How networks run while they are timed: see [`usual_point`](crate::usual_point).
     pub point: OperatingPoint,
     /// Cap on the timed runs of one architecture in milliseconds: 80, on a CPU 100. Ten runs are made whatever they take, or six where ten take
     /// more than a second (see [`crate::MedianInterval`]).
@@ -60,7 +63,7 @@ impl ProfileOptions {
             batch: 1,
             skeleton,
             device,
-            point: OperatingPoint::default(),
+            point: usual_point(device),
             // A shared CPU needs more runs for the same certainty.
             max_ms: if device == DeviceSpec::Cpu { 100.0 } else { 80.0 },
             warmup_ms: 10.0,
@@ -113,7 +116,7 @@ impl ProfileOptions {
             shards,
         )?;
         space.check_skeleton(&self.skeleton)?;
-        self.point.check(self.device)?;
+        check_point(self.point, self.device)?;
         let size = space.size();
         if u128::from(samples) > size {
             return Err(

@@ -1,3 +1,5 @@
+//! What a run will cost in hours and bytes.
+
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

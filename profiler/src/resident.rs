@@ -1,3 +1,5 @@
+//! Memory of this process, as the kernel counts it.
+
 use std::fs;
 
 const KIB_PER_MIB: f64 = 1024.0;

@@ -72,10 +72,11 @@ pub(crate) fn unix_s() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use lat_data::{Mode, OperatingPoint};
     use lat_space::{count, find_skeleton, find_space};
 
     use super::*;
-    use crate::{DeviceSpec, FakeTestbed, Mode, OperatingPoint, fake_graph_ms, fake_latency_ms};
+    use crate::{DeviceSpec, FakeTestbed, fake_graph_ms, fake_latency_ms};
 
     fn sample(index: u64) -> Task {
         Task { role: Role::Sample, index, occurrence: 0 }

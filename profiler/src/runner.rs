@@ -1,3 +1,5 @@
+//! A run: which rows, in what order, and when one is measured again.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

@@ -1,3 +1,5 @@
+//! Tests of runs on the fake device.
+
 use lat_space::{architecture_at, find_skeleton, find_space};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! All rows of a run in their order, a pure function of its options.
+
 use lat_data::{Role, Shard};
 use lat_space::{Architecture, SearchSpace, architecture_at};
 use rand::seq::SliceRandom;

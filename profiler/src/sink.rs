@@ -1,3 +1,5 @@
+//! Where rows go.
+
 use lat_data::{AtHand, Journal, Measurement};
 
 use crate::{ProfileError, Task};

@@ -1,3 +1,5 @@
+//! Runs a device warm until its latency stands still.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat_data::{Role, median};

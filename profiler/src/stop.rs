@@ -1,3 +1,5 @@
+//! When a series of runs has seen enough.
+
 use crate::summary::{median_interval, quantile, rel_half_width};
 
 /// Says when a series has seen enough values.

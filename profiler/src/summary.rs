@@ -1,3 +1,5 @@
+//! What a series of runs comes to: median, interval, quantiles, status.
+
 use lat_data::Status;
 
 /// Half-width of the interval, relative to the median, above which a capped measurement counts as noisy.

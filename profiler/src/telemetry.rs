@@ -1,3 +1,5 @@
+//! Clocks, temperature and power of a device while it is measured.
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::OnceLock;

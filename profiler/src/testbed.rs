@@ -1,7 +1,10 @@
+//! A device with all that measuring on it takes.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cudarc::driver::CudaStream;
+use lat_data::{Mode, Precision};
 use lat_nn::WeightArena;
 use lat_space::Graph;
 use tch::{Device, Tensor};
@@ -9,10 +12,11 @@ use tch::{Device, Tensor};
 use crate::builder::Builder;
 use crate::cache_flush::CacheFlush;
 use crate::cuda_graph::GraphWorkload;
+use crate::operating_point::kind;
 use crate::torch_context::{allow_tf32, choose_by_trial};
 use crate::{
-    CpuSensor, CpuStopwatch, CudaStopwatch, DeviceSpec, FakeTestbed, Mode, NetWorkload, NvmlSensor,
-    PairedStopwatch, Precision, ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
+    CpuSensor, CpuStopwatch, CudaStopwatch, DeviceSpec, FakeTestbed, NetWorkload, NvmlSensor,
+    PairedStopwatch, ProfileError, ProfileOptions, Sensor, Stopwatch, Task, Workload,
 };
 
 /// A device with all that measuring on it takes. The runner knows nothing else of devices.
@@ -140,7 +144,7 @@ fn arena(
     device: Device,
 ) -> Result<(Arc<WeightArena>, Tensor), ProfileError> {
     let point = options.point;
-    let arena = WeightArena::new(device, point.precision.kind(), point.channels_last);
+    let arena = WeightArena::new(device, kind(point.precision), point.channels_last);
     let input = arena.images(options.batch, options.skeleton.resolution)?;
     Ok((arena, input))
 }

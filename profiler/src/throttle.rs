@@ -1,3 +1,5 @@
+//! Tells rows that were timed at a lowered clock, by the run's own level.
+
 use lat_data::median;
 use std::collections::VecDeque;
 

@@ -1,10 +1,12 @@
-use lat_data::{Measurement, Status, median};
+//! Times one workload: warm-up, runs until the stop rule, the other probes.
+
+use lat_data::{Measurement, Mode, Status, median};
 
 use crate::operating_point::is_launch_bound;
 use crate::throttle::ClockLevel;
 use crate::{
-    MedianInterval, Mode, Probe, ProfileError, ProfileOptions, Reading, StopRule, Summary,
-    Telemetry, Testbed, Workload, find_probe,
+    MedianInterval, Probe, ProfileError, ProfileOptions, Reading, StopRule, Summary, Telemetry,
+    Testbed, Workload, find_probe,
 };
 
 /// Runs before the timed ones at least: the first picks algorithms and allocates, the second shows whether that is over.

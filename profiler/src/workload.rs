@@ -1,3 +1,5 @@
+//! Something that can be run and waited for.
+
 use std::sync::Arc;
 
 use lat_nn::{StaticNet, WeightArena, guard};

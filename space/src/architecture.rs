@@ -124,14 +124,13 @@ mod tests {
     fn weightless_choices_are_those_of_the_operations() {
         for space in crate::SPACES.iter().map(|build| build()) {
             let graph = space.graph(&space.skeletons()[0].skeleton);
-            for (_, _, crate::Site::Choice { decision, candidates }) in graph.sites() {
-                let decision = &space.decisions()[*decision];
-                for (c, spec) in candidates.iter().enumerate() {
-                    // A skip that halves the map has weights, but of the path, not of the choice.
-                    let expected =
-                        spec.op.is_parameter_free() || spec.op == crate::Op::FactorizedReduce;
-                    assert_eq!(decision.is_weightless(c), expected, "{}", decision.choices[c]);
-                }
+            for crate::Variant { when, op: spec, .. } in graph.variants() {
+                let [(d, c)] = when[..] else { continue };
+                let decision = &space.decisions()[d];
+                // A skip that halves the map has weights, but of the path, not of the choice.
+                let is_path = spec.stride > 1 && decision.choices[c] == "skip_connect";
+                let expected = spec.op.is_parameter_free() || is_path;
+                assert_eq!(decision.is_weightless(c), expected, "{}", decision.choices[c]);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, Op, OpSpec, Shape, Site, Step};
+use crate::{Graph, Op, OpSpec, Shape, Step};
 
 /// What a network or a piece of one costs, independent of hardware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Cost {
     pub params: u64,
     /// Multiply-adds for one image, elementwise operations included (see the module's convention).
     pub multiply_adds: u64,
+    /// Multiply-adds of convolutions and linear layers alone, biases aside: what most papers call FLOPs.
+    pub conv_linear: u64,
 }
 
 impl Add for Cost {
@@ -27,6 +29,7 @@ impl Add for Cost {
         Self {
             params: self.params + other.params,
             multiply_adds: self.multiply_adds + other.multiply_adds,
+            conv_linear: self.conv_linear + other.conv_linear,
         }
     }
 }
@@ -43,21 +46,25 @@ impl std::iter::Sum for Cost {
     }
 }
 
-/// Cost of the network, the auxiliary head aside. Searched sites count all their candidates.
+/// Cost of the network, the auxiliary head aside. Searched sites count all their candidates, each at its largest.
 pub fn count(graph: &Graph) -> Cost {
-    let cost = |step: &Step| match step {
-        Step::Fixed { op, .. } => count_op(op),
-        Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-            candidates.iter().map(count_op).sum()
-        }
-        Step::Head { from, classes } => {
-            let Shape { c, hw } = graph.nodes[*from].shape;
-            let weights = u64::from(c) * u64::from(*classes);
-            elements(c, hw) + Cost { params: weights + u64::from(*classes), multiply_adds: weights }
-        }
-        Step::Input | Step::Sum(_) | Step::Concat(_) | Step::Auxiliary { .. } => Cost::default(),
+    graph.operations().map(|op| count_op(&op)).sum::<Cost>() + count_head(graph)
+}
+
+/// Cost of the classifier alone, with the pool before it.
+pub fn count_head(graph: &Graph) -> Cost {
+    let head = |step: &Step| match step {
+        Step::Head { from, classes } => count_classifier(graph.nodes[*from].shape, *classes),
+        _ => Cost::default(),
     };
-    graph.nodes.iter().map(|node| cost(&node.step)).sum()
+    graph.nodes.iter().map(|node| head(&node.step)).sum()
+}
+
+/// Cost of a global average pool of a map and a linear classifier behind it.
+pub fn count_classifier(Shape { c, hw }: Shape, classes: u32) -> Cost {
+    let weights = u64::from(c) * u64::from(classes);
+    let params = weights + u64::from(classes);
+    elements(c, hw) + Cost { params, multiply_adds: weights, conv_linear: weights }
 }
 
 /// Groups of the first two convolutions of [`Op::ReductionConv`].
@@ -73,11 +80,12 @@ pub fn count_op(spec: &OpSpec) -> Cost {
     match op {
         Op::None | Op::Identity => Cost::default(),
         Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Relu => relu,
+        Op::Resize { .. } => elements(c_out, hw),
         Op::MaxPoolBn { .. } => relu + bn(c_out, hw),
         Op::ReductionConv => {
             let grouped = |c_in: u32, pixels: u64| {
                 let params = u64::from(c_in / REDUCTION_GROUPS) * u64::from(c_out) * 3;
-                Cost { params, multiply_adds: params * pixels }
+                convolution(params, pixels)
             };
             let (all, half) = (u64::from(hw_in), u64::from(hw));
             let both = grouped(c_in, all * half) + grouped(c_out, half * half);
@@ -97,23 +105,33 @@ pub fn count_op(spec: &OpSpec) -> Cost {
             // The shortcut pools and convolves.
             body + relu + conv([c_in, c_out], 1, 1, hw)
         }
+        Op::InvertedResidual { k, middle } => {
+            let expand = conv_bn([c_in, middle], 1, hw_in) + elements(middle, hw_in);
+            let depthwise = conv([middle, middle], k, middle, hw) + bn(middle, hw);
+            expand + depthwise + elements(middle, hw) + conv_bn([middle, c_out], 1, hw)
+        }
     }
 }
 
 /// One multiply-add per element of a map.
 fn elements(c: u32, hw: u16) -> Cost {
-    Cost { params: 0, multiply_adds: u64::from(c) * u64::from(hw).pow(2) }
+    Cost { multiply_adds: u64::from(c) * u64::from(hw).pow(2), ..Cost::default() }
 }
 
 fn bn(c: u32, hw: u16) -> Cost {
-    let Cost { multiply_adds, .. } = elements(c, hw);
-    Cost { params: 2 * u64::from(c), multiply_adds: 2 * multiply_adds }
+    let scale_and_shift = Cost { params: 2 * u64::from(c), ..Cost::default() };
+    scale_and_shift + elements(c, hw) + elements(c, hw)
 }
 
 /// A convolution without bias to a map of `hw` x `hw`.
 fn conv([c_in, c_out]: [u32; 2], k: u8, groups: u32, hw: u16) -> Cost {
     let params = u64::from(c_in / groups) * u64::from(c_out) * u64::from(k).pow(2);
-    Cost { params, multiply_adds: params * u64::from(hw).pow(2) }
+    convolution(params, u64::from(hw).pow(2))
+}
+
+/// So many weights, each used once per pixel.
+fn convolution(params: u64, pixels: u64) -> Cost {
+    Cost { params, multiply_adds: params * pixels, conv_linear: params * pixels }
 }
 
 fn conv_bn([c_in, c_out]: [u32; 2], k: u8, hw: u16) -> Cost {

@@ -1,4 +1,4 @@
-//! From gates to the codes that predictors read.
+//! The linear map from gates to codes: of one architecture, or soft ones of a relaxed one.
 
 use crate::{Choice, Decision};
 

@@ -1,3 +1,5 @@
+//! What can be wrong with a space's name, an architecture or its text.
+
 /// What can be wrong with a space's name, an architecture or its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -14,26 +14,33 @@
 //! ```
 
 mod architecture;
+mod cases;
 mod count;
 mod darts;
 mod decision;
 mod declared;
+mod derive;
 mod draw;
 mod encoding;
 mod error;
 mod features;
 mod graph;
+mod graph_builder;
+mod layers;
 mod nasbench201;
+mod nasbench_macro;
 mod neighbours;
 mod op;
 mod peak_memory;
 mod reach;
+mod site;
 mod skeleton;
 mod structure;
+mod variants;
 mod work;
 
 pub use architecture::{Architecture, ChoiceSet, Group};
-pub use count::{Cost, REDUCTION_GROUPS, count, count_op};
+pub use count::{Cost, REDUCTION_GROUPS, count, count_classifier, count_head, count_op};
 pub use darts::Darts;
 pub use decision::{Choice, Decision, DecisionId, Kind};
 pub use declared::DeclaredSpace;
@@ -41,14 +48,19 @@ pub use draw::{architecture_at, sample};
 pub use encoding::Encoding;
 pub use error::SpaceError;
 pub use features::{Feature, FeatureMap, Level};
-pub use graph::{Graph, GraphBuilder, Node, Place, Shape, Site, Step, ValueId};
+pub use graph::{Graph, Node, Place, Shape, Step, ValueId};
+pub use graph_builder::GraphBuilder;
+pub use layers::{Convention, LayerCost};
+pub use nasbench_macro::NasBenchMacro;
 pub use nasbench201::NasBench201;
 pub use neighbours::neighbours;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
 pub use reach::Reach;
+pub use site::{Candidate, Cut, Measure, Site};
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 pub use structure::{Edges, Presence, Structure};
+pub use variants::{Condition, Variant};
 pub use work::Work;
 
 /// What predictors need of a search space: its decisions, and the text form of a point.
@@ -174,6 +186,7 @@ pub const SPACES: &[fn() -> Box<dyn SearchSpace>] = &[
     || Box::new(Darts::new()),
     || Box::new(Darts::with_fixed_reduction()),
     || Box::new(NasBench201::new()),
+    || Box::new(NasBenchMacro::new()),
 ];
 
 /// The space with this id.

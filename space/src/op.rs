@@ -1,4 +1,8 @@
+//! Operations and the places where they stand.
+
 use serde::{Deserialize, Serialize};
+
+use crate::Shape;
 
 /// The kinds of operation that networks here are made of. Convolutions have no bias; the pieces of each are spelled out in
 /// `lat-nn`, and their costs in [`crate::count_op`].
@@ -55,6 +59,19 @@ pub enum Op {
     BnRelu,
     /// NAS-Bench-201's residual block between stages: two `ReLU`-conv3x3-BN, shortcut of 2x2 average pool and 1x1 convolution.
     ResidualBlock,
+    /// `MobileNetV2`'s block: 1x1 to `middle` channels, BN, `ReLU`; depthwise `k`, BN, `ReLU`; 1x1, BN; the input added where
+    /// [`OpSpec::adds_input`].
+    InvertedResidual {
+        /// Kernel.
+        k: u8,
+        /// Channels of the depthwise convolution.
+        middle: u32,
+    },
+    /// The map at another size, bilinearly, no corners aligned.
+    Resize {
+        /// Height and width in pixels.
+        hw: u16,
+    },
 }
 
 impl Op {
@@ -75,7 +92,27 @@ impl Op {
             Self::Relu => "relu".into(),
             Self::BnRelu => "bn_relu".into(),
             Self::ResidualBlock => "residual_block".into(),
+            Self::InvertedResidual { k, middle } => format!("ir_k{k}_m{middle}"),
+            Self::Resize { hw } => format!("resize_{hw}"),
         }
+    }
+
+    /// Whether each output channel is made of one input channel.
+    pub fn keeps_channels(self) -> bool {
+        let is_pool =
+            matches!(self, Self::MaxPool { .. } | Self::MaxPoolBn { .. } | Self::AvgPool { .. });
+        is_pool || matches!(self, Self::Identity | Self::Relu | Self::BnRelu | Self::Resize { .. })
+    }
+
+    /// Whether the operation can stand behind a value whose width is searched; `lat-nn` has an elastic layer for each that can.
+    pub fn reads_any_width(self) -> bool {
+        let is_free =
+            matches!(self, Self::None | Self::Identity | Self::Relu | Self::Resize { .. });
+        let is_conv = matches!(
+            self,
+            Self::ConvBn { .. } | Self::ReluConvBn { .. } | Self::InvertedResidual { .. }
+        );
+        is_free || is_conv
     }
 
     /// Whether the operation has no weights of its own that a search would have to train.
@@ -102,13 +139,28 @@ pub struct OpSpec {
 impl OpSpec {
     /// Height (= width) of the output map.
     pub fn hw_out(&self) -> u16 {
-        self.hw_in.div_ceil(u16::from(self.stride))
+        match self.op {
+            Op::Resize { hw } => hw,
+            _ => self.hw_in.div_ceil(u16::from(self.stride)),
+        }
+    }
+
+    /// The same operation behind a value of another shape. What computes channel by channel has as many channels as it reads; all else
+    /// keeps its output channels.
+    pub fn behind(&self, input: Shape) -> Self {
+        let c_out = if self.op.keeps_channels() { input.c } else { self.c_out };
+        Self { c_in: input.c, hw_in: input.hw, c_out, ..*self }
     }
 
     /// A key for tables and paths: `sep_conv_3x3-c16-c16-s1-32`.
     pub fn key(&self) -> String {
         let Self { op, c_in, c_out, stride, hw_in } = self;
         format!("{}-c{c_in}-c{c_out}-s{stride}-{hw_in}", op.name())
+    }
+
+    /// Whether a block that may add its input to its output does: where both have one shape.
+    pub fn adds_input(&self) -> bool {
+        self.stride == 1 && self.c_in == self.c_out
     }
 
     /// The same operation `divisor` times narrower on both sides (PC-DARTS).

@@ -69,7 +69,7 @@ fn inside_op(spec: &OpSpec) -> u64 {
     let (input, output) = (map(Shape { c: c_in, hw: hw_in }), map(Shape { c: c_out, hw }));
     let middle = map(Shape { c: c_in, hw });
     match op {
-        Op::None | Op::Identity | Op::AvgPool { .. } | Op::Relu => 0,
+        Op::None | Op::Identity | Op::AvgPool { .. } | Op::Relu | Op::Resize { .. } => 0,
         // The places of the maxima, 64 bits each: two numbers of 32.
         // With BN: they beside the pool's output, then that beside BN's.
         Op::MaxPool { .. } | Op::MaxPoolBn { .. } => 2 * output,
@@ -84,6 +84,12 @@ fn inside_op(spec: &OpSpec) -> u64 {
         Op::DilConv { .. } => (input + middle).max(output),
         Op::SepConv { .. } => (input + 2 * middle).max(3 * middle).max(middle + output),
         Op::ResidualBlock => input + 2 * output,
+        // BN beside its convolution's output, with the map that this read; then the same of the last, or the sum beside it.
+        Op::InvertedResidual { middle, .. } => {
+            let (wide, middle) =
+                (map(Shape { c: middle, hw: hw_in }), map(Shape { c: middle, hw }));
+            (2 * wide).max(wide + 2 * middle).max(middle + output)
+        }
     }
 }
 

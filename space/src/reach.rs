@@ -14,6 +14,11 @@ pub struct Reach {
 #[derive(Debug, Clone)]
 enum Link {
     Image,
+    /// The one that the decision's choice picks.
+    Pick {
+        from: Vec<usize>,
+        decision: DecisionId,
+    },
     /// Each of these, by number.
     Values(Vec<usize>),
     /// A value, where the decision takes one of the choices that pass it on.
@@ -34,6 +39,7 @@ impl Reach {
                 let passing = ChoiceSet::of(passing);
                 Link::Site { from: *from, decision: *decision, passing }
             }
+            Step::Pick { from, decision } => Link::Pick { from: from.clone(), decision: *decision },
             step => Link::Values(step.inputs()),
         };
         // The head comes last.
@@ -46,6 +52,9 @@ impl Reach {
         for link in &self.links {
             depends.push(match link {
                 Link::Image => true,
+                Link::Pick { from, decision } => {
+                    architecture.choices[*decision].iter().any(|choice| depends[from[choice]])
+                }
                 Link::Values(from) => from.iter().any(|&v| depends[v]),
                 Link::Site { from, decision, passing } => {
                     depends[*from] && architecture.choices[*decision].intersects(*passing)

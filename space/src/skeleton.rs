@@ -1,3 +1,5 @@
+//! The macro architecture: all of a network that is not searched.
+
 use serde::{Deserialize, Serialize};
 
 use crate::{SearchSpace, SpaceError};

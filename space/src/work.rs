@@ -1,4 +1,6 @@
-use crate::{Op, OpSpec, SearchSpace, Site, count_op, find_skeleton};
+//! What a choice computes and moves.
+
+use crate::{Op, OpSpec, SearchSpace, count_op, find_skeleton};
 
 /// The skeleton whose sites are counted. Every space has it; what predictors learn from the sizes are factors, and the ratio
 /// between cell types, which another skeleton changes, has factors of its own.
@@ -13,20 +15,23 @@ pub struct Work {
     pub elements: f64,
 }
 
-/// Per decision and choice its work in the space's networks.
-pub(crate) fn of_sites(space: &dyn SearchSpace) -> Vec<Vec<Work>> {
+/// Per decision and choice its work in the space's networks; of operations that several decisions shape together, None.
+pub(crate) fn of_sites(space: &dyn SearchSpace) -> Option<Vec<Vec<Work>>> {
     let skeleton = find_skeleton(space, SKELETON).expect("every space has this skeleton");
     let choices = |d: &crate::Decision| vec![Work::default(); d.choices.len()];
     let mut work: Vec<Vec<Work>> = space.decisions().iter().map(choices).collect();
-    for (_, _, Site::Choice { decision, candidates }) in space.graph(&skeleton).sites() {
-        for (work, op) in work[*decision].iter_mut().zip(candidates) {
-            if op.op != Op::None {
-                work.multiply_adds += count_op(op).multiply_adds as f64;
-                work.elements += elements(op);
+    for variant in space.graph(&skeleton).variants().filter(|v| v.op.op != Op::None) {
+        match variant.when[..] {
+            [] => {}
+            [(decision, choice)] => {
+                let work = &mut work[decision][choice];
+                work.multiply_adds += count_op(&variant.op).multiply_adds as f64;
+                work.elements += elements(&variant.op);
             }
+            _ => return None,
         }
     }
-    work
+    Some(work)
 }
 
 fn elements(op: &OpSpec) -> f64 {

@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use lat_data::{
-    AccuracyRequest, AccuracyTable, AccuracyUnit, PublishedAccuracy, published_accuracies,
-};
-use lat_space::{Architecture, Space};
-use serde::Serialize;
+use lat::record::Published;
+use lat_data::{AccuracyRequest, AccuracyTable, AccuracyUnit, published_accuracies};
+use lat_space::Space;
 
 use super::output::{Screen, say};
 
@@ -55,36 +53,13 @@ impl AccuracyArgs {
     }
 }
 
-/// What results say of an architecture's published accuracy.
-#[derive(Debug, Serialize)]
-pub(super) struct Published {
-    /// Percent by column; null where its space has no table, or the table lacks it.
-    published_accuracy: Option<PublishedAccuracy>,
-    /// Where the accuracies are from.
-    published_accuracy_source: Option<String>,
-}
-
-impl Published {
-    /// What the table says of an architecture.
-    pub(super) fn of(
-        table: Option<&AccuracyTable>,
-        space: &dyn Space,
-        architecture: &Architecture,
-    ) -> Self {
-        Self {
-            published_accuracy: table.and_then(|table| table.of(space, architecture)),
-            published_accuracy_source: table.map(|table| table.source.clone()),
+/// Prints what results say of an architecture's published accuracy, where there is a table.
+pub(super) fn say_published(published: &Published) -> anyhow::Result<()> {
+    match (&published.published_accuracy, &published.published_accuracy_source) {
+        (Some(published), _) => say(published.to_string()),
+        (None, Some(source)) => {
+            say(format!("published accuracy ({source}): none of this architecture"))
         }
-    }
-
-    /// Prints a line where there is a table.
-    pub(super) fn say(&self) -> anyhow::Result<()> {
-        match (&self.published_accuracy, &self.published_accuracy_source) {
-            (Some(published), _) => say(published.to_string()),
-            (None, Some(source)) => {
-                say(format!("published accuracy ({source}): none of this architecture"))
-            }
-            (None, None) => Ok(()),
-        }
+        (None, None) => Ok(()),
     }
 }

@@ -1,3 +1,5 @@
+//! Where a predictor's error comes from.
+
 use lat_data::LatencyTable;
 use lat_predictor::{Metrics, noise_floor};
 

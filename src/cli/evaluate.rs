@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
 use lat::methods::Preset;
+use lat::record::{EvaluationRecord, Published};
 use lat_data::{Dataset, RunLock};
-use lat_profiler::{ProfileOptions, measure_one};
-use lat_space::{Architecture, SearchSpace};
-use serde::Serialize;
+use lat_profiler::{DeviceSpec, ProfileOptions, check_point, measure_one};
+use lat_space::{Architecture, SearchSpace, Skeleton};
 
-use super::accuracy::{AccuracyArgs, Published};
+use super::accuracy::{AccuracyArgs, say_published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
 use super::failure::{bad, failed};
@@ -60,84 +60,89 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
-/// `evaluation.json`.
-#[derive(Serialize)]
-struct EvaluationResult {
-    #[serde(flatten)]
-    settings: EvaluationSettings,
-    #[serde(flatten)]
-    published: Published,
-    test_accuracy: f64,
-    test_loss: f64,
-    params: u64,
-    multiply_adds: u64,
-    /// Median latency of one image on the device, milliseconds.
-    latency_ms: Option<f64>,
-    device_name: String,
-    seconds: f64,
-}
-
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let written = written(args);
     written.check()?;
-    let Named { space, architecture, reference_ms } = read(&args.arch, args.space.as_deref())?;
-    let accuracies = args.accuracies.table(space.as_ref())?;
-    let published = Published::of(accuracies.as_ref(), space.as_ref(), &architecture);
+    let found = read(&args.arch, args.space.as_deref())?;
+    let (space, architecture) = (found.space.as_ref(), &found.architecture);
+    let accuracies = args.accuracies.table(space)?;
+    let published = Published::of(accuracies.as_ref(), space, architecture);
     let device = device(args.device.as_deref())?;
     let preset =
         args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
     let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
-    let name = if preset == Preset::Quick { "quick" } else { "cifar" };
-    let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
-    let defaults = TrainingPlan::preset(preset);
-    let settings = EvaluationSettings {
-        architecture: space.format(&architecture),
-        space: space.id().to_owned(),
-        dataset: dataset_name,
-        images: dataset.checksum(),
-        skeleton,
-        plan: TrainingPlan {
-            epochs: args.epochs.unwrap_or(defaults.epochs),
-            batch: args.batch.unwrap_or(defaults.batch),
-            ..defaults
-        },
-        seed: args.seed,
-    };
-    if dataset.train.n < settings.plan.batch as usize {
-        return Err(bad(format!(
-            "expected at least one batch of {} training images, found {}; lower --batch",
-            settings.plan.batch, dataset.train.n
-        )));
-    }
+    let settings = settings(args, &found, preset, (dataset_name, &dataset))?;
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&settings));
     written.folder(&dir).check()?;
     runs::writable_dir(&dir)?;
     let _lock = RunLock::take(&dir)?;
-    say(format!("{line}; network {skeleton}, {} epochs", settings.plan.epochs))?;
-    let work = Work { space: space.as_ref(), architecture: &architecture, dataset: &dataset };
-    let found = train(&work, &settings, torch_device(device), &dir, screen)?;
+    say(format!("{line}; network {}, {} epochs", settings.skeleton, settings.plan.epochs))?;
+    let work = Work { space, architecture, dataset: &dataset };
+    let trained = train(&work, &settings, torch_device(device), &dir, screen)?;
     let measuring = std::time::Instant::now();
-    let options = ProfileOptions::new(skeleton, device);
-    let options = ProfileOptions { max_ms: 10.0 * options.max_ms, reference_ms, ..options };
-    let row = measure_one(space.as_ref(), &options, &architecture)?;
-    let result = EvaluationResult {
+    let options = timing(&found, settings.skeleton, device);
+    let row = measure_one(space, &options, architecture)?;
+    let result = EvaluationRecord {
         settings,
         published,
-        test_accuracy: found.test_accuracy,
-        test_loss: found.test_loss,
-        params: found.cost.params,
-        multiply_adds: found.cost.multiply_adds,
+        test_accuracy: trained.test_accuracy,
+        test_loss: trained.test_loss,
+        params: trained.cost.params,
+        multiply_adds: trained.cost.multiply_adds,
         latency_ms: row.latency_ms.is_finite().then_some(row.latency_ms),
         device_name: device.name(),
-        seconds: found.seconds + measuring.elapsed().as_secs_f64(),
+        operating_point: Some(options.point),
+        seconds: trained.seconds + measuring.elapsed().as_secs_f64(),
     };
-    let path = dir.join("evaluation.json");
+    let path = dir.join(EvaluationRecord::FILE);
     write_json(&path, &result).map_err(failed)?;
     if let Some(path) = &args.json {
         write_json(path, &result)?;
     }
-    say(result.line(&row.reason, &path))?;
-    result.published.say()
+    say(result_line(&result, &row.reason, &path))?;
+    say_published(&result.published)
+}
+
+/// What is evaluated and how, by the flags.
+fn settings(
+    args: &Args,
+    found: &Named,
+    preset: Preset,
+    (name, dataset): (String, &Dataset),
+) -> anyhow::Result<EvaluationSettings> {
+    let space = found.space.as_ref();
+    let size = if preset == Preset::Quick { "quick" } else { "cifar" };
+    let defaults = TrainingPlan::preset(preset);
+    let batch = args.batch.unwrap_or(defaults.batch);
+    if dataset.train.n < batch as usize {
+        return Err(bad(format!(
+            "expected at least one batch of {batch} training images, found {}; lower --batch",
+            dataset.train.n
+        )));
+    }
+    Ok(EvaluationSettings {
+        architecture: space.format(&found.architecture),
+        space: space.id().to_owned(),
+        dataset: name,
+        images: dataset.checksum(),
+        skeleton: args.skeleton.for_images(space, size, dataset)?,
+        plan: TrainingPlan { epochs: args.epochs.unwrap_or(defaults.epochs), batch, ..defaults },
+        seed: args.seed,
+    })
+}
+
+/// How the network is timed: as the cost of its search was if that was measured on this device, so that the two can be compared; else
+/// as `lat profile` would. A reference time of another device says nothing here.
+fn timing(found: &Named, skeleton: Skeleton, device: DeviceSpec) -> ProfileOptions {
+    let defaults = ProfileOptions::new(skeleton, device);
+    let is_elsewhere = found.place.as_ref().is_some_and(|p| p.device_name != device.name());
+    let of_search = found.place.as_ref().filter(|_| !is_elsewhere).map(|place| place.point);
+    ProfileOptions {
+        max_ms: 10.0 * defaults.max_ms,
+        reference_ms: found.reference_ms.filter(|_| !is_elsewhere),
+        point: of_search.filter(|p| check_point(*p, device).is_ok()).unwrap_or(defaults.point),
+        ..defaults
+    }
 }
 
 /// The file that is asked for beside the folder, and what must not be written over.
@@ -184,22 +189,21 @@ fn train(
     Ok(found?)
 }
 
-impl EvaluationResult {
-    /// The result for people; `reason` says why there is no latency.
-    fn line(&self, reason: &str, path: &Path) -> String {
-        let latency = self.latency_ms;
-        let latency =
-            latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
-        format!(
-            "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}; {:.0} s; {}",
-            self.test_accuracy,
-            self.params,
-            self.multiply_adds,
-            self.device_name,
-            self.seconds,
-            path.display()
-        )
-    }
+/// The result for people; `reason` says why there is no latency.
+fn result_line(record: &EvaluationRecord, reason: &str, path: &Path) -> String {
+    let latency = record.latency_ms;
+    let latency =
+        latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
+    format!(
+        "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}{}; {:.0} s; {}",
+        record.test_accuracy,
+        record.params,
+        record.multiply_adds,
+        record.device_name,
+        record.operating_point.map_or_else(String::new, |point| format!(" ({point})")),
+        record.seconds,
+        path.display()
+    )
 }
 
 /// Named by network, images and seed; the architecture by a number from its text.
@@ -213,4 +217,42 @@ fn default_dir(settings: &EvaluationSettings) -> PathBuf {
         "evaluate-{space}-{hash:08x}-{dataset}-{}-seed{seed}",
         runs::short(skeleton)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use lat::record::Place;
+    use lat_data::{Mode, OperatingPoint, Precision};
+    use lat_space::find_space;
+
+    use super::*;
+
+    fn searched(device_name: String, point: OperatingPoint) -> Named {
+        let space = find_space("nasbench201").unwrap();
+        let skeleton = space.skeletons()[0].skeleton;
+        let place = Some(Place { device_name, skeleton, batch: 8, point });
+        Named { architecture: space.at(0), space, reference_ms: Some(2.0), place }
+    }
+
+    #[test]
+    fn what_is_timed_runs_as_its_search_measured_or_as_a_profile_would() {
+        let skeleton = find_space("nasbench201").unwrap().skeletons()[0].skeleton;
+        let fp16 = OperatingPoint { precision: Precision::Fp16, ..OperatingPoint::default() };
+        let (cpu, gpu) = (DeviceSpec::Cpu, DeviceSpec::Cuda(0));
+        let of = |found: &Named, device| {
+            let options = timing(found, skeleton, device);
+            (options.point, options.reference_ms)
+        };
+        let here = searched(cpu.name(), fp16);
+        assert_eq!(of(&here, cpu), (fp16, Some(2.0)));
+        // Eager rows of a CPU say nothing about a GPU, on which launches would be measured.
+        assert_eq!(of(&here, gpu).0.mode, Mode::Graph);
+        let elsewhere = searched("Some CPU".into(), fp16);
+        assert_eq!(of(&elsewhere, cpu), (OperatingPoint::default(), None));
+        // Files of older programs do not say where.
+        let old = Named { place: None, ..searched(String::new(), fp16) };
+        assert_eq!(of(&old, cpu), (OperatingPoint::default(), Some(2.0)));
+        let impossible = searched(cpu.name(), OperatingPoint { mode: Mode::Graph, ..fp16 });
+        assert_eq!(of(&impossible, cpu).0, OperatingPoint::default());
+    }
 }

@@ -8,6 +8,7 @@
 mod accuracy;
 mod architectures;
 mod complete;
+mod count;
 mod datasets;
 mod diff;
 mod doctor;
@@ -22,8 +23,10 @@ mod merge;
 mod newest;
 mod op_table;
 mod output;
+mod place;
 mod predict;
 mod profile;
+mod records;
 mod report;
 mod runs;
 mod search;
@@ -48,6 +51,7 @@ const EXAMPLES: &str = "Examples:
   lat train                                  learn to predict their latency
   lat search --lambda 0.1                    find an architecture that is accurate and fast
   lat front --space nasbench201              without a search: the space's true front, by published accuracies
+  lat count --arch 22212220                  without measuring: parameters, multiply-adds, memory
   lat evaluate --arch runs/search-*/search.json   train it from scratch and test it";
 
 #[derive(Parser)]
@@ -75,6 +79,7 @@ enum Command {
     Export(export::Args),
     Search(search::Args),
     Front(front::Args),
+    Count(count::Args),
     Evaluate(evaluate::Args),
     Doctor(doctor::Args),
     Time(time::Args),
@@ -112,6 +117,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Search(args) => search::run(&args, screen),
         Command::Front(args) => front::run(&args),
+        Command::Count(args) => count::run(&args),
         Command::Evaluate(args) => evaluate::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),
         Command::Time(args) => time::run(&args),

@@ -70,7 +70,7 @@ pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
 /// A table for people.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(header);
+    table.load_style(comfy_table::presets::NOTHING).set_header(header);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     for row in rows {
         table.add_row(row);
@@ -81,7 +81,7 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
 /// A table whose cells are never cut up, however narrow the terminal: architectures are there to be copied.
 pub(super) fn lines(header: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(header);
+    table.load_style(comfy_table::presets::NOTHING).set_header(header);
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
     table.add_rows(rows);
     table.trim_fmt()

@@ -5,8 +5,9 @@ mod published;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use lat::record::{EvaluationRecord, SearchRecord};
 use lat::report::{
-    EvaluationRecord, Predictions, ProfileRun, SearchRecord, front_page, profile_page, search_page,
+    Predictions, ProfileRun, ShownEvaluation, ShownSearch, front_page, profile_page, search_page,
 };
 use lat_data::{LatencyTable, RunHeader, has_run, read_run, sealed_table};
 use lat_predictor::Predictor;
@@ -14,15 +15,14 @@ use lat_space::find_space;
 
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
+use super::newest;
 use super::output::{say, write_whole};
+use super::records::{read_evaluation, read_search};
 use super::written::Written;
-use super::{newest, texts};
 use published::Tables;
 
 /// Folders below the named one in which searches are looked for.
 const DEPTH: usize = 3;
-const SEARCH_FILE: &str = "search.json";
-const EVALUATION_FILE: &str = "evaluation.json";
 
 /// Draw a profile run, a search, or a folder of searches as one HTML file that needs no network.
 ///
@@ -52,13 +52,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return Err(bad(format!("expected a folder of results at {}, found none", dir.display())));
     }
     let results = folders(dir)?.into_iter();
-    let results = results.flat_map(|place| [SEARCH_FILE, EVALUATION_FILE].map(|f| place.join(f)));
+    let results = results
+        .flat_map(|place| [SearchRecord::FILE, EvaluationRecord::FILE].map(|f| place.join(f)));
     let written = Written::default().output("--out", args.out.as_deref()).inputs(results);
     let predictors = args.predictor.clone().map_or_else(newest::predictors, |path| vec![path]);
     written.inputs(predictors.iter().chain(&args.accuracies.file)).check()?;
     let (html, line) = if has_run(dir) {
         profile(args)?
-    } else if !dir.join(SEARCH_FILE).exists() {
+    } else if !dir.join(SearchRecord::FILE).exists() {
         front(args)?
     } else if args.predictor.is_some() {
         return Err(bad(format!(
@@ -118,19 +119,17 @@ fn fits(predictor: &Predictor, header: &RunHeader) -> bool {
         && label.device_name.as_deref() == Some(&header.device_name)
         && label.batch == Some(header.batch)
         && label.skeleton == Some(header.skeleton)
-        && label.precision.as_deref() == Some(&header.precision)
-        && label.mode.as_deref().unwrap_or("eager") == header.mode
-        && (label.channels_last, label.cold) == (header.channels_last, header.cold)
+        && label.point == Some(header.point)
 }
 
 fn search(args: &Args) -> anyhow::Result<(String, String)> {
     let dir = &args.dir;
-    let mut record = read_search(&dir.join(SEARCH_FILE))?;
-    Tables::of(&args.accuracies, [&record])?.fill_in(&mut record);
-    let name = dir.display().to_string();
-    let html = search_page(&name, &record)
-        .with_context(|| format!("{}", dir.join(SEARCH_FILE).display()))?;
-    Ok((html, format!("search {name}, {} epochs", record.log.len())))
+    let record = read_search(&dir.join(SearchRecord::FILE))?;
+    let published = Tables::of(&args.accuracies, [&record])?.of_found(&record);
+    let search = ShownSearch { name: dir.display().to_string(), record, published };
+    let html = search_page(&search)
+        .with_context(|| format!("{}", dir.join(SearchRecord::FILE).display()))?;
+    Ok((html, format!("search {}, {} epochs", search.name, search.record.log.len())))
 }
 
 fn front(args: &Args) -> anyhow::Result<(String, String)> {
@@ -138,19 +137,14 @@ fn front(args: &Args) -> anyhow::Result<(String, String)> {
     let (mut searches, mut evaluations) = (Vec::new(), Vec::new());
     for place in folders(dir)? {
         let name = place.strip_prefix(dir).unwrap_or(&place).display().to_string();
-        let file = place.join(SEARCH_FILE);
+        let file = place.join(SearchRecord::FILE);
         if file.exists() {
-            searches.push((name.clone(), read_search(&file)?));
+            let record = read_search(&file)?;
+            searches.push(ShownSearch { name: name.clone(), record, published: None });
         }
-        let file = place.join(EVALUATION_FILE);
+        let file = place.join(EvaluationRecord::FILE);
         if file.exists() {
-            let record = EvaluationRecord::read(&text(&file)?).map_err(|found| {
-                bad(format!(
-                    "expected the evaluation.json of an evaluation at {}, found: {found}",
-                    file.display()
-                ))
-            })?;
-            evaluations.push((name, record));
+            evaluations.push(ShownEvaluation { name, record: read_evaluation(&file)? });
         }
     }
     if searches.is_empty() {
@@ -162,11 +156,11 @@ fn front(args: &Args) -> anyhow::Result<(String, String)> {
     let name = dir.display().to_string();
     let line =
         format!("{} searches and {} evaluations in {name}", searches.len(), evaluations.len());
-    let tables = Tables::of(&args.accuracies, searches.iter().map(|(_, search)| search))?;
-    for (_, search) in &mut searches {
-        tables.fill_in(search);
+    let tables = Tables::of(&args.accuracies, searches.iter().map(|search| &search.record))?;
+    for search in &mut searches {
+        search.published = tables.of_found(&search.record);
     }
-    let records: Vec<&SearchRecord> = searches.iter().map(|(_, search)| search).collect();
+    let records: Vec<&SearchRecord> = searches.iter().map(|search| &search.record).collect();
     let fronts = tables.fronts(args.predictor.as_deref(), &records)?;
     Ok((front_page(&name, &searches, &evaluations, &fronts), line))
 }
@@ -189,14 +183,4 @@ fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
         level = below;
     }
     Ok(all)
-}
-
-fn read_search(file: &Path) -> anyhow::Result<SearchRecord> {
-    SearchRecord::read(&text(file)?).map_err(|found| {
-        bad(format!("expected the search.json of a search at {}, found: {found}", file.display()))
-    })
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    texts::read(file).map_err(|e| bad(format!("expected to read {}, found: {e}", file.display())))
 }

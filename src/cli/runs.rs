@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lat_data::{RowFilter, Shard};
-use lat_profiler::{Mode, Precision, ProfileOptions};
+use lat_data::{Mode, Precision, RowFilter, Shard};
+use lat_profiler::ProfileOptions;
 use lat_space::{Skeleton, Stem};
 
 use super::failure::{bad, failed, is_machines};

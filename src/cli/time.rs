@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use lat_data::Measurement;
-use lat_profiler::{DeviceSpec, Mode, OperatingPoint, Precision, time_module};
+use lat_data::{Mode, OperatingPoint, Precision};
+use lat_profiler::{DeviceSpec, time_module};
 
 use super::failure::bad;
 use super::output::{say, write_json};

@@ -146,11 +146,10 @@ fn warn_of_same_devices(
         let label = source.label();
         let is_same = label.device_name.as_deref() == Some(header.device_name.as_str())
             && label.batch == Some(header.batch)
-            && label.precision.as_deref() == Some(header.precision.as_str())
-            && label.mode.as_deref() == Some(header.mode.as_str());
+            && label.point == Some(header.point);
         if is_same {
             say(format!(
-                "warning: {} is of {} too, at the same batch, precision and mode, so this is no transfer to a new device; \
+                "warning: {} is of {} too, at the same batch and operating point, so this is no transfer to a new device; \
                  `lat train` on all rows of it may be better",
                 path.display(),
                 header.device_name

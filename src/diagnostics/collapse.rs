@@ -1,6 +1,8 @@
+//! Where a search went wrong, by its epochs' diagnostics.
+
 use serde::{Deserialize, Serialize};
 
-use crate::search::EpochReport;
+use super::Diagnostics;
 
 /// Skip connections among a cell's kept edges from which it counts as collapsed. DARTS+ stops at 2 of the 8 of a normal cell; with a
 /// latency term skips are wanted, so half is where the alarm is.
@@ -26,68 +28,66 @@ pub struct Collapse {
     pub reason: String,
 }
 
-/// The first collapse in a log of a search that is planned for so many epochs. It needs the log's diagnostics.
-pub fn collapse(log: &[EpochReport], planned: u32) -> Option<Collapse> {
+/// The first collapse that the diagnostics of a search's epochs show; `planned` is how many epochs it is to have. Epochs without
+/// diagnostics show nothing.
+pub fn collapse(log: &[Option<Diagnostics>], planned: u32) -> Option<Collapse> {
     (1..=log.len()).find_map(|n| weightless(&log[..n], planned).or_else(|| sharp(&log[..n])))
 }
 
 /// Nothing left that learns, or a cell of skips, at the end of this log.
-fn weightless(log: &[EpochReport], planned: u32) -> Option<Collapse> {
-    let last = log.last()?;
+fn weightless(log: &[Option<Diagnostics>], planned: u32) -> Option<Collapse> {
     let young = (YOUNG * f64::from(planned)).ceil() as u32;
-    let recent = log.len().checked_sub(RUNNING).map(|first| &log[first..])?;
-    if recent[0].epoch <= young {
+    let first = log.len().checked_sub(RUNNING)?;
+    // The epoch before the first of these, from 1.
+    let before = first as u32;
+    if before < young {
         return None;
     }
-    let all = |holds: &dyn Fn(&crate::diagnostics::Diagnostics) -> bool| {
-        recent.iter().all(|e| e.diagnostics.as_ref().is_some_and(holds))
+    let all = |holds: &dyn Fn(&Diagnostics) -> bool| {
+        log[first..].iter().all(|d| d.as_ref().is_some_and(holds))
     };
     let reason = if all(&|d| d.free_share >= 1.0) {
         "all operations are skips, pools and none: lower --lambda or raise --target-ms".to_owned()
     } else if all(&|d| d.skip_share >= SKIPS) {
-        let share = 100.0 * last.diagnostics?.skip_share;
+        let share = 100.0 * (*log.last()?)?.skip_share;
         format!("{share:.0} % of a cell's edges are skip connections")
     } else {
         return None;
     };
-    let keep = recent[0].epoch.saturating_sub(1).max(1);
-    Some(Collapse { epoch: last.epoch, keep, reason })
+    Some(Collapse { epoch: log.len() as u32, keep: before.max(1), reason })
 }
 
 /// The curvature grew fast, at the end of this log.
-fn sharp(log: &[EpochReport]) -> Option<Collapse> {
-    let last = log.last()?;
-    last.diagnostics?.hessian_eigenvalue?;
+fn sharp(log: &[Option<Diagnostics>]) -> Option<Collapse> {
+    let eigenvalue = |d: &Option<Diagnostics>| d.as_ref()?.hessian_eigenvalue;
+    eigenvalue(log.last()?)?;
     let looks: Vec<(u32, f64)> =
-        log.iter().filter_map(|e| Some((e.epoch, e.diagnostics?.hessian_eigenvalue?))).collect();
+        (1..).zip(log).filter_map(|(epoch, d)| Some((epoch, eigenvalue(d)?))).collect();
     let mean = |end: usize| -> Option<f64> {
         let window = &looks[end.checked_sub(WINDOW)?..end];
         Some(window.iter().map(|(_, value)| value).sum::<f64>() / WINDOW as f64)
     };
     let (now, before) = (mean(looks.len())?, mean(looks.len().checked_sub(LAG)?)?);
-    if last.epoch < FIRST_EPOCH || before <= 0.0 || now / before <= GROWTH {
+    let epoch = log.len() as u32;
+    if epoch < FIRST_EPOCH || before <= 0.0 || now / before <= GROWTH {
         return None;
     }
     let reason = format!(
         "the dominant eigenvalue of the validation loss grew {:.2}-fold within {LAG} looks",
         now / before
     );
-    Some(Collapse { epoch: last.epoch, keep: looks[looks.len() - 1 - LAG].0, reason })
+    Some(Collapse { epoch, keep: looks[looks.len() - 1 - LAG].0, reason })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostics::Diagnostics;
 
-    fn log(diagnostics: impl IntoIterator<Item = Diagnostics>) -> Vec<EpochReport> {
-        let numbered = (1..).zip(diagnostics);
-        numbered
-            .map(|(epoch, d)| EpochReport { epoch, diagnostics: Some(d), ..EpochReport::default() })
-            .collect()
+    fn log(diagnostics: impl IntoIterator<Item = Diagnostics>) -> Vec<Option<Diagnostics>> {
+        diagnostics.into_iter().map(Some).collect()
     }
 
-    fn skips(shares: &[f64]) -> Vec<EpochReport> {
+    fn skips(shares: &[f64]) -> Vec<Option<Diagnostics>> {
         log(shares.iter().map(|&skip_share| Diagnostics { skip_share, ..Diagnostics::default() }))
     }
 
@@ -129,7 +129,6 @@ mod tests {
 
     #[test]
     fn a_log_without_diagnostics_is_not_judged() {
-        let bare = EpochReport { epoch: 5, ..EpochReport::default() };
-        assert_eq!(collapse(&[bare.clone(), bare], 5), None);
+        assert_eq!(collapse(&[None; 5], 5), None);
     }
 }

@@ -1,3 +1,5 @@
+//! The largest eigenvalue of the validation loss in the logits.
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};

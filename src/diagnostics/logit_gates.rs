@@ -1,3 +1,5 @@
+//! A method's gates as a function of its logits, to differentiate by these.
+
 use lat_space::DecisionId;
 use tch::{Kind, Tensor};
 
@@ -18,7 +20,7 @@ pub(super) struct LogitGates<'a> {
 
 impl<'a> LogitGates<'a> {
     /// `probs`: what the method believes, `[n_choices]` per decision.
-    pub(super) fn new(inner: &'a dyn Gating, probs: Vec<Tensor>) -> Self {
+    pub(super) fn new(inner: &'a dyn Gating, probs: &[Tensor]) -> Self {
         let zeros = |p: &Tensor| p.zeros_like().set_requires_grad(true);
         let changes: Vec<Tensor> = probs.iter().map(zeros).collect();
         let factor = |(p, change): (&Tensor, &Tensor)| {

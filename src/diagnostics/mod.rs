@@ -11,6 +11,7 @@ mod logit_gates;
 mod matthew;
 mod pressure;
 
+use lat_data::nullable;
 use lat_nn::guard;
 use lat_space::{Architecture, Decision, SearchSpace};
 use serde::{Deserialize, Serialize};
@@ -20,11 +21,11 @@ pub use collapse::{Collapse, collapse};
 pub use curvature::dominant_eigenvalue;
 pub use matthew::gini;
 
+use crate::accuracy::accuracy;
 use crate::batches::Images;
 use crate::error::SearchError;
 use crate::methods::Method;
 use crate::objective::Objective;
-use crate::search::accuracy;
 use crate::supernet::{CellSupernet, Gating, Path, SharedGates, Supernet};
 use logit_gates::LogitGates;
 
@@ -58,14 +59,19 @@ impl Default for Watch {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// Mean over the decisions of the probability of choices without weights: `none`, skips and pools.
+    #[serde(with = "nullable")]
     pub free_mass: f64,
     /// Largest entropy of a decision's choice probabilities, nats.
+    #[serde(with = "nullable")]
     pub max_entropy: f64,
     /// Largest share of skip connections among the kept edges of one cell type of the architecture that would be derived.
+    #[serde(with = "nullable")]
     pub skip_share: f64,
     /// Share of all kept edges of that architecture whose operation has no weights.
+    #[serde(with = "nullable")]
     pub free_share: f64,
     /// Accuracy on the training half minus that on the validation half, points.
+    #[serde(with = "nullable")]
     pub generalisation_gap: f64,
     /// Cross entropy of that architecture with the supernet's weights and the batch's own statistics.
     pub derived_loss: Option<f64>,
@@ -133,7 +139,7 @@ impl Subject<'_, '_> {
         if !is_mixture(self.net, gates.as_ref()) {
             return Ok(found);
         }
-        let logits = LogitGates::new(gates.as_ref(), relaxed.probs);
+        let logits = LogitGates::new(gates.as_ref(), &relaxed.probs);
         let batch = self.images.plain(&self.valid[..self.batch.min(self.valid.len())]);
         let loss = self.net.forward_t(&batch.images, &logits, true);
         let loss = loss.cross_entropy_for_logits(&batch.labels);

@@ -31,7 +31,7 @@ pub(super) struct Source<'a, 'c> {
     pub(super) objective: Option<&'a Objective<'c>>,
 }
 
-/// Distinct candidates that read their input, have something that learns and cost what is allowed.
+/// Distinct architectures of the space that read their input, have something that learns and cost what is allowed.
 pub(super) struct Pool<'a, 'c> {
     source: &'a Source<'a, 'c>,
     fits: &'a dyn Fn(f64) -> bool,
@@ -70,8 +70,10 @@ impl Pool<'_, '_> {
     fn take(&mut self, architecture: Architecture, cost: Option<f64>) {
         let space = self.source.space;
         let is_new = cost.is_none_or(self.fits) && self.seen.insert(architecture.clone());
-        // What learns is told from the decisions alone; whether the input is read needs the graph.
-        if is_new && learns(space, &architecture) && space.reads_input(&architecture) {
+        // What learns is told from the decisions alone; whether the input is read needs the graph. Where edges do not compete, a draw
+        // may leave a node without input, which DARTS' cells do not allow.
+        let is_one = || space.check(&architecture).is_ok() && learns(space, &architecture);
+        if is_new && is_one() && space.reads_input(&architecture) {
             self.found.push(Candidate { architecture, cost });
         }
     }
@@ -137,7 +139,27 @@ fn flattened(relaxed: &Relaxed, t: f64) -> Relaxed {
 
 #[cfg(test)]
 mod tests {
+    use lat_space::{Darts, Space};
+    use rand::SeedableRng;
+
     use super::*;
+
+    /// As SNAS leaves it: edges do not compete, and `none` is likely on all of them.
+    #[test]
+    fn draws_that_leave_a_node_without_input_are_no_candidates() {
+        let space = Darts::new();
+        let probs = || Tensor::from_slice(&[93.0f32, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]) / 100.0;
+        let relaxed = Relaxed::free(space.decisions().iter().map(|_| probs()).collect());
+        let blocks = Blocks::new(&space);
+        let source = Source { space: &space, blocks: &blocks, objective: None };
+        let mut pool = source.pool(&[], &|_| true).unwrap();
+        pool.fill(&relaxed, 20, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+        assert!(!pool.found.is_empty());
+        for Candidate { architecture, .. } in &pool.found {
+            let text = space.format(architecture);
+            assert_eq!(space.parse(&text).unwrap(), *architecture, "{text}");
+        }
+    }
 
     #[test]
     fn even_forgets_what_was_learnt_and_what_was_ruled_out() {

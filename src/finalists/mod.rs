@@ -2,7 +2,7 @@
 //!
 //! How they are compared was measured on NAS-Bench-201 against the published accuracies (docs/tradeoff.md): the validation loss
 //! with shared weights, the field's usual measure, ranks cells the wrong way round after a short search, because a small cell trains
-//! faster than a good one. So candidates are compared by what their untrained networks tell ([`signals`]). Half of the candidates come
+//! faster than a good one. So candidates are compared by what their untrained networks tell (`signals/`). Half of the candidates come
 //! from the distribution, half from all architectures alike: after a short search the distribution knows little, and where it has settled
 //! on a few architectures there would be little to compare.
 
@@ -11,6 +11,7 @@ mod ranking;
 mod signals;
 mod tilt;
 
+use lat_data::nullable;
 use lat_space::{Architecture, SearchSpace, Skeleton, neighbours};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -38,22 +39,27 @@ const NETS: u64 = 3;
 /// How much less a lambda asks for: the budget is the cost of what the task alone would take over `1 + SAVING * lambda`.
 const SAVING: f64 = 2.5;
 
-/// One that took part.
+/// One that took part. Measures that are no numbers, or that an older program did not take, are NaN, and null in files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finalist {
     /// As text.
     pub architecture: String,
     /// In the cost's unit, where the search has a cost.
     pub cost: Option<f64>,
-    /// Log determinant of the activation patterns' likeness (see [`signals`]).
+    /// Log determinant of the activation patterns' likeness (see `signals/`).
+    #[serde(with = "nullable")]
     pub patterns: f64,
-    /// Sum of the least correlations of the maps (see [`signals`]).
+    /// Sum of the least correlations of the maps (see `signals/`).
+    #[serde(with = "nullable")]
     pub correlation: f64,
-    /// Least growth of the features' entropy within a cell (see [`signals`]).
+    /// Least growth of the features' entropy within a cell (see `signals/`).
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub progressivity: f64,
-    /// How evenly cells pass gradients on (see [`signals`]).
+    /// How evenly cells pass gradients on (see `signals/`).
+    #[serde(with = "nullable", default = "nullable::missing")]
     pub trainability: f64,
     /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named.
+    #[serde(with = "nullable")]
     pub score: f64,
 }
 
@@ -213,7 +219,8 @@ impl Contest<'_, '_> {
             let mut next = now.clone();
             for neighbour in neighbours(self.space, &now.architecture) {
                 let cost = source.cost(&neighbour)?;
-                if cost < next.cost && learns(self.space, &neighbour) {
+                let is_one = self.space.check(&neighbour).is_ok();
+                if is_one && cost < next.cost && learns(self.space, &neighbour) {
                     next = Candidate { architecture: neighbour, cost };
                 }
             }

@@ -61,11 +61,55 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use lat_space::Architecture;
+
     use super::*;
 
     #[test]
     fn ranks_know_no_scale_and_ties_share_theirs() {
         assert_eq!(ranks(&[3.0, f64::NEG_INFINITY, 1e9, 3.0]), [0.5, 0.0, 1.0, 0.5]);
         assert_eq!(ranks(&[1.0]), [0.0]);
+    }
+
+    /// With one network per list of measures: patterns, correlation, progressivity and, if asked for, trainability.
+    fn ranked(choice: usize, nets: &[[f64; 3]], trainability: Option<f64>) -> Ranked {
+        let architecture = Architecture::new("s", vec![choice]);
+        let signals = nets.iter().map(|&[patterns, correlation, progressivity]| Signals {
+            patterns,
+            correlation,
+            progressivity,
+            trainability,
+        });
+        let candidate = Candidate { architecture, cost: None };
+        Ranked { candidate, signals: signals.collect(), score: 0.0 }
+    }
+
+    fn order(listed: &[Ranked]) -> Vec<usize> {
+        listed.iter().map(|r| r.candidate.architecture.choices[0].only().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_score_is_the_mean_rank_over_measures_and_networks_and_equals_keep_their_order() {
+        let both = |a: [f64; 3], b: [f64; 3]| [a, b];
+        let mut listed = [
+            ranked(0, &both([1.0, 0.0, 0.0], [0.0, 0.0, 5.0]), None),
+            ranked(1, &both([9.0, 7.0, 3.0], [2.0, 1.0, 6.0]), None),
+            ranked(2, &both([1.0, 0.0, 0.0], [0.0, 0.0, 5.0]), None),
+        ];
+        rank(&mut listed);
+        assert_eq!(order(&listed), [1, 0, 2]);
+        assert_eq!(listed.each_ref().map(|r| r.score), [1.0, 0.25, 0.25]);
+    }
+
+    #[test]
+    fn trainability_decides_where_it_was_asked_for() {
+        let same = [[1.0, 1.0, 1.0]];
+        let mut listed = [ranked(0, &same, Some(-3.0)), ranked(1, &same, Some(-1.0))];
+        rank(&mut listed);
+        assert_eq!(order(&listed), [1, 0]);
+        // A list in which one lacks it is ordered by the other three.
+        let mut listed = [ranked(0, &same, Some(-3.0)), ranked(1, &same, None)];
+        rank(&mut listed);
+        assert_eq!(order(&listed), [0, 1]);
     }
 }

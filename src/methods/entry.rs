@@ -3,7 +3,7 @@
 use lat_space::SearchSpace;
 
 use super::Method;
-use super::tools::needs::Need;
+use super::tools::needs::{self, Need};
 use super::tools::settings::{self, Settings};
 use crate::error::SearchError;
 
@@ -69,7 +69,7 @@ impl MethodEntry {
     ) -> Self {
         let quick = Schedule { epochs: quick.0, batch: quick.1 };
         let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
-        let needs = &[Need::OneList];
+        let needs = needs::LOGITS;
         let build = settings::build::<S>;
         Self { name, summary, paper, is_sampling: false, needs, fixed: "", schedules, build }
     }
@@ -84,9 +84,9 @@ impl MethodEntry {
         Self { name, summary, fixed, ..self }
     }
 
-    /// A method that chooses among architectures that it drew; without logits it needs nothing of a space.
+    /// A method that chooses among architectures that it drew; without logits it needs little of a space.
     pub(super) const fn sampling(self) -> Self {
-        Self { is_sampling: true, needs: &[], ..self }
+        Self { is_sampling: true, needs: needs::DRAWS, ..self }
     }
 
     /// What it needs of a space; else one list of operations for all decisions.

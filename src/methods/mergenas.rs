@@ -19,7 +19,8 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "DARTS whose convolutions on an edge share one masked kernel and are computed as one",
     "MergeNAS: Merge Operations into One for Differentiable Architecture Search, IJCAI 2020",
     [(12, 64), (50, 64)],
-);
+)
+.needing(CELLS);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -26,7 +26,8 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "DARTS in stages: a deeper supernet each time, with fewer operations per edge",
     "Progressive Differentiable Architecture Search, 2019, arXiv 1904.12760",
     [(18, 64), (75, 96)],
-);
+)
+.needing(CELLS);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

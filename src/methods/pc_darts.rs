@@ -17,7 +17,8 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "DARTS on 1/K of the channels, with a second weight per edge",
     "PC-DARTS: Partial Channel Connections, 2019, arXiv 1907.05737",
     [(10, 64), (50, 256)],
-);
+)
+.needing(CELLS);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

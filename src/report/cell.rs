@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lat_space::{Architecture, Graph, SearchSpace, Site, Skeleton, Step};
+use lat_space::{Architecture, Graph, SearchSpace, Skeleton, Step};
 
 use super::html::escape;
 use super::plot::N_COLOURS;
@@ -90,10 +90,11 @@ fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
     let mut first = None;
     // Per value that an edge's site computes the node it leads to.
     let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
-    for (value, cell, Site::Choice { decision, .. }) in graph.sites() {
-        let decision = &decisions[*decision];
-        let Some((_, to)) = decision.edge else { continue };
-        if decision.cell_type() == name && *first.get_or_insert(cell) == cell {
+    for (value, cell, site) in graph.sites() {
+        let is_own = |d: &&lat_space::Decision| d.cell_type() == name;
+        let own = site.decisions().into_iter().map(|d| &decisions[d]);
+        let Some((_, to)) = own.filter(is_own).find_map(|d| d.edge) else { continue };
+        if *first.get_or_insert(cell) == cell {
             ends.insert(value, to);
         }
     }

@@ -1,6 +1,9 @@
 //! Accuracy against cost over several searches, and which of them nothing beats.
 
-use super::record::{EvaluationRecord, SearchRecord};
+use lat_data::PublishedAccuracy;
+
+use super::shown::{ShownEvaluation, ShownSearch, known};
+use crate::record::{EvaluationRecord, SearchRecord};
 
 /// One search with its evaluation, where it has one.
 #[derive(Debug, Clone)]
@@ -8,6 +11,7 @@ pub(super) struct Found<'a> {
     /// Where the search lies.
     pub(super) name: &'a str,
     pub(super) search: &'a SearchRecord,
+    pub(super) published: Option<&'a PublishedAccuracy>,
     pub(super) evaluation: Option<&'a EvaluationRecord>,
 }
 
@@ -50,18 +54,19 @@ pub(super) struct View {
 /// Pairs searches with the evaluation of their architecture (the nearest folder's where there are several) and groups what may
 /// be compared.
 pub(super) fn groups<'a>(
-    searches: &'a [(String, SearchRecord)],
-    evaluations: &'a [(String, EvaluationRecord)],
+    searches: &'a [ShownSearch],
+    evaluations: &'a [ShownEvaluation],
 ) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    for (name, search) in searches {
-        let fits = |e: &&(String, EvaluationRecord)| {
-            (&e.1.space, &e.1.dataset, &e.1.architecture)
-                == (&search.space, &search.dataset, &search.architecture)
+    for ShownSearch { name, record: search, published } in searches {
+        let fits = |e: &&ShownEvaluation| {
+            let of = &e.record.settings;
+            (&of.space, &of.dataset, &of.architecture)
+                == (&search.settings.space, &search.settings.dataset, &search.architecture)
         };
-        let nearest = |e: &&(String, EvaluationRecord)| common_prefix(name, &e.0);
-        let evaluation = evaluations.iter().filter(fits).max_by_key(nearest).map(|(_, e)| e);
-        let found = Found { name, search, evaluation };
+        let nearest = |e: &&ShownEvaluation| common_prefix(name, &e.name);
+        let evaluation = evaluations.iter().filter(fits).max_by_key(nearest).map(|e| &e.record);
+        let found = Found { name, search, published: published.as_ref(), evaluation };
         let alike = |group: &&mut Group<'a>| comparable(group[0].search, search);
         match groups.iter_mut().find(alike) {
             Some(group) => group.push(found),
@@ -78,7 +83,8 @@ fn common_prefix(a: &str, b: &str) -> usize {
 fn comparable(a: &SearchRecord, b: &SearchRecord) -> bool {
     // A search without a cost can stand beside any.
     let one_column = a.column == b.column || a.column.is_none() || b.column.is_none();
-    (&a.space, &a.dataset, &a.skeleton) == (&b.space, &b.dataset, &b.skeleton) && one_column
+    let (of, by) = (&a.settings, &b.settings);
+    (&of.space, &of.dataset, &of.skeleton) == (&by.space, &by.dataset, &by.skeleton) && one_column
 }
 
 /// The best that a whole space has: what no search of it can beat, by predicted cost and published accuracy.
@@ -102,7 +108,7 @@ pub(super) fn views(group: &[Found<'_>]) -> Vec<View> {
     let mut kinds = Vec::new();
     kinds.extend((n_tested > 0).then_some(Accuracy::Test));
     kinds.extend((n_tested < group.len()).then_some(Accuracy::Supernet));
-    let published = group.iter().find_map(|f| f.search.published.as_ref());
+    let published = group.iter().find_map(|f| f.published);
     kinds.extend((0..published.map_or(0, |p| p.columns.len())).map(Accuracy::Published));
     kinds.into_iter().filter_map(|kind| view(group, kind)).collect()
 }
@@ -129,13 +135,26 @@ fn view(group: &[Found<'_>], accuracy: Accuracy) -> Option<View> {
     Some(View { accuracy, cost, points, best })
 }
 
+/// The places of each kind of cost that these searches have from several, which no picture compares.
+pub(super) fn mixed(group: &[Found<'_>]) -> Vec<Vec<String>> {
+    let places = |kind: Cost| {
+        let known = group.iter().filter(|f| f.cost(kind).is_some());
+        let mut places: Vec<String> = known.map(|f| f.place(kind)).collect();
+        places.sort();
+        places.dedup();
+        places
+    };
+    let all = [Cost::Measured, Cost::Evaluated, Cost::Predicted].map(places);
+    all.into_iter().filter(|places| places.len() > 1).collect()
+}
+
 impl Found<'_> {
     fn accuracy(&self, kind: Accuracy) -> Option<f64> {
         match kind {
             Accuracy::Test => self.evaluation.map(|e| e.test_accuracy),
-            Accuracy::Supernet => self.search.log.last()?.valid_accuracy,
+            Accuracy::Supernet => known(self.search.log.last()?.valid_accuracy),
             Accuracy::Published(column) => {
-                self.search.published.as_ref()?.columns.get(column).map(|(_, value)| *value)
+                self.published?.columns.get(column).map(|(_, value)| *value)
             }
         }
     }
@@ -152,13 +171,20 @@ impl Found<'_> {
     pub(super) fn place(&self, kind: Cost) -> String {
         match kind {
             Cost::Measured => format!("measured {}", self.search.measurement),
-            Cost::Evaluated => {
-                let device = self.evaluation.map_or("", |e| e.device_name.as_str());
-                format!("one image, measured by lat evaluate on {device}")
-            }
-            Cost::Predicted => "predicted, not measured".to_owned(),
+            Cost::Evaluated => self.evaluation.map_or_else(String::new, evaluated_place),
+            Cost::Predicted => match &self.search.place {
+                Some(place) => format!("predicted for networks {place}; not measured"),
+                None => "predicted, not measured".to_owned(),
+            },
         }
     }
+}
+
+/// Where an evaluation timed its network; older programs did not say how.
+fn evaluated_place(evaluation: &EvaluationRecord) -> String {
+    let EvaluationRecord { settings, device_name, operating_point, .. } = evaluation;
+    let point = operating_point.map_or("how is not said".to_owned(), |point| point.to_string());
+    format!("one image, measured by lat evaluate on {device_name}, {}, {point}", settings.skeleton)
 }
 
 /// The searches of one method and goal, which differ in their seeds.
@@ -174,10 +200,13 @@ pub(super) struct Mean<'a> {
 
 /// Means over seeds of what a view shows, by method and goal in the order of their first search.
 pub(super) fn over_seeds<'a>(group: &[Found<'a>], view: &View) -> Vec<Mean<'a>> {
-    let mut kinds: Vec<(&str, &str, Vec<(f64, f64)>)> = Vec::new();
+    // Method, goal and the points of their searches.
+    type Kind<'k> = (&'k str, &'k str, Vec<(f64, f64)>);
+    let mut kinds: Vec<Kind<'_>> = Vec::new();
     for (found, point) in group.iter().zip(&view.points) {
         let Some(point) = point else { continue };
-        let (method, goal) = (found.search.method.as_str(), found.search.goal.as_str());
+        let of = &found.search.settings;
+        let (method, goal) = (of.method.as_str(), of.goal.as_str());
         match kinds.iter_mut().find(|kind| (kind.0, kind.1) == (method, goal)) {
             Some(kind) => kind.2.push(*point),
             None => kinds.push((method, goal, vec![*point])),
@@ -206,26 +235,43 @@ pub(super) fn pareto(points: &[Option<(f64, f64)>]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::SEARCH;
-    use super::*;
+    use lat_data::{Mode, OperatingPoint};
 
-    pub(super) fn search(measured: Option<f64>) -> SearchRecord {
+    use super::*;
+    use crate::evaluate::{EvaluationSettings, TrainingPlan};
+    use crate::methods::Preset;
+    use crate::record::{Place, Published, SEARCH};
+
+    fn shown(name: &str, record: SearchRecord) -> ShownSearch {
+        ShownSearch { name: name.into(), record, published: None }
+    }
+
+    fn search(measured: Option<f64>) -> SearchRecord {
         SearchRecord { measured, ..SearchRecord::read(SEARCH).unwrap() }
     }
 
-    fn evaluation(of: &SearchRecord, test_accuracy: f64) -> EvaluationRecord {
-        EvaluationRecord {
-            architecture: of.architecture.clone(),
-            space: of.space.clone(),
-            dataset: of.dataset.clone(),
-            skeleton: of.skeleton,
-            seed: 0,
+    fn evaluation(name: &str, of: &SearchRecord, test_accuracy: f64) -> ShownEvaluation {
+        let record = EvaluationRecord {
+            settings: EvaluationSettings {
+                architecture: of.architecture.clone(),
+                space: of.settings.space.clone(),
+                dataset: of.settings.dataset.clone(),
+                images: String::new(),
+                skeleton: of.settings.skeleton,
+                plan: TrainingPlan::preset(Preset::Quick),
+                seed: 0,
+            },
+            published: Published::default(),
             test_accuracy,
+            test_loss: 0.3,
             params: of.params,
             multiply_adds: of.multiply_adds,
             latency_ms: Some(0.3),
             device_name: "CPU".into(),
-        }
+            operating_point: Some(OperatingPoint::default()),
+            seconds: 1.0,
+        };
+        ShownEvaluation { name: name.into(), record }
     }
 
     #[test]
@@ -238,9 +284,14 @@ mod tests {
 
     #[test]
     fn seeds_of_one_goal_are_one_mean() {
-        let of = |seed, measured| ("s".to_owned(), SearchRecord { seed, ..search(Some(measured)) });
-        let other = SearchRecord { goal: "lambda 0".into(), ..search(Some(0.9)) };
-        let searches = [of(0, 0.3), of(1, 0.5), ("s".to_owned(), other)];
+        let of = |seed, measured| {
+            let mut record = search(Some(measured));
+            record.settings.seed = seed;
+            shown("s", record)
+        };
+        let mut other = of(0, 0.9);
+        other.record.settings.goal = "lambda 0".into();
+        let searches = [of(0, 0.3), of(1, 0.5), other];
         let groups = groups(&searches, &[]);
         let means = over_seeds(&groups[0], &views(&groups[0])[0]);
         assert_eq!(means.iter().map(|m| m.n).collect::<Vec<_>>(), [2, 1]);
@@ -251,39 +302,64 @@ mod tests {
 
     #[test]
     fn what_all_have_from_one_place_is_compared() {
-        let shown = |searches: Vec<SearchRecord>, n_evaluated: usize| {
-            let named: Vec<_> = searches.into_iter().map(|s| ("s".to_owned(), s)).collect();
-            let evaluations: Vec<_> = named
-                .iter()
-                .take(n_evaluated)
-                .map(|(_, s)| ("e".to_owned(), evaluation(s, 91.0)))
-                .collect();
-            let groups = groups(&named, &evaluations);
+        let compared = |searches: Vec<SearchRecord>, n_evaluated: usize| {
+            let searches: Vec<_> = searches.into_iter().map(|s| shown("s", s)).collect();
+            let evaluated = searches.iter().take(n_evaluated);
+            let evaluations: Vec<_> = evaluated.map(|s| evaluation("e", &s.record, 91.0)).collect();
+            let groups = groups(&searches, &evaluations);
             assert_eq!(groups.len(), 1);
             let views = views(&groups[0]);
             views.iter().map(|v| (v.accuracy, v.cost)).collect::<Vec<_>>()
         };
         let (a, b) = (search(Some(0.3)), search(Some(0.4)));
         let supernets = |cost| vec![(Accuracy::Supernet, cost)];
-        assert_eq!(shown(vec![a.clone(), b.clone()], 0), supernets(Cost::Measured));
+        assert_eq!(compared(vec![a.clone(), b.clone()], 0), supernets(Cost::Measured));
         let elsewhere = SearchRecord { measurement: "on a GPU".into(), ..b.clone() };
         let mixed = vec![a.clone(), elsewhere];
-        assert_eq!(shown(mixed.clone(), 2), [(Accuracy::Test, Cost::Evaluated)]);
-        assert_eq!(shown(mixed, 0), supernets(Cost::Predicted));
+        assert_eq!(compared(mixed.clone(), 2), [(Accuracy::Test, Cost::Evaluated)]);
+        assert_eq!(compared(mixed, 0), supernets(Cost::Predicted));
         let none = SearchRecord { predicted: None, ..search(None) };
-        assert_eq!(shown(vec![a.clone(), none], 0), []);
+        assert_eq!(compared(vec![a.clone(), none], 0), []);
         let other = SearchRecord { architecture: "another".into(), ..b };
         let both = [(Accuracy::Test, Cost::Measured), (Accuracy::Supernet, Cost::Measured)];
-        assert_eq!(shown(vec![a, other], 1), both, "one of two has an evaluation");
+        assert_eq!(compared(vec![a, other], 1), both, "one of two has an evaluation");
+    }
+
+    #[test]
+    fn costs_of_two_operating_points_are_not_compared() {
+        let graph = OperatingPoint { mode: Mode::Graph, ..OperatingPoint::default() };
+        let eager = OperatingPoint::default();
+        let compared = |evaluated: [Option<OperatingPoint>; 2], predicted: [OperatingPoint; 2]| {
+            let (mut a, mut b) = (search(Some(0.3)), search(None));
+            // Told apart by their architectures.
+            b.architecture = "another".into();
+            for (search, point) in [&mut a, &mut b].into_iter().zip(predicted) {
+                let (skeleton, batch) = (search.settings.skeleton, 1);
+                let device_name = "Some GPU".into();
+                search.place = Some(Place { device_name, skeleton, batch, point });
+            }
+            let mut evaluations = [evaluation("e", &a, 91.0), evaluation("e", &b, 92.0)];
+            for (evaluation, point) in evaluations.iter_mut().zip(evaluated) {
+                evaluation.record.operating_point = point;
+            }
+            let searches = [shown("s", a), shown("s", b)];
+            let groups = groups(&searches, &evaluations);
+            let mixed: Vec<usize> = mixed(&groups[0]).iter().map(Vec::len).collect();
+            (views(&groups[0]).first().map(|view| view.cost), mixed)
+        };
+        let one = [graph; 2];
+        assert_eq!(compared([Some(graph); 2], one), (Some(Cost::Evaluated), vec![]));
+        assert_eq!(compared([Some(graph), Some(eager)], one), (Some(Cost::Predicted), vec![2]));
+        assert_eq!(compared([Some(graph), None], one), (Some(Cost::Predicted), vec![2]), "older");
+        assert_eq!(compared([Some(graph), Some(eager)], [graph, eager]), (None, vec![2, 2]));
     }
 
     #[test]
     fn other_networks_are_another_group_and_the_nearest_evaluation_counts() {
         let (a, mut b) = (search(Some(0.3)), search(Some(0.4)));
-        b.skeleton.channels = 32;
-        let searches = [("x/s1".to_owned(), a.clone()), ("y/s2".to_owned(), b.clone())];
-        let evaluations =
-            [("y/e".to_owned(), evaluation(&b, 92.0)), ("x/e".to_owned(), evaluation(&a, 91.0))];
+        b.settings.skeleton.channels = 32;
+        let evaluations = [evaluation("y/e", &b, 92.0), evaluation("x/e", &a, 91.0)];
+        let searches = [shown("x/s1", a), shown("y/s2", b)];
         let groups = groups(&searches, &evaluations);
         let points: Vec<_> = groups.iter().map(|group| views(group)[0].points.clone()).collect();
         assert_eq!(points, [[Some((0.3, 91.0))], [Some((0.4, 92.0))]]);

@@ -3,18 +3,19 @@
 use lat_data::PublishedAccuracy;
 
 use super::front::{
-    Accuracy, Cost, Found, Mean, TrueFront, View, groups, over_seeds, pareto, views,
+    Accuracy, Cost, Found, Mean, TrueFront, View, groups, mixed, over_seeds, pareto, views,
 };
 use super::html::{Figure, Page, number};
 use super::plot::{Mark, Plot};
-use super::record::{EvaluationRecord, SearchRecord};
+use super::shown::{ShownEvaluation, ShownSearch, known};
+use crate::record::SearchRecord;
 
 /// The page of the searches and evaluations that lie in folders below `name`, each with its place. Fronts of whole spaces are
 /// drawn beneath the searches of their space and cost.
 pub fn front_page(
     name: &str,
-    searches: &[(String, SearchRecord)],
-    evaluations: &[(String, EvaluationRecord)],
+    searches: &[ShownSearch],
+    evaluations: &[ShownEvaluation],
     fronts: &[TrueFront],
 ) -> String {
     let mut page = Page::new(&format!("{} searches in {name}", searches.len()));
@@ -29,14 +30,14 @@ pub fn front_page(
 }
 
 fn section(page: &mut Page, group: &[Found<'_>], fronts: &[TrueFront]) {
-    let search = group[0].search;
+    let search = &group[0].search.settings;
     page.section(&format!(
         "{} with {}, supernet {}",
         search.space, search.dataset, search.skeleton
     ));
     let views = views(group);
     if views.is_empty() {
-        page.text("No cost is known for all of these searches, so there is no picture: search with a predictor, or run lat evaluate on each.");
+        page.text("No cost is known from one place for all of these searches, so there is no picture: search with one predictor, or run lat evaluate on each on one device.");
     } else {
         let beneath = |view: &View| true_front(group, view, fronts);
         let figure = |view: &View| figure(group, view, beneath(view));
@@ -46,6 +47,12 @@ fn section(page: &mut Page, group: &[Found<'_>], fronts: &[TrueFront]) {
         }
     }
     table(page, group, &views);
+    for places in mixed(group) {
+        page.text(&format!(
+            "The table holds costs that are not to be compared, and no picture does: {}.",
+            places.join("; ")
+        ));
+    }
 }
 
 /// The front of the whole space that belongs beneath a view.
@@ -56,14 +63,14 @@ fn true_front<'a>(
 ) -> Option<&'a TrueFront> {
     let Accuracy::Published(i) = view.accuracy else { return None };
     let name = &published(group)?.columns.get(i)?.0.name;
-    let space = &group[0].search.space;
+    let space = &group[0].search.settings.space;
     let column = group.iter().find_map(|f| f.search.column.as_ref())?;
     let fits = |f: &&TrueFront| (&f.space, &f.column, &f.accuracy) == (space, column, name);
     fronts.iter().find(fits)
 }
 
 fn published<'a>(group: &[Found<'a>]) -> Option<&'a PublishedAccuracy> {
-    group.iter().find_map(|f| f.search.published.as_ref())
+    group.iter().find_map(|f| f.published)
 }
 
 /// Title, label of the accuracy, and what it is.
@@ -94,12 +101,12 @@ fn words(group: &[Found<'_>], accuracy: Accuracy) -> (String, String, String) {
 
 fn figure(group: &[Found<'_>], view: &View, beneath: Option<&TrueFront>) -> Figure {
     let (title, y_label, meaning) = words(group, view.accuracy);
-    let mut methods: Vec<&str> = group.iter().map(|f| f.search.method.as_str()).collect();
+    let mut methods: Vec<&str> = group.iter().map(|f| f.search.settings.method.as_str()).collect();
     methods.sort_unstable();
     methods.dedup();
     let mut plot = Plot::new(&cost_label(group, view.cost), &y_label);
     for method in methods {
-        let own = group.iter().enumerate().filter(|(_, f)| f.search.method == method);
+        let own = group.iter().enumerate().filter(|(_, f)| f.search.settings.method == method);
         let own = own.filter_map(|(i, _)| Some((view.points[i]?, (i + 1).to_string())));
         let (points, labels): (Vec<_>, Vec<_>) = own.unzip();
         plot = plot.with(method, Mark::Labels(labels), points);
@@ -201,14 +208,14 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
     };
     let row = |(i, found): (usize, &Found<'_>)| {
         let search = found.search;
-        let accuracy = search.log.last().and_then(|e| e.valid_accuracy);
+        let accuracy = search.log.last().and_then(|e| known(e.valid_accuracy));
         let share = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.2}"));
         vec![
             (i + 1).to_string(),
             fronts(i),
-            search.method.clone(),
-            search.goal.clone(),
-            search.seed.to_string(),
+            search.settings.method.clone(),
+            search.settings.goal.clone(),
+            search.settings.seed.to_string(),
             share(accuracy),
             share(found.evaluation.map(|e| e.test_accuracy)),
             published_cell(found),
@@ -241,18 +248,26 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
 }
 
 fn published_cell(found: &Found<'_>) -> String {
-    let published = found.search.published.as_ref();
     let cell = |p: &PublishedAccuracy| {
         let values = p.columns.iter().map(|(_, value)| format!("{value:.2}"));
         values.collect::<Vec<_>>().join(" / ")
     };
-    published.map_or_else(|| "-".to_owned(), cell)
+    found.published.map_or_else(|| "-".to_owned(), cell)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::SEARCH;
     use super::*;
+    use crate::record::SEARCH;
+
+    fn search(seed: u64, change: impl Fn(&mut ShownSearch)) -> ShownSearch {
+        let record = SearchRecord::read(SEARCH).unwrap();
+        let name = format!("dir/search-{seed}");
+        let mut search = ShownSearch { name, record, published: None };
+        search.record.settings.seed = seed;
+        change(&mut search);
+        search
+    }
 
     #[test]
     fn the_stairs_go_right_before_they_go_up() {
@@ -263,34 +278,35 @@ mod tests {
 
     #[test]
     fn all_searches_are_named_and_those_on_the_front_are_marked() {
-        let search = |seed, measured, goal: &str| {
-            let record = SearchRecord::read(SEARCH).unwrap();
-            let record = SearchRecord { seed, measured, goal: goal.into(), ..record };
-            (format!("dir/search-{seed}"), record)
+        let with = |seed, measured, goal: &str| {
+            search(seed, |s| {
+                s.record.measured = measured;
+                s.record.settings.goal = goal.into();
+            })
         };
         // Of equal accuracy the cheaper one wins.
-        let searches = [search(1, Some(0.3), "lambda 0"), search(2, Some(0.2), "<lambda>")];
+        let searches = [with(1, Some(0.3), "lambda 0"), with(2, Some(0.2), "<lambda>")];
         let html = front_page("dir", &searches, &[], &[]);
         assert!(html.contains("dir/search-1") && html.contains("&lt;lambda&gt;"));
         assert_eq!(html.matches("<td>supernet</td>").count(), 1);
         assert!(html.contains("measured on CPU &lt;1&gt;") && html.contains("ranks roughly"));
-        let unknown = [search(1, None, "a"), search(2, None, "b")]
-            .map(|(n, s)| (n, SearchRecord { predicted: None, ..s }));
-        assert!(front_page("dir", &unknown, &[], &[]).contains("No cost is known"));
+        let unknown = [1, 2]
+            .map(|seed| search(seed, |s| (s.record.measured, s.record.predicted) = (None, None)));
+        assert!(front_page("dir", &unknown, &[], &[]).contains("No cost is known from one place"));
     }
 
     #[test]
     fn published_accuracies_are_drawn_over_the_front_of_the_whole_space() {
         let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
         let space = lat_space::find_space("nasbench201").unwrap();
-        let search = |seed, predicted| {
-            let record = SearchRecord::read(SEARCH).unwrap();
-            let own = table.of(space.as_ref(), &space.parse(&record.architecture).unwrap());
-            let record =
-                SearchRecord { seed, predicted: Some(predicted), published: own, ..record };
-            (format!("dir/search-{seed}"), record)
+        let with = |seed, predicted| {
+            search(seed, |s| {
+                let architecture = space.parse(&s.record.architecture).unwrap();
+                s.published = table.of(space.as_ref(), &architecture);
+                s.record.predicted = Some(predicted);
+            })
         };
-        let searches = [search(1, 0.3), search(2, 0.2)];
+        let searches = [with(1, 0.3), with(2, 0.2)];
         let whole = |points| TrueFront {
             space: "nasbench201".into(),
             column: "latency_ms".into(),

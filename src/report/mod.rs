@@ -13,13 +13,13 @@ mod plot;
 mod predictions;
 mod profile_page;
 mod profile_plots;
-mod record;
 mod search_page;
 mod search_plots;
+mod shown;
 
 pub use front::TrueFront;
 pub use front_page::front_page;
 pub use predictions::Predictions;
 pub use profile_page::{ProfileRun, profile_page};
-pub use record::{EvaluationRecord, SearchRecord};
 pub use search_page::search_page;
+pub use shown::{ShownEvaluation, ShownSearch};

@@ -1,3 +1,5 @@
+//! What a predictor says of a run's architectures.
+
 use lat_data::{LatencyTable, split_sizes};
 use lat_predictor::{Label, Metrics, PredictError, Predictor};
 use lat_space::SearchSpace;

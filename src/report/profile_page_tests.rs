@@ -1,3 +1,5 @@
+//! Tests of a profile's page.
+
 use std::sync::atomic::AtomicBool;
 
 use lat_profiler::{DeviceSpec, ProfileOptions, header, run};

@@ -4,26 +4,29 @@ use lat_space::{SpaceError, find_space};
 
 use super::cell::{Cell, derived};
 use super::html::{Figure, Page, number, percent};
-use super::record::{EpochRecord, SearchRecord};
 use super::search_plots::{alphas, diagnostics, plots};
+use super::shown::{ShownSearch, known};
+use crate::record::SearchRecord;
+use crate::search::{EpochReport, SearchSettings};
 
-/// The page of a search; `name` says where it lies.
+/// The page of a search.
 ///
 /// # Errors
 /// [`SpaceError`] where the record's space is unknown or its architecture none of it.
-pub fn search_page(name: &str, record: &SearchRecord) -> Result<String, SpaceError> {
-    let space = find_space(&record.space)?;
+pub fn search_page(search: &ShownSearch) -> Result<String, SpaceError> {
+    let ShownSearch { name, record, published } = search;
+    let SearchSettings { space: id, skeleton, method, dataset, goal, .. } = &record.settings;
+    let space = find_space(id)?;
     let architecture = space.parse(&record.architecture)?;
-    space.check_skeleton(&record.skeleton)?;
-    let SearchRecord { method, dataset, goal, .. } = record;
-    let mut page = Page::new(&format!("{method} on {} with {dataset}, {goal}", record.space));
+    space.check_skeleton(skeleton)?;
+    let mut page = Page::new(&format!("{method} on {id} with {dataset}, {goal}"));
     page.facts(&settings(name, record));
     page.section("The architecture found");
     page.code(&record.architecture);
-    if let Some(published) = &record.published {
+    if let Some(published) = published {
         page.text(&sentence(&published.to_string()));
     }
-    let derived = derived(space.as_ref(), &record.skeleton, &architecture);
+    let derived = derived(space.as_ref(), skeleton, &architecture);
     let cell = |cell: &Cell| {
         Figure::drawn(&format!("Cell type {}", cell.name), cell.svg(), cell.legend(), "")
     };
@@ -76,16 +79,17 @@ fn sentence(line: &str) -> String {
 }
 
 fn settings(name: &str, record: &SearchRecord) -> Vec<(&'static str, String)> {
+    let of = &record.settings;
     vec![
         ("search", name.to_owned()),
-        ("space", record.space.clone()),
-        ("method", record.method.clone()),
-        ("options", record.options.clone()),
-        ("goal", record.goal.clone()),
-        ("data set", record.dataset.clone()),
-        ("supernet", record.skeleton.to_string()),
-        ("epochs, batch", format!("{}, {}", record.log.len(), record.batch)),
-        ("seed", record.seed.to_string()),
+        ("space", of.space.clone()),
+        ("method", of.method.clone()),
+        ("options", of.options.clone()),
+        ("goal", of.goal.clone()),
+        ("data set", of.dataset.clone()),
+        ("supernet", of.skeleton.to_string()),
+        ("epochs, batch", format!("{}, {}", record.log.len(), of.batch)),
+        ("seed", of.seed.to_string()),
         ("took", format!("{:.0} s", record.seconds)),
         ("parameters", record.params.to_string()),
         ("multiply-adds", record.multiply_adds.to_string()),
@@ -129,18 +133,18 @@ fn epochs(page: &mut Page, record: &SearchRecord) {
     let fixed = |value: Option<f64>, digits: usize| {
         value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
     };
-    let row = |e: &EpochRecord| {
+    let row = |e: &EpochReport| {
         vec![
             e.epoch.to_string(),
-            fixed(e.train_loss, 4),
-            fixed(e.train_accuracy, 2),
-            fixed(e.valid_loss, 4),
-            fixed(e.valid_accuracy, 2),
+            fixed(known(e.train_loss), 4),
+            fixed(known(e.train_accuracy), 2),
+            fixed(known(e.valid_loss), 4),
+            fixed(known(e.valid_accuracy), 2),
             fixed(e.relaxed_cost, 4),
             fixed(e.derived_cost, 4),
-            fixed(e.alpha_entropy, 3),
+            fixed(known(e.alpha_entropy), 3),
             e.skips.iter().map(|(cell, n)| format!("{cell} {n}")).collect::<Vec<_>>().join(", "),
-            fixed(e.seconds, 1),
+            fixed(known(e.seconds), 1),
         ]
     };
     let header = [
@@ -160,13 +164,18 @@ fn epochs(page: &mut Page, record: &SearchRecord) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::SEARCH;
     use super::*;
+    use crate::diagnostics::Diagnostics;
+    use crate::record::SEARCH;
+
+    fn search() -> ShownSearch {
+        let record = SearchRecord::read(SEARCH).unwrap();
+        ShownSearch { name: "runs/<b>".into(), record, published: None }
+    }
 
     #[test]
     fn the_page_shows_all_of_a_search_and_escapes_it() {
-        let record = SearchRecord::read(SEARCH).unwrap();
-        let html = search_page("runs/<b>", &record).unwrap();
+        let html = search_page(&search()).unwrap();
         for text in ["runs/&lt;b&gt;", "on CPU &lt;1&gt;", "Entropy", "skip_connect", "0.2800 ms"] {
             assert!(html.contains(text), "{text}");
         }
@@ -179,27 +188,30 @@ mod tests {
 
     #[test]
     fn published_accuracies_are_shown_where_there_are_any() {
-        let mut record = SearchRecord::read(SEARCH).unwrap();
-        assert!(!search_page("x", &record).unwrap().contains("ublished accuracy"));
+        let mut search = search();
+        assert!(!search_page(&search).unwrap().to_lowercase().contains("published accuracy"));
         let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
         let space = find_space("nasbench201").unwrap();
-        record.published = table.of(space.as_ref(), &space.parse(&record.architecture).unwrap());
+        let architecture = space.parse(&search.record.architecture).unwrap();
+        search.published = table.of(space.as_ref(), &architecture);
         let line = "Published accuracy (NAS-Bench-201, 200 epochs): CIFAR-10 91.21 %,";
-        assert!(search_page("x", &record).unwrap().contains(line));
+        assert!(search_page(&search).unwrap().contains(line));
     }
 
     #[test]
     fn diagnostics_and_probabilities_are_drawn_where_there_are_any() {
-        let mut record = SearchRecord::read(SEARCH).unwrap();
-        for epoch in &mut record.log {
-            epoch.diagnostics =
-                [("free_mass".to_owned(), Some(0.6)), ("hessian_eigenvalue".to_owned(), None)]
-                    .into();
+        let mut search = search();
+        for epoch in &mut search.record.log {
+            // What is no number is not drawn.
+            let gap = f64::NAN;
+            let found =
+                Diagnostics { free_mass: 0.6, generalisation_gap: gap, ..Diagnostics::default() };
+            epoch.diagnostics = Some(found);
             epoch.probabilities = vec![vec![0.2; 5]; 6];
         }
         let collapse = r#"{"epoch": 2, "keep": 1, "reason": "<skips>"}"#;
-        record.collapse = serde_json::from_str(collapse).unwrap();
-        let html = search_page("x", &record).unwrap();
+        search.record.collapse = serde_json::from_str(collapse).unwrap();
+        let html = search_page(&search).unwrap();
         // One of the diagnostics, six decisions, and the six of every search.
         assert_eq!(html.matches("<figure>").count(), 13);
         for text in
@@ -212,10 +224,10 @@ mod tests {
 
     #[test]
     fn a_search_without_cost_says_so_and_a_foreign_architecture_is_an_error() {
-        let mut record = SearchRecord::read(SEARCH).unwrap();
-        record.column = None;
-        assert!(search_page("x", &record).unwrap().contains("after accuracy alone"));
-        record.architecture = "|nonsense~0|".into();
-        assert!(search_page("x", &record).is_err());
+        let mut search = search();
+        search.record.column = None;
+        assert!(search_page(&search).unwrap().contains("after accuracy alone"));
+        search.record.architecture = "|nonsense~0|".into();
+        assert!(search_page(&search).is_err());
     }
 }

@@ -4,47 +4,52 @@ use lat_space::SearchSpace;
 
 use super::html::Figure;
 use super::plot::{Mark, Plot};
-use super::record::{EpochRecord, SearchRecord};
+use super::shown::known;
+use crate::diagnostics::Diagnostics;
+use crate::record::SearchRecord;
+use crate::search::EpochReport;
 
-/// Pictures of the diagnostics: title, y, (field of `lat::diagnostics::Diagnostics`, name of the line), meaning.
-type Theme = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
+/// A number of an epoch's diagnostics, and the name of its line.
+type Line = (fn(&Diagnostics) -> Option<f64>, &'static str);
+/// Pictures of the diagnostics: title, y, lines, meaning.
+type Theme = (&'static str, &'static str, &'static [Line], &'static str);
 
 const THEMES: &[Theme] = &[
     (
         "Choices without weights",
         "share",
         &[
-            ("free_mass", "probability of choices without weights"),
-            ("free_share", "kept edges without weights"),
-            ("skip_share", "skips in the worst cell"),
-            ("free_gradient_share", "their share of the task's gradient"),
+            (|d| known(d.free_mass), "probability of choices without weights"),
+            (|d| known(d.free_share), "kept edges without weights"),
+            (|d| known(d.skip_share), "skips in the worst cell"),
+            (|d| d.free_gradient_share, "their share of the task's gradient"),
         ],
         "none, skips and pools win early because they need no training. Where all three shares go to 1, nothing that learns is left: lower lambda.",
     ),
     (
         "Discretisation gap",
         "cross entropy",
-        &[("discretisation_gap", "derived minus supernet")],
+        &[(|d| d.discretisation_gap, "derived minus supernet")],
         "Loss of the derived architecture with the supernet's weights minus the supernet's own, on the same images. Large: the mixture is used as a mixture, and the choice will cost accuracy.",
     ),
     (
         "Accuracy after derivation",
         "correct answers, %",
-        &[("derived_accuracy", "derived, with the supernet's weights")],
+        &[(|d| d.derived_accuracy, "derived, with the supernet's weights")],
         "On the first images of the validation half.",
     ),
     (
         "Generalisation gap",
         "points",
-        &[("generalisation_gap", "training minus validation accuracy")],
+        &[(|d| known(d.generalisation_gap), "training minus validation accuracy")],
         "Where it grows the weights overfit, and the architecture follows what they memorised.",
     ),
     (
         "Who learns",
         "0 to 1",
         &[
-            ("gradient_gini", "Gini of gradients within an edge"),
-            ("rich_get_richer", "rank correlation of probability and gradient"),
+            (|d| d.gradient_gini, "Gini of gradients within an edge"),
+            (|d| d.rich_get_richer, "rank correlation of probability and gradient"),
         ],
         "The Matthew effect: near 1, operations that lead get the gradients and the rest falls behind.",
     ),
@@ -52,28 +57,28 @@ const THEMES: &[Theme] = &[
         "Accuracy against cost",
         "share, cosine",
         &[
-            ("cost_gradient_share", "the cost's share of the gradient"),
-            ("cost_gradient_cosine", "cosine between both gradients"),
+            (|d| d.cost_gradient_share, "the cost's share of the gradient"),
+            (|d| d.cost_gradient_cosine, "cosine between both gradients"),
         ],
         "Above one half early in a search, the cost decides before accuracy can. At -1 both pull against each other.",
     ),
     (
         "Curvature",
         "dominant eigenvalue",
-        &[("hessian_eigenvalue", "of the validation loss in the logits")],
+        &[(|d| d.hessian_eigenvalue, "of the validation loss in the logits")],
         "A sharp rise comes before architectures that do badly on their own (RobustDARTS).",
     ),
 ];
 
-fn over(record: &SearchRecord, get: &dyn Fn(&EpochRecord) -> Option<f64>) -> Vec<(f64, f64)> {
+fn over(record: &SearchRecord, get: &dyn Fn(&EpochReport) -> Option<f64>) -> Vec<(f64, f64)> {
     record.log.iter().filter_map(|e| Some((f64::from(e.epoch), get(e)?))).collect()
 }
 
 /// What the log has of the diagnostics.
 pub(super) fn diagnostics(record: &SearchRecord) -> Vec<Figure> {
     let figure = |(title, y, lines, meaning): &Theme| {
-        let plot = lines.iter().fold(Plot::new("epoch", y), |plot, (field, name)| {
-            let of = |e: &EpochRecord| e.diagnostics.get(*field).copied().flatten();
+        let plot = lines.iter().fold(Plot::new("epoch", y), |plot, (get, name)| {
+            let of = |e: &EpochReport| e.diagnostics.as_ref().and_then(get);
             plot.with(name, Mark::DottedLine, over(record, &of))
         });
         (!plot.series.is_empty()).then(|| Figure::new(title, &plot, meaning))
@@ -86,7 +91,7 @@ pub(super) fn alphas(space: &dyn SearchSpace, record: &SearchRecord) -> Vec<Figu
     let figure = |(d, decision): (usize, &lat_space::Decision)| {
         let choices = decision.choices.iter().enumerate();
         let plot = choices.fold(Plot::new("epoch", "probability"), |plot, (c, choice)| {
-            let of = |e: &EpochRecord| e.probabilities.get(d)?.get(c).copied();
+            let of = |e: &EpochReport| e.probabilities.get(d)?.get(c).copied();
             plot.with(&choice.name, Mark::Line, over(record, &of))
         });
         let plot = Plot { from_zero: true, ..plot };
@@ -97,14 +102,14 @@ pub(super) fn alphas(space: &dyn SearchSpace, record: &SearchRecord) -> Vec<Figu
 
 /// Loss, accuracy, cost, entropy and skips.
 pub(super) fn plots(record: &SearchRecord) -> Vec<Figure> {
-    let over = |get: &dyn Fn(&EpochRecord) -> Option<f64>| over(record, get);
+    let over = |get: &dyn Fn(&EpochReport) -> Option<f64>| over(record, get);
     let plot = |y: &str| Plot::new("epoch", y);
     let loss = plot("cross entropy")
-        .with("training half", Mark::DottedLine, over(&|e| e.train_loss))
-        .with("validation half", Mark::DottedLine, over(&|e| e.valid_loss));
+        .with("training half", Mark::DottedLine, over(&|e| known(e.train_loss)))
+        .with("validation half", Mark::DottedLine, over(&|e| known(e.valid_loss)));
     let accuracy = plot("correct answers, %")
-        .with("training half", Mark::DottedLine, over(&|e| e.train_accuracy))
-        .with("validation half", Mark::DottedLine, over(&|e| e.valid_accuracy));
+        .with("training half", Mark::DottedLine, over(&|e| known(e.train_accuracy)))
+        .with("validation half", Mark::DottedLine, over(&|e| known(e.valid_accuracy)));
     let mut figures = vec![
         Figure::new(
             "Loss of the supernet",
@@ -124,13 +129,13 @@ pub(super) fn plots(record: &SearchRecord) -> Vec<Figure> {
             .level(record.reference);
         figures.push(Figure::new("Predicted cost", &costs, "Relaxed: expected over the probabilities. Derived: of the architecture that would be taken at that epoch. The line across is the average architecture. Both should meet towards the end."));
     }
-    let entropy = plot("nats").with("entropy", Mark::DottedLine, over(&|e| e.alpha_entropy));
+    let entropy = plot("nats").with("entropy", Mark::DottedLine, over(&|e| known(e.alpha_entropy)));
     figures.push(Figure::new("Entropy of the choices", &entropy, "Mean over the decisions. It falls as the search decides; where it stays high the derived architecture is a close call."));
     let mut skips = plot("skip connections");
     let cells = record.log.last().map_or(&[][..], |e| &e.skips[..]);
     for (cell, _) in cells {
         let of =
-            |e: &EpochRecord| e.skips.iter().find(|(name, _)| name == cell).map(|(_, n)| *n as f64);
+            |e: &EpochReport| e.skips.iter().find(|(name, _)| name == cell).map(|(_, n)| *n as f64);
         skips = skips.with(cell, Mark::DottedLine, over(&of));
     }
     skips.from_zero = true;

@@ -1,5 +1,6 @@
 //! The supernet: a graph whose searched sites hold all candidates at once.
 
+mod elastic;
 mod gates;
 mod merged_convs;
 mod mixed_op;
@@ -8,8 +9,12 @@ mod skip_dropout;
 
 use std::collections::HashMap;
 
-use lat_nn::{DropPath, GraphNet, LayerBuilder, NnError, Phase, WeightInit, guard};
-use lat_space::{DecisionId, Graph, OpSpec, Site, ValueId};
+use elastic::ElasticSite;
+use lat_nn::{
+    Answers, DropPath, GraphNet, LayerBuilder, NnError, Phase, StaticNet, WeightInit, guard,
+    slice_like,
+};
+use lat_space::{Architecture, DecisionId, Graph, Site, ValueId};
 use tch::{Device, Tensor, nn};
 
 pub use gates::{Gate, Gating, Path, SharedGates};
@@ -26,7 +31,7 @@ pub trait Supernet: std::fmt::Debug {
     /// The operation weights and BN statistics.
     fn weights(&self) -> &nn::VarStore;
 
-    /// The searched sites in the order of the network: decision and number of the cell.
+    /// Per searched site in the order of the network its decisions, each with the number of the cell.
     fn sites(&self) -> Vec<(DecisionId, u16)>;
 }
 
@@ -60,7 +65,7 @@ pub struct Look {
     pub cells: Vec<(Tensor, Tensor)>,
 }
 
-/// The supernet of a cell-based space.
+/// The supernet of a graph.
 #[derive(Debug)]
 pub struct CellSupernet {
     weights: nn::VarStore,
@@ -68,6 +73,8 @@ pub struct CellSupernet {
     sites: HashMap<ValueId, Owned>,
     /// Candidates by the site that owns them.
     mixed: HashMap<ValueId, Box<dyn MixedOp>>,
+    /// Sites whose operations are cut.
+    elastic: HashMap<ValueId, ElasticSite>,
     shared: bool,
 }
 
@@ -89,14 +96,19 @@ impl CellSupernet {
             let graph = graph.pruned(false);
             let shared = mixed_op.shares_sources();
             let sites = owners(&graph, shared);
-            let owned = graph.sites().filter(|(node, ..)| sites[node].owner == *node);
-            let mixed = owned.map(|(node, _, Site::Choice { candidates, .. })| {
+            let varying = graph.varying_widths();
+            let (mut mixed, mut elastic) = (HashMap::new(), HashMap::new());
+            for (node, _, site) in graph.sites().filter(|(node, ..)| sites[node].owner == *node) {
                 let path = weights.root() / graph.nodes[node].name.as_str();
-                (node, mixed_op.build(&builder, &path, candidates))
-            });
-            let mixed = mixed.collect();
+                let reads_varying = graph.nodes[node].step.inputs().iter().any(|&v| varying[v]);
+                if site.is_plain() && !reads_varying {
+                    mixed.insert(node, mixed_op.build(&builder, &path, &site.largest()));
+                } else {
+                    elastic.insert(node, ElasticSite::new(&builder, &path, site));
+                }
+            }
             let net = GraphNet::new(&weights.root(), graph, &builder);
-            Self { weights, net, sites, mixed, shared }
+            Self { weights, net, sites, mixed, elastic, shared }
         })
     }
 }
@@ -110,19 +122,21 @@ impl CellSupernet {
     /// What is computed on the way to the logits under these gates. Batch statistics are the batch's own.
     pub fn look(&self, images: &Tensor, gates: &dyn Gating) -> Look {
         let mut maps = Vec::new();
-        let mut site =
-            |node: ValueId, Site::Choice { decision, candidates }: &Site, xs: &Tensor| {
-                let Owned { cell, owner } = self.sites[&node];
-                let gate = gates.gate(*decision, cell);
-                let ys = self.mixed[&owner].forward_t(xs, &gate, true);
-                let runs_weights = |(c, spec): (usize, &OpSpec)| {
-                    gate.paths[c] == Path::On && !spec.op.is_parameter_free()
-                };
-                if candidates.iter().enumerate().any(runs_weights) {
-                    maps.push((xs.shallow_clone(), ys.shallow_clone()));
+        let mut site = |node: ValueId, site: &Site, xs: &Tensor| {
+            let ys = self.answer(node, site, xs, (gates, true), &mut HashMap::new());
+            let runs_weights = match site {
+                Site::Choice { decision, candidates } => {
+                    let gate = gates.gate(*decision, self.sites[&node].cell);
+                    let mut candidates = candidates.iter().zip(&gate.paths);
+                    candidates.any(|(c, path)| *path == Path::On && !c.op.is_parameter_free())
                 }
-                ys
+                Site::Elastic(candidate) => !candidate.op.is_parameter_free(),
             };
+            if runs_weights {
+                maps.push((xs.shallow_clone(), ys.shallow_clone()));
+            }
+            ys
+        };
         let of_cells = self.net.graph().cells();
         let mut values = HashMap::new();
         let mut observer = |id: ValueId, value: &Tensor| {
@@ -130,7 +144,9 @@ impl CellSupernet {
                 values.insert(id, value.shallow_clone());
             }
         };
-        self.net.observed_t(images, true, DropPath::OFF, &mut site, &mut observer);
+        let taken = |decision| taken(gates, decision);
+        let answers = Answers { site: &mut site, taken: &taken };
+        self.net.observed_t(images, true, DropPath::OFF, answers, &mut observer);
         let value = |id: ValueId| values[&id].shallow_clone();
         let cells = of_cells.iter().map(|&(read, computed)| (value(read), value(computed)));
         let cells = cells.collect();
@@ -140,18 +156,66 @@ impl CellSupernet {
     /// The candidates of all sites that own them, site by site; some may turn out to have no weights.
     pub fn candidates(&self) -> Vec<Candidate> {
         let graph = self.net.graph();
-        let owned = graph.sites().filter(|(node, ..)| self.sites[node].owner == *node).enumerate();
-        let of_site = owned.flat_map(|(site, (node, _, Site::Choice { decision, candidates }))| {
+        let owned =
+            graph.choices().filter(|(node, ..)| self.sites[node].owner == *node).enumerate();
+        let of_site = owned.flat_map(|(site, (node, _, decision, candidates))| {
             let place = &graph.nodes[node].name;
-            candidates.iter().enumerate().map(move |(choice, spec)| Candidate {
+            candidates.into_iter().enumerate().map(move |(choice, spec)| Candidate {
                 site,
-                decision: *decision,
+                decision,
                 choice,
                 path: format!("{}.{}", place, spec.op.name()),
             })
         });
         of_site.collect()
     }
+
+    /// What a site computes under these gates; `known` holds what sites that share their candidates have computed in this pass.
+    fn answer(
+        &self,
+        node: ValueId,
+        site: &Site,
+        xs: &Tensor,
+        (gates, train): (&dyn Gating, bool),
+        known: &mut HashMap<ValueId, Outputs>,
+    ) -> Tensor {
+        let Owned { cell, owner } = self.sites[&node];
+        let (Some(mixed), Site::Choice { decision, .. }) = (self.mixed.get(&owner), site) else {
+            return self.elastic[&owner].forward_t(xs, &|d| gates.gate(d, cell), train);
+        };
+        let gate = gates.gate(*decision, cell);
+        if !self.shared {
+            return mixed.forward_t(xs, &gate, train);
+        }
+        mixed.forward_shared(xs, &gate, train, known.entry(owner).or_default())
+    }
+
+    /// The network of one architecture, cut out: it computes what the supernet computes with the architecture's hard gates. Its weights
+    /// are copies.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] where libtorch cannot make the weights.
+    pub fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {
+        let derived = self.graph().derive(architecture).pruned(false);
+        let (phase, init) = (Phase::Search, WeightInit::Uniform);
+        let net = StaticNet::new(derived, self.weights.device(), phase, init)?;
+        let all = self.weights.variables();
+        guard(|| {
+            for (name, mut weight) in net.weights().variables() {
+                let size = weight.size();
+                let whole = all.get(&name).expect("derived weights have the supernet's names");
+                tch::no_grad(|| weight.copy_(&slice_like(whole, &size)));
+            }
+            net
+        })
+    }
+}
+
+/// How the choices of a pick or a size are weighed. They stand in no cell.
+fn taken(gates: &dyn Gating, decision: DecisionId) -> Vec<Option<Tensor>> {
+    let gate = gates.gate(decision, 0);
+    let paths = gate.paths.iter().enumerate();
+    paths.map(|(c, path)| (*path != Path::Off).then(|| gate.weights.get(c as i64))).collect()
 }
 
 /// Per site whose candidates it uses: its own, or those of the first site of its cell with the same input.
@@ -168,15 +232,12 @@ fn owners(graph: &Graph, shared: bool) -> HashMap<ValueId, Owned> {
 impl Supernet for CellSupernet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
         let mut known: HashMap<ValueId, Outputs> = HashMap::new();
-        let mut site = |node: ValueId, Site::Choice { decision, .. }: &Site, xs: &Tensor| {
-            let Owned { cell, owner } = self.sites[&node];
-            let (mixed, gate) = (&self.mixed[&owner], gates.gate(*decision, cell));
-            if !self.shared {
-                return mixed.forward_t(xs, &gate, train);
-            }
-            mixed.forward_shared(xs, &gate, train, known.entry(owner).or_default())
+        let mut site = |node: ValueId, site: &Site, xs: &Tensor| {
+            self.answer(node, site, xs, (gates, train), &mut known)
         };
-        self.net.forward_t(images, train, DropPath::OFF, &mut site).main
+        let taken = |decision| taken(gates, decision);
+        let answers = Answers { site: &mut site, taken: &taken };
+        self.net.forward_t(images, train, DropPath::OFF, answers).main
     }
 
     fn weights(&self) -> &nn::VarStore {
@@ -185,6 +246,8 @@ impl Supernet for CellSupernet {
 
     fn sites(&self) -> Vec<(DecisionId, u16)> {
         let sites = self.net.graph().sites();
-        sites.map(|(_, cell, Site::Choice { decision, .. })| (*decision, cell)).collect()
+        let of_site =
+            |(_, cell, site): (_, u16, &Site)| site.decisions().into_iter().map(move |d| (d, cell));
+        sites.flat_map(of_site).collect()
     }
 }

@@ -44,9 +44,9 @@ impl SkipDropout {
 /// Numbers from 0 to 1 that follow from `seed` and their place: the finaliser of `MurmurHash3` (Appleby 2011) on the numbers of
 /// the entries, in libtorch's integers, so that masks are made where the network computes.
 fn uniform(shape: &[i64], seed: u64, device: Device) -> Tensor {
-    let n: i64 = shape.iter().product();
     // Products of 32-bit numbers with these constants stay below 2^63.
     const BITS: i64 = 0x7fff_ffff;
+    let n: i64 = shape.iter().product();
     let start = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as i64;
     let mut x =
         (Tensor::arange(n, (Kind::Int64, device)) * 0x9e37_79b1i64 + start).bitwise_and(BITS);

@@ -13,7 +13,7 @@ use lat::supernet::{
 use lat_nn::{DropPath, LayerBuilder, Phase, StaticNet, WeightInit};
 use lat_space::{
     Architecture, ChoiceSet, Darts, Decision, Graph, GraphBuilder, NasBench201, Op, OpSpec,
-    SearchSpace, Site, Space, architecture_at,
+    SearchSpace, Space, architecture_at,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -30,9 +30,8 @@ fn candidates(decision: usize) -> Vec<OpSpec> {
     let space = Darts::new();
     let skeleton = lat_space::Skeleton { channels: 8, ..toy::skeleton(&space) };
     let graph = space.graph(&skeleton);
-    let found = graph.sites().find_map(|(_, _, Site::Choice { decision: d, candidates })| {
-        (*d == decision).then(|| candidates.clone())
-    });
+    let found =
+        graph.choices().find_map(|(_, _, d, candidates)| (d == decision).then_some(candidates));
     found.unwrap()
 }
 

@@ -118,9 +118,9 @@ fn entrannas_dst_5_thresholds_decide_what_is_alive() {
     let p = alpha().narrow(1, 1, 7).softmax(-1, Kind::Float);
     for (d, (weights, on)) in engine(&net, method.as_ref()).into_iter().enumerate() {
         assert_eq!(on.len(), 7);
-        for c in 1..8 {
+        for (c, weight) in weights.iter().enumerate().skip(1) {
             let p = p.double_value(&[d as i64, c as i64 - 1]);
-            assert!((weights[c] - p).abs() < 1e-6, "{d} {c}: {}, {p}", weights[c]);
+            assert!((weight - p).abs() < 1e-6, "{d} {c}: {weight}, {p}");
         }
     }
     for beta in [6.0, 100.0] {

@@ -4,7 +4,7 @@
 //! that merges pools and skips, which is not offered.
 
 use lat::supernet::{BuildMixedOp, CellSupernet, MergedConvs, SharedGates, Supernet};
-use lat_space::{Darts, NasBench201, SearchSpace, Site, Space};
+use lat_space::{Darts, NasBench201, SearchSpace, Space};
 use tch::{Device, Tensor};
 
 use super::paths::{built, refused, steps_on_images};
@@ -29,7 +29,7 @@ fn mergenas_every_site_has_one_convolution() {
         let net = net(space, false);
         let graph = space.graph(&toy::skeleton(space)).pruned(false);
         let weights = net.weights().variables();
-        for (node, _, Site::Choice { .. }) in graph.sites() {
+        for (node, ..) in graph.sites() {
             let site = &graph.nodes[node].name;
             let kernel = &weights[&format!("{site}.merged.kernel.weight")];
             assert_eq!(kernel.size()[2..], [side, side]);

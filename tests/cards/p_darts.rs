@@ -8,7 +8,7 @@ use lat::optimizer::StateMap;
 use lat::supernet::{BuildMixedOp, CellSupernet, DroppedSkips, Gate, Path, SkipDropout, Supernet};
 use lat_nn::{LayerBuilder, Phase, WeightInit};
 use lat_predictor::{CostModel, TableCost};
-use lat_space::{ChoiceSet, Darts, DecisionId, SearchSpace, Site, Skeleton, Space};
+use lat_space::{ChoiceSet, Darts, DecisionId, SearchSpace, Skeleton, Space};
 use tch::{Device, Kind, Tensor, nn};
 
 use super::paths::{built, steps_on_images};
@@ -80,8 +80,8 @@ fn p_darts_2_stages_have_5_11_and_17_cells() {
         assert_eq!(stage.cells, Some(cells));
         let graph =
             stage.graph(&space, &Skeleton { channels: 2, ..toy::skeleton(&space) }).unwrap();
-        let cell_of = |(_, cell, Site::Choice { decision, .. }): (_, u16, &Site)| (cell, *decision);
-        let sites: HashMap<u16, DecisionId> = graph.sites().map(cell_of).collect();
+        let sites: HashMap<u16, DecisionId> =
+            graph.choices().map(|(_, cell, decision, _)| (cell, decision)).collect();
         assert_eq!(sites.len(), usize::from(cells));
         let mut reduces: Vec<u16> = sites.into_iter().filter(|s| s.1 >= 14).map(|s| s.0).collect();
         reduces.sort_unstable();
@@ -93,7 +93,7 @@ fn p_darts_2_stages_have_5_11_and_17_cells() {
 fn skip(stride: u8, train: bool) -> (Tensor, Tensor, Tensor) {
     let space = Darts::new();
     let graph = space.graph(&Skeleton { channels: 16, ..toy::skeleton(&space) });
-    let mut sites = graph.sites().map(|(_, _, Site::Choice { candidates, .. })| candidates);
+    let mut sites = graph.choices().map(|(_, _, _, candidates)| candidates);
     let candidates = sites.find(|c| c[SKIP].stride == stride).unwrap();
     let dropout = Arc::new(SkipDropout::default());
     let builder =
@@ -101,7 +101,7 @@ fn skip(stride: u8, train: bool) -> (Tensor, Tensor, Tensor) {
     let store = nn::VarStore::new(Device::Cpu);
     let site = {
         let _generator = setup::exclusive();
-        DroppedSkips(Arc::clone(&dropout)).build(&builder, &store.root(), candidates)
+        DroppedSkips(Arc::clone(&dropout)).build(&builder, &store.root(), &candidates)
     };
     formula::fill(&store);
     let x = formula::tensor("x", &[2, i64::from(candidates[SKIP].c_in), 8, 8]);
@@ -178,11 +178,11 @@ fn p_darts_5_what_was_given_up_is_gone() {
     let names: Vec<String> = net.weights().variables().into_keys().collect();
     let graph = space.graph(&Skeleton { layers: 4, ..toy::skeleton(&space) }).pruned(false);
     let (mut gone, mut there) = (0, 0);
-    for (node, _, Site::Choice { decision, candidates }) in graph.sites() {
+    for (node, _, decision, candidates) in graph.choices() {
         for (c, spec) in candidates.iter().enumerate().filter(|(_, s)| !s.op.is_parameter_free()) {
             let prefix = format!("{}.{}.", graph.nodes[node].name, spec.op.name());
             let owns = names.iter().any(|name| name.starts_with(&prefix));
-            assert_eq!(owns, live[*decision].contains(c), "{prefix}");
+            assert_eq!(owns, live[decision].contains(c), "{prefix}");
             if owns { there += 1 } else { gone += 1 }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use lat::methods::{Batch, Batches, Context, Method, Options, Preset, StepReport, find_method};
 use lat::supernet::{AllChannels, BuildMixedOp, CellSupernet, Path, Supernet};
-use lat_space::{Architecture, SPACES, SearchSpace, Site};
+use lat_space::{Architecture, SPACES, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
@@ -92,12 +92,12 @@ pub(super) fn assert_cell_ran(
     let after = formula::values(net.weights());
     let graph = space.graph(&toy::skeleton(space)).pruned(false);
     let mut seen = HashSet::new();
-    for (node, _, Site::Choice { decision, candidates }) in graph.sites().filter(|s| s.1 == cell) {
+    for (node, _, decision, candidates) in graph.choices().filter(|s| s.1 == cell) {
         for (choice, spec) in candidates.iter().enumerate() {
             let prefix = format!("{}.{}.", graph.nodes[node].name, spec.op.name());
             let of_op = after.iter().filter(|(name, _)| name.starts_with(&prefix));
             for (name, value) in of_op.filter(|(name, _)| name.contains("running_")) {
-                let expected = architecture.choices[*decision].contains(choice);
+                let expected = architecture.choices[decision].contains(choice);
                 assert_eq!(*value != before[name], expected, "{name}");
                 seen.insert(expected);
             }
@@ -122,16 +122,16 @@ pub(super) fn assert_computed(
     };
     let mut seen = [HashSet::new(), HashSet::new()];
     let graph = space.graph(&toy::skeleton(space)).pruned(false);
-    for (node, _, Site::Choice { decision, candidates }) in graph.sites() {
+    for (node, _, decision, candidates) in graph.choices() {
         for (choice, spec) in candidates.iter().enumerate() {
             let prefix = format!("{}.{}.", graph.nodes[node].name, spec.op.name());
             for (name, value) in after.iter().filter(|(name, _)| name.starts_with(&prefix)) {
                 let moved = *value != before[name];
                 let is_statistic = name.contains("running_");
                 let expected = if is_statistic {
-                    is_open(computed, *decision, choice, true)
+                    is_open(computed, decision, choice, true)
                 } else {
-                    is_open(trained, *decision, choice, false)
+                    is_open(trained, decision, choice, false)
                 };
                 seen[usize::from(is_statistic)].insert(expected);
                 assert_eq!(moved, expected, "{name}");

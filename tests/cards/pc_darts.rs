@@ -6,7 +6,7 @@ use lat::supernet::{
     shuffle,
 };
 use lat_nn::{LayerBuilder, Phase, WeightInit};
-use lat_space::{Darts, OpSpec, SearchSpace, Site, Skeleton, Space};
+use lat_space::{Darts, OpSpec, SearchSpace, Skeleton, Space};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::toy_net::{ToyNet, begin_with, parameter, steps};
@@ -23,10 +23,10 @@ const IN_EDGES: [i64; 4] = [2, 3, 4, 5];
 fn candidates(stride: u8) -> Vec<OpSpec> {
     let space = Darts::new();
     let graph = space.graph(&Skeleton { channels: 16, ..toy::skeleton(&space) });
-    let of_stride = |candidates: &&Vec<OpSpec>| {
+    let of_stride = |candidates: &Vec<OpSpec>| {
         candidates[0].stride == stride && candidates[0].c_in == if stride == 1 { 16 } else { 32 }
     };
-    let mut sites = graph.sites().map(|(_, _, Site::Choice { candidates, .. })| candidates);
+    let mut sites = graph.choices().map(|(_, _, _, candidates)| candidates);
     let found = sites.find(of_stride).unwrap();
     found.iter().map(|c| OpSpec { c_in: 16, c_out: 16, ..*c }).collect()
 }

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use polars::prelude::{Column, DataFrame, ParquetWriter};
+use polars::prelude::{Column, DataFrame};
+use polars_io::parquet::write::ParquetWriter;
 
 use super::{lat, profiled};
 
@@ -43,11 +44,11 @@ fn peak_mib(dir: &Path, file: &str, n: usize) -> f64 {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // The rest is more than the pipe holds, so the program still waits to write it.
     let n_before = n - 20_000;
-    assert_eq!(lines.by_ref().take(n_before).filter(Result::is_ok).count(), n_before);
+    assert_eq!(lines.by_ref().take(n_before).map_while(Result::ok).count(), n_before);
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    assert_eq!(lines.filter(|line| line.is_ok()).count(), 20_000);
+    assert_eq!(lines.map_while(Result::ok).count(), 20_000);
     assert!(child.wait().unwrap().success());
     kib / 1024.0
 }

@@ -1,6 +1,7 @@
 //! The command line as scripts see it: exit codes, sentences, files. One behaviour per test.
 
 mod accuracies;
+mod counts;
 mod goals;
 mod limits;
 mod long_tables;

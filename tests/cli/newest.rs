@@ -18,7 +18,7 @@ fn profile_and_train(dir: &Path, space: &str, more: &str) {
 const SEARCH: &str = "search --space nasbench201 --method gdas --dataset digits --images 200 --channels 4 --layers 3 --epochs 1";
 
 #[test]
-fn a_space_whose_name_begins_anothers_gets_its_own_files() {
+fn a_space_whose_name_is_the_beginning_of_another_one_gets_its_own_files() {
     let dir = folder();
     let dir = dir.path();
     profile_and_train(dir, "darts", "");

@@ -2,7 +2,7 @@
 
 use predicates::str::contains;
 
-use super::{folder, lat, profiled, refused};
+use super::{lat, profiled, refused};
 
 #[test]
 fn a_second_profile_of_the_same_settings_says_that_all_is_done() {
@@ -93,49 +93,6 @@ fn an_operating_point_that_the_device_has_not_is_refused() {
         refused(dir.path(), &command, parts);
         assert!(!dir.path().join("runs").exists(), "{flags:?}");
     }
-}
-
-#[test]
-fn killing_a_profile_loses_no_committed_row() {
-    let dir = folder();
-    let run = dir.path().join("run");
-    let args = [
-        "profile",
-        "--device",
-        "cpu",
-        "--space",
-        "nasbench201",
-        "--samples",
-        "40",
-        "--max-ms",
-        "20",
-        "--out",
-        "run",
-    ];
-    let mut kept = 0;
-    for pause_ms in [9000, 10_000] {
-        let program = assert_cmd::cargo::cargo_bin("lat");
-        let mut child = std::process::Command::new(program)
-            .current_dir(dir.path())
-            .args(["--threads", "1", "--quiet"])
-            .args(args)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let rows = if run.exists() { lat_data::read_run(&run).map_or(0, |r| r.1.len()) } else { 0 };
-        assert!(rows >= kept, "{rows} rows after the kill, {kept} before");
-        kept = rows;
-    }
-    lat(dir.path()).args(args).assert().success();
-    let (_, rows) = lat_data::read_run(&run).unwrap();
-    let mut samples: Vec<u64> =
-        rows.iter().filter(|r| r.role == lat_data::Role::Sample).map(|r| r.index).collect();
-    samples.sort_unstable();
-    assert_eq!(samples, (0..40).collect::<Vec<u64>>());
 }
 
 #[test]

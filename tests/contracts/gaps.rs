@@ -77,24 +77,6 @@ fn gaps(space: &dyn SearchSpace, predictor: &Predictor, scale: f64) -> (f64, f64
     (all.iter().fold(0.0, |m, g| g.abs().max(m)), all.iter().sum::<f64>() / 8.0)
 }
 
-/// The gap of a predictor of one's own: `LAT_GAP_PREDICTOR=p.lat`.
-#[test]
-#[ignore = "needs LAT_GAP_PREDICTOR, a predictor file"]
-#[expect(clippy::print_stdout, reason = "an instrument")]
-fn the_gap_of_a_predictor_of_ones_own() {
-    setup::ready();
-    let path = std::env::var("LAT_GAP_PREDICTOR").unwrap();
-    let predictor = Predictor::load(std::path::Path::new(&path)).unwrap();
-    let space = lat_space::find_space(&predictor.label().space).unwrap();
-    for scale in SCALES {
-        let (largest, mean) = gaps(space.as_ref(), &predictor, scale);
-        let networks = predictor.has_networks();
-        println!(
-            "{path} networks {networks} scale {scale}: largest {largest:.2} %, mean {mean:+.2} %"
-        );
-    }
-}
-
 #[test]
 fn the_relaxed_cost_is_near_the_mean_over_architectures_drawn() {
     setup::ready();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
 use lat_nn::{DropPath, LayerBuilder, Phase, StaticNet, WeightInit};
-use lat_space::{OpSpec, SPACES, Site, Step, architecture_at};
+use lat_space::{OpSpec, SPACES, architecture_at};
 use tch::{Device, Tensor, nn};
 
 use crate::{formula, setup, toy};
@@ -17,17 +17,7 @@ fn every_operation_gives_the_shape_that_the_graph_says() {
         // 7 and 8 pixels: reductions on odd and on even maps.
         for resolution in [7, 8] {
             let skeleton = lat_space::Skeleton { resolution, ..toy::skeleton(space.as_ref()) };
-            for node in &space.graph(&skeleton).nodes {
-                match &node.step {
-                    Step::Fixed { op, .. } => {
-                        specs.insert(*op);
-                    }
-                    Step::Searched { site: Site::Choice { candidates, .. }, .. } => {
-                        specs.extend(candidates);
-                    }
-                    _ => {}
-                }
-            }
+            specs.extend(space.graph(&skeleton).operations());
         }
         assert!(specs.len() > 10, "{}", space.id());
         for (spec, phase) in

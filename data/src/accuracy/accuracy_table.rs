@@ -1,12 +1,11 @@
 //! Accuracies by architecture.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use lat_space::{Architecture, Space};
-use serde::{Serialize, Serializer};
 
+use super::PublishedAccuracy;
 use crate::DataError;
 
 /// A kind of accuracy: on one data set, after one way of training.
@@ -113,30 +112,5 @@ impl AccuracyTable {
             source_name: self.source.clone(),
             known: self.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", "),
         })
-    }
-}
-
-/// The published accuracies of one architecture. As JSON it is a map from the columns' names to percent; as text a line for
-/// people.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PublishedAccuracy {
-    /// Where they are from: `NAS-Bench-201, 200 epochs`.
-    pub source: String,
-    /// Per column its accuracy in percent.
-    pub columns: Vec<(AccuracyColumn, f64)>,
-}
-
-impl fmt::Display for PublishedAccuracy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value =
-            |(column, value): &(AccuracyColumn, f64)| format!("{} {value:.2} %", column.label);
-        let values: Vec<String> = self.columns.iter().map(value).collect();
-        write!(f, "published accuracy ({}): {}", self.source, values.join(", "))
-    }
-}
-
-impl Serialize for PublishedAccuracy {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.columns.iter().map(|(column, value)| (&column.name, value)))
     }
 }

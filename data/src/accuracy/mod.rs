@@ -2,11 +2,14 @@
 
 mod accuracy_table;
 mod nasbench201;
+mod nasbench_macro;
 mod percent;
+mod published;
 mod reader;
 
-pub use accuracy_table::{AccuracyColumn, AccuracyTable, PublishedAccuracy};
+pub use accuracy_table::{AccuracyColumn, AccuracyTable};
 pub use percent::AccuracyUnit;
+pub use published::PublishedAccuracy;
 pub use reader::AccuracyRequest;
 
 use crate::DataError;
@@ -36,7 +39,7 @@ impl BenchmarkEntry {
 }
 
 /// All benchmarks, one row each; a space has one at most.
-pub const BENCHMARKS: &[BenchmarkEntry] = &[nasbench201::ENTRY];
+pub const BENCHMARKS: &[BenchmarkEntry] = &[nasbench201::ENTRY, nasbench_macro::ENTRY];
 
 /// The published accuracies of a space by its id; None where the program has none.
 ///

@@ -1,3 +1,5 @@
+//! CIFAR-10 as its authors distribute it: binary batches in a folder.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! Images for training and testing, with what is known about them.
+
 use crate::checksum::Checksum;
 use crate::{DataError, ImageSet, split_stratified};
 

@@ -1,3 +1,5 @@
+//! Handwritten digits of 8x8 pixels, which the program carries with it.
+
 use std::io::Read;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Images of one's own: a folder per class.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

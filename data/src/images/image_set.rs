@@ -1,3 +1,5 @@
+//! Images and labels as bytes.
+
 use std::path::Path;
 
 use image::imageops::{FilterType, resize};

@@ -1,3 +1,5 @@
+//! Tests of the costs that read predictors.
+
 use lat_space::{NasBench201, SearchSpace, architecture_at};
 
 use super::*;

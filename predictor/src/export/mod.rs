@@ -7,6 +7,7 @@
 
 mod onnx;
 mod onnx_graph;
+mod onnx_proto;
 mod torchscript;
 
 use std::path::Path;

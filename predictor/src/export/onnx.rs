@@ -1,9 +1,7 @@
 //! The predictor in ONNX operations: the same steps as [`crate::feature_walk`], [`crate::correction`], [`crate::members`] and
 //! [`crate::model`], whose tensors are its constants. Values are columns `[b, n]`, single numbers `[b, 1]`.
 
-use onnx_rs::ast::OpType;
-
-use super::onnx_graph::{OnnxGraph, Value};
+use super::onnx_graph::{OnnxGraph, Op, Value};
 use crate::Predictor;
 use crate::correction::Correction;
 use crate::feature_walk::{FeatureWalk, Step};
@@ -27,16 +25,16 @@ fn walk(graph: &mut OnnxGraph, walk: &FeatureWalk) -> Value {
     let gates = OnnxGraph::input("probs");
     // A column of ones to the left.
     let (sides, one) = (graph.ints(vec![0, 1, 0, 0]), graph.scalar(1.0));
-    let mut values = graph.apply(OpType::Pad, &[&gates, &sides, &one]);
+    let mut values = graph.apply(Op::Pad, &[&gates, &sides, &one]);
     for step in &walk.levels {
         let new = match step {
             Step::Sums(matrix) => {
                 let matrix = graph.tensor(matrix);
-                graph.apply(OpType::MatMul, &[&values, &matrix])
+                graph.apply(Op::MatMul, &[&values, &matrix])
             }
             Step::Products(a, b) => {
                 let (a, b) = (graph.gather(&values, a), graph.gather(&values, b));
-                graph.apply(OpType::Mul, &[&a, &b])
+                graph.apply(Op::Mul, &[&a, &b])
             }
         };
         values = graph.beside(&[&values, &new]);
@@ -47,16 +45,16 @@ fn walk(graph: &mut OnnxGraph, walk: &FeatureWalk) -> Value {
 /// Features to cost and standard deviation.
 fn forward(graph: &mut OnnxGraph, model: &Model, features: &Value) -> (Value, Value) {
     let weights = graph.tensor(&model.weights);
-    let linear = graph.apply(OpType::MatMul, &[features, &weights]);
+    let linear = graph.apply(Op::MatMul, &[features, &weights]);
     let linear = plus(graph, &linear, model.intercept);
     let by_weights = model.spread.as_ref().map(|spread| by_weights(graph, spread, features));
     let added = model.correction.as_ref().map(|c| correction(graph, c, features));
     let (z, variance) = match (added, by_weights) {
         (Some((mean, among)), Some(by_weights)) => {
-            let z = graph.apply(OpType::Add, &[&linear, &mean]);
-            (z, Some(graph.apply(OpType::Add, &[&by_weights, &among])))
+            let z = graph.apply(Op::Add, &[&linear, &mean]);
+            (z, Some(graph.apply(Op::Add, &[&by_weights, &among])))
         }
-        (Some((mean, _)), None) => (graph.apply(OpType::Add, &[&linear, &mean]), None),
+        (Some((mean, _)), None) => (graph.apply(Op::Add, &[&linear, &mean]), None),
         (None, by_weights) => (linear, by_weights),
     };
     let t = times(graph, &z, model.standard.sd);
@@ -78,18 +76,18 @@ fn invert(graph: &mut OnnxGraph, standard: &Standard, t: &Value) -> Value {
         Scale::Plain => t.clone(),
         Scale::Reciprocal => {
             let least = graph.scalar(LEAST_RECIPROCAL * standard.mu);
-            let t = graph.apply(OpType::Max, &[t, &least]);
-            graph.apply(OpType::Reciprocal, &[&t])
+            let t = graph.apply(Op::Max, &[t, &least]);
+            graph.apply(Op::Reciprocal, &[&t])
         }
-        Scale::Log => graph.apply(OpType::Exp, &[t]),
+        Scale::Log => graph.apply(Op::Exp, &[t]),
     }
 }
 
 /// Variance of the standardised prediction by its weights.
 fn by_weights(graph: &mut OnnxGraph, spread: &Spread, features: &Value) -> Value {
     let (draws, intercepts) = (graph.tensor(&spread.draws), graph.tensor(&spread.intercepts));
-    let departures = graph.apply(OpType::MatMul, &[features, &draws]);
-    let departures = graph.apply(OpType::Add, &[&departures, &intercepts]);
+    let departures = graph.apply(Op::MatMul, &[features, &draws]);
+    let departures = graph.apply(Op::Add, &[&departures, &intercepts]);
     let squares = square(graph, &departures);
     graph.mean(&squares, 1, true)
 }
@@ -108,16 +106,16 @@ fn deviation(
         let relative = square(graph, &relative);
         times(graph, &relative, spread.noise)
     };
-    let all = graph.apply(OpType::Add, &[variance, &noise]);
-    let root = graph.apply(OpType::Sqrt, &[&all]);
+    let all = graph.apply(Op::Add, &[variance, &noise]);
+    let root = graph.apply(Op::Sqrt, &[&all]);
     let sd = times(graph, &root, standard.sd * spread.calibration);
     match standard.scale {
         Scale::Plain => sd,
         Scale::Reciprocal => {
             let slope = square(graph, cost);
-            graph.apply(OpType::Mul, &[&sd, &slope])
+            graph.apply(Op::Mul, &[&sd, &slope])
         }
-        Scale::Log => graph.apply(OpType::Mul, &[&sd, cost]),
+        Scale::Log => graph.apply(Op::Mul, &[&sd, cost]),
     }
 }
 
@@ -126,12 +124,12 @@ fn correction(graph: &mut OnnxGraph, correction: &Correction, features: &Value) 
     let Correction { subtotals, means, members, .. } = correction;
     let (subtotals, means) = (graph.tensor(subtotals), graph.tensor(means));
     let own = graph.gather(features, correction.index());
-    let totals = graph.apply(OpType::MatMul, &[features, &subtotals]);
-    let totals = graph.apply(OpType::Sub, &[&totals, &means]);
+    let totals = graph.apply(Op::MatMul, &[features, &subtotals]);
+    let totals = graph.apply(Op::Sub, &[&totals, &means]);
     let inputs = graph.beside(&[&own, &totals]);
     let outputs = networks(graph, members, &inputs);
     let mean = graph.mean(&outputs, 0, false);
-    let departures = graph.apply(OpType::Sub, &[&outputs, &mean]);
+    let departures = graph.apply(Op::Sub, &[&outputs, &mean]);
     let squares = square(graph, &departures);
     (mean, graph.mean(&squares, 0, false))
 }
@@ -141,26 +139,26 @@ fn networks(graph: &mut OnnxGraph, members: &Members, inputs: &Value) -> Value {
     let mut h = inputs.clone();
     for (i, (weights, biases)) in members.layers.iter().enumerate() {
         if i > 0 {
-            let gate = graph.apply(OpType::Sigmoid, &[&h]);
-            h = graph.apply(OpType::Mul, &[&h, &gate]);
+            let gate = graph.apply(Op::Sigmoid, &[&h]);
+            h = graph.apply(Op::Mul, &[&h, &gate]);
         }
         let (weights, biases) = (graph.tensor(weights), graph.tensor(biases));
-        h = graph.apply(OpType::MatMul, &[&h, &weights]);
-        h = graph.apply(OpType::Add, &[&h, &biases]);
+        h = graph.apply(Op::MatMul, &[&h, &weights]);
+        h = graph.apply(Op::Add, &[&h, &biases]);
     }
     h
 }
 
 fn square(graph: &mut OnnxGraph, value: &Value) -> Value {
-    graph.apply(OpType::Mul, &[value, value])
+    graph.apply(Op::Mul, &[value, value])
 }
 
 fn plus(graph: &mut OnnxGraph, value: &Value, number: f64) -> Value {
     let number = graph.scalar(number);
-    graph.apply(OpType::Add, &[value, &number])
+    graph.apply(Op::Add, &[value, &number])
 }
 
 fn times(graph: &mut OnnxGraph, value: &Value, number: f64) -> Value {
     let number = graph.scalar(number);
-    graph.apply(OpType::Mul, &[value, &number])
+    graph.apply(Op::Mul, &[value, &number])
 }

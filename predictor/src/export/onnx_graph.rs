@@ -1,11 +1,14 @@
-use onnx_rs::ast::{
-    Attribute, AttributeType, DataType, Dimension, Graph, Model, Node, OpType, OperatorSetId,
-    StringStringEntry, TensorProto, TensorShape, TensorShapeDimension, TensorTypeProto, TypeProto,
-    TypeValue, ValueInfo,
-};
+//! A graph of ONNX operations as it grows, and its encoding as a file.
+
+use prost::Message;
 use tch::Tensor;
 
 use super::LABEL;
+use super::onnx_proto::{
+    ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionProto, FLOAT, GraphProto,
+    INT64, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
 use crate::model::to_vec;
 
 /// Versions of the operations and of the file's format; ONNX 1.12 of 2022 and later read both.
@@ -14,97 +17,107 @@ const IR_VERSION: i64 = 8;
 /// The size of a batch, which is left open.
 const BATCH: &str = "b";
 
+/// The operations used, by ONNX's names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Op {
+    Add,
+    Concat,
+    Exp,
+    Gather,
+    MatMul,
+    Max,
+    Mul,
+    Pad,
+    Reciprocal,
+    ReduceMean,
+    Sigmoid,
+    Sqrt,
+    Squeeze,
+    Sub,
+}
+
 /// A graph of ONNX operations as it grows: constants, and operations in the order in which they run.
 #[derive(Default)]
 pub(super) struct OnnxGraph {
-    operations: Vec<Operation>,
-    constants: Vec<Constant>,
+    operations: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
 }
 
 /// A value of the graph, by its name.
 #[derive(Debug, Clone)]
 pub(super) struct Value(String);
 
-struct Operation {
-    op: OpType<'static>,
-    inputs: Vec<String>,
-    output: String,
-    attributes: Vec<Attribute<'static>>,
-}
-
-struct Constant {
-    name: String,
-    size: Vec<i64>,
-    numbers: Numbers,
-}
-
-enum Numbers {
-    Floats(Vec<f32>),
-    Ints(Vec<i64>),
-}
-
 impl OnnxGraph {
     /// A tensor of floats.
     pub(super) fn tensor(&mut self, tensor: &Tensor) -> Value {
-        self.constant(tensor.size(), Numbers::Floats(to_vec(tensor)))
+        self.floats(tensor.size(), to_vec(tensor))
     }
 
     /// A number that broadcasts.
     pub(super) fn scalar(&mut self, number: f64) -> Value {
-        self.constant(vec![], Numbers::Floats(vec![number as f32]))
+        self.floats(vec![], vec![number as f32])
     }
 
     /// Whole numbers `[n]`.
     pub(super) fn ints(&mut self, numbers: Vec<i64>) -> Value {
-        self.constant(vec![numbers.len() as i64], Numbers::Ints(numbers))
+        let dims = vec![numbers.len() as i64];
+        self.constant(TensorProto {
+            dims,
+            data_type: INT64,
+            int64_data: numbers,
+            ..TensorProto::default()
+        })
     }
 
-    fn constant(&mut self, size: Vec<i64>, numbers: Numbers) -> Value {
+    fn floats(&mut self, dims: Vec<i64>, float_data: Vec<f32>) -> Value {
+        self.constant(TensorProto { dims, data_type: FLOAT, float_data, ..TensorProto::default() })
+    }
+
+    fn constant(&mut self, tensor: TensorProto) -> Value {
         let name = format!("c{}", self.constants.len());
-        self.constants.push(Constant { name: name.clone(), size, numbers });
+        self.constants.push(TensorProto { name: name.clone(), ..tensor });
         Value(name)
     }
 
     /// An operation without attributes.
-    pub(super) fn apply(&mut self, op: OpType<'static>, inputs: &[&Value]) -> Value {
+    pub(super) fn apply(&mut self, op: Op, inputs: &[&Value]) -> Value {
         self.apply_with(op, inputs, vec![])
     }
 
-    /// An operation.
-    pub(super) fn apply_with(
-        &mut self,
-        op: OpType<'static>,
-        inputs: &[&Value],
-        attributes: Vec<Attribute<'static>>,
-    ) -> Value {
-        let output = format!("v{}", self.operations.len());
-        let inputs = inputs.iter().map(|value| value.0.clone()).collect();
-        self.operations.push(Operation { op, inputs, output: output.clone(), attributes });
-        Value(output)
+    fn apply_with(&mut self, op: Op, inputs: &[&Value], attribute: Vec<AttributeProto>) -> Value {
+        let name = format!("v{}", self.operations.len());
+        self.operations.push(NodeProto {
+            input: inputs.iter().map(|value| value.0.clone()).collect(),
+            output: vec![name.clone()],
+            name: name.clone(),
+            op_type: format!("{op:?}"),
+            attribute,
+        });
+        Value(name)
     }
 
     /// The columns `[b, n]` of these numbers.
     pub(super) fn gather(&mut self, value: &Value, columns: &Tensor) -> Value {
         let columns = Vec::<i64>::try_from(columns).expect("numbers of columns are a vector");
         let columns = self.ints(columns);
-        self.apply_with(OpType::Gather, &[value, &columns], vec![int("axis", 1)])
+        self.apply_with(Op::Gather, &[value, &columns], vec![int("axis", 1)])
     }
 
     /// Values `[b, n]` beside one another.
     pub(super) fn beside(&mut self, values: &[&Value]) -> Value {
-        self.apply_with(OpType::Concat, values, vec![int("axis", 1)])
+        self.apply_with(Op::Concat, values, vec![int("axis", 1)])
     }
 
     /// The mean along a dimension.
     pub(super) fn mean(&mut self, value: &Value, dim: i64, keep: bool) -> Value {
-        let axes = Attribute {
-            name: "axes",
-            r#type: AttributeType::Ints,
+        let axes = AttributeProto {
+            name: "axes".to_owned(),
+            r#type: ATTRIBUTE_INTS,
             ints: vec![dim],
-            ..Attribute::default()
+            ..AttributeProto::default()
         };
         let attributes = vec![axes, int("keepdims", i64::from(keep))];
-        self.apply_with(OpType::ReduceMean, &[value], attributes)
+        self.apply_with(Op::ReduceMean, &[value], attributes)
     }
 
     /// The input of this name.
@@ -115,71 +128,46 @@ impl OnnxGraph {
     /// Makes a column `[b, 1]` the output `[b]` of this name.
     pub(super) fn output(&mut self, name: &str, column: &Value) {
         let one = self.ints(vec![1]);
-        self.apply(OpType::Squeeze, &[column, &one]);
+        self.apply(Op::Squeeze, &[column, &one]);
         if let Some(last) = self.operations.last_mut() {
-            name.clone_into(&mut last.output);
+            last.output = vec![name.to_owned()];
+            name.clone_into(&mut last.name);
         }
     }
 
     /// The bytes of the model with input `probs` `[b, n_gates]` and these outputs `[b]`.
-    pub(super) fn encode(&self, n_gates: usize, outputs: [&str; 2], label: &str) -> Vec<u8> {
+    pub(super) fn encode(self, n_gates: usize, outputs: [&str; 2], label: &str) -> Vec<u8> {
+        let batch = || Dimension::Param(BATCH.to_owned());
         let width = Dimension::Value(n_gates as i64);
-        let graph = Graph {
-            name: "predictor",
-            node: self.operations.iter().map(Operation::node).collect(),
-            initializer: self.constants.iter().map(Constant::proto).collect(),
-            input: vec![floats("probs", vec![Dimension::Param(BATCH), width])],
-            output: outputs.map(|name| floats(name, vec![Dimension::Param(BATCH)])).into(),
-            ..Graph::default()
+        let graph = GraphProto {
+            name: "predictor".to_owned(),
+            node: self.operations,
+            initializer: self.constants,
+            input: vec![floats("probs", vec![batch(), width])],
+            output: outputs.map(|name| floats(name, vec![batch()])).into(),
         };
-        onnx_rs::encode(&Model {
+        let label = StringStringEntryProto { key: LABEL.to_owned(), value: label.to_owned() };
+        let model = ModelProto {
             ir_version: IR_VERSION,
-            opset_import: vec![OperatorSetId { domain: "", version: OPSET }],
-            producer_name: "lat",
-            producer_version: env!("CARGO_PKG_VERSION"),
+            producer_name: "lat".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(graph),
-            metadata_props: vec![StringStringEntry { key: LABEL, value: label }],
-            ..Model::default()
-        })
-    }
-}
-
-impl Operation {
-    fn node(&self) -> Node<'_> {
-        Node {
-            op_type: self.op.clone(),
-            input: self.inputs.iter().map(String::as_str).collect(),
-            output: vec![&self.output],
-            name: &self.output,
-            attribute: self.attributes.clone(),
-            ..Node::default()
-        }
-    }
-}
-
-impl Constant {
-    fn proto(&self) -> TensorProto<'_> {
-        let size = self.size.clone();
-        match &self.numbers {
-            Numbers::Floats(numbers) => TensorProto::from_f32(&self.name, size, numbers.clone()),
-            Numbers::Ints(numbers) => TensorProto::from_i64(&self.name, size, numbers.clone()),
-        }
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            metadata_props: vec![label],
+        };
+        model.encode_to_vec()
     }
 }
 
 /// A whole number as an attribute.
-fn int(name: &'static str, i: i64) -> Attribute<'static> {
-    Attribute { name, r#type: AttributeType::Int, i, ..Attribute::default() }
+fn int(name: &str, i: i64) -> AttributeProto {
+    let name = name.to_owned();
+    AttributeProto { name, r#type: ATTRIBUTE_INT, i, ..AttributeProto::default() }
 }
 
 /// What is said of an input or output of floats.
-fn floats<'a>(name: &'a str, size: Vec<Dimension<'a>>) -> ValueInfo<'a> {
-    let dim = |value| TensorShapeDimension { value, ..TensorShapeDimension::default() };
-    let shape = Some(TensorShape { dim: size.into_iter().map(dim).collect() });
-    let value = Some(TypeValue::Tensor(TensorTypeProto { elem_type: DataType::Float, shape }));
-    ValueInfo {
-        name,
-        r#type: Some(TypeProto { value, ..TypeProto::default() }),
-        ..ValueInfo::default()
-    }
+fn floats(name: &str, size: Vec<Dimension>) -> ValueInfoProto {
+    let dim = size.into_iter().map(|value| DimensionProto { value: Some(value) }).collect();
+    let tensor = TensorTypeProto { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }

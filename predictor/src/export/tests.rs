@@ -1,6 +1,10 @@
+//! Tests of the exports: their shapes, their slopes and what they refuse.
+
 use lat_space::{NasBench201, Space, architecture_at};
+use prost::Message;
 use tch::{CModule, Kind, Tensor};
 
+use super::onnx_proto::{Dimension, ModelProto};
 use super::*;
 use crate::model::to_vec;
 use crate::predictor::tests::trained;
@@ -75,20 +79,18 @@ fn the_same_predictor_gives_the_same_bytes() {
 
 #[test]
 fn onnx_names_its_ends_leaves_the_batch_open_and_holds_the_label() {
-    use onnx_rs::ast::{Dimension, TypeValue};
     let bytes = onnx::file(&trained(&NasBench201::new()), "{\"a\":1}");
-    let model = onnx_rs::parse(&bytes).unwrap();
-    assert_eq!(
-        (model.metadata_props[0].key, model.metadata_props[0].value),
-        ("lat_label", "{\"a\":1}")
-    );
+    let model = ModelProto::decode(bytes.as_slice()).unwrap();
+    let label = &model.metadata_props[0];
+    assert_eq!((label.key.as_str(), label.value.as_str()), ("lat_label", "{\"a\":1}"));
     let graph = model.graph.unwrap();
     let ends: Vec<_> = graph.input.iter().chain(&graph.output).collect();
-    assert_eq!(ends.iter().map(|v| v.name).collect::<Vec<_>>(), ["probs", "cost", "sd"]);
+    assert_eq!(ends.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["probs", "cost", "sd"]);
     for (end, rank) in ends.iter().zip([2, 1, 1]) {
-        let Some(TypeValue::Tensor(tensor)) = &end.r#type.as_ref().unwrap().value else { panic!() };
+        let tensor = end.r#type.as_ref().unwrap().tensor_type.as_ref().unwrap();
         let dim = &tensor.shape.as_ref().unwrap().dim;
-        assert_eq!((&dim[0].value, dim.len()), (&Dimension::Param("b"), rank));
+        let batch = Some(Dimension::Param("b".to_owned()));
+        assert_eq!((&dim[0].value, dim.len()), (&batch, rank));
     }
 }
 

@@ -1,3 +1,5 @@
+//! The predictor as TorchScript: a trace of itself.
+
 use std::io::{Cursor, Write};
 
 use tch::{CModule, Device, Kind, TchError, Tensor};

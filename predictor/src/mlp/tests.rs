@@ -1,3 +1,5 @@
+//! Tests of the default regressor.
+
 use ndarray::Array2;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of the predictor.
+
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -42,10 +44,7 @@ fn header() -> lat_data::RunHeader {
         batch: 8,
         device: "cuda:0".into(),
         device_name: "Some GPU".into(),
-        precision: "fp32".into(),
-        mode: "eager".into(),
-        channels_last: false,
-        cold: false,
+        point: lat_data::OperatingPoint::default(),
         shard: None,
         threads: 2,
         reference_ms: None,

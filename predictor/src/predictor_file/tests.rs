@@ -1,3 +1,5 @@
+//! Tests of predictor files.
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -61,17 +63,28 @@ fn a_flipped_bit_is_noticed_wherever_it_is_and_files_without_a_checksum_are_read
         assert!(error.starts_with("p.lat is not a predictor"), "byte {byte}: {error}");
     }
     let mut digit = good.clone();
-    let first = start + good[start..].iter().position(|b| (b'0'..b'9').contains(b)).unwrap();
+    let first = start + good[start..].iter().position(|b| (b'0'..=b'8').contains(b)).unwrap();
     digit[first] += 1;
     let error = read(&digit).map(drop).unwrap_err().to_string();
     assert!(error.contains("it is damaged: its content has checksum"), "{error}");
 
-    let without = json.replacen(&json[1..json.find(",").unwrap() + 1], "", 1);
+    let without = json.replacen(&json[1..=json.find(',').unwrap()], "", 1);
     assert!(without.starts_with("{\"format\":2"), "{without}");
     let file = SafeTensors::deserialize(&good).unwrap();
     let metadata = HashMap::from([(KEY.to_owned(), without)]);
     let old = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
     assert_eq!(read(&old).unwrap().to_bytes().unwrap(), good);
+}
+
+/// A file's tensors with another header, or none.
+fn with_header(good: &[u8], json: Option<String>) -> Vec<u8> {
+    let file = SafeTensors::deserialize(good).unwrap();
+    let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), unsealed(&json))]));
+    let mut bytes = safetensors::serialize(file.tensors(), metadata.clone()).unwrap();
+    if metadata.is_some_and(|m| m[KEY].contains(BLANK_CHECKSUM)) {
+        seal(&mut bytes);
+    }
+    bytes
 }
 
 #[test]
@@ -89,15 +102,7 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
     for len in (0..good.len()).step_by(good.len() / 40) {
         assert!(message(&good[..len]).contains("no whole safetensors file"), "cut at {len}");
     }
-    let with = |json: Option<String>| {
-        let file = SafeTensors::deserialize(&good).unwrap();
-        let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), unsealed(&json))]));
-        let mut bytes = safetensors::serialize(file.tensors(), metadata.clone()).unwrap();
-        if metadata.is_some_and(|m| m[KEY].contains(BLANK_CHECKSUM)) {
-            seal(&mut bytes);
-        }
-        bytes
-    };
+    let with = |json| with_header(&good, json);
     assert!(message(&with(None)).contains("lack the key `lat`"));
     assert!(message(&with(Some("{".into()))).contains("is no JSON"));
     assert!(message(&with(Some("{}".into()))).contains("lack `format`"));
@@ -125,12 +130,20 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
         endless.contains("expected a file of at most 256 MiB; found a longer one"),
         "{endless}"
     );
-    // Each number is one, what comes of them is none; and what is no number is not taken for the floor.
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Each number of the file is finite, and what is computed from them is not.
+#[test]
+fn an_answer_that_is_no_number_is_an_error_and_not_the_floor() {
+    let good = trained(&NasBench201::new()).to_bytes().unwrap();
+    let json = metadata(&good).unwrap();
     let intercept = json[json.find("\"intercept\":").unwrap()..].split(',').next().unwrap();
     for number in ["1e308", "-1e308"] {
         let json = json.replacen(intercept, &format!("\"intercept\":{number}"), 1);
         let json = json.replacen("\"scale\":\"", "\"scale\":\"log\",\"was\":\"", 1);
-        let huge = Predictor::from_bytes(&with(Some(json)), Path::new("p.lat")).unwrap();
+        let huge =
+            Predictor::from_bytes(&with_header(&good, Some(json)), Path::new("p.lat")).unwrap();
         let space = NasBench201::new();
         let gates = architecture_at(&space, 8, 0).unwrap().gates(space.decisions());
         let answer = huge.price_columns(&gates, 1).map_err(|error| error.to_string());
@@ -146,9 +159,12 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
             _ => assert!(answer.unwrap()[0] > 0.0, "the floor"),
         }
     }
-    let missing = Predictor::load(&folder.join("none")).unwrap_err().to_string();
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let missing = Predictor::load(Path::new("/nonexistent/p.lat")).unwrap_err().to_string();
     assert!(missing.starts_with("could not read "), "{missing}");
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

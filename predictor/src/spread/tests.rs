@@ -1,3 +1,5 @@
+//! Tests of the intervals.
+
 use lat_space::{Architecture, NasBench201, Space, architecture_at};
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};

@@ -1,3 +1,5 @@
+//! Tests of the choice, and the made-up samples of other tests.
+
 use lat_space::{Darts, NasBench201, SearchSpace, architecture_at};
 
 use super::*;

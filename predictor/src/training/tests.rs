@@ -1,3 +1,5 @@
+//! Tests of training.
+
 use super::*;
 use crate::folds::Folds;
 use crate::fused::Fused;

@@ -1,3 +1,5 @@
+//! Solves small symmetric systems.
+
 use ndarray::{Array1, Array2};
 
 /// The lower triangle `L` of `A = L L'`, of a small matrix.

@@ -1,3 +1,5 @@
+//! Folds a transferred model into one linear model.
+
 use super::importance::Index;
 use super::{Part, Sources};
 use crate::PredictError;

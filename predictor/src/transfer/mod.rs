@@ -98,7 +98,7 @@ impl Transfer {
         if used.is_empty() {
             used.push(0);
         }
-        let predictor = Predictor::of_parts(label, self.map.keep(&used), self.model.keep(&used));
+        let predictor = Predictor::of_parts(label, self.map.keep(&used), &self.model.keep(&used));
         predictor.with_parts(self.parts.iter().map(Part::copy).collect())
     }
 }

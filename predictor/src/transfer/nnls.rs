@@ -1,3 +1,5 @@
+//! Least squares with weights of at least zero.
+
 use ndarray::{Array1, Array2};
 
 /// Sweeps at most; a few hundred settle the worst conditioned sources seen.

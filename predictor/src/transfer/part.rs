@@ -1,3 +1,5 @@
+//! A model of another device as part of a prediction.
+
 use lat_space::FeatureMap;
 use ndarray::ArrayView2;
 use tch::{Device, Tensor};
@@ -19,7 +21,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn new(factor: f64, map: FeatureMap, model: Model) -> Self {
+    pub(crate) fn new(factor: f64, map: FeatureMap, model: &Model) -> Self {
         let walk = FeatureWalk::new(&map, Device::Cpu);
         let model = model.to_device(Device::Cpu);
         let columns = Columns::new(&map, &model);

@@ -1,3 +1,5 @@
+//! Such parts in a predictor's file.
+
 use lat_space::FeatureMap;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
@@ -65,7 +67,7 @@ impl PartHeader {
             validation_error: 0.0,
             spread: None,
         };
-        Ok(Part::new(self.factor, self.map, model))
+        Ok(Part::new(self.factor, self.map, &model))
     }
 }
 

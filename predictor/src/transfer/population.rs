@@ -1,3 +1,5 @@
+//! Random architectures over which sources are compared.
+
 use lat_space::{Architecture, Space, architecture_at, find_space};
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};

@@ -1,3 +1,5 @@
+//! Predictors of other devices, standardised.
+
 use lat_space::{FeatureMap, Space};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -119,7 +121,7 @@ impl<'a> Sources<'a> {
         let sources = self.predictors.iter().zip(factors).filter(|(_, f)| **f != 0.0);
         let parts = sources.flat_map(|(source, factor)| {
             let all = models(source).into_iter();
-            all.map(move |(own, map, model)| Part::new(factor * own, map.clone(), copy(model)))
+            all.map(move |(own, map, model)| Part::new(factor * own, map.clone(), &copy(model)))
         });
         parts.collect()
     }

@@ -1,3 +1,5 @@
+//! Tests of learning a device from others.
+
 use std::path::Path;
 
 use lat_space::NasBench201;

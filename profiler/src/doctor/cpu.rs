@@ -1,3 +1,5 @@
+//! What disturbs measurements on a CPU.
+
 use std::fs;
 use std::thread;
 use std::time::Duration;

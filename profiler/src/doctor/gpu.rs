@@ -1,3 +1,5 @@
+//! What disturbs measurements on a GPU, and whether its events tell the truth.
+
 use std::ffi::CStr;
 use std::time::Instant;
 

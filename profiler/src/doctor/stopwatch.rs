@@ -1,3 +1,5 @@
+//! Whether the host's clock measures what it should.
+
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! Energy per run, by the device's own counter.
+
 use crate::{Probe, ProbeEntry, ProfileError, Quantity, Reading, StopRule, Testbed, Workload};
 
 const QUANTITY: Quantity = Quantity { name: "energy", unit: "mj" };

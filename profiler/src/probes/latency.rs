@@ -1,3 +1,5 @@
+//! Latency.
+
 use crate::{Probe, ProbeEntry, ProfileError, Quantity, Reading, StopRule, Testbed, Workload};
 
 const QUANTITY: Quantity = Quantity { name: "latency", unit: "ms" };

@@ -1,3 +1,5 @@
+//! Peak memory of one run.
+
 use crate::{Probe, ProbeEntry, ProfileError, Quantity, Reading, StopRule, Testbed, Workload};
 
 const QUANTITY: Quantity = Quantity { name: "peak_memory", unit: "mib" };

@@ -138,7 +138,7 @@ impl Space for Darts {
     }
 
     fn work(&self) -> Option<Vec<Vec<Work>>> {
-        Some(work::of_sites(self))
+        work::of_sites(self)
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {

@@ -1,3 +1,5 @@
+//! Tests of DARTS' space against published cells.
+
 use std::collections::HashSet;
 
 use super::*;
@@ -43,9 +45,9 @@ fn reductions_come_after_one_and_two_thirds() {
     for (layers, expected) in [(8, [2, 5]), (20, [6, 13])] {
         let graph = Darts::new().graph(&skeleton(16, layers, 32, 10));
         let reductions: HashSet<u16> = graph
-            .sites()
-            .filter(|(_, _, crate::Site::Choice { decision, .. })| *decision >= EDGES)
-            .map(|(_, cell, _)| cell)
+            .choices()
+            .filter(|(_, _, decision, _)| *decision >= EDGES)
+            .map(|(_, cell, ..)| cell)
             .collect();
         assert_eq!(reductions, HashSet::from(expected));
     }

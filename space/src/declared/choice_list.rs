@@ -1,4 +1,4 @@
-//! The choices of a declared decision, and what tables write for them.
+//! The choices of a declared decision.
 
 use toml::Value;
 

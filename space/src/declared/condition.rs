@@ -1,3 +1,5 @@
+//! Conditions under which a declared decision exists.
+
 use super::choice_list::ChoiceList;
 use super::declaration::wrong;
 use super::slot::Slot;

@@ -1,3 +1,5 @@
+//! A space file as it is written.
+
 use serde::Deserialize;
 use toml::Value;
 

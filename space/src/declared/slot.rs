@@ -1,3 +1,5 @@
+//! The decisions of a declared space, ranges expanded.
+
 use super::choice_list::ChoiceList;
 use super::declaration::{Entry, key, wrong};
 use super::pattern::{Index, expand, fill};

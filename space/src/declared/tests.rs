@@ -1,3 +1,5 @@
+//! Tests of declared spaces.
+
 use super::*;
 
 /// One entry per line of what the example has in ranges.

@@ -1,3 +1,5 @@
+//! Collects features and sorts them into levels.
+
 use std::collections::HashMap;
 
 use super::{Feature, FeatureMap, Level};

@@ -6,13 +6,14 @@
 //! value of a product at the mean gates is the mean of its values.
 
 mod builder;
+mod conditions;
 mod edges;
 mod structured;
 mod work;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Encoding, Space};
+use crate::{Condition, Decision, Encoding, Space};
 pub(crate) use builder::Builder;
 
 /// Most numbers in all matrices of a walk, a GiB of them; those of the spaces here take a thousandth.
@@ -85,6 +86,12 @@ impl FeatureMap {
             builder.feature(name.clone(), value, group, None);
         }
         builder.finish()
+    }
+
+    /// One feature per condition: the product of the gates of its choices, 1 for the condition of no choices. Where decisions are
+    /// drawn independently a product at the mean gates is the chance that the condition holds.
+    pub fn of_conditions(decisions: &[Decision], conditions: &[Condition]) -> Self {
+        conditions::build(decisions, conditions)
     }
 
     /// Number of features.

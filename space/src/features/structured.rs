@@ -118,7 +118,9 @@ impl Deriver<'_> {
                 continue;
             }
             let name = self.decisions[members[0]].cell_type().to_owned();
-            let sums = self.sums_of(members.iter().map(|&d| self.columns[d].clone()).collect());
+            let lists: Vec<Vec<Column>> =
+                members.iter().map(|&d| self.columns[d].clone()).collect();
+            let sums = self.sums_of(&lists);
             let sums =
                 sums.into_iter().map(|(choice, v)| (format!("{name}:{choice}"), v)).collect();
             self.add("counts", None, sums);
@@ -126,7 +128,7 @@ impl Deriver<'_> {
     }
 
     /// Column by column the sum over lists of columns of one kind; the names are those of the choices.
-    fn sums_of(&mut self, lists: Vec<Vec<Column>>) -> Vec<Column> {
+    fn sums_of(&mut self, lists: &[Vec<Column>]) -> Vec<Column> {
         let n = lists.iter().map(Vec::len).min().unwrap_or(0);
         let sum = |i: usize| {
             let values: Vec<u32> = lists.iter().map(|list| list[i].1).collect();
@@ -207,8 +209,8 @@ impl Deriver<'_> {
             let alike: Vec<usize> =
                 (0..blocks.len()).filter(|&b| shapes[b] == shapes[first]).collect();
             if alike[0] == first && alike.len() > 1 && blocks[first].len() > 1 {
-                let lists = alike.iter().map(|&b| self.joint(b)).collect();
-                let sums = self.sums_of(lists);
+                let lists: Vec<Vec<Column>> = alike.iter().map(|&b| self.joint(b)).collect();
+                let sums = self.sums_of(&lists);
                 self.add("joint-counts", None, sums);
             }
         }
@@ -220,7 +222,7 @@ impl Deriver<'_> {
                     _ => self.joint(b),
                 })
                 .collect();
-            let sums = self.sums_of(lists);
+            let sums = self.sums_of(&lists);
             self.add("stage", Some(blocks.len() + stage), sums);
         }
     }
@@ -248,7 +250,7 @@ impl Deriver<'_> {
             self.add("live", block, columns.clone());
             all.push(columns);
         }
-        let sums = self.sums_of(all);
+        let sums = self.sums_of(&all);
         self.add("live-counts", None, sums);
         self.add("reach", None, vec![("reach".to_owned(), joined)]);
     }

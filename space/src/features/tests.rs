@@ -1,3 +1,5 @@
+//! Tests of features.
+
 use super::*;
 use crate::{Darts, NasBench201, architecture_at};
 

@@ -64,7 +64,7 @@ impl Space for NasBench201 {
     }
 
     fn work(&self) -> Option<Vec<Vec<Work>>> {
-        Some(work::of_sites(self))
+        work::of_sites(self)
     }
 
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
@@ -195,7 +195,7 @@ fn add_cell(b: &mut GraphBuilder, input: usize, cell: u16) -> usize {
     for to in 1..=3 {
         let mut edges = Vec::new();
         for (decision, &(from, _)) in EDGES.iter().enumerate().filter(|(_, e)| e.1 == to) {
-            let candidates = ops.iter().map(|&op| b.spec(values[from], op, channels, 1)).collect();
+            let candidates = ops.map(|op| b.spec(values[from], op, channels, 1));
             edges.push(b.choice(values[from], cell, decision, candidates));
         }
         values.push(b.sum(edges));

@@ -14,7 +14,7 @@ use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::newest;
 use super::output::write_json;
-use super::search::place::Place;
+use super::place::MeasuredCost;
 use super::written::Written;
 use answer::Answer;
 use point::Point;
@@ -163,8 +163,8 @@ fn within(args: &Args, front: &[Point], predictor: &Predictor) -> anyhow::Result
 /// Measures these, where the predictor's device is at hand; else each says why not.
 fn measure(finalists: &mut [Point], predictor: &Predictor) -> anyhow::Result<()> {
     let label = predictor.label();
-    let place = Place::of_label(label).filter(|_| label.declaration.is_none());
-    let Some(place) = place else {
+    let cost = MeasuredCost::of_label(label).filter(|_| label.declaration.is_none());
+    let Some(cost) = cost else {
         for point in finalists {
             let why = "not measured: the predictor does not say on what device and network";
             point.measurement = Some(why.to_owned());
@@ -174,7 +174,7 @@ fn measure(finalists: &mut [Point], predictor: &Predictor) -> anyhow::Result<()>
     let space = find_space(&label.space)?;
     for point in finalists {
         let architecture = space.parse(&point.architecture)?;
-        let (measured, said) = place.measure(space.as_ref(), &architecture);
+        let (measured, said) = cost.measure(space.as_ref(), &architecture);
         (point.measured, point.measurement) = (measured, Some(said));
     }
     Ok(())

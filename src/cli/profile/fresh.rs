@@ -1,3 +1,5 @@
+//! Has a fresh process measure some rows once more.
+
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;

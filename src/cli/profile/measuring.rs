@@ -6,7 +6,8 @@ use lat_data::{Journal, has_run, read_run};
 use lat_profiler::{DeviceSpec, Event, FakeTestbed, ProfileOptions, Verdict, calibrate_reference};
 use lat_space::SearchSpace;
 
-use super::{Args, faults};
+use super::args::Args;
+use super::faults;
 use crate::cli::STOP;
 use crate::cli::output::Screen;
 

@@ -1,12 +1,15 @@
 //! From flags to what the profiler is told.
 
-use lat_profiler::{DeviceSpec, Mode, OperatingPoint, ProfileOptions};
+use lat_data::OperatingPoint;
+use lat_profiler::{DeviceSpec, ProfileOptions, usual_point};
 use lat_space::SearchSpace;
 
-use super::{Args, until};
+use super::args::Args;
 use crate::cli::failure::bad;
 use crate::cli::skeleton::is_small;
 
+/// Most samples of `--until` where `--samples` does not say.
+const CAP: u64 = 20_000;
 /// Share of the samples that a fresh process repeats.
 const FRESH_FRACTION: f64 = 0.01;
 
@@ -22,14 +25,14 @@ pub(super) fn options(
     let skeleton = args.skeleton.skeleton(space, preset)?;
     let defaults = ProfileOptions::new(skeleton, device);
     let max_ms = args.max_ms.unwrap_or(defaults.max_ms);
-    let cap = || until::CAP.min(u64::try_from(space.size()).unwrap_or(until::CAP));
+    let cap = || CAP.min(u64::try_from(space.size()).unwrap_or(CAP));
     let usual = if args.until.is_some() { cap() } else { defaults.samples };
     Ok(ProfileOptions {
         samples: args.samples.unwrap_or(usual),
         seed: args.seed,
         batch: args.batch,
         point: OperatingPoint {
-            mode: args.mode.unwrap_or(usual_mode(device)),
+            mode: args.mode.unwrap_or(usual_point(device).mode),
             precision: args.precision,
             channels_last: args.channels_last,
             cold: args.cold,
@@ -43,13 +46,4 @@ pub(super) fn options(
         energy_fraction: args.energy,
         ..defaults
     })
-}
-
-/// A fast GPU is done with a layer before the host has launched the next: eagerly the host's jitter would be measured. On an H100
-/// predictions from eager rows were 18 % off, from graphs 0.4 % (docs/gpu.md).
-fn usual_mode(device: DeviceSpec) -> Mode {
-    match device {
-        DeviceSpec::Cuda(_) => Mode::Graph,
-        DeviceSpec::Cpu | DeviceSpec::Fake => Mode::Eager,
-    }
 }

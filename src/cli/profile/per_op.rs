@@ -6,7 +6,8 @@ use lat_data::RunLock;
 use lat_profiler::{DeviceSpec, ProfileOptions, header, measure_ops};
 use lat_space::SearchSpace;
 
-use super::{Args, reference_ms};
+use super::args::Args;
+use super::measuring::reference_ms;
 use crate::cli::failure::bad;
 use crate::cli::op_table::OpTable;
 use crate::cli::output::{Screen, say, table};

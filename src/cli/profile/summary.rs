@@ -5,7 +5,21 @@ use std::path::PathBuf;
 use lat_profiler::{Plan, ProfileOptions, Verdict};
 use serde::Serialize;
 
-use super::until;
+/// How a run of `--until` ended, for machines.
+#[derive(Serialize)]
+pub(super) struct Ending {
+    pub(super) goal_percent: f64,
+    pub(super) reached: bool,
+    pub(super) rounds: usize,
+    pub(super) samples: u64,
+    pub(super) chosen_percent: f64,
+    pub(super) judged: Option<u64>,
+    pub(super) validation_mape: Option<f64>,
+    pub(super) validation_low: Option<f64>,
+    pub(super) validation_high: Option<f64>,
+    /// All of this as a sentence.
+    pub(super) text: String,
+}
 
 /// The result for machines.
 #[derive(Serialize)]
@@ -22,10 +36,10 @@ pub(super) struct Summary {
     drift_spread_percent: Option<f64>,
     superseded: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<until::Ending>,
+    until: Option<Ending>,
 }
 
-pub(super) fn summary(dir: PathBuf, verdict: &Verdict, until: Option<until::Ending>) -> Summary {
+pub(super) fn summary(dir: PathBuf, verdict: &Verdict, until: Option<Ending>) -> Summary {
     Summary {
         dir,
         valid: verdict.valid,

@@ -6,32 +6,16 @@ use lat::sampling::{Goal, Outcome, Sampling, interval};
 use lat_data::{Judgement, Round, Rounds};
 use lat_profiler::{ProfileOptions, Verdict, judge};
 use lat_space::SearchSpace;
-use serde::Serialize;
 
-use super::{Args, Opened, announce, conclude, finish, measure, open, wanted};
+use super::args::Args;
+use super::measuring::measure;
+use super::opened::{Opened, announce, conclude, finish, open, wanted};
+use super::summary::Ending;
 use crate::cli::failure::bad;
 use crate::cli::output::Screen;
 
-/// Most samples where `--samples` does not say.
-pub(super) const CAP: u64 = 20_000;
 /// Longest heat-soak of rounds after the first: the device was left alone for a fit's time only.
 const LATER_SOAK_S: f64 = 1.0;
-
-/// How it ended, for machines.
-#[derive(Serialize)]
-pub(super) struct Ending {
-    goal_percent: f64,
-    reached: bool,
-    rounds: usize,
-    samples: u64,
-    chosen_percent: f64,
-    judged: Option<u64>,
-    validation_mape: Option<f64>,
-    validation_low: Option<f64>,
-    validation_high: Option<f64>,
-    /// The same as a sentence.
-    pub(super) text: String,
-}
 
 /// Refuses flags that ask for what is not known before, or for rows that this process does not see.
 pub(super) fn check(args: &Args, n_devices: usize) -> anyhow::Result<()> {

@@ -15,7 +15,8 @@ use lat_profiler::{DeviceSpec, ProfileOptions, schedule};
 use lat_space::SearchSpace;
 use serde::Serialize;
 
-use super::Args;
+use super::args::Args;
+use super::opened::run_dir;
 use super::worker::{VERDICT, Worker};
 use crate::cli::failure::{Interrupted, failed};
 use crate::cli::merge::say_merged;
@@ -43,7 +44,7 @@ pub(super) fn run(
     screen: Screen,
 ) -> anyhow::Result<()> {
     let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
-    let dir = super::run_dir(args, space, options, &names.join(","));
+    let dir = run_dir(args, space, options, &names.join(","));
     check_replaceable(&dir)?;
     let parts = parts(options, devices)?;
     parts.iter().try_for_each(|part| part.check(space))?;

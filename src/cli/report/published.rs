@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use lat::report::{SearchRecord, TrueFront};
+use lat::record::SearchRecord;
+use lat::report::TrueFront;
 use lat_data::{AccuracyColumn, AccuracyTable, PublishedAccuracy};
 use lat_predictor::Predictor;
 use lat_space::{SearchSpace, find_space};
@@ -29,10 +30,10 @@ impl Tables {
     ) -> anyhow::Result<Self> {
         let mut all: Vec<(Box<dyn SearchSpace>, Option<AccuracyTable>)> = Vec::new();
         for record in records {
-            if all.iter().any(|(space, _)| space.id() == record.space) {
+            if all.iter().any(|(space, _)| space.id() == record.settings.space) {
                 continue;
             }
-            if let Ok(space) = find_space(&record.space) {
+            if let Ok(space) = find_space(&record.settings.space) {
                 let table = args.table(space.as_ref())?;
                 all.push((space, table));
             }
@@ -40,22 +41,22 @@ impl Tables {
         Ok(Self { all, are_named: args.file.is_some() })
     }
 
-    /// Gives a record its published accuracy: from the table that is named, else as the search noted it where that was from
-    /// another table than the program's own, else from that.
-    pub(super) fn fill_in(&self, record: &mut SearchRecord) {
-        let source = record.published_accuracy_source.as_ref();
+    /// What is published of the architecture found: in the table that is named, else as the search noted it where that was from
+    /// another table than the program's own, else in that.
+    pub(super) fn of_found(&self, record: &SearchRecord) -> Option<PublishedAccuracy> {
+        let source = record.published.published_accuracy_source.as_ref();
         let counts = |table: &&AccuracyTable| {
             self.are_named || source.is_none_or(|source| *source == table.source)
         };
-        let found = self.all.iter().find(|(space, _)| space.id() == record.space);
+        let found = self.all.iter().find(|(space, _)| space.id() == record.settings.space);
         let found = found.and_then(|(space, table)| Some((space, table.as_ref().filter(counts)?)));
-        record.published = match found {
+        match found {
             Some((space, table)) => {
                 let architecture = space.parse(&record.architecture).ok();
                 architecture.and_then(|architecture| table.of(space.as_ref(), &architecture))
             }
-            None => own(record),
-        };
+            None => record.published.accuracy(),
+        }
     }
 
     /// Per space and cost the front of all architectures, or why it is not known.
@@ -69,7 +70,7 @@ impl Tables {
         let mut fits = named.is_none();
         let mut fronts: Vec<TrueFront> = Vec::new();
         for (space, table) in &self.all {
-            let own = || records.iter().filter(|record| record.space == space.id());
+            let own = || records.iter().filter(|record| record.settings.space == space.id());
             let mut columns: Vec<&String> = own().filter_map(|r| r.column.as_ref()).collect();
             columns.sort();
             columns.dedup();
@@ -94,16 +95,6 @@ impl Tables {
             _ => Ok(fronts),
         }
     }
-}
-
-/// What the search noted.
-fn own(record: &SearchRecord) -> Option<PublishedAccuracy> {
-    let source = record.published_accuracy_source.clone()?;
-    let column = |(name, value): (&String, &f64)| {
-        (AccuracyColumn { name: name.clone(), label: name.clone() }, *value)
-    };
-    let columns = record.published_accuracy.as_ref()?.iter().map(column).collect();
-    Some(PublishedAccuracy { source, columns })
 }
 
 /// One front per accuracy.

@@ -2,32 +2,20 @@
 
 use std::path::PathBuf;
 
-use lat::cost_id::CostId;
-use lat::fastest::fastest;
 use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
-use lat::search::{NO_COST, SearchSettings};
-use lat::steering::Joining;
-use lat_data::{AccuracyTable, COSTS, Dataset};
-use lat_predictor::{CostModel, CountCost, Predictor, PredictorCost};
+use lat::search::SearchSettings;
+use lat_data::{AccuracyTable, Dataset};
 use lat_profiler::DeviceSpec;
-use lat_space::{SearchSpace, Skeleton, find_space};
+use lat_space::{SearchSpace, find_space};
 
-use super::Args;
-use super::place::Place;
+use super::args::Args;
+use super::cost::{Cost, cost};
+use super::goal::{check_goal, check_reachable, check_risk, goal, goal_text};
 use crate::cli::failure::bad;
-use crate::cli::newest;
-use crate::cli::op_table::OpTable;
 use crate::cli::output::say;
 use crate::cli::runs;
 use crate::cli::skeleton::{device, is_small};
-
-/// Lambda where neither it nor a target is given.
-const DEFAULT_LAMBDA: f64 = 0.1;
-/// Largest lambda: its gradient's square is still far from what a float holds.
-const MOST_LAMBDA: f64 = 1e6;
-/// Most standard deviations that a risk adds.
-const MOST_RISK: f64 = 1000.0;
 
 /// All that the seeds share.
 pub(super) struct Plan<'a> {
@@ -41,17 +29,6 @@ pub(super) struct Plan<'a> {
     /// What others found the space's architectures to be worth.
     pub(super) accuracies: Option<AccuracyTable>,
     pub(super) device: DeviceSpec,
-}
-
-/// A cost model, and the predictor file behind it where there is one.
-pub(super) struct Cost {
-    pub(super) model: Box<dyn CostModel>,
-    pub(super) predictor: Option<Predictor>,
-    /// That file.
-    pub(super) file: Option<PathBuf>,
-    pub(super) id: CostId,
-    /// Where and how what the model was made from was measured, as far as it says.
-    pub(super) place: Option<Place>,
 }
 
 impl<'a> Plan<'a> {
@@ -153,84 +130,6 @@ fn check_stages(args: &Args, method: &dyn Method, epochs: u32) -> anyhow::Result
     Ok(())
 }
 
-fn goal(args: &Args) -> Goal {
-    match args.target_ms {
-        Some(target) => Goal::Target(target),
-        None => Goal::Lambda(args.lambda.unwrap_or(DEFAULT_LAMBDA)),
-    }
-}
-
-fn check_goal(goal: Goal) -> anyhow::Result<()> {
-    match goal {
-        Goal::Lambda(x) if x.is_nan() || x < 0.0 => {
-            Err(bad(format!("expected --lambda to be a number of at least 0, found {x}")))
-        }
-        Goal::Lambda(x) if x > MOST_LAMBDA => Err(bad(format!(
-            "expected --lambda of at most {MOST_LAMBDA}, beyond which accuracy has no say, found {}",
-            short(x)
-        ))),
-        Goal::Target(x) if x.is_nan() || x <= 0.0 => {
-            Err(bad(format!("expected --target-ms to be a number above 0, found {x}")))
-        }
-        Goal::Target(x) if x > COSTS.1 => {
-            Err(bad(format!("expected --target-ms of at most {:e}, found {}", COSTS.1, short(x))))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_risk(risk: f64) -> anyhow::Result<()> {
-    if risk.is_nan() || risk < 0.0 {
-        return Err(bad(format!("expected --risk to be a number of at least 0, found {risk}")));
-    }
-    if risk > MOST_RISK {
-        let found = short(risk);
-        return Err(bad(format!("expected --risk of at most {MOST_RISK}, found {found}")));
-    }
-    Ok(())
-}
-
-/// A number without hundreds of zeros.
-fn short(number: f64) -> String {
-    if number.is_finite() && number.abs() >= 1e15 {
-        format!("{number:e}")
-    } else {
-        number.to_string()
-    }
-}
-
-/// A target below the fastest architecture is refused before any training.
-fn check_reachable(
-    space: &dyn SearchSpace,
-    cost: &dyn CostModel,
-    target: f64,
-) -> anyhow::Result<()> {
-    let (architecture, least) = fastest(space, cost)?;
-    if target >= least {
-        return Ok(());
-    }
-    let (unit, id) = (cost.unit(), space.id());
-    Err(bad(format!(
-        "expected --target-ms of at least {least:.4} {unit}, which is what the fastest architecture of {id} that learns costs by this \
-         predictor ({}); found {target}",
-        space.format(&architecture)
-    )))
-}
-
-fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
-    let estimator = clap::ValueEnum::to_possible_value(&args.estimator);
-    let estimator = estimator.map_or_else(String::new, |v| v.get_name().to_owned());
-    let estimator = match args.cost_gradient {
-        Joining::Bounded => estimator,
-        Joining::Sum => format!("{estimator}, bare sum"),
-    };
-    match goal {
-        Goal::Lambda(0.0) => NO_COST.to_owned(),
-        Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),
-        Goal::Target(target) => format!("target {target} {unit} of {} ({estimator})", args.target),
-    }
-}
-
 /// `--set key=value`, each value as TOML reads it, else as text.
 fn parse_options(set: &[String]) -> anyhow::Result<Options> {
     let mut options = Options::new();
@@ -246,90 +145,4 @@ fn parse_options(set: &[String]) -> anyhow::Result<Options> {
         options.insert(key.trim().to_owned(), value);
     }
     Ok(options)
-}
-
-/// The cost model: counted, from the named predictor, or from the newest. A search without the cost can do without.
-fn cost(
-    args: &Args,
-    space: &dyn SearchSpace,
-    goal: Goal,
-    skeleton: &Skeleton,
-) -> anyhow::Result<(Option<Cost>, String)> {
-    if args.predictor.is_none() && ["params", "multiply_adds"].contains(&args.target.as_str()) {
-        if args.risk > 0.0 {
-            return Err(bad(format!(
-                "expected --risk with a predicted cost, found {}, which is counted and certain; leave --risk out",
-                args.target
-            )));
-        }
-        let model: Box<dyn CostModel> = Box::new(CountCost::new(space, skeleton, &args.target)?);
-        let line = format!("{} counted at {skeleton}", args.target);
-        let id = CostId {
-            column: args.target.clone(),
-            source: "counted".to_owned(),
-            checksum: String::new(),
-        };
-        return Ok((Some(Cost { model, predictor: None, file: None, id, place: None }), line));
-    }
-    if let Some(dir) = &args.per_op {
-        let table = OpTable::read(dir, space.id())?;
-        let model = Box::new(table.cost(space)?);
-        let line = format!("{} operations of {}, added up", table.operations.len(), dir.display());
-        let place = Some(Place::of_header(&table.header));
-        let id = CostId {
-            column: model.column().to_owned(),
-            source: format!("operations of {}", dir.display()),
-            checksum: table.checksum,
-        };
-        return Ok((Some(Cost { model, predictor: None, file: None, id, place }), line));
-    }
-    let path = match &args.predictor {
-        Some(path) => path.clone(),
-        None => match newest::newest_predictor(space.id(), &args.target) {
-            Ok(path) => path,
-            Err(_) if goal == Goal::Lambda(0.0) && args.risk == 0.0 => {
-                return Ok((None, "no predictor: searching for accuracy alone".to_owned()));
-            }
-            Err(error) => return Err(error),
-        },
-    };
-    predicted(args, space, path)
-}
-
-/// The cost model of a predictor's file.
-fn predicted(
-    args: &Args,
-    space: &dyn SearchSpace,
-    path: PathBuf,
-) -> anyhow::Result<(Option<Cost>, String)> {
-    let (predictor, checksum) = Predictor::load_with_checksum(&path)?;
-    if predictor.label().declaration.is_some() {
-        return Err(bad(format!(
-            "expected a predictor for search space '{}', found {} for space '{}', which a file declares: such a space has no networks \
-             to search, only architectures to predict (`lat predict`); name another with --predictor",
-            space.id(),
-            path.display(),
-            predictor.label().space
-        )));
-    }
-    let model = PredictorCost::new(&predictor, space, &args.target, tch::Device::Cpu)?
-        .with_risk(args.risk)?;
-    let line = match args.risk {
-        0.0 => format!("predictor {}", path.display()),
-        k => format!("predictor {}, plus {k} standard deviations", path.display()),
-    };
-    Ok((
-        Some(Cost {
-            model: Box::new(model),
-            place: Place::of_label(predictor.label()),
-            predictor: Some(predictor),
-            id: CostId {
-                column: args.target.clone(),
-                source: format!("predictor {}", path.display()),
-                checksum,
-            },
-            file: Some(path),
-        }),
-        line,
-    ))
 }

@@ -1,14 +1,14 @@
 //! Several seeds of one search: each, their mean and their spread.
 
+use lat::record::SearchRecord;
 use serde::Serialize;
 
-use super::result::SearchResult;
 use crate::cli::output::table;
 
 /// `seeds.json`.
 #[derive(Serialize)]
 pub(super) struct Summary {
-    seeds: Vec<Seed>,
+    seeds: Vec<OneSearch>,
     /// Supernet's accuracy on the validation half in the last epoch, percent.
     valid_accuracy: Option<Spread>,
     predicted: Option<Spread>,
@@ -18,7 +18,7 @@ pub(super) struct Summary {
 }
 
 #[derive(Serialize)]
-struct Seed {
+struct OneSearch {
     seed: u64,
     valid_accuracy: Option<f64>,
     predicted: Option<f64>,
@@ -54,8 +54,8 @@ impl Spread {
 }
 
 impl Summary {
-    pub(super) fn of(results: &[SearchResult]) -> Self {
-        let seed = |r: &SearchResult| Seed {
+    pub(super) fn of(results: &[SearchRecord]) -> Self {
+        let seed = |r: &SearchRecord| OneSearch {
             seed: r.settings.seed,
             valid_accuracy: r.log.last().map(|e| e.valid_accuracy),
             predicted: r.predicted,
@@ -63,7 +63,7 @@ impl Summary {
             params: r.params,
             seconds: r.seconds,
         };
-        let seeds: Vec<Seed> = results.iter().map(seed).collect();
+        let seeds: Vec<OneSearch> = results.iter().map(seed).collect();
         Self {
             valid_accuracy: Spread::of(seeds.iter().map(|s| s.valid_accuracy)),
             predicted: Spread::of(seeds.iter().map(|s| s.predicted)),

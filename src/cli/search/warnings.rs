@@ -1,3 +1,5 @@
+//! Warnings while a search runs: what its epochs should not show.
+
 use lat::search::EpochReport;
 
 /// Share of alpha's gradient from which the cost decides, and the part of a search in which accuracy should.

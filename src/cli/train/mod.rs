@@ -1,5 +1,6 @@
 //! `lat train`: learns to predict a cost from measurements.
 
+mod args;
 mod figures;
 mod split;
 mod summary;
@@ -15,64 +16,14 @@ use super::failure::bad;
 use super::op_table::{Judged, OpTable, judge};
 use super::output::{say, write_json};
 use super::runs;
-use super::table_args::{SpaceTable, TableArgs};
+use super::table_args::SpaceTable;
 use super::transfer;
 use super::written::Written;
+pub(super) use args::Args;
 pub(super) use figures::metric_cells;
 use figures::report_table;
 use split::split;
 use summary::{Operations, Summary, rows};
-
-/// Learn to predict the latency of architectures from measurements.
-///
-/// Splits by architecture, fits the differentiable predictors, judges them on rows that none has seen, and writes the best as a
-/// predictor file.
-///
-/// Example: lat train --data runs/profile-darts-cpu-c8-l4-r8-b1-seed0
-///
-/// A table measured elsewhere: lat train --space-file examples/spaces/ofa.toml --data ofa.parquet
-///
-/// A new device from predictors of others and ten samples: lat train --from gpu-a.lat gpu-b.lat --samples-from runs/profile-darts-cpu-c8-l4-r8-b1-seed0 --train 10
-#[derive(clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    table: TableArgs,
-    /// Predictors of other devices to start from; --data, here also --samples-from, then holds samples of the new one, of
-    /// which 5 to 50 do.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["regressor", "compare"])]
-    from: Vec<PathBuf>,
-    /// Column to predict.
-    #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
-    target: String,
-    /// Regressor that becomes the predictor: auto or one of `lat list regressors`.
-    #[arg(long, default_value = "auto")]
-    regressor: String,
-    /// Fit all regressors for comparison, baselines included.
-    #[arg(long)]
-    compare: bool,
-    /// Judge this table of operations (`lat profile --per-op`) beside the regressors: the sum of a network's operations, as it is
-    /// and scaled.
-    #[arg(long, value_name = "DIR", conflicts_with = "from")]
-    per_op: Option<PathBuf>,
-    /// Rows to train on [default: all that are not for testing].
-    #[arg(long, value_name = "N")]
-    train: Option<usize>,
-    /// Rows to test on [default: a fifth; with --from none of up to 50].
-    #[arg(long, value_name = "M")]
-    test: Option<usize>,
-    /// File with the architectures to test on, one per line.
-    #[arg(long, value_name = "FILE", conflicts_with = "test")]
-    test_rows: Option<PathBuf>,
-    /// Seed of split and training.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Predictor file [default: ./runs/predictor-PROFILE-COLUMN.lat].
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Also write all metrics as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let data = args.table.source()?;
@@ -80,17 +31,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
     let architectures = measured.parse(space.as_ref())?;
     let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
-    let device = measured.header.as_ref().map(|h| format!(" on {}", h.device_name));
-    say(format!(
-        "{} from {}: {} architectures of {}{}, {} to train on, {} to test on",
-        args.target,
-        data.display(),
-        architectures.len(),
-        space.id(),
-        device.unwrap_or_default(),
-        train_rows.len(),
-        test_rows.len()
-    ))?;
+    let sizes = [architectures.len(), train_rows.len(), test_rows.len()];
+    say(announcement(args, &data, space.id(), measured.header.as_ref(), sizes))?;
     args.table.say_notes(&measured)?;
     let pick = |rows: &[usize]| {
         Samples::of(
@@ -105,12 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let measured = SpaceTable { data, space, table: measured };
         return transfer::run(&request, &measured, &samples, &test);
     }
-    let is_auto = args.regressor == "auto";
-    let options = TrainOptions {
-        choice: if is_auto { Choice::Auto } else { Choice::Named(args.regressor.clone()) },
-        compare: args.compare,
-        seed: args.seed,
-    };
+    let options = options(args);
     let test = pick(&test_rows)?;
     let report = train(space.as_ref(), &pick(&train_rows)?, &test, &options)?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
@@ -142,6 +79,30 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
+}
+
+/// What is learnt from, in a line; `n` is how many architectures there are, to train on and to test on.
+fn announcement(
+    args: &Args,
+    data: &Path,
+    space: &str,
+    header: Option<&RunHeader>,
+    [n, n_train, n_test]: [usize; 3],
+) -> String {
+    let device = header.map(|h| format!(" on {}", h.device_name)).unwrap_or_default();
+    format!(
+        "{} from {}: {n} architectures of {space}{device}, {n_train} to train on, {n_test} to test on",
+        args.target,
+        data.display()
+    )
+}
+
+fn options(args: &Args) -> TrainOptions {
+    let choice = match args.regressor.as_str() {
+        "auto" => Choice::Auto,
+        name => Choice::Named(name.to_owned()),
+    };
+    TrainOptions { choice, compare: args.compare, seed: args.seed }
 }
 
 /// The predictor's file, once it is known that neither it nor the figures destroy what is read.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use lat_data::split_sizes;
 use lat_space::{Architecture, Space};
 
-use super::Args;
+use super::args::Args;
 use crate::cli::failure::bad;
 use crate::cli::{texts, transfer};
 

@@ -29,7 +29,7 @@ pub(in crate::methods) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     super::ENTRY.paper,
     [(12, 64), (50, 64)],
 )
-.needing(&[Need::OneList, Need::Several]);
+.needing(&[Need::Cells, Need::Plain, Need::OneList, Need::Several]);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

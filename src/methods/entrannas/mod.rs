@@ -25,7 +25,8 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "one cell of each type runs all operations, the others just what would be derived now",
     "Towards Improving the Consistency, Efficiency, and Flexibility of Differentiable NAS, 2021, arXiv 2101.11342",
     [(12, 64), (50, 64)],
-);
+)
+.needing(CELLS);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

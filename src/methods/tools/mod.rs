@@ -22,6 +22,7 @@ pub(crate) mod prelude {
 
     pub(crate) use super::alphas::{AlphaConfig, CoreConfig};
     pub(crate) use super::core::Core;
+    pub(crate) use super::needs::CELLS;
     pub(crate) use super::settings::{Settings, ensure, quick_rates_and};
     pub(crate) use super::weights::WeightConfig;
     pub(crate) use crate::methods::{

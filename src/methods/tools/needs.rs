@@ -8,15 +8,31 @@ use crate::methods::MethodEntry;
 /// What a method needs of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
+    /// Decisions that are the edges of cells.
+    Cells,
+    /// Sites that choose among operations and cut none down.
+    Plain,
     /// One list of operations for all decisions, since the method holds one matrix of logits.
     OneList,
     /// Architectures that have several operations on one edge.
     Several,
 }
 
+/// Of a method that draws architectures and has no logits.
+pub(crate) const DRAWS: &[Need] = &[Need::Plain];
+/// Of a method with one matrix of logits.
+pub(crate) const LOGITS: &[Need] = &[Need::Plain, Need::OneList];
+/// Of a method that weighs the edges of cells too.
+pub(crate) const CELLS: &[Need] = &[Need::Cells, Need::Plain, Need::OneList];
+
 impl Need {
     fn is_met_by(self, space: &dyn SearchSpace) -> bool {
         match self {
+            Self::Cells => space.decisions().iter().all(|decision| decision.edge.is_some()),
+            Self::Plain => {
+                let preset = space.skeletons().first();
+                preset.is_none_or(|preset| !space.graph(&preset.skeleton).is_elastic())
+            }
             Self::OneList => {
                 let decisions = space.decisions();
                 decisions.iter().all(|d| d.choices == decisions[0].choices)
@@ -28,6 +44,8 @@ impl Need {
     /// Completes "searches spaces ...".
     fn words(self) -> &'static str {
         match self {
+            Self::Cells => "whose decisions are the edges of cells",
+            Self::Plain => "that choose among operations and cut none down",
             Self::OneList => "whose decisions share one list of operations",
             Self::Several => "that hold several operations on an edge",
         }

@@ -1,4 +1,4 @@
-//! A stretch of a search that has a supernet of its own.
+//! Stages of a search, each with a supernet of its own.
 
 use lat_space::{ChoiceSet, Graph, Op, SearchSpace, Site, Skeleton, SpaceError, Step};
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ impl Stage {
             };
             for (choice, candidate) in candidates.iter_mut().enumerate() {
                 if !live[*decision].contains(choice) {
-                    candidate.op = Op::None;
+                    candidate.largest.op = Op::None;
                 }
             }
         }

@@ -30,7 +30,8 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "a distribution over sets of in-edges per node, learnt beside the operations",
     "Explicitly Learning Topology for Differentiable Neural Architecture Search, 2020, arXiv 2011.09300",
     [(12, 64), (50, 64)],
-);
+)
+.needing(CELLS);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What is written of a search: which one it is, and a line per epoch.
 
+use lat_data::nullable;
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
@@ -52,18 +53,22 @@ fn one() -> u32 {
     1
 }
 
-/// One line of the log.
+/// One line of the log. A loss that ran away is NaN here and null in files.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochReport {
     /// From 1.
     pub epoch: u32,
     /// Mean cross entropy on the training half; on all training images where the method has one level.
+    #[serde(with = "nullable")]
     pub train_loss: f64,
     /// Share of correct answers on the training half, percent.
+    #[serde(with = "nullable")]
     pub train_accuracy: f64,
     /// Mean cross entropy on the validation half in eval mode; a method of one level has trained on it too.
+    #[serde(with = "nullable")]
     pub valid_loss: f64,
     /// Share of correct answers on the validation half, percent.
+    #[serde(with = "nullable")]
     pub valid_accuracy: f64,
     /// Expected cost of the relaxed architecture, in the cost's unit.
     pub relaxed_cost: Option<f64>,
@@ -79,6 +84,7 @@ pub struct EpochReport {
     /// Skip connections in that architecture, per cell type.
     pub skips: Vec<(String, usize)>,
     /// Mean entropy of the choice probabilities in nats.
+    #[serde(with = "nullable")]
     pub alpha_entropy: f64,
     /// Per decision the choice probabilities, to four digits.
     #[serde(default)]
@@ -89,6 +95,7 @@ pub struct EpochReport {
     #[serde(default)]
     pub diagnostics: Option<Diagnostics>,
     /// Seconds the epoch took.
+    #[serde(with = "nullable")]
     pub seconds: f64,
 }
 
@@ -161,8 +168,9 @@ mod tests {
 
     #[test]
     fn whatever_makes_two_searches_differ_is_named() {
+        type Change = fn(&mut SearchSettings);
         assert_eq!(settings().difference(&settings()), None);
-        let changes: [(&str, fn(&mut SearchSettings)); 11] = [
+        let changes: [(&str, Change); 11] = [
             ("space", |s| s.space = "darts".into()),
             ("method", |s| s.method = "gdas".into()),
             ("data set", |s| s.dataset = "cifar10".into()),

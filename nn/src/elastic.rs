@@ -1,0 +1,258 @@
+//! Operations that are cut down: the first channels of a larger operation's weights, and the centre of its kernel.
+//!
+//! A cut is hard or soft. A hard one slices: only what is left is computed. A soft one masks: all is computed, and each channel or tap
+//! is weighted. Where the mask is one-hot, that is 1 on what a slice would leave and 0 elsewhere, both compute the same.
+
+use std::fmt::Debug;
+
+use lat_space::{Op, OpSpec};
+use tch::{Tensor, nn};
+
+use crate::conv::{ConvBn, ReluConvBn};
+use crate::inverted_residual::InvertedResidual;
+use crate::{Layer, LayerBuilder};
+
+/// How much of a measure a pass uses.
+#[derive(Debug)]
+pub enum Extent {
+    /// All of it.
+    Full,
+    /// So many channels, the first ones, or the centre of the kernel with this side.
+    First(i64),
+    /// All of it, weighted: `[channels]`, or `[k, k]` of the kernel.
+    Masked(Tensor),
+}
+
+/// How much of an operation a pass uses.
+#[derive(Debug)]
+pub struct Extents {
+    /// Output channels.
+    pub out: Extent,
+    /// Channels of the depthwise convolution of a block.
+    pub middle: Extent,
+    /// Side of the kernel; of a block that of its depthwise convolution.
+    pub kernel: Extent,
+}
+
+impl Extents {
+    /// The whole operation.
+    pub const FULL: Self = Self { out: Extent::Full, middle: Extent::Full, kernel: Extent::Full };
+}
+
+/// An operation that can be cut, and that reads the first channels of its largest input.
+pub trait ElasticLayer: Debug + Send {
+    /// `[n, c, h, w]` of at most `c_in` channels to `[n, c', h', w']`: `c'` is `c_out`, or what a hard cut leaves of it.
+    fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor;
+}
+
+impl LayerBuilder {
+    /// The elastic layer of an operation, its weights under `path` as [`LayerBuilder::layer`] has them; None for operations that
+    /// have weights and none of the measures.
+    pub fn elastic_layer(&self, path: &nn::Path, spec: &OpSpec) -> Option<Box<dyn ElasticLayer>> {
+        Some(match spec.op {
+            Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
+            Op::ReluConvBn { k } => Box::new(ReluConvBn(ConvBn::new(self, path, spec, k))),
+            Op::InvertedResidual { k, middle } => {
+                Box::new(InvertedResidual::new(self, path, spec, k, middle))
+            }
+            Op::Identity | Op::Relu | Op::Resize { .. } => {
+                Box::new(AnyWidth(self.layer(path, spec)))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// A layer without weights, which takes any number of channels.
+#[derive(Debug)]
+struct AnyWidth(Box<dyn Layer>);
+
+impl ElasticLayer for AnyWidth {
+    fn forward_cut_t(&self, xs: &Tensor, _extents: &Extents, train: bool) -> Tensor {
+        self.0.forward_t(xs, train)
+    }
+}
+
+impl Extent {
+    /// A convolution's weight `[c_out, c_in, k, k]` with this much of its kernel.
+    pub(crate) fn of_kernel(&self, weight: &Tensor) -> Tensor {
+        match self {
+            Self::Full => weight.shallow_clone(),
+            Self::First(side) => centre(&centre(weight, 2, *side), 3, *side),
+            Self::Masked(mask) => weight * mask,
+        }
+    }
+
+    /// The first channels of a weight along its first dimension, where this is a slice.
+    pub(crate) fn slice(&self, weight: &Tensor) -> Tensor {
+        match self {
+            Self::First(n) => first(weight, 0, *n),
+            Self::Full | Self::Masked(_) => weight.shallow_clone(),
+        }
+    }
+
+    /// A map `[n, c, h, w]` with its channels weighted, where this is a mask.
+    pub(crate) fn mask(&self, ys: Tensor) -> Tensor {
+        match self {
+            Self::Masked(mask) => ys * mask.view([1, -1, 1, 1]),
+            Self::Full | Self::First(_) => ys,
+        }
+    }
+}
+
+/// The first `n` along a dimension.
+pub(crate) fn first(weight: &Tensor, dim: i64, n: i64) -> Tensor {
+    if weight.size()[dim as usize] == n { weight.shallow_clone() } else { weight.narrow(dim, 0, n) }
+}
+
+/// The middle `n` along a dimension.
+fn centre(weight: &Tensor, dim: i64, n: i64) -> Tensor {
+    weight.narrow(dim, (weight.size()[dim as usize] - n) / 2, n)
+}
+
+/// What a smaller network has of a weight: of the first two dimensions the first ones, of the kernel the centre.
+pub fn slice_like(weight: &Tensor, size: &[i64]) -> Tensor {
+    let along = |weight: Tensor, (dim, &n): (usize, &i64)| {
+        if dim < 2 { first(&weight, dim as i64, n) } else { centre(&weight, dim as i64, n) }
+    };
+    size.iter().enumerate().fold(weight.shallow_clone(), along)
+}
+
+/// A map `[n, c, h, w]` with another height and width, bilinearly as `PyTorch` does it with `align_corners=False`.
+pub fn resize(xs: &Tensor, hw: u16) -> Tensor {
+    let hw = i64::from(hw);
+    if xs.size()[2..] == [hw, hw] {
+        return xs.shallow_clone();
+    }
+    xs.upsample_bilinear2d([hw, hw], false, None, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::{Phase, WeightInit};
+
+    const BLOCK: OpSpec = OpSpec {
+        op: Op::InvertedResidual { k: 5, middle: 12 },
+        c_in: 6,
+        c_out: 8,
+        stride: 2,
+        hw_in: 7,
+    };
+
+    fn builder() -> LayerBuilder {
+        LayerBuilder {
+            phase: Phase::Evaluation,
+            pools_normalised: false,
+            init: WeightInit::Uniform,
+        }
+    }
+
+    fn steps(n: i64, largest: i64) -> Tensor {
+        let device = (Kind::Float, Device::Cpu);
+        Tensor::cat(&[Tensor::ones([n], device), Tensor::zeros([largest - n], device)], 0)
+    }
+
+    /// 1 on the centre of a kernel.
+    fn window(side: i64, largest: i64) -> Tensor {
+        let margin = (largest - side) / 2;
+        let ones = Tensor::ones([side, side], (Kind::Float, Device::Cpu));
+        ones.constant_pad_nd([margin, margin, margin, margin])
+    }
+
+    fn close(a: &Tensor, b: &Tensor) -> bool {
+        a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5
+    }
+
+    #[test]
+    fn one_hot_masks_compute_what_slices_compute() {
+        for spec in [BLOCK, OpSpec { stride: 1, op: Op::ConvBn { k: 5 }, ..BLOCK }] {
+            let store = nn::VarStore::new(Device::Cpu);
+            let layer = builder().elastic_layer(&store.root(), &spec).unwrap();
+            // BN's shift is where a mask too few would leak.
+            tch::no_grad(|| {
+                for (name, mut weight) in store.variables() {
+                    if name.ends_with("bias") {
+                        let _ = weight.fill_(0.7);
+                    }
+                }
+            });
+            let xs = Tensor::randn([3, 6, 7, 7], (Kind::Float, Device::Cpu));
+            // Four of six channels come in: as a slice, and as a map that is zero elsewhere.
+            let (sliced, masked) = (xs.narrow(1, 0, 4), &xs * steps(4, 6).view([1, 6, 1, 1]));
+            let hard = Extents {
+                out: Extent::First(3),
+                middle: Extent::First(9),
+                kernel: Extent::First(3),
+            };
+            let soft = Extents {
+                out: Extent::Masked(steps(3, 8)),
+                middle: Extent::Masked(steps(9, 12)),
+                kernel: Extent::Masked(window(3, 5)),
+            };
+            for train in [true, false] {
+                let hard = layer.forward_cut_t(&sliced, &hard, train);
+                let soft = layer.forward_cut_t(&masked, &soft, train);
+                assert!(close(&hard, &soft.narrow(1, 0, 3)), "{} {train}", spec.op.name());
+                assert!(soft.narrow(1, 3, 5).abs().max().double_value(&[]) < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_operation_is_the_smaller_one_with_its_share_of_the_weights() {
+        let small =
+            OpSpec { op: Op::InvertedResidual { k: 3, middle: 9 }, c_in: 4, c_out: 3, ..BLOCK };
+        let (large_store, small_store) = [(), ()].map(|()| nn::VarStore::new(Device::Cpu)).into();
+        let large = builder().elastic_layer(&large_store.root(), &BLOCK).unwrap();
+        let alone = builder().layer(&small_store.root(), &small);
+        let weights = large_store.variables();
+        for (name, mut weight) in small_store.variables() {
+            let size = weight.size();
+            tch::no_grad(|| weight.copy_(&slice_like(&weights[&name], &size)));
+        }
+        let xs = Tensor::randn([2, 4, 7, 7], (Kind::Float, Device::Cpu));
+        let extents =
+            Extents { out: Extent::First(3), middle: Extent::First(9), kernel: Extent::First(3) };
+        assert!(close(&large.forward_cut_t(&xs, &extents, false), &alone.forward_t(&xs, false)));
+    }
+
+    #[test]
+    fn uncut_layers_are_the_plain_ones_to_the_bit() {
+        for op in [BLOCK.op, Op::ConvBn { k: 3 }, Op::ReluConvBn { k: 1 }] {
+            let spec = OpSpec { op, ..BLOCK };
+            let store = nn::VarStore::new(Device::Cpu);
+            tch::manual_seed(1);
+            let plain = builder().layer(&(store.root() / "a"), &spec);
+            tch::manual_seed(1);
+            let elastic = builder().elastic_layer(&(store.root() / "b"), &spec).unwrap();
+            let xs = Tensor::randn([2, 6, 7, 7], (Kind::Float, Device::Cpu));
+            let found = elastic.forward_cut_t(&xs, &Extents::FULL, false);
+            assert_eq!(found, plain.forward_t(&xs, false), "{}", op.name());
+        }
+    }
+
+    #[test]
+    fn operations_that_read_any_width_have_an_elastic_layer_and_others_none() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let ops = [
+            Op::SepConv { k: 3 },
+            Op::FactorizedReduce,
+            Op::BnRelu,
+            Op::ResidualBlock,
+            Op::MaxPool { k: 3 },
+            Op::Relu,
+            Op::Resize { hw: 4 },
+            Op::ConvBn { k: 3 },
+            Op::ReluConvBn { k: 1 },
+            BLOCK.op,
+        ];
+        for (i, op) in ops.into_iter().enumerate() {
+            let spec = OpSpec { op, ..BLOCK };
+            let layer = builder().elastic_layer(&(store.root() / i), &spec);
+            assert_eq!(layer.is_some(), op.reads_any_width(), "{}", op.name());
+        }
+    }
+}

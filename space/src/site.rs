@@ -1,0 +1,191 @@
+//! What can stand at a searched site: operations to choose from, and operations that are cut down.
+
+use std::ops::Deref;
+
+use crate::{DecisionId, Op, OpSpec};
+
+/// A measure of an operation that can be cut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Output channels: the first ones stay.
+    Out,
+    /// Channels of a block's depthwise convolution: the first ones stay.
+    Middle,
+    /// Side of the kernel: its centre stays.
+    Kernel,
+}
+
+/// A measure of the largest operation that a decision cuts down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The decision.
+    pub decision: DecisionId,
+    /// What it cuts.
+    pub of: Measure,
+    /// Per choice what is left: channels, or the side of the kernel, at most as much as the largest operation has.
+    pub values: Vec<u32>,
+}
+
+/// An operation at its largest, and what cuts it down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// As the supernet holds it.
+    pub largest: OpSpec,
+    /// At most one per measure.
+    pub cuts: Vec<Cut>,
+}
+
+impl Candidate {
+    /// The operation that is left where each cut leaves what `value` says.
+    pub fn cut(&self, value: impl Fn(&Cut) -> u32) -> OpSpec {
+        self.cuts.iter().fold(self.largest, |spec, cut| spec.cut(cut.of, value(cut)))
+    }
+
+    /// Says what is wrong with the cuts, where something is.
+    pub(crate) fn flaw(&self) -> Option<String> {
+        let flaw = |cut: &Cut| {
+            let Some(largest) = self.largest.measure(cut.of) else {
+                return Some(format!("{} has no {:?}", self.largest.op.name(), cut.of));
+            };
+            let fits = |&v: &u32| v >= 1 && v <= largest;
+            let is_odd = |v: &u32| cut.of != Measure::Kernel || v % 2 == 1;
+            let good = !cut.values.is_empty() && cut.values.iter().all(|v| fits(v) && is_odd(v));
+            (!good).then(|| format!("{:?} of {largest} cannot be cut to {:?}", cut.of, cut.values))
+        };
+        self.cuts.iter().find_map(flaw)
+    }
+}
+
+impl From<OpSpec> for Candidate {
+    fn from(largest: OpSpec) -> Self {
+        Self { largest, cuts: Vec::new() }
+    }
+}
+
+/// A candidate reads as its largest operation.
+impl Deref for Candidate {
+    type Target = OpSpec;
+
+    fn deref(&self) -> &OpSpec {
+        &self.largest
+    }
+}
+
+/// A place where something is searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Site {
+    /// One of several operations.
+    Choice {
+        /// Which decision settles it.
+        decision: DecisionId,
+        /// One operation per choice of the decision, in its order.
+        candidates: Vec<Candidate>,
+    },
+    /// One operation, cut down by decisions.
+    Elastic(Candidate),
+}
+
+impl Site {
+    /// Its operations.
+    pub fn candidates(&self) -> &[Candidate] {
+        match self {
+            Self::Choice { candidates, .. } => candidates,
+            Self::Elastic(candidate) => std::slice::from_ref(candidate),
+        }
+    }
+
+    /// Its operations, each at its largest.
+    pub fn largest(&self) -> Vec<OpSpec> {
+        self.candidates().iter().map(|candidate| candidate.largest).collect()
+    }
+
+    /// The decisions that settle it, that of the choice first.
+    pub fn decisions(&self) -> Vec<DecisionId> {
+        let mut decisions = match self {
+            Self::Choice { decision, .. } => vec![*decision],
+            Self::Elastic(_) => vec![],
+        };
+        for cut in self.candidates().iter().flat_map(|candidate| &candidate.cuts) {
+            if !decisions.contains(&cut.decision) {
+                decisions.push(cut.decision);
+            }
+        }
+        decisions
+    }
+
+    /// Whether it is a plain choice: no candidate is cut.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Choice { .. }) && self.candidates().iter().all(|c| c.cuts.is_empty())
+    }
+}
+
+impl OpSpec {
+    /// The size of a measure, of an operation that can be cut in it.
+    pub fn measure(&self, of: Measure) -> Option<u32> {
+        match (of, self.op) {
+            (
+                Measure::Out,
+                Op::ConvBn { .. } | Op::ReluConvBn { .. } | Op::InvertedResidual { .. },
+            ) => Some(self.c_out),
+            (Measure::Middle, Op::InvertedResidual { middle, .. }) => Some(middle),
+            (
+                Measure::Kernel,
+                Op::ConvBn { k } | Op::ReluConvBn { k } | Op::InvertedResidual { k, .. },
+            ) => Some(u32::from(k)),
+            _ => None,
+        }
+    }
+
+    /// With another size of a measure that it has.
+    pub(crate) fn cut(self, of: Measure, to: u32) -> Self {
+        let k = to as u8;
+        let op = match (of, self.op) {
+            (Measure::Out, _) => return Self { c_out: to, ..self },
+            (Measure::Middle, Op::InvertedResidual { k, .. }) => {
+                Op::InvertedResidual { k, middle: to }
+            }
+            (Measure::Kernel, Op::InvertedResidual { middle, .. }) => {
+                Op::InvertedResidual { k, middle }
+            }
+            (Measure::Kernel, Op::ConvBn { .. }) => Op::ConvBn { k },
+            (Measure::Kernel, Op::ReluConvBn { .. }) => Op::ReluConvBn { k },
+            (_, op) => op,
+        };
+        Self { op, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_cut_in_each_measure() {
+        let op = Op::InvertedResidual { k: 5, middle: 24 };
+        let largest = OpSpec { op, c_in: 4, c_out: 8, stride: 1, hw_in: 8 };
+        let cut = |of, values: &[u32]| Cut { decision: 0, of, values: values.to_vec() };
+        let cuts = vec![
+            cut(Measure::Out, &[4, 8]),
+            cut(Measure::Middle, &[12, 24]),
+            cut(Measure::Kernel, &[3, 5]),
+        ];
+        let candidate = Candidate { largest, cuts };
+        assert_eq!(candidate.flaw(), None);
+        let smallest = candidate.cut(|cut| cut.values[0]);
+        assert_eq!((smallest.op.name().as_str(), smallest.c_out), ("ir_k3_m12", 4));
+        assert_eq!(candidate.cut(|cut| cut.values[1]), largest);
+        for (of, values) in [
+            (Measure::Out, vec![9]),
+            (Measure::Kernel, vec![4]),
+            (Measure::Kernel, vec![7]),
+            (Measure::Middle, vec![]),
+            (Measure::Middle, vec![0]),
+        ] {
+            let wrong = Candidate { largest, cuts: vec![cut(of, &values)] };
+            assert!(wrong.flaw().is_some(), "{of:?} {values:?}");
+        }
+        let pool = OpSpec { op: Op::MaxPool { k: 3 }, ..largest };
+        let wrong = Candidate { largest: pool, cuts: vec![cut(Measure::Out, &[4])] };
+        assert!(wrong.flaw().unwrap().contains("max_pool_3x3 has no Out"));
+    }
+}

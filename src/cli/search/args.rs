@@ -1,0 +1,104 @@
+//! The flags of `lat search`.
+
+use std::path::PathBuf;
+
+use lat::methods::Preset;
+use lat::objective::Estimator;
+use lat::steering::Joining;
+
+use crate::cli::accuracy::AccuracyArgs;
+use crate::cli::datasets::DatasetArgs;
+use crate::cli::skeleton::SkeletonArgs;
+
+/// Search for an architecture that is accurate and fast.
+///
+/// Minimises validation loss + lambda * predicted latency / reference, or meets a target in milliseconds. At the end finalists are
+/// drawn, half from what the method has learnt and half from all architectures alike, and the best within the goal is named. Ctrl-C keeps whole epochs; the same command resumes.
+///
+/// Example: lat search --lambda 0.1
+///
+/// Example: lat search --lambda 0.1 --risk 1
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Search space; see `lat list spaces`.
+    #[arg(long, default_value = "darts")]
+    pub(super) space: String,
+    /// Search method; see `lat list methods`.
+    #[arg(long, default_value = "pc-darts")]
+    pub(super) method: String,
+    /// Weight of the cost beside the validation loss; 0: accuracy alone. Finalists then cost at most 1 / (1 + 2.5 lambda) of what
+    /// accuracy alone would take: a fifth less at 0.1, half at 0.4 [default: 0.1].
+    #[arg(long, conflicts_with = "target_ms", allow_negative_numbers = true)]
+    pub(super) lambda: Option<f64>,
+    /// Cost to stay below, in the target's unit, instead of a lambda: what is found costs at most this and at least nine tenths of it,
+    /// or what it would cost without a target where that is less.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    pub(super) target_ms: Option<f64>,
+    /// What to minimise: a predictor's column, or params or multiply_adds, which are counted.
+    #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
+    pub(super) target: String,
+    /// How the cost's gradient passes through the choice of an architecture.
+    #[arg(long, value_enum, default_value = "straight-through")]
+    pub(super) estimator: Estimator,
+    /// How task and cost share the gradient of a method's architecture parameters: the cost's bounded to a tenth of the task's mean, or
+    /// the bare sum.
+    #[arg(long, value_enum, default_value = "bounded")]
+    pub(super) cost_gradient: Joining,
+    /// Architectures compared at the end before one is named, half drawn from the method's last distribution and half from all
+    /// architectures alike; 1: the method's most probable one as it is.
+    #[arg(long, default_value_t = 256, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) finalists: u32,
+    /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
+    #[arg(long, default_value_t = 0.0, value_name = "K", allow_negative_numbers = true)]
+    pub(super) risk: f64,
+    /// Predictor file [default: the newest of the space and target].
+    #[arg(long, value_name = "FILE")]
+    pub(super) predictor: Option<PathBuf>,
+    /// Folder of a table of operations (`lat profile --per-op`) to add up instead of asking a predictor.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["predictor", "risk", "target"])]
+    pub(super) per_op: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) accuracies: AccuracyArgs,
+    #[command(flatten)]
+    pub(super) images: DatasetArgs,
+    /// Size of the search [default: paper on a GPU, quick elsewhere].
+    #[arg(long, value_enum)]
+    pub(super) preset: Option<Preset>,
+    #[command(flatten)]
+    pub(super) skeleton: SkeletonArgs,
+    /// Passes over the training half [default: the method's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) epochs: Option<u32>,
+    /// Images per batch [default: the method's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) batch: Option<u32>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Search with so many seeds, from --seed on, and report each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) seeds: u32,
+    /// Where the supernet computes: cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    #[arg(long)]
+    pub(super) device: Option<String>,
+    /// Option of the method, as in --set alpha_lr=0.001; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Do not look at the state of the search between epochs (collapse, gaps, gradients), which costs a few passes.
+    #[arg(long, conflicts_with_all = ["hessian_every", "stop_on_collapse"])]
+    pub(super) no_diagnostics: bool,
+    /// Look at the curvature of the validation loss every so many epochs: the dominant eigenvalue of its Hessian in the
+    /// architecture's logits, some forty passes each time; 0: never.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) hessian_every: u32,
+    /// End the search where it collapses (half of a cell's edges are skip connections, nothing is left that learns, or the
+    /// curvature grows by 1.3), with the architecture from before.
+    #[arg(long)]
+    pub(super) stop_on_collapse: bool,
+    /// Folder of the result [default: ./runs/search-...].
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Also write the result as JSON here; of several seeds mean and spread.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+}

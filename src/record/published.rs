@@ -1,0 +1,36 @@
+//! What a record says of an architecture's published accuracy.
+
+use lat_data::{AccuracyTable, PublishedAccuracy};
+use lat_space::{Architecture, Space};
+use serde::{Deserialize, Serialize};
+
+/// Two fields of a record. Older files lack both.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// Percent by column; nothing if its space has no table, or the table lacks it. In a file it has no source of its own.
+    #[serde(default)]
+    pub published_accuracy: Option<PublishedAccuracy>,
+    /// Where the accuracies are from; nothing if the space has no table.
+    #[serde(default)]
+    pub published_accuracy_source: Option<String>,
+}
+
+impl Published {
+    /// What the table says of an architecture.
+    pub fn of(
+        table: Option<&AccuracyTable>,
+        space: &dyn Space,
+        architecture: &Architecture,
+    ) -> Self {
+        Self {
+            published_accuracy: table.and_then(|table| table.of(space, architecture)),
+            published_accuracy_source: table.map(|table| table.source.clone()),
+        }
+    }
+
+    /// The accuracy with its source, if both are known.
+    pub fn accuracy(&self) -> Option<PublishedAccuracy> {
+        let source = self.published_accuracy_source.clone()?;
+        Some(PublishedAccuracy { source, ..self.published_accuracy.clone()? })
+    }
+}

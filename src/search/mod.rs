@@ -1,0 +1,210 @@
+//! The search loop. It knows methods, spaces and costs by their traits only.
+
+mod epoch;
+mod log;
+mod saved;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use lat_data::Dataset;
+use lat_space::{Architecture, Graph, SearchSpace};
+use tch::Device;
+
+use crate::diagnostics::{Collapse, Watch, collapse};
+use crate::error::SearchError;
+use crate::finalists::{Contest, Finals, n_images};
+use crate::methods::{Method, Stage};
+use crate::objective::{Objective, RelaxationGap};
+use crate::spent::{Meter, Spent};
+use crate::supernet::CellSupernet;
+use epoch::Halves;
+pub use log::{EpochReport, NO_COST, SearchSettings};
+
+/// Architectures drawn for the relaxation gap at the end.
+const GAP_SAMPLES: i64 = 1000;
+
+/// What a search leaves.
+#[derive(Debug)]
+pub struct SearchOutcome {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// What the method's own rule derives; the same where there are no finalists.
+    pub most_probable: Architecture,
+    /// The finalists, and what the goal allowed them.
+    pub finals: Finals,
+    /// The log, one entry per epoch.
+    pub epochs: Vec<EpochReport>,
+    /// Expected cost of the relaxed architecture at the end.
+    pub relaxed_cost: Option<f64>,
+    /// The same beside the mean over 1000 architectures drawn.
+    pub relaxation_gap: Option<RelaxationGap>,
+    /// `T_ref`.
+    pub reference_cost: Option<f64>,
+    /// Where the search collapsed, as far as its diagnostics tell.
+    pub collapse: Option<Collapse>,
+    /// Whether it ended there; the architecture is then the one from before.
+    pub stopped: bool,
+    /// What it took, all processes together that worked on it.
+    pub spent: Spent,
+}
+
+/// What happens while a search runs.
+#[derive(Debug)]
+pub enum SearchEvent<'a> {
+    /// Taken up again after so many epochs.
+    Resumed(u32),
+    /// A stage begins, of a search that has several: (the stage, how many there are).
+    Stage(&'a Stage, usize),
+    /// A step is done: (step, steps of the epoch, epoch from 1).
+    Step(usize, usize, u32),
+    /// An epoch is done.
+    Epoch(&'a EpochReport),
+    /// The epoch just done shows for the first time that the search collapses.
+    Collapsed(&'a Collapse),
+}
+
+/// A search, set up.
+pub struct Search<'a, 'c> {
+    /// The space.
+    pub space: &'a dyn SearchSpace,
+    /// The method.
+    pub method: Box<dyn Method>,
+    /// The cost, where there is one.
+    pub objective: Option<Objective<'c>>,
+    /// Settings.
+    pub settings: SearchSettings,
+    /// Where the supernet computes.
+    pub device: Device,
+    /// The checkpoint's file.
+    pub checkpoint: PathBuf,
+    /// What to look at between epochs.
+    pub watch: Watch,
+    /// Whether the checkpoint may be that of a search with another cost model, where the steps do not see it: one that was copied
+    /// into a folder of its own, to meet a target on another device. Where it lies among that search's results, it may not.
+    pub may_adopt: bool,
+    /// What it takes; begun with whatever belongs to the search.
+    pub meter: Meter,
+}
+
+impl Search<'_, '_> {
+    /// Runs to the end, or continues from the checkpoint. `stop` interrupts between steps; whole epochs are kept.
+    ///
+    /// # Errors
+    /// [`SearchError::Dataset`] for a set too small for the batch, [`SearchError::NotANumber`] for a loss that is NaN or infinite,
+    /// [`SearchError::Checkpoint`] for another search's checkpoint, [`SearchError::Interrupted`].
+    pub fn run(
+        mut self,
+        dataset: &Dataset,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<SearchOutcome, SearchError> {
+        let halves = self.halves(dataset)?;
+        let saved = self.saved()?;
+        let (mut epochs, stage) = saved.as_ref().map_or_else(Default::default, |(label, _)| {
+            (label.epochs.clone(), label.stage.clone())
+        });
+        let mut stage = stage.unwrap_or_else(|| self.method.stage(0));
+        let mut net = self.enter(&stage, on_event)?;
+        if let Some((label, tensors)) = &saved {
+            self.restore(&net, tensors)?;
+            self.meter.go_on(Spent::recorded(label.spent, epochs.iter().map(|e| e.seconds)));
+            on_event(SearchEvent::Resumed(epochs.len() as u32));
+        }
+        let mut collapsed = self.collapsed(&epochs);
+        while (epochs.len() as u32) < self.settings.epochs && !self.is_over(collapsed.as_ref()) {
+            let epoch = epochs.len() as u32;
+            let number = Stage::at(epoch, self.settings.epochs, self.method.n_stages());
+            if number != stage.number {
+                stage = self.method.stage(number);
+                net = self.enter(&stage, on_event)?;
+            }
+            let report = lat_nn::guard(|| self.epoch(&net, &halves, epoch, stop, on_event))??;
+            on_event(SearchEvent::Epoch(&report));
+            epochs.push(report);
+            self.save(&net, &epochs, &stage)?;
+            let before = collapsed.is_some();
+            collapsed = collapsed.or_else(|| self.collapsed(&epochs));
+            if let (false, Some(collapsed)) = (before, &collapsed) {
+                on_event(SearchEvent::Collapsed(collapsed));
+            }
+        }
+        let stopped = self.is_over(collapsed.as_ref());
+        let finals = match &collapsed {
+            Some(collapsed) if stopped => {
+                let kept = &epochs[collapsed.keep as usize - 1].architecture;
+                Finals::only(self.space.parse(kept)?)
+            }
+            _ => lat_nn::guard(|| self.finals(&halves))??,
+        };
+        let relaxed = self.method.relaxed();
+        let seed = self.settings.seed;
+        let objective = self.objective.as_ref();
+        let relaxation_gap =
+            objective.map(|o| o.relaxation_gap(&relaxed, GAP_SAMPLES, seed)).transpose()?;
+        Ok(SearchOutcome {
+            architecture: finals.winner.clone(),
+            most_probable: self.method.derive(self.space),
+            finals,
+            epochs,
+            collapse: collapsed,
+            stopped,
+            relaxed_cost: relaxation_gap.map(|gap| gap.expected),
+            relaxation_gap,
+            reference_cost: self.objective.as_ref().map(Objective::reference),
+            spent: self.meter.spent(),
+        })
+    }
+
+    /// The last step: the most probable architecture, or the best of several.
+    fn finals(&self, halves: &Halves) -> Result<Finals, SearchError> {
+        let most_probable = self.method.derive(self.space);
+        if self.settings.finalists <= 1 {
+            return Ok(Finals::only(most_probable));
+        }
+        let looked_at = &halves.valid[..n_images().min(halves.valid.len())];
+        let contest = Contest {
+            space: self.space,
+            skeleton: &self.settings.skeleton,
+            objective: self.objective.as_ref(),
+            batch: halves.images.plain(looked_at),
+            device: self.device,
+            seed: self.settings.seed,
+            n: self.settings.finalists as usize,
+        };
+        contest.run(&self.method.proposal(self.space), &most_probable)
+    }
+
+    /// Where these epochs collapsed.
+    fn collapsed(&self, epochs: &[EpochReport]) -> Option<Collapse> {
+        let series: Vec<_> = epochs.iter().map(|e| e.diagnostics).collect();
+        collapse(&series, self.settings.epochs)
+    }
+
+    fn is_over(&self, collapsed: Option<&Collapse>) -> bool {
+        self.watch.stop_on_collapse && collapsed.is_some()
+    }
+
+    /// The supernet of a stage, with the method at its begin.
+    fn enter(
+        &mut self,
+        stage: &Stage,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<CellSupernet, SearchError> {
+        self.method.enter(stage);
+        let graph: Graph = stage.graph(self.space, &self.settings.skeleton)?;
+        let mixed_op = self.method.mixed_op();
+        for variant in graph.variants().filter(|variant| !variant.when.is_empty()) {
+            mixed_op.check(&variant.op).map_err(SearchError::Settings)?;
+        }
+        // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
+        tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
+        let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
+        self.method.begin(&net);
+        let n_stages = self.method.n_stages();
+        if n_stages > 1 {
+            on_event(SearchEvent::Stage(stage, n_stages));
+        }
+        Ok(net)
+    }
+}
