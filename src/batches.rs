@@ -6,7 +6,14 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-use crate::methods::Batch;
+/// Images `[n, 3, h, w]` and labels `[n]`.
+#[derive(Debug)]
+pub struct Batch {
+    /// Normalised pixels.
+    pub images: Tensor,
+    /// Class numbers.
+    pub labels: Tensor,
+}
 
 /// Images of one set, normalised, on a device.
 #[derive(Debug)]

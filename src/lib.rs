@@ -10,6 +10,7 @@ mod accuracy;
 pub mod batches;
 pub mod checkpoint;
 pub mod cost_id;
+pub mod device_scalar;
 pub mod diagnostics;
 pub mod error;
 pub mod evaluate;

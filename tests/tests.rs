@@ -38,6 +38,8 @@ mod search_logs;
 mod shards;
 // The recipe for SLURM, where there is one.
 mod slurm;
+// Weights from stage to stage of a search.
+mod stages;
 // Predictors of a new device from those of others.
 mod transfers;
 // Spaces that files declare, and tables measured elsewhere.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lat::checkpoint::Checkpoint;
 use lat::diagnostics::Watch;
 use lat::error::SearchError;
-use lat::methods::{MethodEntry, Options, Preset};
+use lat::methods::{Method, MethodEntry, Options, Preset};
 use lat::objective::Objective;
 use lat::search::{EpochReport, Search, SearchEvent, SearchOutcome, SearchSettings};
 use lat::spent::Meter;
@@ -96,6 +96,18 @@ pub(crate) fn search_on(
     objective: Option<Objective<'_>>,
     checkpoint: &Path,
 ) -> Result<SearchOutcome, SearchError> {
+    search_by((images, |method| method), space, entry, plan, objective, checkpoint)
+}
+
+/// The same by what the function makes of the method.
+pub(crate) fn search_by(
+    (images, made): (&Dataset, impl FnOnce(Box<dyn Method>) -> Box<dyn Method>),
+    space: &dyn SearchSpace,
+    entry: &MethodEntry,
+    plan: &Plan,
+    objective: Option<Objective<'_>>,
+    checkpoint: &Path,
+) -> Result<SearchOutcome, SearchError> {
     let settings = SearchSettings {
         space: space.id().into(),
         method: entry.name.into(),
@@ -114,7 +126,7 @@ pub(crate) fn search_on(
     };
     // Held until the first weights are drawn: after that a search has its own randomness.
     let mut generator = Some(setup::exclusive());
-    let method = entry.build(Preset::Quick, &plan.options, space, plan.seed)?;
+    let method = made(entry.build(Preset::Quick, &plan.options, space, plan.seed)?);
     // Each stage draws first weights, and so does the last step, for the network that finalists are compared with.
     let draws_later = method.n_stages() > 1 || plan.finalists > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use lat::methods::{Batch, Batches, Context, Method, StepReport};
 use lat::objective::Objective;
 use lat::supernet::{Gate, Gating, Path, Supernet};
-use lat_space::{Decision, SearchSpace};
+use lat_nn::{NnError, StaticNet};
+use lat_space::{Architecture, Decision, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, nn};
@@ -79,6 +80,14 @@ impl Supernet for ToyNet {
         logits.unsqueeze(0).repeat([images.size()[0], 1])
     }
 
+    fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
+        self.forward_t(images, gates, train).unsqueeze(-1).unsqueeze(-1)
+    }
+
+    fn extract(&self, _: &Architecture) -> Result<StaticNet, NnError> {
+        unreachable!("it has no layers to cut out")
+    }
+
     fn weights(&self) -> &nn::VarStore {
         &self.weights
     }
@@ -135,6 +144,14 @@ impl Supernet for Watched<'_> {
         logits
     }
 
+    fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
+        self.net.features_t(images, gates, train)
+    }
+
+    fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {
+        self.net.extract(architecture)
+    }
+
     fn weights(&self) -> &nn::VarStore {
         self.net.weights()
     }
@@ -172,14 +189,14 @@ pub(crate) fn steps_by(
     mut objective: Option<&mut Objective<'_>>,
     (n, progress): (usize, f64),
 ) -> StepReport {
-    let mut report = StepReport::default();
+    let mut report = None;
     for _ in 0..n {
         let objective = objective.as_deref_mut();
         let mut cx = Context { space, net, objective, progress, rng };
         let batches = Batches { train: batch(N_TRAIN), valid: batch(N_VALID) };
-        report = method.step(&mut cx, &batches).unwrap();
+        report = Some(method.step(&mut cx, &batches).unwrap());
     }
-    report
+    report.expect("at least one step")
 }
 
 /// Begins the method on the net and sets parameters of it by their names in its state.

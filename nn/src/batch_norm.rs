@@ -1,6 +1,8 @@
 //! Batch normalisation.
 
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
+
+use crate::recalibration::{Update, current_update};
 
 use crate::WeightInit;
 use crate::elastic::first;
@@ -50,15 +52,34 @@ impl BatchNorm {
 
     /// `[n, c, h, w]` to the same shape.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        let momentum = match current_update() {
+            Some(update) if train => {
+                self.remember(xs, update);
+                0.0
+            }
+            _ => MOMENTUM,
+        };
         xs.batch_norm(
             self.scale_shift.as_ref().map(|s| &s.0),
             self.scale_shift.as_ref().map(|s| &s.1),
             Some(&self.running_mean),
             Some(&self.running_var),
             train,
-            MOMENTUM,
+            momentum,
             EPS,
             true,
         )
+    }
+
+    /// Moves the statistics towards those of a batch while they are made anew.
+    fn remember(&self, xs: &Tensor, update: Update) {
+        tch::no_grad(|| {
+            let of_channel = [0i64, 2, 3].as_slice();
+            let (var, mean) =
+                xs.to_kind(Kind::Float).var_mean_dim(of_channel, update.unbiased, false);
+            for (old, new) in [(&self.running_mean, mean), (&self.running_var, var)] {
+                let _ = old.shallow_clone().lerp_(&new, update.share);
+            }
+        });
     }
 }

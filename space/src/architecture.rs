@@ -128,7 +128,7 @@ mod tests {
                 let [(d, c)] = when[..] else { continue };
                 let decision = &space.decisions()[d];
                 // A skip that halves the map has weights, but of the path, not of the choice.
-                let is_path = spec.stride > 1 && decision.choices[c] == "skip_connect";
+                let is_path = spec.stride > 1 && decision.choices[c].is_skip();
                 let expected = spec.op.is_parameter_free() || is_path;
                 assert_eq!(decision.is_weightless(c), expected, "{}", decision.choices[c]);
             }

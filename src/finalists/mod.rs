@@ -21,6 +21,7 @@ use tch::Device;
 use crate::error::SearchError;
 use crate::methods::{Batch, Stage, learns};
 use crate::objective::{Goal, Objective};
+use crate::pareto::front;
 use crate::relaxed::{Blocks, Relaxed};
 use crate::supernet::SharedGates;
 use candidates::{Candidate, Source, even};
@@ -80,6 +81,13 @@ impl Finals {
     /// Where nothing is compared.
     pub fn only(winner: Architecture) -> Self {
         Self { winner, finalists: Vec::new(), free_cost: None, budget: None }
+    }
+
+    /// Those of the short list that no other beats in both cost and score, the cheapest first; none where the search has no cost.
+    pub fn front(&self) -> Vec<Finalist> {
+        let point = |f: &Finalist| (f.cost.unwrap_or(f64::NAN), f.score);
+        let points: Vec<(f64, f64)> = self.finalists.iter().map(point).collect();
+        front(&points).into_iter().map(|i| self.finalists[i].clone()).collect()
     }
 }
 
@@ -266,6 +274,30 @@ fn budget(goal: Goal, free_cost: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_front_is_what_no_finalist_beats() {
+        let finalist = |(name, cost, score): &(&str, Option<f64>, f64)| Finalist {
+            architecture: (*name).to_owned(),
+            cost: *cost,
+            patterns: 0.0,
+            correlation: 0.0,
+            progressivity: 0.0,
+            trainability: 0.0,
+            score: *score,
+        };
+        let front = |of: &[(&str, Option<f64>, f64)]| {
+            let finals = Finals {
+                finalists: of.iter().map(finalist).collect(),
+                ..Finals::only(Architecture::new("any", []))
+            };
+            finals.front().into_iter().map(|f| f.architecture).collect::<Vec<_>>()
+        };
+        let three =
+            [("best", Some(3.0), 0.9), ("beaten", Some(2.0), 0.4), ("cheap", Some(1.0), 0.5)];
+        assert_eq!(front(&three), ["cheap", "best"]);
+        assert!(front(&[("free", None, 0.9)]).is_empty());
+    }
 
     #[test]
     fn the_budget_of_lambda_falls_evenly() {

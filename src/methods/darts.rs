@@ -8,7 +8,6 @@
 use std::fmt::Debug;
 
 use super::tools::prelude::*;
-use super::tools::weights::task_loss;
 use crate::supernet::AllChannels;
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
@@ -62,7 +61,7 @@ impl<S> Darts<S> {
     }
 
     /// The architecture step: alpha moves along the gradient of validation loss and cost.
-    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<f64> {
+    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<DeviceScalar> {
         let core = &mut self.core;
         let probs = core.probs();
         if !self.config.unrolled {
@@ -72,10 +71,10 @@ impl<S> Darts<S> {
         let (net, progress, parameters) = (cx.net, cx.progress, core.parameters());
         // The cost does not depend on the weights, so that the second order is the task's alone.
         let cost = cx.cost_gradient(&core.competing(&probs), &parameters)?;
-        let loss_on = |batch: &Batch| task_loss(net, &core.soft(&core.probs()), batch);
+        let loss_on = |batch: &Batch| net.loss(batch, &core.soft(&core.probs())).value;
         let losses = (|| loss_on(&batches.train), || loss_on(&batches.valid));
         let (task, value) =
-            core.weights.unrolled_gradients(&parameters, progress, losses.0, losses.1);
+            core.weights.unrolled_gradients(net, &parameters, progress, losses.0, losses.1);
         core.apply(&cx.joined(task, cost));
         Ok(value)
     }
@@ -96,7 +95,7 @@ impl<S: BuildMixedOp + Copy + Debug + 'static> Method for Darts<S> {
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         let is_warming_up = self.config.core.is_warming_up(cx.progress);
-        let valid_loss = if is_warming_up { f64::NAN } else { self.step_alpha(cx, batches)? };
+        let valid_loss = if is_warming_up { None } else { Some(self.step_alpha(cx, batches)?) };
         let gates = self.core.soft(&self.core.probs().detach());
         Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })
     }

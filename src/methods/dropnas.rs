@@ -16,7 +16,6 @@ use rand::{Rng, RngCore};
 
 use super::tools::alphas::{masked_softmax, strengths};
 use super::tools::prelude::*;
-use crate::optimizer::gradients;
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "dropnas",
@@ -166,21 +165,21 @@ impl Method for DropNas {
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         let logits = self.core.alpha().shallow_clone();
-        let answer = |gates: &SharedGates| self.core.weights.answer(cx.net, gates, &batches.train);
+        let loss = |gates: &SharedGates| self.core.weights.loss(cx.net, gates, &batches.train);
         if self.config.core.is_warming_up(cx.progress) {
             // Nothing is dropped in the warm-up.
-            let answer = answer(&self.gates_of(&logits.detach(), &logits.ones_like()));
-            let gradients = gradients(&answer.loss, self.core.weights.weights());
+            let loss = loss(&self.gates_of(&logits.detach(), &logits.ones_like()));
+            let gradients = cx.net.gradients(&loss.value, self.core.weights.weights());
             self.core.weights.apply(&gradients, cx.progress);
             self.decay(&gradients, None, cx.progress);
-            return Ok(answer.report());
+            return Ok(StepReport::of(&loss));
         }
         let mask = self.mask(cx.rng);
         let before = logits.detach().copy();
-        let answer = answer(&self.gates_of(&logits, &mask));
-        let report = answer.report();
+        let loss = loss(&self.gates_of(&logits, &mask));
+        let report = StepReport::of(&loss);
         let relaxed = self.relaxed_at(&logits);
-        let (of_weights, of_alpha) = self.core.joint_gradients(cx, &answer.loss, &relaxed)?;
+        let (of_weights, of_alpha) = self.core.joint_gradients(cx, &loss.value, &relaxed)?;
         self.core.weights.apply(&of_weights, cx.progress);
         self.core.apply(&[&of_alpha[0] * &mask]);
         self.decay(&of_weights, Some(&mask), cx.progress);

@@ -93,7 +93,7 @@ impl Method for Gdas {
         let gates = self.draw(self.core.alpha(), cx.progress, cx.rng);
         let relaxed = self.core.competing(&self.core.probs());
         let valid_loss = self.core.descend(cx, &gates, &relaxed, &batches.valid)?;
-        Ok(StepReport { valid_loss, ..report })
+        Ok(StepReport { valid_loss: Some(valid_loss), ..report })
     }
 
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {

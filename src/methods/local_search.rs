@@ -14,7 +14,6 @@ use rand::seq::SliceRandom;
 
 use super::tools::frequencies::{frequencies, numbers, of_numbers};
 use super::tools::prelude::*;
-use super::tools::weights::task_loss;
 use crate::relaxed::Topology;
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
@@ -96,7 +95,7 @@ impl LocalSearch {
         batch: &Batch,
     ) -> Result<(f64, f64)> {
         let gates = self.core.hard(architecture);
-        let loss = tch::no_grad(|| task_loss(cx.net, &gates, batch)).double_value(&[]);
+        let loss = tch::no_grad(|| cx.net.loss(batch, &gates).value).double_value(&[]);
         let price = cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(architecture))?;
         Ok((loss, loss + price))
     }
@@ -135,7 +134,7 @@ impl Method for LocalSearch {
             return Ok(report);
         }
         let valid_loss = self.climb(cx, &batches.valid)?;
-        Ok(StepReport { valid_loss, ..report })
+        Ok(StepReport { valid_loss: Some(valid_loss.into()), ..report })
     }
 
     fn relaxed(&self) -> Relaxed {

@@ -9,20 +9,13 @@ use tch::Tensor;
 use super::tools::core::Core;
 use super::tools::derive::derive;
 use super::tools::stage::Stage;
+use crate::batches::Batch;
+use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
 use crate::objective::Objective;
 use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
-use crate::supernet::{AllChannels, BuildMixedOp, Gating, Supernet};
-
-/// Images `[n, 3, h, w]` and labels `[n]`.
-#[derive(Debug)]
-pub struct Batch {
-    /// Normalised pixels.
-    pub images: Tensor,
-    /// Class numbers.
-    pub labels: Tensor,
-}
+use crate::supernet::{AllChannels, BuildMixedOp, Gating, Loss, Supernet};
 
 /// What one step works on: a batch for the operation weights and one for the architecture.
 #[derive(Debug)]
@@ -80,14 +73,22 @@ impl<'c> Context<'_, 'c> {
 }
 
 /// What a step reports.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug)]
 pub struct StepReport {
     /// Cross entropy on the training batch.
-    pub train_loss: f64,
+    pub train_loss: DeviceScalar,
     /// Correct answers on the training batch.
-    pub n_correct: i64,
-    /// Cross entropy on the validation batch, the cost aside; NaN where the architecture was not stepped, or on the training batch.
-    pub valid_loss: f64,
+    pub n_correct: DeviceScalar,
+    /// Cross entropy on the validation batch, the cost aside; nothing if the architecture was not stepped, or on the training batch.
+    pub valid_loss: Option<DeviceScalar>,
+}
+
+impl StepReport {
+    /// Of a step that stepped weights alone, or both on the training batch.
+    pub(crate) fn of(loss: &Loss) -> Self {
+        let train_loss = DeviceScalar::of(&loss.value);
+        Self { train_loss, n_correct: DeviceScalar::of(&loss.n_correct), valid_loss: None }
+    }
 }
 
 /// A search method: its [`Core`], its step, and where it does not do as most do.

@@ -20,8 +20,9 @@ mod snas;
 mod tools;
 mod toponas;
 
+pub use crate::batches::Batch;
 pub use entry::{MethodEntry, Options, Preset, Schedule};
-pub use method::{Batch, Batches, Context, Method, StepReport};
+pub use method::{Batches, Context, Method, StepReport};
 pub use tools::core::Core;
 pub use tools::derive::{derive, learns};
 pub use tools::needs::Need;

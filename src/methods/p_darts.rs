@@ -17,7 +17,6 @@ use super::tools::alphas::{mask, masked_softmax};
 use super::tools::derive::derive;
 use super::tools::prelude::*;
 use super::tools::stage::Stage;
-use super::tools::weights::task_loss;
 use crate::optimizer::clipped;
 use crate::supernet::{AllChannels, DroppedSkips, SkipDropout};
 
@@ -151,10 +150,10 @@ impl PDarts {
     }
 
     /// The alpha step on the validation batch.
-    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<f64> {
+    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<DeviceScalar> {
         let probs = self.probs();
-        let task = task_loss(cx.net, &self.gates_of(&probs), &batches.valid);
-        let value = task.double_value(&[]);
+        let task = cx.net.loss(&batches.valid, &self.gates_of(&probs)).value;
+        let value = DeviceScalar::of(&task);
         let gradients = self.core.gradients(cx, &task, &self.core.competing(&probs))?;
         self.core.apply(&clipped(&gradients, self.config.alpha_clip));
         Ok(value)
@@ -191,7 +190,7 @@ impl Method for PDarts {
 
     fn stage(&self, number: usize) -> Stage {
         let live = number.checked_sub(1).map(|last| self.survivors(self.config.drop[last]));
-        Stage { number, cells: Some(self.config.cells[number]), live }
+        Stage { number, cells: Some(self.config.cells[number]), live, keeps_weights: false }
     }
 
     /// Everything is new in a stage but what was learnt about which operations to keep.
@@ -219,7 +218,7 @@ impl Method for PDarts {
             self.dropout.set(skip_dropout_rate(rate, cx.progress), cx.rng.next_u64());
         }
         let is_warming_up = self.config.core.is_warming_up(cx.progress);
-        let valid_loss = if is_warming_up { f64::NAN } else { self.step_alpha(cx, batches)? };
+        let valid_loss = if is_warming_up { None } else { Some(self.step_alpha(cx, batches)?) };
         let gates = self.gates_of(&self.probs().detach());
         Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })
     }

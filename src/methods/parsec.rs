@@ -10,8 +10,6 @@ use rand::RngCore;
 
 use super::tools::alphas::{init, rng};
 use super::tools::prelude::*;
-use super::tools::weights::task_loss;
-use crate::optimizer::gradients;
 use crate::relaxed::Blocks;
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
@@ -99,14 +97,14 @@ impl Parsec {
     /// Mean cross entropies of the children on one batch, and their importances.
     fn importances(&self, net: &dyn Supernet, children: &Children, batch: &Batch) -> Importances {
         let losses: Vec<f64> = tch::no_grad(|| {
-            children.gates.iter().map(|g| task_loss(net, g, batch).double_value(&[])).collect()
+            children.gates.iter().map(|g| net.loss(batch, g).value.double_value(&[])).collect()
         });
         let weights = importances(&losses, self.config.kappa * batch.images.size()[0] as f64);
         Importances { losses, weights }
     }
 
     /// The logits' half: they move along the importance-weighted log probability of the children drawn.
-    fn step_prior(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<f64> {
+    fn step_prior(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<DeviceScalar> {
         let children = self.children(cx.rng);
         let found = self.importances(cx.net, &children, &batches.valid);
         let weights = Tensor::from_slice(&found.weights).to_kind(Kind::Float);
@@ -116,7 +114,7 @@ impl Parsec {
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
         let gradients = self.core.gradients(cx, &task, &self.prior())?;
         self.core.apply(&gradients);
-        Ok(found.mean_loss())
+        Ok(found.mean_loss().into())
     }
 
     /// The weights' half: the gradient of each child that matters, one child's network in memory at a time.
@@ -125,21 +123,24 @@ impl Parsec {
         let found = self.importances(cx.net, &children, batch);
         let step = &mut self.core.weights;
         let mut sums: Vec<Tensor> = step.weights().iter().map(|_| Tensor::new()).collect();
-        let mut n_correct = 0.0;
+        let mut n_correct = Tensor::from(0.0).to_device(self.core.device);
         for (gates, &importance) in children.gates.iter().zip(&found.weights) {
             if importance < NEGLIGIBLE {
                 continue;
             }
-            let answer = step.answer(cx.net, gates, batch);
-            n_correct += importance * answer.n_correct as f64;
-            let gradients = gradients(&(answer.loss * importance), step.weights());
+            let loss = step.loss(cx.net, gates, batch);
+            n_correct += loss.n_correct.to_kind(Kind::Double) * importance;
+            let gradients = cx.net.gradients(&(loss.value * importance), step.weights());
             for (sum, gradient) in sums.iter_mut().zip(gradients).filter(|(_, g)| g.defined()) {
                 *sum = if sum.defined() { &*sum + gradient } else { gradient };
             }
         }
         step.apply(&sums, cx.progress);
-        let n_correct = n_correct.round() as i64;
-        StepReport { train_loss: found.mean_loss(), n_correct, valid_loss: f64::NAN }
+        StepReport {
+            train_loss: found.mean_loss().into(),
+            n_correct: DeviceScalar::of(&n_correct.round()),
+            valid_loss: None,
+        }
     }
 }
 
@@ -175,7 +176,7 @@ impl Method for Parsec {
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         let is_warming_up = self.config.core.is_warming_up(cx.progress);
-        let valid_loss = if is_warming_up { f64::NAN } else { self.step_prior(cx, batches)? };
+        let valid_loss = if is_warming_up { None } else { Some(self.step_prior(cx, batches)?) };
         Ok(StepReport { valid_loss, ..self.step_weights(cx, &batches.train) })
     }
 
@@ -191,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::methods::tools::alphas::chosen;
+    use crate::optimizer::gradients;
 
     #[test]
     fn parsec_1_importances_are_the_softmax_of_log_likelihoods() {

@@ -107,11 +107,11 @@ impl Method for PcDarts {
     }
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
-        let mut valid_loss = f64::NAN;
+        let mut valid_loss = None;
         if !self.config.core.is_warming_up(cx.progress) {
             let both = self.core.parameters();
             let (gates, relaxed) = (self.soft_gates(&both), self.relaxed_at(&both));
-            valid_loss = self.core.descend(cx, &gates, &relaxed, &batches.valid)?;
+            valid_loss = Some(self.core.descend(cx, &gates, &relaxed, &batches.valid)?);
         }
         let gates = self.soft_gates(&self.core.settled());
         Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })

@@ -128,7 +128,7 @@ impl ProxylessNas {
         })
     }
 
-    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
+    fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         match self.config.form {
             Form::Two => self.step_two(cx, batch),
             Form::Full => self.step_full(cx, batch),
@@ -138,7 +138,7 @@ impl ProxylessNas {
 
     /// Two candidates per edge, drawn without replacement; one of them is active. Afterwards both alphas shift so that all other
     /// probabilities are what they were.
-    fn step_two(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
+    fn step_two(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let mut logits = self.core.alpha().shallow_clone();
         let pair = pair(&logits.detach(), cx.rng);
         let others = pair.eq(0.0);
@@ -159,7 +159,7 @@ impl ProxylessNas {
         Ok(value)
     }
 
-    fn step_full(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
+    fn step_full(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let probs = self.core.probs();
         let active = draw(self.core.alpha(), cx.rng);
         let gates = self.compared(&active, &probs, &probs.ones_like());
@@ -168,7 +168,7 @@ impl ProxylessNas {
     }
 
     /// The gradient of minus the log probability of each sampled path, weighted by its reward above the baseline.
-    fn step_reinforce(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
+    fn step_reinforce(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let (mut rewards, mut log_probs, mut losses) = (Vec::new(), Vec::new(), 0.0);
         let log_softmax = self.core.alpha().log_softmax(-1, Kind::Float);
         for _ in 0..self.config.samples {
@@ -191,7 +191,7 @@ impl ProxylessNas {
         let relaxed = self.core.competing(&self.core.probs());
         let gradients = self.core.gradients(cx, &task, &relaxed)?;
         self.core.apply(&gradients);
-        Ok(losses / n)
+        Ok((losses / n).into())
     }
 }
 
@@ -226,7 +226,7 @@ impl Method for ProxylessNas {
         let (interval, baseline) = self.kept();
         let is_due = interval + 1 >= self.config.interval;
         self.keep(if is_due { 0 } else { interval + 1 }, baseline);
-        let valid_loss = if is_due { self.step_alpha(cx, &batches.valid)? } else { f64::NAN };
+        let valid_loss = if is_due { Some(self.step_alpha(cx, &batches.valid)?) } else { None };
         Ok(StepReport { valid_loss, ..report })
     }
 }

@@ -11,7 +11,6 @@ use lat_space::{architecture_at, sample};
 
 use super::tools::frequencies::{frequencies, numbers, of_numbers};
 use super::tools::prelude::*;
-use super::tools::weights::task_loss;
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "random",
@@ -103,7 +102,7 @@ impl Random {
         for number in 0..n {
             let candidate = self.candidate(number);
             let gates = self.core.hard(&candidate);
-            losses.push(tch::no_grad(|| task_loss(cx.net, &gates, batch)).double_value(&[]));
+            losses.push(tch::no_grad(|| cx.net.loss(batch, &gates).value).double_value(&[]));
             prices.push(cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(&candidate))?);
         }
         let sums = self.core.kept(LOSSES) + Tensor::from_slice(&losses);
@@ -141,7 +140,7 @@ impl Method for Random {
             return Ok(report);
         }
         let valid_loss = self.compare(cx, &batches.valid)?;
-        Ok(StepReport { valid_loss, ..report })
+        Ok(StepReport { valid_loss: Some(valid_loss.into()), ..report })
     }
 
     fn relaxed(&self) -> Relaxed {

@@ -106,11 +106,11 @@ impl Method for Snas {
             let gates = core.soft(&z.detach());
             return Ok(self.core.train(cx, &gates, &batches.train));
         }
-        let answer = core.weights.answer(cx.net, &core.soft(&z), &batches.train);
-        let report = answer.report();
+        let loss = core.weights.loss(cx.net, &core.soft(&z), &batches.train);
+        let report = StepReport::of(&loss);
         let read = if self.config.cost == CostOf::Draw { z } else { core.probs() };
         let read = Relaxed::free(read.unbind(0));
-        let (of_weights, of_alpha) = core.joint_gradients(cx, &answer.loss, &read)?;
+        let (of_weights, of_alpha) = core.joint_gradients(cx, &loss.value, &read)?;
         self.core.weights.apply(&of_weights, cx.progress);
         self.core.apply(&clipped(&of_alpha, self.config.alpha_clip));
         Ok(report)

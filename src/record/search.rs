@@ -26,6 +26,9 @@ pub struct SearchRecord {
     /// The short list of finalists within the budget, best first.
     #[serde(default)]
     pub finalists_best: Vec<Finalist>,
+    /// Those of them that no other beats in both cost and score, the cheapest first; none if the search had no cost.
+    #[serde(default)]
+    pub front: Vec<Finalist>,
     /// What the goal allowed: a target, or what lambda asks for.
     #[serde(default)]
     pub budget: Option<f64>,

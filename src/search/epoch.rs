@@ -7,6 +7,7 @@ use lat_data::{Dataset, split_stratified};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
+use super::tally::Tally;
 use super::{EpochReport, Search, SearchEvent};
 use crate::accuracy::accuracy;
 use crate::batches::{Images, epoch_rng, shuffled};
@@ -90,7 +91,7 @@ impl Search<'_, '_> {
         let batch = self.settings.batch as usize;
         let train = shuffled(&halves.train, batch, &mut rng);
         let valid = shuffled(&halves.valid, batch, &mut rng);
-        let (mut loss, mut correct, mut seen) = (0.0, 0, 0);
+        let mut tally = Tally::new(epoch + 1);
         for (step, indices) in train.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Err(SearchError::Interrupted);
@@ -102,14 +103,11 @@ impl Search<'_, '_> {
             let at = f64::from(epoch) + step as f64 / train.len() as f64;
             let progress = at / f64::from(self.settings.epochs);
             let report = self.step(net, &batches, progress, &mut rng)?;
-            check(&report, epoch + 1, step + 1)?;
-            loss += report.train_loss * indices.len() as f64;
-            correct += report.n_correct;
-            seen += indices.len();
+            tally.add(report, indices.len())?;
             on_event(SearchEvent::Step(step + 1, train.len(), epoch + 1));
         }
-        let (loss, accuracy) = (loss / seen as f64, 100.0 * correct as f64 / seen as f64);
-        Ok(Trained { loss, accuracy, n_steps: train.len(), begun })
+        let (loss, accuracy, n_steps) = tally.finish()?;
+        Ok(Trained { loss, accuracy, n_steps, begun })
     }
 
     /// What an epoch led to.
@@ -195,17 +193,6 @@ impl Search<'_, '_> {
         let looked_at = &halves.valid[..VALIDATED.min(halves.valid.len())];
         accuracy(&halves.images, looked_at, self.settings.batch as usize, forward)
     }
-}
-
-/// Refuses a loss that is NaN or infinite. The validation loss is NaN by contract while the architecture rests.
-fn check(report: &StepReport, epoch: u32, step: usize) -> Result<(), SearchError> {
-    let losses = [("training loss", report.train_loss), ("validation loss", report.valid_loss)];
-    for (what, value) in losses {
-        if value.is_infinite() || (value.is_nan() && what == "training loss") {
-            return Err(SearchError::NotANumber { what, value, epoch, step });
-        }
-    }
-    Ok(())
 }
 
 /// Probabilities to four digits.

@@ -3,6 +3,7 @@
 mod epoch;
 mod log;
 mod saved;
+mod tally;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -105,7 +106,7 @@ impl Search<'_, '_> {
             (label.epochs.clone(), label.stage.clone())
         });
         let mut stage = stage.unwrap_or_else(|| self.method.stage(0));
-        let mut net = self.enter(&stage, on_event)?;
+        let mut net = self.enter(&stage, None, on_event)?;
         if let Some((label, tensors)) = &saved {
             self.restore(&net, tensors)?;
             self.meter.go_on(Spent::recorded(label.spent, epochs.iter().map(|e| e.seconds)));
@@ -117,7 +118,7 @@ impl Search<'_, '_> {
             let number = Stage::at(epoch, self.settings.epochs, self.method.n_stages());
             if number != stage.number {
                 stage = self.method.stage(number);
-                net = self.enter(&stage, on_event)?;
+                net = self.enter(&stage, Some(&net), on_event)?;
             }
             let report = lat_nn::guard(|| self.epoch(&net, &halves, epoch, stop, on_event))??;
             on_event(SearchEvent::Epoch(&report));
@@ -185,10 +186,11 @@ impl Search<'_, '_> {
         self.watch.stop_on_collapse && collapsed.is_some()
     }
 
-    /// The supernet of a stage, with the method at its begin.
+    /// The supernet of a stage, with the method at its begin; `before` is that of the stage before.
     fn enter(
         &mut self,
         stage: &Stage,
+        before: Option<&CellSupernet>,
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<CellSupernet, SearchError> {
         self.method.enter(stage);
@@ -200,6 +202,9 @@ impl Search<'_, '_> {
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
         let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
+        if let Some(before) = before.filter(|_| stage.keeps_weights) {
+            lat_nn::guard(|| net.inherit(before))?;
+        }
         self.method.begin(&net);
         let n_stages = self.method.n_stages();
         if n_stages > 1 {

@@ -2,6 +2,7 @@
 
 mod elastic;
 mod gates;
+mod loss;
 mod merged_convs;
 mod mixed_op;
 mod partial_channels;
@@ -11,13 +12,17 @@ use std::collections::HashMap;
 
 use elastic::ElasticSite;
 use lat_nn::{
-    Answers, DropPath, GraphNet, LayerBuilder, NnError, Phase, StaticNet, WeightInit, guard,
-    slice_like,
+    Answers, BnRule, DropPath, GraphNet, LayerBuilder, NnError, Observer, Phase, StaticNet,
+    WeightInit, guard, recalibrate, slice_like,
 };
 use lat_space::{Architecture, DecisionId, Graph, Site, ValueId};
 use tch::{Device, Tensor, nn};
 
+use crate::batches::Batch;
+use crate::optimizer::gradients;
+
 pub use gates::{Gate, Gating, Path, SharedGates};
+pub use loss::Loss;
 pub use merged_convs::MergedConvs;
 pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, Outputs, SharedSources, WeightedSum};
 pub use partial_channels::{PartialChannels, shuffle};
@@ -25,8 +30,40 @@ pub use skip_dropout::{DroppedSkips, SkipDropout};
 
 /// A network with searched sites, which methods drive through gates alone.
 pub trait Supernet: std::fmt::Debug {
-    /// `[n, 3, h, w]` to `[n, classes]`, the sites mixed as the gates say.
+    /// Logits: `[n, 3, h, w]` to `[n, classes]`, the sites mixed as the gates say. `train` as in [`Supernet::features_t`].
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
+
+    /// What the classifier reads: `[n, 3, h, w]` to `[n, c, h, w]`. Where `train` holds, batch norm goes by the batch's own statistics
+    /// and remembers them.
+    fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
+
+    /// Cross entropy of a batch in training mode.
+    fn loss(&self, batch: &Batch, gates: &dyn Gating) -> Loss {
+        self.smoothed_loss(batch, gates, 0.0)
+    }
+
+    /// The same where this share of a label's mass is spread over all classes.
+    fn smoothed_loss(&self, batch: &Batch, gates: &dyn Gating, label_smoothing: f64) -> Loss {
+        Loss::of(&self.forward_t(&batch.images, gates, true), batch, label_smoothing)
+    }
+
+    /// Gradients for these tensors alone of a scalar made from what the network computed. Undefined for a tensor that took no part.
+    fn gradients(&self, loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
+        gradients(loss, of)
+    }
+
+    /// The network of one architecture, cut out: it computes what the supernet computes with the architecture's hard gates. Its weights
+    /// are copies.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] where libtorch cannot make the weights.
+    fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError>;
+
+    /// Batch norm's statistics anew, of what these gates compute of batches of images `[n, 3, h, w]`; those of layers that take no part
+    /// stay. Weights and gradients are not touched.
+    fn recalibrate(&self, batches: &[Tensor], gates: &dyn Gating, rule: BnRule) {
+        recalibrate(rule, batches, |images| drop(self.forward_t(images, gates, true)));
+    }
 
     /// The operation weights and BN statistics.
     fn weights(&self) -> &nn::VarStore;
@@ -170,6 +207,37 @@ impl CellSupernet {
         of_site.collect()
     }
 
+    /// Takes over the weights and statistics that another supernet has under the same names; where sizes differ, the first entries that
+    /// both have.
+    pub(crate) fn inherit(&self, from: &Self) {
+        let theirs = from.weights.variables();
+        for (name, own) in self.weights.variables() {
+            let Some(other) = theirs.get(&name).filter(|other| other.dim() == own.dim()) else {
+                continue;
+            };
+            let both: Vec<i64> =
+                own.size().iter().zip(other.size()).map(|(a, b)| *a.min(&b)).collect();
+            tch::no_grad(|| slice_like(&own, &both).copy_(&slice_like(other, &both)));
+        }
+    }
+
+    /// Logits; the observer is shown each value.
+    fn walk(
+        &self,
+        images: &Tensor,
+        gates: &dyn Gating,
+        train: bool,
+        observer: Observer<'_>,
+    ) -> Tensor {
+        let mut known: HashMap<ValueId, Outputs> = HashMap::new();
+        let mut site = |node: ValueId, site: &Site, xs: &Tensor| {
+            self.answer(node, site, xs, (gates, train), &mut known)
+        };
+        let taken = |decision| taken(gates, decision);
+        let answers = Answers { site: &mut site, taken: &taken };
+        self.net.observed_t(images, train, DropPath::OFF, answers, observer).main
+    }
+
     /// What a site computes under these gates; `known` holds what sites that share their candidates have computed in this pass.
     fn answer(
         &self,
@@ -188,26 +256,6 @@ impl CellSupernet {
             return mixed.forward_t(xs, &gate, train);
         }
         mixed.forward_shared(xs, &gate, train, known.entry(owner).or_default())
-    }
-
-    /// The network of one architecture, cut out: it computes what the supernet computes with the architecture's hard gates. Its weights
-    /// are copies.
-    ///
-    /// # Errors
-    /// [`NnError::Torch`] where libtorch cannot make the weights.
-    pub fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {
-        let derived = self.graph().derive(architecture).pruned(false);
-        let (phase, init) = (Phase::Search, WeightInit::Uniform);
-        let net = StaticNet::new(derived, self.weights.device(), phase, init)?;
-        let all = self.weights.variables();
-        guard(|| {
-            for (name, mut weight) in net.weights().variables() {
-                let size = weight.size();
-                let whole = all.get(&name).expect("derived weights have the supernet's names");
-                tch::no_grad(|| weight.copy_(&slice_like(whole, &size)));
-            }
-            net
-        })
     }
 }
 
@@ -231,13 +279,33 @@ fn owners(graph: &Graph, shared: bool) -> HashMap<ValueId, Owned> {
 
 impl Supernet for CellSupernet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
-        let mut known: HashMap<ValueId, Outputs> = HashMap::new();
-        let mut site = |node: ValueId, site: &Site, xs: &Tensor| {
-            self.answer(node, site, xs, (gates, train), &mut known)
-        };
-        let taken = |decision| taken(gates, decision);
-        let answers = Answers { site: &mut site, taken: &taken };
-        self.net.forward_t(images, train, DropPath::OFF, answers).main
+        self.walk(images, gates, train, &mut |_, _| ())
+    }
+
+    fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
+        let read = self.net.graph().nodes.last().map(|head| head.step.inputs()[0]);
+        let mut features = None;
+        let _ = self.walk(images, gates, train, &mut |id, value| {
+            if Some(id) == read {
+                features = Some(value.shallow_clone());
+            }
+        });
+        features.expect("the head comes last and reads a value")
+    }
+
+    fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {
+        let derived = self.graph().derive(architecture).pruned(false);
+        let (phase, init) = (Phase::Search, WeightInit::Uniform);
+        let net = StaticNet::new(derived, self.weights.device(), phase, init)?;
+        let all = self.weights.variables();
+        guard(|| {
+            for (name, mut weight) in net.weights().variables() {
+                let size = weight.size();
+                let whole = all.get(&name).expect("derived weights have the supernet's names");
+                tch::no_grad(|| weight.copy_(&slice_like(whole, &size)));
+            }
+            net
+        })
     }
 
     fn weights(&self) -> &nn::VarStore {

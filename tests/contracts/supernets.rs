@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
-use lat_nn::{DropPath, LayerBuilder, Phase, StaticNet, WeightInit};
+use lat_nn::{BnRule, DropPath, LayerBuilder, Phase, StaticNet, WeightInit};
 use lat_space::{OpSpec, SPACES, architecture_at};
-use tch::{Device, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::{formula, setup, toy};
 
@@ -59,6 +59,56 @@ fn a_supernet_with_hard_gates_is_the_derived_network() {
                 assert!(error <= 1e-6 * largest, "{text}, train {train}: {error} of {largest}");
             }
         }
+    }
+}
+
+/// Equal but for the rounding of some twenty normalised layers.
+fn close(a: &Tensor, b: &Tensor) -> bool {
+    let largest = b.abs().max().double_value(&[]);
+    a.size() == b.size() && (a - b).abs().max().double_value(&[]) <= 3e-4 * largest
+}
+
+#[test]
+fn features_are_what_the_classifier_reads() {
+    let _generator = setup::exclusive();
+    for space in SPACES.iter().map(|build| build()) {
+        let graph = space.graph(&toy::skeleton(space.as_ref()));
+        let head = graph.nodes.last().unwrap().name.clone();
+        let net = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
+        formula::fill(net.weights());
+        let images = formula::tensor("x", &[4, 3, 8, 8]);
+        let architecture = architecture_at(space.as_ref(), 7, 0).unwrap();
+        let gates = SharedGates::hard(space.decisions(), &architecture, Device::Cpu);
+        let features = net.features_t(&images, &gates, false);
+        let all = net.weights().variables();
+        let [weight, bias] = ["weight", "bias"].map(|name| &all[&format!("{head}.linear.{name}")]);
+        let pooled = features.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+        let expected = pooled.linear(weight, Some(bias));
+        assert!(close(&net.forward_t(&images, &gates, false), &expected), "{}", space.id());
+    }
+}
+
+#[test]
+fn recalibrated_statistics_are_those_of_the_images() {
+    let _generator = setup::exclusive();
+    for space in SPACES.iter().map(|build| build()) {
+        let graph = space.graph(&toy::skeleton(space.as_ref()));
+        let net = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
+        formula::fill(net.weights());
+        let images = formula::tensor("x", &[4, 3, 8, 8]);
+        let architecture = architecture_at(space.as_ref(), 7, 0).unwrap();
+        let gates = SharedGates::hard(space.decisions(), &architecture, Device::Cpu);
+        let expected = net.forward_t(&images, &gates, true);
+        assert!(!close(&net.forward_t(&images, &gates, false), &expected), "{}", space.id());
+        // With biased variances evaluation is what training computes of the same images, however often they come.
+        for times in [1, 3] {
+            let batches: Vec<Tensor> = (0..times).map(|_| images.shallow_clone()).collect();
+            net.recalibrate(&batches, &gates, BnRule::PerImage);
+            let found = net.forward_t(&images, &gates, false);
+            assert!(close(&found, &expected), "{} {times}", space.id());
+        }
+        net.recalibrate(&[images.shallow_clone()], &gates, BnRule::PerBatch);
+        assert!(!close(&net.forward_t(&images, &gates, false), &expected), "{}", space.id());
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn found(plan: &Plan<'_>, outcome: SearchOutcome) -> anyhow::Result<S
         architecture: space.format(&architecture),
         most_probable: Some(space.format(&outcome.most_probable)),
         most_probable_predicted,
+        front: finals.front(),
         finalists_best: finals.finalists,
         budget: finals.budget,
         free_cost: finals.free_cost,
@@ -106,7 +107,16 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
         record.settings.finalists,
         other.map_or("this one", String::as_str),
         cost(other.and(record.most_probable_predicted))
-    ))
+    ))?;
+    match record.front.as_slice() {
+        [cheapest, _, ..] => say(format!(
+            "{} finalists are on the front of cost and score, from {}{} on",
+            record.front.len(),
+            cheapest.architecture,
+            cost(cheapest.cost)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The result for people.

@@ -19,7 +19,6 @@
 use super::super::tools::alphas::Learning;
 use super::super::tools::needs::Need;
 use super::super::tools::prelude::*;
-use super::super::tools::weights::task_loss;
 use super::EngineTransit;
 use super::thresholds::{Connections, Thresholds};
 
@@ -109,10 +108,11 @@ impl EnTranNasDst {
         cx: &mut Context<'_, '_>,
         batches: &Batches,
         derived: &Architecture,
-    ) -> Result<f64> {
+    ) -> Result<DeviceScalar> {
         let connections = self.connections();
-        let task = task_loss(cx.net, &self.gates_of(cx.net, &connections, derived), &batches.valid);
-        let value = task.double_value(&[]);
+        let gates = self.gates_of(cx.net, &connections, derived);
+        let task = cx.net.loss(&batches.valid, &gates).value;
+        let value = DeviceScalar::of(&task);
         let mut loss = task;
         if self.config.reward > 0.0 {
             let shortfall = Thresholds::shortfall(&self.core.parameters()[1]);
@@ -140,9 +140,9 @@ impl Method for EnTranNasDst {
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         // One derivation per iteration: both halves of the step see the same Transit-cells.
         let derived = self.derive(cx.space);
-        let mut valid_loss = f64::NAN;
+        let mut valid_loss = None;
         if !self.config.base.core.is_warming_up(cx.progress) {
-            valid_loss = self.step_architecture(cx, batches, &derived)?;
+            valid_loss = Some(self.step_architecture(cx, batches, &derived)?);
         }
         let gates = self.gates_of(cx.net, &self.settled(), &derived);
         Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })

@@ -133,12 +133,12 @@ impl Method for EnTranNas {
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         // One derivation per iteration: both halves of the step see the same Transit-cells.
         let derived = self.derive(cx.space);
-        let mut valid_loss = f64::NAN;
+        let mut valid_loss = None;
         if !self.config.core.is_warming_up(cx.progress) {
             let probs = self.probs();
             let gates = self.gates_of(cx.net, &probs, &derived);
             let relaxed = self.core.competing(&probs);
-            valid_loss = self.core.descend(cx, &gates, &relaxed, &batches.valid)?;
+            valid_loss = Some(self.core.descend(cx, &gates, &relaxed, &batches.valid)?);
         }
         let gates = self.gates_of(cx.net, &self.probs().detach(), &derived);
         Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })

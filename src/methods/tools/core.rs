@@ -6,10 +6,11 @@ use lat_space::{Architecture, Decision};
 use tch::{Device, Kind, Tensor};
 
 use super::alphas::{CoreConfig, Learning, init, rng, shape, strengths};
-use super::weights::{WeightConfig, WeightStep, task_loss};
+use super::weights::{WeightConfig, WeightStep};
+use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
 use crate::methods::{Batch, Context, StepReport};
-use crate::optimizer::{Adam, StateMap, gradients};
+use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;
 use crate::supernet::{Gating, Path, SharedGates, Supernet};
 
@@ -133,10 +134,10 @@ impl Core {
         gates: &dyn Gating,
         batch: &Batch,
     ) -> StepReport {
-        let answer = self.weights.answer(cx.net, gates, batch);
-        let gradients = gradients(&answer.loss, self.weights.weights());
+        let loss = self.weights.loss(cx.net, gates, batch);
+        let gradients = cx.net.gradients(&loss.value, self.weights.weights());
         self.weights.apply(&gradients, cx.progress);
-        answer.report()
+        StepReport::of(&loss)
     }
 
     /// One step of the architecture parameters down the task's loss under `gates` and the cost of `relaxed`. Returns the loss.
@@ -146,9 +147,9 @@ impl Core {
         gates: &dyn Gating,
         relaxed: &Relaxed,
         batch: &Batch,
-    ) -> Result<f64, SearchError> {
-        let task = task_loss(cx.net, gates, batch);
-        let value = task.double_value(&[]);
+    ) -> Result<DeviceScalar, SearchError> {
+        let task = cx.net.loss(batch, gates).value;
+        let value = DeviceScalar::of(&task);
         let gradients = self.gradients(cx, &task, relaxed)?;
         self.apply(&gradients);
         Ok(value)
@@ -163,7 +164,8 @@ impl Core {
     ) -> Result<Vec<Tensor>, SearchError> {
         let parameters = self.parameters();
         let cost = cx.cost_gradient(relaxed, &parameters)?;
-        Ok(cx.joined(gradients(loss, &parameters), cost))
+        let task = cx.net.gradients(loss, &parameters);
+        Ok(cx.joined(task, cost))
     }
 
     /// One level: gradients of one loss for the weights, and for the architecture parameters with those of the cost of `relaxed`.
@@ -178,7 +180,7 @@ impl Core {
         let weights = self.weights.weights();
         let all: Vec<Tensor> =
             weights.iter().chain(&parameters).map(Tensor::shallow_clone).collect();
-        let mut of_weights = gradients(loss, &all);
+        let mut of_weights = cx.net.gradients(loss, &all);
         let of_parameters = of_weights.split_off(weights.len());
         Ok((of_weights, cx.joined(of_parameters, cost)))
     }

@@ -25,6 +25,7 @@ pub(crate) mod prelude {
     pub(crate) use super::needs::CELLS;
     pub(crate) use super::settings::{Settings, ensure, quick_rates_and};
     pub(crate) use super::weights::WeightConfig;
+    pub(crate) use crate::device_scalar::DeviceScalar;
     pub(crate) use crate::methods::{
         Batch, Batches, Context, Method, MethodEntry, Options, StepReport,
     };

@@ -12,12 +12,16 @@ pub struct Stage {
     pub cells: Option<u16>,
     /// Per decision the choices that are still searched; all of them where the method does not say.
     pub live: Option<Vec<ChoiceSet>>,
+    /// Whether its supernet begins with the weights of the one before, where the two have the same names; of other sizes the first
+    /// channels. Else it begins anew.
+    #[serde(default)]
+    pub keeps_weights: bool,
 }
 
 impl Stage {
     /// A stage of the skeleton's own network with all that is searched.
     pub fn of_whole(number: usize) -> Self {
-        Self { number, cells: None, live: None }
+        Self { number, cells: None, live: None, keeps_weights: false }
     }
 
     /// The stage that an epoch (from 0) of so many belongs to, where there are `n` stages of equal length.

@@ -3,37 +3,40 @@
 use tch::Tensor;
 
 use super::weights::WeightStep;
-use crate::optimizer::{gradients, joint_norm};
+use crate::device_scalar::DeviceScalar;
+use crate::optimizer::joint_norm;
+use crate::supernet::Supernet;
 
 impl WeightStep {
     /// The gradients for `alphas` of the validation loss after one virtual weight step, the Hessian product by finite differences,
     /// and the validation loss.
     pub(crate) fn unrolled_gradients(
         &self,
+        net: &dyn Supernet,
         alphas: &[Tensor],
         progress: f64,
         train_loss: impl Fn() -> Tensor,
         valid_loss: impl FnOnce() -> Tensor,
-    ) -> (Vec<Tensor>, f64) {
+    ) -> (Vec<Tensor>, DeviceScalar) {
         let (sgd, xi) = (self.sgd(), self.lr(progress));
         let weights = sgd.weights();
         let saved: Vec<Tensor> = weights.iter().map(|w| w.detach().copy()).collect();
-        let virtual_step = sgd.direction(&gradients(&train_loss(), weights));
+        let virtual_step = sgd.direction(&net.gradients(&train_loss(), weights));
         move_all(weights, &virtual_step, -xi);
 
         let loss = valid_loss();
-        let reported = loss.double_value(&[]);
+        let reported = DeviceScalar::of(&loss);
         let both: Vec<Tensor> = alphas.iter().chain(weights).map(Tensor::shallow_clone).collect();
-        let mut all = gradients(&loss, &both);
+        let mut all = net.gradients(&loss, &both);
         let vector = all.split_off(alphas.len());
         restore(weights, &saved);
 
         // epsilon = 0.01 / |v| over all weights together (Liu 2019, section 2.3).
         let epsilon = 0.01 / joint_norm(&vector).double_value(&[]).max(1e-12);
         move_all(weights, &vector, epsilon);
-        let plus = gradients(&train_loss(), alphas);
+        let plus = net.gradients(&train_loss(), alphas);
         move_all(weights, &vector, -2.0 * epsilon);
-        let minus = gradients(&train_loss(), alphas);
+        let minus = net.gradients(&train_loss(), alphas);
         restore(weights, &saved);
         for ((g, p), m) in all.iter_mut().zip(plus).zip(minus) {
             *g = &*g - (p - m) * (xi / (2.0 * epsilon));
@@ -65,12 +68,14 @@ fn restore(weights: &[Tensor], saved: &[Tensor]) {
     reason = "bitwise equality is meant, and a sum over two is no mean"
 )]
 mod tests {
+    use lat_nn::{NnError, StaticNet};
+    use lat_space::Architecture;
     use tch::{Device, Kind, nn};
 
     use super::*;
     use crate::methods::tools::weights::{GRADIENT_SQUARES, WeightConfig};
-    use crate::optimizer::StateMap;
-    use crate::supernet::{Gating, Supernet};
+    use crate::optimizer::{StateMap, gradients};
+    use crate::supernet::Gating;
 
     /// A bilevel problem with a closed form, two numbers each of weights `w` and architecture `a`: training loss
     /// `c/2 |w - a^2|^2`, validation loss `1/2 |w - t|^2 + 1/2 |a|^2`.
@@ -93,6 +98,14 @@ mod tests {
     impl Supernet for Problem {
         fn forward_t(&self, _: &Tensor, _: &dyn Gating, _: bool) -> Tensor {
             unreachable!("the losses are given")
+        }
+
+        fn features_t(&self, _: &Tensor, _: &dyn Gating, _: bool) -> Tensor {
+            unreachable!("the losses are given")
+        }
+
+        fn extract(&self, _: &Architecture) -> Result<StaticNet, NnError> {
+            unreachable!("it is no network")
         }
 
         fn weights(&self) -> &nn::VarStore {
@@ -137,9 +150,10 @@ mod tests {
             step.load(&StateMap::from([momentum, squares])).unwrap();
             let alphas = [self.a.shallow_clone()];
             let losses = (|| self.train_loss(), || self.valid_loss());
-            let (gradients, value) = step.unrolled_gradients(&alphas, 0.0, losses.0, losses.1);
+            let (gradients, value) =
+                step.unrolled_gradients(self, &alphas, 0.0, losses.0, losses.1);
             assert_eq!(numbers(&step.state()[0].1), numbers(&tensor(MOMENTUM)), "momentum rests");
-            (numbers(&gradients[0]), value)
+            (numbers(&gradients[0]), value.value())
         }
     }
 

@@ -1,11 +1,11 @@
 //! How operation weights are trained.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::methods::{Batch, StepReport};
+use crate::methods::Batch;
 use crate::optimizer::{Sgd, StateMap, cosine, ordered_weights};
-use crate::supernet::{Gating, Supernet};
+use crate::supernet::{Gating, Loss, Supernet};
 
 /// How operation weights are trained; part of every method's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,31 +38,6 @@ impl WeightConfig {
         label_smoothing: 0.0,
     };
 }
-
-/// What the network answered to a batch.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// Mean cross entropy, a scalar with its graph.
-    pub loss: Tensor,
-    /// Correct answers.
-    pub n_correct: i64,
-}
-
-impl Answer {
-    /// For the log.
-    pub(crate) fn report(&self) -> StepReport {
-        let train_loss = self.loss.double_value(&[]);
-        StepReport { train_loss, n_correct: self.n_correct, valid_loss: f64::NAN }
-    }
-}
-
-/// Cross entropy of a batch in training mode.
-pub(crate) fn task_loss(net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Tensor {
-    net.forward_t(&batch.images, gates, true).cross_entropy_for_logits(&batch.labels)
-}
-
-/// `PyTorch`'s mark for a sample that has no label; ours all have one.
-const NO_LABEL: i64 = -100;
 
 /// Trains the supernet's operation weights.
 #[derive(Debug)]
@@ -97,16 +72,9 @@ impl WeightStep {
         self.sgd().weights()
     }
 
-    /// The network's answer to a batch, with the loss that weights are trained on.
-    pub(crate) fn answer(&self, net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Answer {
-        let logits = net.forward_t(&batch.images, gates, true);
-        let n_correct = logits.argmax(-1, false).eq_tensor(&batch.labels).sum(Kind::Int64);
-        let (labels, mean) = (&batch.labels, tch::Reduction::Mean);
-        let loss = match self.config.label_smoothing {
-            0.0 => logits.cross_entropy_for_logits(labels),
-            share => logits.cross_entropy_loss::<Tensor>(labels, None, mean, NO_LABEL, share),
-        };
-        Answer { loss, n_correct: n_correct.int64_value(&[]) }
+    /// The loss that weights are trained on.
+    pub(crate) fn loss(&self, net: &dyn Supernet, gates: &dyn Gating, batch: &Batch) -> Loss {
+        net.smoothed_loss(batch, gates, self.config.label_smoothing)
     }
 
     /// Moves the weights, clipped, at this point of the cosine; weights without a gradient rest.

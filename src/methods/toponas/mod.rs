@@ -21,7 +21,6 @@ use super::tools::alphas::chosen;
 use super::tools::cooling::Cooling;
 use super::tools::nodes::{nodes, per_edge};
 use super::tools::prelude::*;
-use super::tools::weights::task_loss;
 use crate::relaxed::{EdgeSets, Topology, subsets};
 use regulariser::Regulariser;
 
@@ -193,10 +192,14 @@ impl TopoNas {
     }
 
     /// The architecture step: alpha and beta move along one gradient of validation loss, cost and regulariser.
-    fn step_architecture(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<f64> {
+    fn step_architecture(
+        &mut self,
+        cx: &mut Context<'_, '_>,
+        batches: &Batches,
+    ) -> Result<DeviceScalar> {
         let both = self.core.parameters();
-        let task = task_loss(cx.net, &self.gates_at(&both), &batches.valid);
-        let value = task.double_value(&[]);
+        let task = cx.net.loss(&batches.valid, &self.gates_at(&both)).value;
+        let value = DeviceScalar::of(&task);
         let mut loss = task;
         if self.config.mu > 0.0 {
             let favoured = chosen(&both[0].detach());
@@ -221,9 +224,9 @@ impl Method for TopoNas {
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
         self.anneal(cx.progress);
-        let mut valid_loss = f64::NAN;
+        let mut valid_loss = None;
         if !self.config.core.is_warming_up(cx.progress) {
-            valid_loss = self.step_architecture(cx, batches)?;
+            valid_loss = Some(self.step_architecture(cx, batches)?);
         }
         let gates = self.gates_at(&self.core.settled());
         Ok(StepReport { valid_loss, ..self.core.train(cx, &gates, &batches.train) })

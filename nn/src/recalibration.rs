@@ -1,0 +1,99 @@
+//! Batch norm's statistics made anew for a part of a network, as supernets need it before a part is judged.
+
+use std::cell::Cell;
+
+use tch::Tensor;
+
+/// How the statistics of several batches become one. In each rule every layer sees activations that are normalised by the batch's own
+/// statistics, and means are averaged as variances are: how far the means of batches lie apart is in no variance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BnRule {
+    /// Plain means over batches, variances unbiased: `PyTorch`'s `momentum=None`, as `AttentiveNAS`, `BigNAS` and Pi-NAS have it.
+    PerBatch,
+    /// Batches weigh by their images, variances biased: once-for-all's `set_running_statistics`.
+    PerImage,
+}
+
+/// What a batch does to the statistics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Update {
+    /// Share of the new in the mean.
+    pub(crate) share: f64,
+    /// Whether the variance divides by one less than the count.
+    pub(crate) unbiased: bool,
+}
+
+thread_local! {
+    static UPDATE: Cell<Option<Update>> = const { Cell::new(None) };
+}
+
+/// What layers shall do with their statistics in this pass; nothing outside [`recalibrate`].
+pub(crate) fn current_update() -> Option<Update> {
+    UPDATE.get()
+}
+
+/// Ends the update also where a pass panics.
+struct Ended;
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        UPDATE.set(None);
+    }
+}
+
+/// Runs these batches `[n, 3, h, w]` through a network in training mode, by `pass`, without gradients; batch norm then holds the
+/// statistics of all of them and nothing from before. Layers that `pass` does not run keep what they have.
+pub fn recalibrate(rule: BnRule, batches: &[Tensor], mut pass: impl FnMut(&Tensor)) {
+    let _ended = Ended;
+    let mut total = 0.0;
+    for images in batches {
+        let weight = match rule {
+            BnRule::PerBatch => 1.0,
+            BnRule::PerImage => images.size()[0] as f64,
+        };
+        total += weight;
+        let unbiased = rule == BnRule::PerBatch;
+        UPDATE.set(Some(Update { share: weight / total, unbiased }));
+        tch::no_grad(|| pass(images));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, nn};
+
+    use super::*;
+    use crate::{BatchNorm, WeightInit};
+
+    fn batch(values: &[f32]) -> Tensor {
+        Tensor::from_slice(values).view([-1, 1, 1, 1])
+    }
+
+    #[test]
+    fn each_rule_makes_its_own_statistics() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let bn = BatchNorm::new(&WeightInit::Uniform, &store.root(), 1, true);
+        let _ = bn.forward_t(&batch(&[7.0, 9.0]), true);
+        // Means 1 and 5; variances 2 and 12 of 2 and 4 images, or biased 1 and 9.
+        let batches = [batch(&[0.0, 2.0]), batch(&[2.0, 2.0, 8.0, 8.0])];
+        let statistic = |name: &str| store.variables()[name].double_value(&[0]);
+        for (rule, mean, var) in [
+            (BnRule::PerBatch, 3.0, 7.0),
+            (BnRule::PerImage, (1.0 * 2.0 + 5.0 * 4.0) / 6.0, (1.0 * 2.0 + 9.0 * 4.0) / 6.0),
+        ] {
+            recalibrate(rule, &batches, |xs| {
+                let ys = bn.forward_t(xs, true);
+                assert!(ys.mean(Kind::Double).double_value(&[]).abs() < 1e-6, "own statistics");
+            });
+            let found = ["running_mean", "running_var"].map(statistic);
+            assert!((found[0] - mean).abs() < 1e-6 && (found[1] - var).abs() < 1e-6, "{found:?}");
+        }
+        assert!(current_update().is_none());
+    }
+
+    #[test]
+    fn no_batches_change_nothing() {
+        recalibrate(BnRule::PerBatch, &[], |_| unreachable!("there is no batch"));
+        assert!(current_update().is_none());
+    }
+}

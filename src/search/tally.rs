@@ -1,0 +1,121 @@
+//! What the steps of an epoch report, read from the device every few steps.
+
+use crate::device_scalar::DeviceScalar;
+use crate::error::SearchError;
+use crate::methods::StepReport;
+
+/// Steps between two reads: none of them waits for the device but the one that reads.
+const READ_EVERY: usize = 16;
+
+/// The sums of an epoch.
+pub(super) struct Tally {
+    /// From 1.
+    epoch: u32,
+    /// Reports that have not been read, each with the number of its images.
+    waiting: Vec<(StepReport, usize)>,
+    /// Steps that have been read.
+    n_steps: usize,
+    loss: f64,
+    n_correct: f64,
+    n_images: usize,
+}
+
+impl Tally {
+    /// Of an epoch, numbered from 1.
+    pub(super) fn new(epoch: u32) -> Self {
+        Self { epoch, waiting: Vec::new(), n_steps: 0, loss: 0.0, n_correct: 0.0, n_images: 0 }
+    }
+
+    /// Takes the report of a step on so many images.
+    ///
+    /// # Errors
+    /// [`SearchError::NotANumber`] with the step, up to [`READ_EVERY`] steps later, for a loss that is NaN or infinite.
+    pub(super) fn add(&mut self, report: StepReport, n_images: usize) -> Result<(), SearchError> {
+        self.waiting.push((report, n_images));
+        if self.waiting.len() < READ_EVERY { Ok(()) } else { self.read() }
+    }
+
+    /// Mean cross entropy, accuracy in percent, and the number of steps.
+    ///
+    /// # Errors
+    /// As [`Tally::add`].
+    pub(super) fn finish(mut self) -> Result<(f64, f64, usize), SearchError> {
+        self.read()?;
+        let n = self.n_images as f64;
+        Ok((self.loss / n, 100.0 * self.n_correct / n, self.n_steps))
+    }
+
+    fn read(&mut self) -> Result<(), SearchError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let scalars = waiting.iter().flat_map(|(report, _)| {
+            [&report.train_loss, &report.n_correct].into_iter().chain(&report.valid_loss)
+        });
+        let mut values = DeviceScalar::values(scalars).into_iter();
+        for (report, n_images) in &waiting {
+            let mut next = || values.next().expect("a value per scalar");
+            let (train_loss, n_correct) = (next(), next());
+            self.n_steps += 1;
+            self.check("training loss", train_loss)?;
+            if report.valid_loss.is_some() {
+                self.check("validation loss", next())?;
+            }
+            self.loss += train_loss * *n_images as f64;
+            self.n_correct += n_correct;
+            self.n_images += n_images;
+        }
+        Ok(())
+    }
+
+    fn check(&self, what: &'static str, value: f64) -> Result<(), SearchError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(SearchError::NotANumber { what, value, epoch: self.epoch, step: self.n_steps })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(train_loss: f64, valid_loss: Option<f64>) -> StepReport {
+        StepReport {
+            train_loss: train_loss.into(),
+            n_correct: 3.0.into(),
+            valid_loss: valid_loss.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn means_are_weighted_by_images() {
+        let mut tally = Tally::new(1);
+        for step in 0..=READ_EVERY {
+            let (loss, n) = if step == 0 { (18.0, 17) } else { (1.0, 10) };
+            tally.add(report(loss, (step % 2 == 0).then_some(0.5)), n).unwrap();
+        }
+        let n = 17.0 + 160.0;
+        let (loss, accuracy, n_steps) = tally.finish().unwrap();
+        assert!((loss - (18.0 * 17.0 + 160.0) / n).abs() < 1e-12, "{loss}");
+        assert!((accuracy - 100.0 * 51.0 / n).abs() < 1e-12, "{accuracy}");
+        assert_eq!(n_steps, READ_EVERY + 1);
+    }
+
+    #[test]
+    fn the_step_that_went_wrong_is_named() {
+        for (bad, what) in [
+            (report(f64::NAN, None), "training loss"),
+            (report(f64::INFINITY, Some(1.0)), "training loss"),
+            (report(1.0, Some(f64::NAN)), "validation loss"),
+        ] {
+            let mut tally = Tally::new(4);
+            tally.add(report(1.0, None), 8).unwrap();
+            tally.add(bad, 8).unwrap();
+            tally.add(report(1.0, None), 8).unwrap();
+            let error = tally.finish().unwrap_err();
+            let SearchError::NotANumber { what: found, epoch, step, .. } = error else {
+                panic!("{error}")
+            };
+            assert_eq!((found, epoch, step), (what, 4, 2));
+        }
+    }
+}
