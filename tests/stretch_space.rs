@@ -1,8 +1,8 @@
 //! A small space of everything that stretches: resolution, depth, widths, middle channels, kernels, and a choice that is cut too.
 
 use lat_space::{
-    Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, Measure, Op, SearchSpace,
-    Skeleton, SkeletonPreset, Space, SpaceError, Stem, ValueId,
+    Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, InvertedResidual, Measure,
+    Op, SearchSpace, Skeleton, SkeletonPreset, Space, SpaceError, Stem, ValueId,
 };
 
 /// Name and number of choices of each decision.
@@ -40,7 +40,7 @@ impl StretchSpace {
 /// A block of a stage whose width is decision 1's.
 fn block(b: &mut GraphBuilder, from: ValueId, cell: u16, stride: u8, cuts: [usize; 2]) -> ValueId {
     let middle = 12;
-    let largest = b.spec(from, Op::InvertedResidual { k: 5, middle }, 8, stride);
+    let largest = b.spec(from, Op::InvertedResidual(InvertedResidual::new(5, middle)), 8, stride);
     let [kernel, channels] = cuts;
     let cuts = vec![
         Cut { decision: 1, of: Measure::Out, values: vec![5, 8] },
@@ -109,7 +109,7 @@ impl SearchSpace for StretchSpace {
                 cuts: vec![cut(Measure::Out, 8, [6, 10]), cut(Measure::Kernel, 9, [1, 3])],
             },
             Candidate {
-                largest: b.spec(stage, Op::InvertedResidual { k: 3, middle: 9 }, 10, 1),
+                largest: b.spec(stage, Op::InvertedResidual(InvertedResidual::new(3, 9)), 10, 1),
                 cuts: vec![cut(Measure::Out, 8, [6, 10])],
             },
         ];

@@ -8,12 +8,13 @@ use crate::WeightInit;
 use crate::elastic::first;
 use crate::weight_arena::Fill;
 
-/// Batch normalisation with `PyTorch`'s defaults: eps 1e-5, momentum 0.1.
+/// Batch normalisation with `PyTorch`'s defaults where nothing else is said: eps 1e-5, momentum 0.1.
 #[derive(Debug)]
 pub struct BatchNorm {
     scale_shift: Option<(Tensor, Tensor)>,
     running_mean: Tensor,
     running_var: Tensor,
+    eps: f64,
 }
 
 const EPS: f64 = 1e-5;
@@ -28,14 +29,21 @@ impl BatchNorm {
                 scale_shift: affine.then(|| (path.ones("weight", &c), path.zeros("bias", &c))),
                 running_mean: path.zeros_no_train("running_mean", &c),
                 running_var: path.ones_no_train("running_var", &c),
+                eps: EPS,
             },
             WeightInit::Lent(loan) => Self {
                 scale_shift: affine
                     .then(|| (loan.tensor(&c, Fill::Ones), loan.tensor(&c, Fill::Zeros))),
                 running_mean: loan.tensor(&c, Fill::Zeros),
                 running_var: loan.tensor(&c, Fill::Ones),
+                eps: EPS,
             },
         }
+    }
+
+    /// With another number added to the variance.
+    pub(crate) fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
     }
 
     /// The same over the first channels, as many as there are in `[n, c, h, w]`; the statistics of the others stay as they are.
@@ -46,6 +54,7 @@ impl BatchNorm {
             scale_shift: scale_shift.map(|(scale, shift)| (of(scale), of(shift))),
             running_mean: of(&self.running_mean),
             running_var: of(&self.running_var),
+            eps: self.eps,
         };
         first.forward_t(xs, train)
     }
@@ -66,7 +75,7 @@ impl BatchNorm {
             Some(&self.running_var),
             train,
             momentum,
-            EPS,
+            self.eps,
             true,
         )
     }

@@ -1,16 +1,18 @@
 //! Convolutions.
 
-use lat_space::OpSpec;
+use lat_space::{Activation, Norm, OpSpec};
 use tch::{Tensor, nn};
 
+use crate::activation::activate;
 use crate::elastic::{ElasticLayer, Extent, Extents, first};
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
 
-/// A convolution without bias; sizes are those of rows and columns.
+/// A convolution, mostly without bias; sizes are those of rows and columns.
 #[derive(Debug)]
 pub struct Conv {
     weight: Tensor,
+    bias: Option<Tensor>,
     stride: [i64; 2],
     padding: [i64; 2],
     dilation: i64,
@@ -28,7 +30,8 @@ impl Conv {
         Self::grouped(init, path, [c, c], k, c)
     }
 
-    fn grouped(
+    /// Full convolution in groups.
+    pub(crate) fn grouped(
         init: &WeightInit,
         path: &nn::Path,
         [c_in, c_out]: [u32; 2],
@@ -56,7 +59,21 @@ impl Conv {
             WeightInit::Lent(loan) => loan.tensor(&dims, Fill::He { fan_in }),
         };
         let padding = kernel.map(|k| (k - 1) / 2);
-        Self { weight, stride: [1, 1], padding, dilation: 1, groups: i64::from(groups) }
+        let groups = i64::from(groups);
+        Self { weight, bias: None, stride: [1, 1], padding, dilation: 1, groups }
+    }
+
+    /// With a bias, drawn as `PyTorch` draws it.
+    pub(crate) fn biased(self, init: &WeightInit, path: &nn::Path) -> Self {
+        let size = self.weight.size();
+        let c_out = [size[0]];
+        let bound = (size[1..].iter().product::<i64>() as f64).sqrt().recip();
+        let uniform = nn::Init::Uniform { lo: -bound, up: bound };
+        let bias = match init {
+            WeightInit::Uniform => path.var("bias", &c_out, uniform),
+            WeightInit::Lent(loan) => loan.tensor(&c_out, Fill::Zeros),
+        };
+        Self { bias: Some(bias), ..self }
     }
 
     pub(crate) fn stride(self, stride: u8) -> Self {
@@ -78,27 +95,34 @@ impl Conv {
 
     /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.
     pub fn forward(&self, xs: &Tensor) -> Tensor {
-        self.convolve(xs, &self.weight, self.padding, self.groups)
+        self.convolve(xs, (&self.weight, self.bias.as_ref()), self.padding, self.groups)
     }
 
     /// The same with the first channels of the input, and as much of output and kernel as is said. A depthwise convolution has as many
-    /// channels as it reads.
+    /// channels as it reads, one in groups all of them.
     pub(crate) fn forward_cut(&self, xs: &Tensor, out: &Extent, kernel: &Extent) -> Tensor {
         let c = xs.size()[1];
-        let (weight, groups) = if self.groups == 1 {
-            (first(&out.slice(&self.weight), 1, c), 1)
-        } else {
-            (first(&self.weight, 0, c), c)
+        let (weight, groups) = match self.groups {
+            1 => (first(&out.slice(&self.weight), 1, c), 1),
+            groups if groups == self.weight.size()[0] => (first(&self.weight, 0, c), c),
+            groups => (self.weight.shallow_clone(), groups),
         };
+        let bias = self.bias.as_ref().map(|bias| first(bias, 0, weight.size()[0]));
         let padding = match kernel {
             Extent::First(side) => [(side - 1) / 2 * self.dilation; 2],
             Extent::Full | Extent::Masked(_) => self.padding,
         };
-        self.convolve(xs, &kernel.of_kernel(&weight), padding, groups)
+        self.convolve(xs, (&kernel.of_kernel(&weight), bias.as_ref()), padding, groups)
     }
 
-    fn convolve(&self, xs: &Tensor, weight: &Tensor, padding: [i64; 2], groups: i64) -> Tensor {
-        xs.conv2d(weight, None::<Tensor>, self.stride, padding, self.dilation, groups)
+    fn convolve(
+        &self,
+        xs: &Tensor,
+        (weight, bias): (&Tensor, Option<&Tensor>),
+        padding: [i64; 2],
+        groups: i64,
+    ) -> Tensor {
+        xs.conv2d(weight, bias, self.stride, padding, self.dilation, groups)
     }
 }
 
@@ -144,5 +168,77 @@ impl Layer for ReluConvBn {
 impl ElasticLayer for ReluConvBn {
     fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor {
         self.0.forward_cut_t(&xs.relu(), extents, train)
+    }
+}
+
+/// Convolution, BN, activation.
+#[derive(Debug)]
+pub(crate) struct ConvBnAct {
+    conv: Conv,
+    bn: BatchNorm,
+    activation: Activation,
+}
+
+impl ConvBnAct {
+    pub(crate) fn new(
+        b: &LayerBuilder,
+        path: &nn::Path,
+        spec: &OpSpec,
+        k: u8,
+        (activation, biased, norm): (Activation, bool, Norm),
+    ) -> Self {
+        let place = path / "conv";
+        let conv = b.conv(&place, spec.c_in, spec.c_out, k).stride(spec.stride);
+        Self {
+            conv: if biased { conv.biased(&b.init, &place) } else { conv },
+            bn: b.bn_of(&(path / "bn"), spec.c_out, norm),
+            activation,
+        }
+    }
+}
+
+impl Layer for ConvBnAct {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        activate(&self.bn.forward_t(&self.conv.forward(xs), train), self.activation)
+    }
+}
+
+impl ElasticLayer for ConvBnAct {
+    fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor {
+        let ys = self.conv.forward_cut(xs, &extents.out, &extents.kernel);
+        let ys = self.bn.forward_first_t(&ys, train);
+        extents.out.mask(activate(&ys, self.activation))
+    }
+}
+
+/// Global average pool, convolution, activation: `[n, c_in, h, w]` to `[n, c_out, 1, 1]`.
+#[derive(Debug)]
+pub(crate) struct FeatureMix {
+    conv: Conv,
+    activation: Activation,
+}
+
+impl FeatureMix {
+    pub(crate) fn new(
+        b: &LayerBuilder,
+        path: &nn::Path,
+        spec: &OpSpec,
+        activation: Activation,
+    ) -> Self {
+        Self { conv: b.conv(&(path / "conv"), spec.c_in, spec.c_out, 1), activation }
+    }
+}
+
+impl Layer for FeatureMix {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.forward_cut_t(xs, &Extents::FULL, train)
+    }
+}
+
+impl ElasticLayer for FeatureMix {
+    fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, _train: bool) -> Tensor {
+        let pooled = xs.mean_dim([2i64, 3].as_slice(), true, xs.kind());
+        let ys = self.conv.forward_cut(&pooled, &extents.out, &Extent::Full);
+        extents.out.mask(activate(&ys, self.activation))
     }
 }

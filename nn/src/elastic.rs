@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
 
-use crate::conv::{ConvBn, ReluConvBn};
+use crate::conv::{ConvBn, ConvBnAct, FeatureMix, ReluConvBn};
 use crate::inverted_residual::InvertedResidual;
 use crate::{Layer, LayerBuilder};
 
@@ -32,11 +32,14 @@ pub struct Extents {
     pub middle: Extent,
     /// Side of the kernel; of a block that of its depthwise convolution.
     pub kernel: Extent,
+    /// How many times its input's channels the middle of a block is, where it follows these and is cut; always hard.
+    pub expansion: Option<u8>,
 }
 
 impl Extents {
     /// The whole operation.
-    pub const FULL: Self = Self { out: Extent::Full, middle: Extent::Full, kernel: Extent::Full };
+    pub const FULL: Self =
+        Self { out: Extent::Full, middle: Extent::Full, kernel: Extent::Full, expansion: None };
 }
 
 /// An operation that can be cut, and that reads the first channels of its largest input.
@@ -52,8 +55,14 @@ impl LayerBuilder {
         Some(match spec.op {
             Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
             Op::ReluConvBn { k } => Box::new(ReluConvBn(ConvBn::new(self, path, spec, k))),
-            Op::InvertedResidual { k, middle } => {
-                Box::new(InvertedResidual::new(self, path, spec, k, middle))
+            Op::ConvBnAct { k, activation, biased, norm } => {
+                Box::new(ConvBnAct::new(self, path, spec, k, (activation, biased, norm)))
+            }
+            Op::FeatureMix { activation } => {
+                Box::new(FeatureMix::new(self, path, spec, activation))
+            }
+            Op::InvertedResidual(block) if spec.op.reads_any_width() => {
+                Box::new(InvertedResidual::elastic(self, path, spec, block))
             }
             Op::Identity | Op::Relu | Op::Resize { .. } => {
                 Box::new(AnyWidth(self.layer(path, spec)))
@@ -129,18 +138,24 @@ pub fn resize(xs: &Tensor, hw: u16) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use lat_space::{
+        Activation, Grouping, InvertedResidual as Block, Norm, Shortcut, SqueezeExcite,
+    };
     use tch::{Device, Kind};
 
     use super::*;
     use crate::{Phase, WeightInit};
 
     const BLOCK: OpSpec = OpSpec {
-        op: Op::InvertedResidual { k: 5, middle: 12 },
+        op: Op::InvertedResidual(Block::new(5, 12)),
         c_in: 6,
         c_out: 8,
         stride: 2,
         hw_in: 7,
     };
+
+    const CONV_BN_ACT: Op =
+        Op::ConvBnAct { k: 5, activation: Activation::Relu6, biased: true, norm: Norm::AffineEps3 };
 
     fn builder() -> LayerBuilder {
         LayerBuilder {
@@ -168,7 +183,20 @@ mod tests {
 
     #[test]
     fn one_hot_masks_compute_what_slices_compute() {
-        for spec in [BLOCK, OpSpec { stride: 1, op: Op::ConvBn { k: 5 }, ..BLOCK }] {
+        let excited = Block {
+            squeeze_excite: Some(SqueezeExcite::MobileVision { divisor: 1 }),
+            activation: Activation::HSwish,
+            norm: Norm::Affine,
+            ..Block::new(5, 12)
+        };
+        let ops = [
+            BLOCK.op,
+            Op::InvertedResidual(excited),
+            Op::ConvBn { k: 5 },
+            CONV_BN_ACT,
+            Op::FeatureMix { activation: Activation::Swish },
+        ];
+        for spec in ops.map(|op| OpSpec { op, ..BLOCK }) {
             let store = nn::VarStore::new(Device::Cpu);
             let layer = builder().elastic_layer(&store.root(), &spec).unwrap();
             // BN's shift is where a mask too few would leak.
@@ -186,11 +214,13 @@ mod tests {
                 out: Extent::First(3),
                 middle: Extent::First(9),
                 kernel: Extent::First(3),
+                expansion: None,
             };
             let soft = Extents {
                 out: Extent::Masked(steps(3, 8)),
                 middle: Extent::Masked(steps(9, 12)),
                 kernel: Extent::Masked(window(3, 5)),
+                expansion: None,
             };
             for train in [true, false] {
                 let hard = layer.forward_cut_t(&sliced, &hard, train);
@@ -204,7 +234,7 @@ mod tests {
     #[test]
     fn a_cut_operation_is_the_smaller_one_with_its_share_of_the_weights() {
         let small =
-            OpSpec { op: Op::InvertedResidual { k: 3, middle: 9 }, c_in: 4, c_out: 3, ..BLOCK };
+            OpSpec { op: Op::InvertedResidual(Block::new(3, 9)), c_in: 4, c_out: 3, ..BLOCK };
         let (large_store, small_store) = [(), ()].map(|()| nn::VarStore::new(Device::Cpu)).into();
         let large = builder().elastic_layer(&large_store.root(), &BLOCK).unwrap();
         let alone = builder().layer(&small_store.root(), &small);
@@ -214,14 +244,55 @@ mod tests {
             tch::no_grad(|| weight.copy_(&slice_like(&weights[&name], &size)));
         }
         let xs = Tensor::randn([2, 4, 7, 7], (Kind::Float, Device::Cpu));
-        let extents =
-            Extents { out: Extent::First(3), middle: Extent::First(9), kernel: Extent::First(3) };
+        let extents = Extents {
+            out: Extent::First(3),
+            middle: Extent::First(9),
+            kernel: Extent::First(3),
+            expansion: None,
+        };
         assert!(close(&large.forward_cut_t(&xs, &extents, false), &alone.forward_t(&xs, false)));
     }
 
     #[test]
+    fn a_block_that_follows_its_input_is_the_one_behind_it() {
+        let largest = Block { shortcut: Shortcut::Always, ..Block::new(5, 0).expanded(6, 8) };
+        let spec = OpSpec { op: Op::InvertedResidual(largest), c_in: 8, c_out: 8, ..BLOCK };
+        for (c_out, expansion) in [(4, 3), (5, 3), (4, 6)] {
+            let small = Block { k: 3, ..largest.expanded(expansion, 4) };
+            let small = OpSpec { op: Op::InvertedResidual(small), c_in: 4, c_out, ..spec };
+            let stores = [(), ()].map(|()| nn::VarStore::new(Device::Cpu));
+            let large = builder().elastic_layer(&stores[0].root(), &spec).unwrap();
+            let alone = builder().layer(&stores[1].root(), &small);
+            let weights = stores[0].variables();
+            for (name, mut weight) in stores[1].variables() {
+                let size = weight.size();
+                tch::no_grad(|| weight.copy_(&slice_like(&weights[&name], &size)));
+            }
+            let xs = Tensor::randn([2, 4, 7, 7], (Kind::Float, Device::Cpu));
+            let extents = Extents {
+                out: Extent::First(i64::from(c_out)),
+                middle: Extent::Full,
+                kernel: Extent::First(3),
+                expansion: Some(expansion),
+            };
+            let found = large.forward_cut_t(&xs, &extents, false);
+            assert!(close(&found, &alone.forward_t(&xs, false)), "{c_out} {expansion}");
+        }
+    }
+
+    #[test]
     fn uncut_layers_are_the_plain_ones_to_the_bit() {
-        for op in [BLOCK.op, Op::ConvBn { k: 3 }, Op::ReluConvBn { k: 1 }] {
+        let biased = Block { biased: true, ..Block::new(3, 12) };
+        let followed = Block::new(3, 0).expanded(4, BLOCK.c_in);
+        let always = Block { shortcut: Shortcut::Always, ..followed };
+        for op in [
+            BLOCK.op,
+            Op::ConvBn { k: 3 },
+            Op::ReluConvBn { k: 1 },
+            CONV_BN_ACT,
+            Op::InvertedResidual(biased),
+            Op::InvertedResidual(always),
+        ] {
             let spec = OpSpec { op, ..BLOCK };
             let store = nn::VarStore::new(Device::Cpu);
             tch::manual_seed(1);
@@ -247,7 +318,11 @@ mod tests {
             Op::Resize { hw: 4 },
             Op::ConvBn { k: 3 },
             Op::ReluConvBn { k: 1 },
+            CONV_BN_ACT,
+            Op::FeatureMix { activation: Activation::Relu },
+            Op::PoolConvBn,
             BLOCK.op,
+            Op::InvertedResidual(Block { grouping: Grouping::Projection, ..Block::new(3, 12) }),
         ];
         for (i, op) in ops.into_iter().enumerate() {
             let spec = OpSpec { op, ..BLOCK };

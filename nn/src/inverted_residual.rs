@@ -1,38 +1,98 @@
-//! `MobileNetV2`'s inverted residual block.
+//! The inverted residual block.
 
-use lat_space::OpSpec;
+use lat_space::{GROUPS, Grouping, InvertedResidual as Block, Op, OpSpec, Shortcut as Kind};
 use tch::{Tensor, nn};
 
+use crate::activation::activate;
 use crate::elastic::{ElasticLayer, Extent, Extents};
+use crate::squeeze_excite::SqueezeExcite;
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
 
-/// 1x1 to the middle channels, BN, `ReLU`; depthwise with the stride, BN, `ReLU`; 1x1, BN; the input added where
-/// [`OpSpec::adds_input`].
+/// See [`lat_space::InvertedResidual`].
 #[derive(Debug)]
 pub(crate) struct InvertedResidual {
-    expand: (Conv, BatchNorm),
+    block: Block,
+    expand: Option<(Conv, BatchNorm)>,
     depthwise: (Conv, BatchNorm),
+    squeeze_excite: Option<SqueezeExcite>,
     project: (Conv, BatchNorm),
-    adds_input: bool,
+    shortcut: Shortcut,
+}
+
+/// What is added to the output.
+#[derive(Debug)]
+enum Shortcut {
+    Nothing,
+    Input,
+    /// The first channels of the input, or zeros behind them.
+    Padded,
+    /// Pooled where the block halves the map, convolved where widths differ.
+    Fitted {
+        halves: bool,
+        conv: Option<Conv>,
+    },
 }
 
 impl InvertedResidual {
-    pub(crate) fn new(
+    pub(crate) fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, block: Block) -> Self {
+        Self::with(b, path, (spec, block), Shortcut::new(b, path, spec, false))
+    }
+
+    /// With a shortcut for whatever widths it is cut to.
+    pub(crate) fn elastic(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, block: Block) -> Self {
+        Self::with(b, path, (spec, block), Shortcut::new(b, path, spec, true))
+    }
+
+    fn with(
         b: &LayerBuilder,
         path: &nn::Path,
-        spec: &OpSpec,
-        k: u8,
-        middle: u32,
+        (spec, block): (&OpSpec, Block),
+        shortcut: Shortcut,
     ) -> Self {
-        let depthwise = Conv::depthwise(&b.init, &(path / "dw"), middle, k).stride(spec.stride);
+        let OpSpec { c_in, c_out, stride, .. } = *spec;
+        let Block { k, middle, activation, .. } = block;
+        let [expand_groups, project_groups] = match block.grouping {
+            Grouping::Dense => [1, 1],
+            Grouping::Projection => [1, GROUPS],
+            Grouping::Both => [GROUPS; 2],
+        };
+        let conv = |name: &str, channels, k, groups| {
+            let path = path / name;
+            let conv = Conv::grouped(&b.init, &path, channels, k, groups);
+            if block.biased { conv.biased(&b.init, &path) } else { conv }
+        };
+        let bn = |name: &str, c| b.bn_of(&(path / name), c, block.norm);
+        let depthwise = conv("dw", [middle, middle], k, middle).stride(stride);
         Self {
-            expand: (b.conv(&(path / "pw1"), spec.c_in, middle, 1), b.bn(&(path / "bn1"), middle)),
-            depthwise: (depthwise, b.bn(&(path / "bn2"), middle)),
-            project: (
-                b.conv(&(path / "pw2"), middle, spec.c_out, 1),
-                b.bn(&(path / "bn3"), spec.c_out),
-            ),
-            adds_input: spec.adds_input(),
+            expand: (!block.unexpanded)
+                .then(|| (conv("pw1", [c_in, middle], 1, expand_groups), bn("bn1", middle))),
+            depthwise: (depthwise, bn("bn2", middle)),
+            project: (conv("pw2", [middle, c_out], 1, project_groups), bn("bn3", c_out)),
+            squeeze_excite: block
+                .squeeze_excite
+                .map(|rule| SqueezeExcite::new(b, &(path / "se"), (rule, activation), middle)),
+            block,
+            shortcut,
+        }
+    }
+
+    /// How much of the middle channels a pass uses behind so many; None: what it is told.
+    fn followed(&self, c_in: i64, extents: &Extents) -> Option<Extent> {
+        let expansion = extents.expansion.unwrap_or(self.block.expansion);
+        // No map has 2^32 channels.
+        let middle = || self.block.middle_behind(c_in as u32, expansion);
+        (self.block.expansion != 0 && !self.block.unexpanded)
+            .then(|| Extent::First(i64::from(middle())))
+    }
+
+    fn activate(&self, xs: &Tensor) -> Tensor {
+        activate(xs, self.block.activation)
+    }
+
+    fn shuffled(&self, xs: Tensor) -> Tensor {
+        match self.block.grouping {
+            Grouping::Dense => xs,
+            Grouping::Projection | Grouping::Both => xs.channel_shuffle(i64::from(GROUPS)),
         }
     }
 }
@@ -42,12 +102,19 @@ impl Layer for InvertedResidual {
         let conv_bn =
             |(conv, bn): &(Conv, BatchNorm), xs: &Tensor| bn.forward_t(&conv.forward(xs), train);
         // Assigned anew so that each map is gone once the next is there.
-        let mut ys = conv_bn(&self.expand, xs);
-        ys = ys.relu();
+        let mut ys = xs.shallow_clone();
+        if let Some(expand) = &self.expand {
+            ys = conv_bn(expand, &ys);
+            ys = self.activate(&ys);
+        }
+        ys = self.shuffled(ys);
         ys = conv_bn(&self.depthwise, &ys);
-        ys = ys.relu();
+        ys = self.activate(&ys);
+        if let Some(squeeze_excite) = &self.squeeze_excite {
+            ys = squeeze_excite.forward(&ys);
+        }
         ys = conv_bn(&self.project, &ys);
-        if self.adds_input { ys + xs } else { ys }
+        self.shortcut.added(ys, xs)
     }
 }
 
@@ -56,12 +123,68 @@ impl ElasticLayer for InvertedResidual {
         let conv_bn = |(conv, bn): &(Conv, BatchNorm), xs: &Tensor, out: &Extent, k: &Extent| {
             bn.forward_first_t(&conv.forward_cut(xs, out, k), train)
         };
-        let Extents { out, middle, kernel } = extents;
-        let mut ys = conv_bn(&self.expand, xs, middle, &Extent::Full).relu();
-        ys = conv_bn(&self.depthwise, &ys, &Extent::Full, kernel).relu();
+        let Extents { out, middle, kernel, .. } = extents;
+        let followed = self.followed(xs.size()[1], extents);
+        let middle = followed.as_ref().unwrap_or(middle);
+        let mut ys = xs.shallow_clone();
+        if let Some(expand) = &self.expand {
+            ys = self.activate(&conv_bn(expand, &ys, middle, &Extent::Full));
+        }
+        ys = self.shuffled(ys);
+        ys = self.activate(&conv_bn(&self.depthwise, &ys, &Extent::Full, kernel));
         // Here and not before: BN's shift would fill masked channels again.
         ys = middle.mask(ys);
-        ys = out.mask(conv_bn(&self.project, &ys, out, &Extent::Full));
-        if self.adds_input { ys + xs } else { ys }
+        if let Some(squeeze_excite) = &self.squeeze_excite {
+            ys = squeeze_excite.forward_cut(&ys, middle);
+        }
+        ys = conv_bn(&self.project, &ys, out, &Extent::Full);
+        match self.shortcut {
+            // The input may be wider than what is left of the output.
+            Shortcut::Padded => out.mask(self.shortcut.added(ys, xs)),
+            _ => self.shortcut.added(out.mask(ys), xs),
+        }
     }
+}
+
+impl Shortcut {
+    fn new(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, is_elastic: bool) -> Self {
+        let Op::InvertedResidual(Block { shortcut: Kind::Always, .. }) = spec.op else {
+            return match spec.op {
+                _ if !spec.adds_input() => Self::Nothing,
+                Op::InvertedResidual(Block { shortcut: Kind::Padded, .. }) => Self::Padded,
+                _ => Self::Input,
+            };
+        };
+        let is_convolved = is_elastic || spec.c_in != spec.c_out;
+        let conv = is_convolved.then(|| b.conv(&(path / "shortcut"), spec.c_in, spec.c_out, 1));
+        Self::Fitted { halves: spec.stride > 1, conv }
+    }
+
+    /// The block's own map with the shortcut of its input added.
+    fn added(&self, ys: Tensor, xs: &Tensor) -> Tensor {
+        let (halves, conv) = match self {
+            Self::Nothing => return ys,
+            Self::Input => return ys + xs,
+            Self::Padded => {
+                let missing = ys.size()[1] - xs.size()[1];
+                // A negative width of the border cuts off.
+                return ys + xs.constant_pad_nd([0, 0, 0, 0, 0, missing]);
+            }
+            Self::Fitted { halves, conv } => (*halves, conv),
+        };
+        let pooled = if halves { halved(xs) } else { xs.shallow_clone() };
+        let c_out = ys.size()[1];
+        match conv {
+            Some(conv) if xs.size()[1] != c_out => {
+                ys + conv.forward_cut(&pooled, &Extent::First(c_out), &Extent::Full)
+            }
+            _ => ys + pooled,
+        }
+    }
+}
+
+/// The mean of 2x2 pixels; odd maps have a border of zeros that counts, as the official code has it.
+fn halved(xs: &Tensor) -> Tensor {
+    let padding = xs.size()[3] % 2;
+    xs.avg_pool2d([2, 2], [2, 2], [padding; 2], false, true, None::<i64>)
 }

@@ -3,15 +3,16 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use lat_space::{Op, OpSpec};
+use lat_space::{Norm, Op, OpSpec};
 use tch::{Tensor, nn};
 
-use crate::conv::{ConvBn, ReluConvBn};
+use crate::conv::{ConvBn, ConvBnAct, FeatureMix, ReluConvBn};
 use crate::inverted_residual::InvertedResidual;
 use crate::pool::Pool;
 use crate::reduce::{FactorizedReduce, ReductionConv};
 use crate::residual::ResidualBlock;
 use crate::separable::{DilConv, SepConv};
+use crate::split_attention::{PoolConvBn, SplitAttention};
 use crate::{ArenaLoan, BatchNorm, Conv, resize};
 
 /// One operation as it computes.
@@ -68,9 +69,15 @@ impl LayerBuilder {
             Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
             Op::BnRelu => Box::new(BnRelu(self.bn(&(path / "bn"), spec.c_in))),
             Op::ResidualBlock => Box::new(ResidualBlock::new(self, path, spec)),
-            Op::InvertedResidual { k, middle } => {
-                Box::new(InvertedResidual::new(self, path, spec, k, middle))
+            Op::ConvBnAct { k, activation, biased, norm } => {
+                Box::new(ConvBnAct::new(self, path, spec, k, (activation, biased, norm)))
             }
+            Op::FeatureMix { activation } => {
+                Box::new(FeatureMix::new(self, path, spec, activation))
+            }
+            Op::InvertedResidual(block) => Box::new(InvertedResidual::new(self, path, spec, block)),
+            Op::SplitAttention(block) => Box::new(SplitAttention::new(self, path, spec, block)),
+            Op::PoolConvBn => Box::new(PoolConvBn::new(self, path, spec)),
             // `Op` is non-exhaustive so that spaces can grow; a new kind comes with its layer here.
             op => unreachable!("no layer for {op:?}"),
         }
@@ -84,6 +91,15 @@ impl LayerBuilder {
     /// BN as this phase has it.
     pub(crate) fn bn(&self, path: &nn::Path, c: u32) -> BatchNorm {
         BatchNorm::new(&self.init, path, c, self.phase == Phase::Evaluation)
+    }
+
+    /// BN as a block asks for it.
+    pub(crate) fn bn_of(&self, path: &nn::Path, c: u32, norm: Norm) -> BatchNorm {
+        match norm {
+            Norm::AsPhase => self.bn(path, c),
+            Norm::Affine => self.affine().bn(path, c),
+            Norm::AffineEps3 => self.affine().bn(path, c).eps(1e-3),
+        }
     }
 
     /// The same builder for pieces whose BN is affine in every phase (stem, heads).

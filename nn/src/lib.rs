@@ -4,7 +4,10 @@
 //! A [`GraphNet`] is the one walk over a graph: the static network is a [`GraphNet`] without searched sites, the supernet one
 //! whose sites somebody else answers. So both compute every fixed piece by the same code.
 
+mod activation;
 mod batch_norm;
+#[cfg(test)]
+mod block_tests;
 mod conv;
 mod elastic;
 mod error;
@@ -18,6 +21,8 @@ mod recalibration;
 mod reduce;
 mod residual;
 mod separable;
+mod split_attention;
+mod squeeze_excite;
 mod static_net;
 mod weight_arena;
 

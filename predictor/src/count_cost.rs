@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lat_space::{
-    Architecture, Condition, Cost, Graph, SearchSpace, Skeleton, Step, count_classifier, count_op,
+    Architecture, Condition, Cost, Graph, SearchSpace, Skeleton, Step, count_classifier_behind,
+    count_op,
 };
 use tch::Tensor;
 
@@ -52,7 +53,7 @@ fn head(graph: &Graph, pick: fn(Cost) -> u64) -> (f64, BTreeMap<Condition, f64>)
     for node in &graph.nodes {
         let Step::Head { from, classes } = node.step else { continue };
         for (when, shape) in graph.shapes_of(from) {
-            let cost = pick(count_classifier(shape, classes)) as f64;
+            let cost = pick(count_classifier_behind(graph, from, shape, classes)) as f64;
             match when.is_empty() {
                 true => constant += cost,
                 false => *weights.entry(when).or_insert(0.0) += cost,

@@ -122,7 +122,7 @@ impl Label {
     /// [`PredictError::Space`] where this program has no such space.
     pub fn read_space(&self) -> Result<Box<dyn Space>, PredictError> {
         match &self.declaration {
-            Some(declaration) => Ok(Box::new(DeclaredSpace::read(declaration)?)),
+            Some(declaration) => Ok(Box::new(DeclaredSpace::read_kept(declaration)?)),
             None => Ok(find_space(&self.space)?),
         }
     }

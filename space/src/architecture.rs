@@ -127,8 +127,9 @@ mod tests {
             for crate::Variant { when, op: spec, .. } in graph.variants() {
                 let [(d, c)] = when[..] else { continue };
                 let decision = &space.decisions()[d];
-                // A skip that halves the map has weights, but of the path, not of the choice.
-                let is_path = spec.stride > 1 && decision.choices[c].is_skip();
+                // A skip that halves or widens the map has weights, but of the path, not of the choice.
+                let changes = spec.stride > 1 || spec.c_in != spec.c_out;
+                let is_path = changes && decision.choices[c].is_skip();
                 let expected = spec.op.is_parameter_free() || is_path;
                 assert_eq!(decision.is_weightless(c), expected, "{}", decision.choices[c]);
             }

@@ -10,7 +10,10 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Graph, Op, OpSpec, Shape, Step};
+use crate::{
+    GROUPS, Graph, Grouping, InvertedResidual, Op, OpSpec, Shape, Shortcut, SplitAttention,
+    SqueezeExcite, Step, ValueId,
+};
 
 /// What a network or a piece of one costs, independent of hardware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,17 +57,36 @@ pub fn count(graph: &Graph) -> Cost {
 /// Cost of the classifier alone, with the pool before it.
 pub fn count_head(graph: &Graph) -> Cost {
     let head = |step: &Step| match step {
-        Step::Head { from, classes } => count_classifier(graph.nodes[*from].shape, *classes),
+        Step::Head { from, classes } => {
+            count_classifier_behind(graph, *from, graph.nodes[*from].shape, *classes)
+        }
         _ => Cost::default(),
     };
     graph.nodes.iter().map(|node| head(&node.step)).sum()
 }
 
+/// Cost of a classifier that reads this value of a graph, where it has this shape. What is pooled already is not pooled again.
+pub fn count_classifier_behind(graph: &Graph, from: ValueId, shape: Shape, classes: u32) -> Cost {
+    let op = match &graph.nodes[from].step {
+        Step::Fixed { op, .. } => Some(op.op),
+        Step::Searched { site, .. } => site.candidates().first().map(|c| c.op),
+        _ => None,
+    };
+    match op {
+        Some(Op::FeatureMix { .. }) => count_linear(shape.c, classes),
+        _ => count_classifier(shape, classes),
+    }
+}
+
 /// Cost of a global average pool of a map and a linear classifier behind it.
 pub fn count_classifier(Shape { c, hw }: Shape, classes: u32) -> Cost {
+    elements(c, hw) + count_linear(c, classes)
+}
+
+fn count_linear(c: u32, classes: u32) -> Cost {
     let weights = u64::from(c) * u64::from(classes);
     let params = weights + u64::from(classes);
-    elements(c, hw) + Cost { params, multiply_adds: weights, conv_linear: weights }
+    Cost { params, multiply_adds: weights, conv_linear: weights }
 }
 
 /// Groups of the first two convolutions of [`Op::ReductionConv`].
@@ -105,12 +127,72 @@ pub fn count_op(spec: &OpSpec) -> Cost {
             // The shortcut pools and convolves.
             body + relu + conv([c_in, c_out], 1, 1, hw)
         }
-        Op::InvertedResidual { k, middle } => {
-            let expand = conv_bn([c_in, middle], 1, hw_in) + elements(middle, hw_in);
-            let depthwise = conv([middle, middle], k, middle, hw) + bn(middle, hw);
-            expand + depthwise + elements(middle, hw) + conv_bn([middle, c_out], 1, hw)
+        Op::ConvBnAct { k, biased, .. } => {
+            conv_bn([c_in, c_out], k, hw) + biases(biased, c_out) + elements(c_out, hw)
         }
+        // Pool and activation.
+        Op::FeatureMix { .. } => relu + conv([c_in, c_out], 1, 1, 1) + elements(c_out, 1),
+        Op::InvertedResidual(block) => count_block(spec, block),
+        Op::SplitAttention(block) => count_split_attention(spec, block),
+        Op::PoolConvBn => relu + conv_bn([c_in, c_out], 1, hw),
     }
+}
+
+/// The mean of the attention is no module; the pool that halves the map is.
+fn count_split_attention(spec: &OpSpec, block: SplitAttention) -> Cost {
+    let OpSpec { c_in, c_out, hw_in, .. } = *spec;
+    let SplitAttention { radix, cardinality, width } = block;
+    let (splits, within) = (width * radix, block.within());
+    let first = conv_bn([c_in, width], 1, hw_in) + elements(width, hw_in);
+    let second = conv([width, splits], 3, radix * cardinality, hw_in) + bn(splits, hw_in);
+    let there = conv([width, within], 1, cardinality, 1) + biases(true, within);
+    let back = conv([within, splits], 1, cardinality, 1) + biases(true, splits);
+    let attention = there + bn(within, 1) + elements(within, 1) + back;
+    let pool = if spec.stride > 1 { elements(width, hw_in) } else { Cost::default() };
+    let last = conv_bn([width, c_out], 1, spec.hw_out());
+    first + second + elements(splits, hw_in) + attention + pool + last
+}
+
+fn count_block(spec: &OpSpec, block: InvertedResidual) -> Cost {
+    let OpSpec { c_in, c_out, hw_in, .. } = *spec;
+    let InvertedResidual { k, middle, grouping, biased, .. } = block;
+    let hw = spec.hw_out();
+    let [expand_groups, project_groups] = match grouping {
+        Grouping::Dense => [1, 1],
+        Grouping::Projection => [1, GROUPS],
+        Grouping::Both => [GROUPS; 2],
+    };
+    let piece = |channels: [u32; 2], k, groups, hw| {
+        conv(channels, k, groups, hw) + bn(channels[1], hw) + biases(biased, channels[1])
+    };
+    let expand = match block.unexpanded {
+        true => Cost::default(),
+        false => piece([c_in, middle], 1, expand_groups, hw_in) + elements(middle, hw_in),
+    };
+    let depthwise = piece([middle, middle], k, middle, hw) + elements(middle, hw);
+    let se = block.squeeze_excite.map(|se| count_squeeze_excite(se, middle, hw));
+    let project = piece([middle, c_out], 1, project_groups, hw);
+    expand + depthwise + se.unwrap_or_default() + project + count_shortcut(spec, block.shortcut)
+}
+
+/// The convolutions with their biases, an activation behind each, and the pool where it is one.
+fn count_squeeze_excite(se: SqueezeExcite, channels: u32, hw: u16) -> Cost {
+    let width = se.width(channels);
+    let there = conv([channels, width], 1, 1, 1) + biases(true, width) + elements(width, 1);
+    let back = conv([width, channels], 1, 1, 1) + biases(true, channels) + elements(channels, 1);
+    let is_pool = matches!(se, SqueezeExcite::MobileVision { .. });
+    there + back + if is_pool { elements(channels, hw) } else { Cost::default() }
+}
+
+/// A sum costs nothing, nor does the pool, which is no module.
+fn count_shortcut(spec: &OpSpec, shortcut: Shortcut) -> Cost {
+    let fits = shortcut != Shortcut::Always || spec.c_in == spec.c_out;
+    if fits { Cost::default() } else { conv([spec.c_in, spec.c_out], 1, 1, spec.hw_out()) }
+}
+
+/// A convolution's biases, which no convention counts as multiply-adds.
+fn biases(there: bool, c: u32) -> Cost {
+    Cost { params: if there { u64::from(c) } else { 0 }, ..Cost::default() }
 }
 
 /// One multiply-add per element of a map.

@@ -10,7 +10,7 @@ pub type DecisionId = usize;
 pub enum Kind {
     /// The edge is left out.
     None,
-    /// The input as it is; where the map is halved, by weights of the path, not of the choice.
+    /// The input as it is; where the map is halved or widened, by weights of the path, not of the choice.
     Skip,
     /// A pool.
     Pool,

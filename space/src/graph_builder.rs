@@ -1,6 +1,8 @@
 //! Builds graphs node by node.
 
-use crate::{Candidate, DecisionId, Graph, Node, Op, OpSpec, Place, Shape, Site, Step, ValueId};
+use crate::{
+    Candidate, DecisionId, Graph, Node, Op, OpSpec, Place, Shape, Shortcut, Site, Step, ValueId,
+};
 
 /// Builds a [`Graph`], computing shapes as it goes.
 #[derive(Debug)]
@@ -96,11 +98,13 @@ impl GraphBuilder {
 
     /// Whether a block adds its input must not hang on how it is cut: the supernet decides it once.
     fn check_residuals(&self, node: ValueId) {
-        let blocks = self
-            .graph
-            .variants()
-            .filter(|v| v.node == node && matches!(v.op.op, Op::InvertedResidual { .. }));
-        let adds: Vec<bool> = blocks.map(|v| v.op.adds_input()).collect();
+        let Step::Searched { site, .. } = &self.graph.nodes[node].step else { return };
+        let depends = |op: Op| matches!(op, Op::InvertedResidual(block) if block.shortcut == Shortcut::WhereAlike);
+        if !site.candidates().iter().any(|candidate| depends(candidate.op)) {
+            return;
+        }
+        let blocks = self.graph.operations_at(node).into_iter().filter(|spec| depends(spec.op));
+        let adds: Vec<bool> = blocks.map(|spec| spec.adds_input()).collect();
         assert!(adds.windows(2).all(|w| w[0] == w[1]), "a block adds its input always or never");
     }
 

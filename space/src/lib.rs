@@ -14,7 +14,11 @@
 //! ```
 
 mod architecture;
+mod attentivenas;
+mod bignas;
+mod block;
 mod cases;
+mod chain;
 mod count;
 mod darts;
 mod decision;
@@ -23,6 +27,8 @@ mod derive;
 mod draw;
 mod encoding;
 mod error;
+mod fbnet;
+mod fbnetv2;
 mod features;
 mod graph;
 mod graph_builder;
@@ -30,8 +36,11 @@ mod layers;
 mod nasbench201;
 mod nasbench_macro;
 mod neighbours;
+mod ofa;
 mod op;
 mod peak_memory;
+mod pinas;
+mod proxyless;
 mod reach;
 mod site;
 mod skeleton;
@@ -40,13 +49,20 @@ mod variants;
 mod work;
 
 pub use architecture::{Architecture, ChoiceSet, Group};
-pub use count::{Cost, REDUCTION_GROUPS, count, count_classifier, count_head, count_op};
+pub use block::{
+    Activation, GROUPS, Grouping, InvertedResidual, Norm, Shortcut, SplitAttention, SqueezeExcite,
+};
+pub use chain::{LayeredSpace, StagewiseSpace};
+pub use count::{
+    Cost, REDUCTION_GROUPS, count, count_classifier, count_classifier_behind, count_head, count_op,
+};
 pub use darts::Darts;
 pub use decision::{Choice, Decision, DecisionId, Kind};
 pub use declared::DeclaredSpace;
 pub use draw::{architecture_at, sample};
 pub use encoding::Encoding;
 pub use error::SpaceError;
+pub use fbnetv2::FbNetV2;
 pub use features::{Feature, FeatureMap, Level};
 pub use graph::{Graph, Node, Place, Shape, Step, ValueId};
 pub use graph_builder::GraphBuilder;
@@ -54,6 +70,7 @@ pub use layers::{Convention, LayerCost};
 pub use nasbench_macro::NasBenchMacro;
 pub use nasbench201::NasBench201;
 pub use neighbours::neighbours;
+pub use ofa::Ofa;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
 pub use reach::Reach;
@@ -187,14 +204,34 @@ pub const SPACES: &[fn() -> Box<dyn SearchSpace>] = &[
     || Box::new(Darts::with_fixed_reduction()),
     || Box::new(NasBench201::new()),
     || Box::new(NasBenchMacro::new()),
+    || Box::new(fbnet::fbnet()),
+    || Box::new(proxyless::proxyless()),
+    || Box::new(Ofa::mobile_net()),
+    || Box::new(attentivenas::attentivenas()),
+    || Box::new(bignas::bignas()),
+    || Box::new(FbNetV2::new()),
+    || Box::new(pinas::pinas()),
 ];
 
-/// The space with this id.
+/// The same spaces with other fixed parts (widths, dialects of blocks), which have published networks or tables of their own: what
+/// holds of a space holds of these.
+pub const VARIANTS: &[fn() -> Box<dyn SearchSpace>] = &[
+    || Box::new(fbnet::fbnet_1504()),
+    || Box::new(fbnet::fbnet_hwnas()),
+    || Box::new(proxyless::proxyless_mobile()),
+    || Box::new(proxyless::proxyless_mobile_14()),
+    || Box::new(proxyless::proxyless_cpu()),
+    || Box::new(proxyless::proxyless_gpu()),
+    || Box::new(Ofa::wide_mobile_net()),
+    || Box::new(Ofa::proxyless()),
+];
+
+/// The space with this id, one of [`SPACES`] or [`VARIANTS`].
 ///
 /// # Errors
 /// [`SpaceError::Unknown`] lists the spaces there are.
 pub fn find_space(id: &str) -> Result<Box<dyn SearchSpace>, SpaceError> {
-    let all: Vec<_> = SPACES.iter().map(|build| build()).collect();
+    let all: Vec<_> = SPACES.iter().chain(VARIANTS).map(|build| build()).collect();
     let known = all.iter().map(|s| s.id()).collect::<Vec<_>>().join(", ");
     all.into_iter().find(|space| space.id() == id).ok_or_else(|| SpaceError::Unknown {
         kind: "search space",

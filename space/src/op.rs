@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Shape;
+use crate::{Activation, Grouping, InvertedResidual, Norm, Shape, Shortcut, SplitAttention};
 
 /// The kinds of operation that networks here are made of. Convolutions have no bias; the pieces of each are spelled out in
 /// `lat-nn`, and their costs in [`crate::count_op`].
@@ -59,14 +59,28 @@ pub enum Op {
     BnRelu,
     /// NAS-Bench-201's residual block between stages: two `ReLU`-conv3x3-BN, shortcut of 2x2 average pool and 1x1 convolution.
     ResidualBlock,
-    /// `MobileNetV2`'s block: 1x1 to `middle` channels, BN, `ReLU`; depthwise `k`, BN, `ReLU`; 1x1, BN; the input added where
-    /// [`OpSpec::adds_input`].
-    InvertedResidual {
+    /// Convolution, BN, activation.
+    ConvBnAct {
         /// Kernel.
         k: u8,
-        /// Channels of the depthwise convolution.
-        middle: u32,
+        /// The activation.
+        activation: Activation,
+        /// Whether the convolution has a bias, though BN follows.
+        biased: bool,
+        /// The batch norm.
+        norm: Norm,
     },
+    /// Global average pool, 1x1 convolution without bias and BN, activation: a map of one pixel, which a classifier does not pool again.
+    FeatureMix {
+        /// The activation.
+        activation: Activation,
+    },
+    /// `MobileNetV2`'s block and its kin.
+    InvertedResidual(InvertedResidual),
+    /// `ResNeSt`'s bottleneck, but for shortcut and last `ReLU`.
+    SplitAttention(SplitAttention),
+    /// `ResNeSt`'s shortcut: average pool of the stride's size, 1x1 convolution, BN.
+    PoolConvBn,
     /// The map at another size, bilinearly, no corners aligned.
     Resize {
         /// Height and width in pixels.
@@ -92,7 +106,17 @@ impl Op {
             Self::Relu => "relu".into(),
             Self::BnRelu => "bn_relu".into(),
             Self::ResidualBlock => "residual_block".into(),
-            Self::InvertedResidual { k, middle } => format!("ir_k{k}_m{middle}"),
+            Self::ConvBnAct { k, activation, biased, norm } => {
+                let bias = if biased { "_bias" } else { "" };
+                let norm = if norm == Norm::AffineEps3 { "_eps3" } else { "" };
+                format!("conv_bn_{}_{k}x{k}{bias}{norm}", activation.name())
+            }
+            Self::FeatureMix { activation } => format!("feature_mix_{}", activation.name()),
+            Self::InvertedResidual(block) => block.name(),
+            Self::SplitAttention(SplitAttention { radix, cardinality, width }) => {
+                format!("split_attention_r{radix}_x{cardinality}_w{width}")
+            }
+            Self::PoolConvBn => "pool_conv_bn".into(),
             Self::Resize { hw } => format!("resize_{hw}"),
         }
     }
@@ -110,9 +134,14 @@ impl Op {
             matches!(self, Self::None | Self::Identity | Self::Relu | Self::Resize { .. });
         let is_conv = matches!(
             self,
-            Self::ConvBn { .. } | Self::ReluConvBn { .. } | Self::InvertedResidual { .. }
+            Self::ConvBn { .. }
+                | Self::ReluConvBn { .. }
+                | Self::ConvBnAct { .. }
+                | Self::FeatureMix { .. }
         );
-        is_free || is_conv
+        // Groups would take other channels of a narrower map.
+        let is_block = matches!(self, Self::InvertedResidual(b) if b.grouping == Grouping::Dense);
+        is_free || is_conv || is_block
     }
 
     /// Whether the operation has no weights of its own that a search would have to train.
@@ -141,15 +170,20 @@ impl OpSpec {
     pub fn hw_out(&self) -> u16 {
         match self.op {
             Op::Resize { hw } => hw,
+            Op::FeatureMix { .. } => 1,
             _ => self.hw_in.div_ceil(u16::from(self.stride)),
         }
     }
 
     /// The same operation behind a value of another shape. What computes channel by channel has as many channels as it reads; all else
-    /// keeps its output channels.
+    /// keeps its output channels. A block's middle channels follow where it says so.
     pub fn behind(&self, input: Shape) -> Self {
         let c_out = if self.op.keeps_channels() { input.c } else { self.c_out };
-        Self { c_in: input.c, hw_in: input.hw, c_out, ..*self }
+        let op = match self.op {
+            Op::InvertedResidual(block) => Op::InvertedResidual(block.behind(input.c)),
+            op => op,
+        };
+        Self { op, c_in: input.c, hw_in: input.hw, c_out, ..*self }
     }
 
     /// A key for tables and paths: `sep_conv_3x3-c16-c16-s1-32`.
@@ -158,9 +192,16 @@ impl OpSpec {
         format!("{}-c{c_in}-c{c_out}-s{stride}-{hw_in}", op.name())
     }
 
-    /// Whether a block that may add its input to its output does: where both have one shape.
+    /// Whether a block adds its input to its output, as it is or made to fit.
     pub fn adds_input(&self) -> bool {
-        self.stride == 1 && self.c_in == self.c_out
+        match self.op {
+            Op::InvertedResidual(InvertedResidual { shortcut: Shortcut::Never, .. }) => false,
+            Op::InvertedResidual(InvertedResidual { shortcut: Shortcut::Always, .. }) => true,
+            Op::InvertedResidual(InvertedResidual { shortcut: Shortcut::Padded, .. }) => {
+                self.stride == 1
+            }
+            _ => self.stride == 1 && self.c_in == self.c_out,
+        }
     }
 
     /// The same operation `divisor` times narrower on both sides (PC-DARTS).

@@ -3,7 +3,7 @@
 //! The count follows the walk that runs it (`lat_nn::GraphNet`): a value lives until its last reader is done, and inside an
 //! operation the pieces before the last live beside it. Workspaces of libraries and the allocator's rounding are not in it.
 
-use crate::{Graph, Op, OpSpec, Shape, Step, ValueId, count};
+use crate::{Graph, Op, OpSpec, Shape, Shortcut, Step, ValueId, count};
 
 /// Bytes of weights and of activations at their peak, for a batch of images in numbers of this size.
 pub fn peak_memory_bytes(graph: &Graph, batch: u32, bytes_per_number: u32) -> u64 {
@@ -85,11 +85,22 @@ fn inside_op(spec: &OpSpec) -> u64 {
         Op::SepConv { .. } => (input + 2 * middle).max(3 * middle).max(middle + output),
         Op::ResidualBlock => input + 2 * output,
         // BN beside its convolution's output, with the map that this read; then the same of the last, or the sum beside it.
-        Op::InvertedResidual { middle, .. } => {
-            let (wide, middle) =
-                (map(Shape { c: middle, hw: hw_in }), map(Shape { c: middle, hw }));
-            (2 * wide).max(wide + 2 * middle).max(middle + output)
+        // Without its first convolution it holds no wide map; a shortcut that is convolved waits beside the block's map.
+        Op::InvertedResidual(block) => {
+            let wide = if block.unexpanded { 0 } else { map(Shape { c: block.middle, hw: hw_in }) };
+            let middle = map(Shape { c: block.middle, hw });
+            let shortcut = if block.shortcut == Shortcut::Always { output } else { 0 };
+            (2 * wide).max(wide + 2 * middle).max(middle + output).max(output + shortcut)
         }
+        // BN beside its convolution's output, then the activation beside BN.
+        Op::ConvBnAct { .. } => output,
+        Op::FeatureMix { .. } => u64::from(c_in) + output,
+        // As in an inverted residual, with all splits beside one another.
+        Op::SplitAttention(block) => {
+            let wide = map(Shape { c: block.width, hw: hw_in });
+            (wide + 2 * u64::from(block.radix) * wide).max(wide + output)
+        }
+        Op::PoolConvBn => middle + output,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::{DecisionId, Op, OpSpec};
+use crate::{DecisionId, InvertedResidual, Op, OpSpec};
 
 /// A measure of an operation that can be cut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Measure {
     Out,
     /// Channels of a block's depthwise convolution: the first ones stay.
     Middle,
+    /// How many times the input's channels the middle ones are, of a block whose middle follows its input: the first ones stay.
+    Expansion,
     /// Side of the kernel: its centre stays.
     Kernel,
 }
@@ -22,7 +24,7 @@ pub struct Cut {
     pub decision: DecisionId,
     /// What it cuts.
     pub of: Measure,
-    /// Per choice what is left: channels, or the side of the kernel, at most as much as the largest operation has.
+    /// Per choice what is left: channels, the expansion, or the side of the kernel, at most as much as the largest operation has.
     pub values: Vec<u32>,
 }
 
@@ -122,15 +124,28 @@ impl Site {
 impl OpSpec {
     /// The size of a measure, of an operation that can be cut in it.
     pub fn measure(&self, of: Measure) -> Option<u32> {
+        if !self.op.reads_any_width() {
+            return None;
+        }
         match (of, self.op) {
             (
                 Measure::Out,
-                Op::ConvBn { .. } | Op::ReluConvBn { .. } | Op::InvertedResidual { .. },
+                Op::ConvBn { .. }
+                | Op::ReluConvBn { .. }
+                | Op::ConvBnAct { .. }
+                | Op::FeatureMix { .. }
+                | Op::InvertedResidual(_),
             ) => Some(self.c_out),
-            (Measure::Middle, Op::InvertedResidual { middle, .. }) => Some(middle),
+            (Measure::Middle, Op::InvertedResidual(block)) => {
+                (block.expansion == 0 && !block.unexpanded).then_some(block.middle)
+            }
+            (Measure::Expansion, Op::InvertedResidual(block)) => {
+                (block.expansion != 0).then_some(u32::from(block.expansion))
+            }
+            (Measure::Kernel, Op::InvertedResidual(block)) => Some(u32::from(block.k)),
             (
                 Measure::Kernel,
-                Op::ConvBn { k } | Op::ReluConvBn { k } | Op::InvertedResidual { k, .. },
+                Op::ConvBn { k } | Op::ReluConvBn { k } | Op::ConvBnAct { k, .. },
             ) => Some(u32::from(k)),
             _ => None,
         }
@@ -138,17 +153,24 @@ impl OpSpec {
 
     /// With another size of a measure that it has.
     pub(crate) fn cut(self, of: Measure, to: u32) -> Self {
-        let k = to as u8;
+        // Kernels and expansions are that small.
+        let small = to as u8;
         let op = match (of, self.op) {
             (Measure::Out, _) => return Self { c_out: to, ..self },
-            (Measure::Middle, Op::InvertedResidual { k, .. }) => {
-                Op::InvertedResidual { k, middle: to }
+            (Measure::Middle, Op::InvertedResidual(block)) => {
+                Op::InvertedResidual(InvertedResidual { middle: to, ..block })
             }
-            (Measure::Kernel, Op::InvertedResidual { middle, .. }) => {
-                Op::InvertedResidual { k, middle }
+            (Measure::Expansion, Op::InvertedResidual(block)) => {
+                Op::InvertedResidual(block.expanded(small, self.c_in))
             }
-            (Measure::Kernel, Op::ConvBn { .. }) => Op::ConvBn { k },
-            (Measure::Kernel, Op::ReluConvBn { .. }) => Op::ReluConvBn { k },
+            (Measure::Kernel, Op::InvertedResidual(block)) => {
+                Op::InvertedResidual(InvertedResidual { k: small, ..block })
+            }
+            (Measure::Kernel, Op::ConvBn { .. }) => Op::ConvBn { k: small },
+            (Measure::Kernel, Op::ReluConvBn { .. }) => Op::ReluConvBn { k: small },
+            (Measure::Kernel, Op::ConvBnAct { activation, biased, norm, .. }) => {
+                Op::ConvBnAct { k: small, activation, biased, norm }
+            }
             (_, op) => op,
         };
         Self { op, ..self }
@@ -161,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_candidate_is_cut_in_each_measure() {
-        let op = Op::InvertedResidual { k: 5, middle: 24 };
+        let op = Op::InvertedResidual(InvertedResidual::new(5, 24));
         let largest = OpSpec { op, c_in: 4, c_out: 8, stride: 1, hw_in: 8 };
         let cut = |of, values: &[u32]| Cut { decision: 0, of, values: values.to_vec() };
         let cuts = vec![
@@ -187,5 +209,21 @@ mod tests {
         let pool = OpSpec { op: Op::MaxPool { k: 3 }, ..largest };
         let wrong = Candidate { largest: pool, cuts: vec![cut(Measure::Out, &[4])] };
         assert!(wrong.flaw().unwrap().contains("max_pool_3x3 has no Out"));
+    }
+
+    #[test]
+    fn an_expansion_is_of_the_channels_that_come_in() {
+        let op = Op::InvertedResidual(InvertedResidual::new(3, 0).expanded(6, 24));
+        let largest = OpSpec { op, c_in: 24, c_out: 32, stride: 2, hw_in: 8 };
+        let cuts = vec![Cut { decision: 0, of: Measure::Expansion, values: vec![4, 6] }];
+        assert_eq!(Candidate { largest, cuts }.flaw(), None);
+        let narrow = largest.behind(crate::Shape { c: 16, hw: 8 });
+        let cut = narrow.cut(Measure::Expansion, 4).cut(Measure::Kernel, 3);
+        assert_eq!(
+            (narrow.op.name().as_str(), cut.op.name().as_str()),
+            ("ir_k3_m96_e6", "ir_k3_m64_e4")
+        );
+        // Its middle is no measure of its own.
+        assert_eq!(largest.measure(Measure::Middle), None);
     }
 }

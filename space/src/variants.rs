@@ -31,31 +31,16 @@ impl Graph {
     pub fn variants(&self) -> impl Iterator<Item = Variant> {
         let (values, presence) = (self.value_cases(), self.presence());
         self.nodes.iter().enumerate().flat_map(move |(node, n)| {
-            let input = |from: ValueId| values[from].c.with(&values[from].hw);
-            let shape = |&(c, hw): &(u32, u16)| Shape { c, hw };
-            let found: Cases<OpSpec> = match &n.step {
-                Step::Fixed { from, op, .. } => input(*from).map(|i| op.behind(shape(i))),
-                Step::Searched { from, site, .. } => {
-                    let input = input(*from).map(shape);
-                    match site {
-                        Site::Choice { decision, candidates } => {
-                            let of = |(choice, candidate): (usize, &Candidate)| {
-                                let own = operations(candidate, &input);
-                                own.with(&Cases(vec![(vec![(*decision, choice)], ())])).0
-                            };
-                            let all = candidates.iter().enumerate().flat_map(of);
-                            Cases(all.map(|(when, (op, ()))| (when, op)).collect())
-                        }
-                        Site::Elastic(candidate) => operations(candidate, &input),
-                    }
-                }
-                Step::Resize { from, decision, hw } => resizes(&input(*from), *decision, hw),
-                _ => Cases(vec![]),
-            };
-            let standing = found.with(&presence[node]).0.into_iter();
+            let standing = standing_at(&n.step, &values).with(&presence[node]).0.into_iter();
             let standing = standing.filter(|(_, (_, is_present))| *is_present);
             standing.map(move |(when, (op, _))| Variant { node, when, op }).collect::<Vec<_>>()
         })
+    }
+
+    /// The operations that can stand at a node, whether or not it is there.
+    pub(crate) fn operations_at(&self, node: ValueId) -> Vec<OpSpec> {
+        let found = standing_at(&self.nodes[node].step, &self.value_cases());
+        found.0.into_iter().map(|(_, op)| op).collect()
     }
 
     /// The shapes that a value can have, each with its condition.
@@ -130,6 +115,31 @@ impl Graph {
             }
         }
         needed
+    }
+}
+
+/// The operations of a step where the node is there.
+fn standing_at(step: &Step, values: &[ValueCases]) -> Cases<OpSpec> {
+    let input = |from: ValueId| values[from].c.with(&values[from].hw);
+    let shape = |&(c, hw): &(u32, u16)| Shape { c, hw };
+    match step {
+        Step::Fixed { from, op, .. } => input(*from).map(|i| op.behind(shape(i))),
+        Step::Searched { from, site, .. } => {
+            let input = input(*from).map(shape);
+            match site {
+                Site::Choice { decision, candidates } => {
+                    let of = |(choice, candidate): (usize, &Candidate)| {
+                        let own = operations(candidate, &input);
+                        own.with(&Cases(vec![(vec![(*decision, choice)], ())])).0
+                    };
+                    let all = candidates.iter().enumerate().flat_map(of);
+                    Cases(all.map(|(when, (op, ()))| (when, op)).collect())
+                }
+                Site::Elastic(candidate) => operations(candidate, &input),
+            }
+        }
+        Step::Resize { from, decision, hw } => resizes(&input(*from), *decision, hw),
+        _ => Cases(vec![]),
     }
 }
 

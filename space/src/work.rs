@@ -48,7 +48,8 @@ mod tests {
     fn work_of_chosen_operations_is_what_the_network_has_more_than_an_empty_one() {
         for build in SPACES {
             let space = build();
-            let work = space.work().unwrap();
+            // What several decisions shape together has no work of its own.
+            let Some(work) = space.work() else { continue };
             let skeleton = find_skeleton(&*space, SKELETON).unwrap();
             let counted = |i| {
                 let architecture = architecture_at(&*space, 4, i).unwrap();

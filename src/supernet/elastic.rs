@@ -81,6 +81,7 @@ impl Operation {
                 Measure::Out => extents.out = extent,
                 Measure::Middle => extents.middle = extent,
                 Measure::Kernel => extents.kernel = extent,
+                Measure::Expansion => extents.expansion = Some(only(&extent)),
             }
         }
         let ys = layer.forward_cut_t(xs, &extents, train);
@@ -104,6 +105,15 @@ fn extent(cut: &Cut, gate: &Gate, largest: u32) -> (Extent, Option<Tensor>) {
     let side = i64::from(largest);
     let is_kernel = cut.of == Measure::Kernel;
     (Extent::Masked(if is_kernel { mask.view([side, side]) } else { mask }), None)
+}
+
+/// What a hard cut leaves.
+fn only(extent: &Extent) -> u8 {
+    match extent {
+        // Expansions are small.
+        Extent::First(value) => *value as u8,
+        _ => panic!("blocks of several expansions have no sum: one expansion per pass"),
+    }
 }
 
 /// 1 on what a value leaves of a measure: per channel, or per tap of a kernel row by row.

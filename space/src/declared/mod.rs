@@ -40,7 +40,7 @@ use declaration::{Declaration, wrong};
 use slot::Slot;
 use text_form::{Template, TextForm};
 
-use crate::{Architecture, Decision, DecisionId, SPACES, Space, SpaceError, Structure};
+use crate::{Architecture, Decision, DecisionId, SPACES, Space, SpaceError, Structure, VARIANTS};
 
 /// A space from a TOML file.
 ///
@@ -64,6 +64,18 @@ impl DeclaredSpace {
     pub fn read(toml: &str) -> Result<Self, SpaceError> {
         let declaration = Declaration::read(toml)?;
         check_id(&declaration.id)?;
+        Self::of(toml, &declaration)
+    }
+
+    /// Reads a declaration that a predictor file keeps: its name may be that of a space which was built in later.
+    ///
+    /// # Errors
+    /// As [`DeclaredSpace::read`].
+    pub fn read_kept(toml: &str) -> Result<Self, SpaceError> {
+        Self::of(toml, &Declaration::read(toml)?)
+    }
+
+    fn of(toml: &str, declaration: &Declaration) -> Result<Self, SpaceError> {
         let slots = Slot::all(&declaration.entries)?;
         let structure = layout::structure(&slots)?;
         let text_form = TextForm::of(declaration.text.as_ref(), &slots)?;
@@ -146,7 +158,7 @@ fn check_id(id: &str) -> Result<(), SpaceError> {
         let expected = "a name of letters, digits, - and _";
         return Err(wrong("key `id`", expected, format!("'{id}'")));
     }
-    if SPACES.iter().any(|build| build().id() == id) {
+    if SPACES.iter().chain(VARIANTS).any(|build| build().id() == id) {
         let found = format!("'{id}', which is built in");
         return Err(wrong("key `id`", "a name that no built-in space has", found));
     }

@@ -4,7 +4,7 @@ use super::*;
 
 /// One entry per line of what the example has in ranges.
 const OFA: &str = r#"
-id = "ofa"
+id = "ofa-table"
 [[decision]]
 name = "resolution"
 values = { from = 128, to = 224, step = 4 }
@@ -51,6 +51,13 @@ fn id(space: &DeclaredSpace, name: &str) -> DecisionId {
 
 fn message(toml: &str) -> String {
     DeclaredSpace::read(toml).unwrap_err().to_string()
+}
+
+#[test]
+fn a_kept_declaration_may_have_the_name_of_a_space_built_in_later() {
+    let kept = OFA.replace("ofa-table", "ofa");
+    assert!(message(&kept).contains("found 'ofa', which is built in"));
+    assert_eq!(DeclaredSpace::read_kept(&kept).unwrap().id(), "ofa");
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //! (the benchmark has 32).
 
 use crate::{
-    Architecture, Choice, Decision, Graph, GraphBuilder, Op, OpSpec, SearchSpace, Skeleton,
-    SkeletonPreset, Space, SpaceError, Stem, Structure, Work, work,
+    Architecture, Choice, Decision, Graph, GraphBuilder, InvertedResidual, Op, OpSpec, SearchSpace,
+    Skeleton, SkeletonPreset, Space, SpaceError, Stem, Structure, Work, work,
 };
 
 /// The choices in the order of the digits: identity, MB3 K3, MB6 K5.
@@ -181,7 +181,8 @@ fn conv_bn_relu(b: &mut GraphBuilder, from: usize, k: u8, channels: u32) -> usiz
 fn candidates(b: &GraphBuilder, from: usize, c_out: u32, stride: u8) -> Vec<OpSpec> {
     let c_in = b.shape(from).c;
     let identity = if stride == 1 && c_in == c_out { Op::Identity } else { Op::ConvBn { k: 1 } };
-    let blocks = BLOCKS.map(|(k, expansion)| Op::InvertedResidual { k, middle: expansion * c_in });
+    let blocks = BLOCKS
+        .map(|(k, expansion)| Op::InvertedResidual(InvertedResidual::new(k, expansion * c_in)));
     let all = std::iter::once(identity).chain(blocks);
     all.map(|op| b.spec(from, op, c_out, stride)).collect()
 }

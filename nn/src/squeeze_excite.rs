@@ -1,0 +1,67 @@
+//! Squeeze-and-excite.
+
+use lat_space::{Activation, SqueezeExcite as Rule};
+use tch::{Tensor, nn};
+
+use crate::activation::activate;
+use crate::elastic::{Extent, first};
+use crate::{Conv, LayerBuilder};
+
+/// The mean of each channel, 1x1 to fewer, activation, 1x1 back, hard sigmoid; the map times that.
+#[derive(Debug)]
+pub(crate) struct SqueezeExcite {
+    rule: Rule,
+    reduce: Conv,
+    expand: Conv,
+    activation: Activation,
+    channels: u32,
+}
+
+impl SqueezeExcite {
+    pub(crate) fn new(
+        b: &LayerBuilder,
+        path: &nn::Path,
+        (rule, activation): (Rule, Activation),
+        channels: u32,
+    ) -> Self {
+        let width = rule.width(channels);
+        let conv = |name: &str, c_in, c_out| {
+            let path = path / name;
+            b.conv(&path, c_in, c_out, 1).biased(&b.init, &path)
+        };
+        let reduce = conv("reduce", channels, width);
+        let expand = conv("expand", width, channels);
+        Self { rule, reduce, expand, activation: rule.activation(activation), channels }
+    }
+
+    /// `[n, c, h, w]` of the first channels, as many as there are, to the same shape.
+    pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
+        self.forward_cut(xs, &Extent::Full)
+    }
+
+    /// The same of a map whose channels are masked: the channels within are then masked as those of narrower blocks would be.
+    pub(crate) fn forward_cut(&self, xs: &Tensor, middle: &Extent) -> Tensor {
+        let mean = xs.mean_dim([2i64, 3].as_slice(), true, xs.kind());
+        // No block has 2^32 channels.
+        let width = self.rule.width(xs.size()[1] as u32);
+        let within = Extent::First(i64::from(width));
+        let ys = activate(&self.reduce.forward_cut(&mean, &within, &Extent::Full), self.activation);
+        let ys = match middle {
+            Extent::Masked(mask) => ys * self.mask_within(mask).view([1, -1, 1, 1]),
+            _ => ys,
+        };
+        let out = Extent::First(xs.size()[1]);
+        xs * self.expand.forward_cut(&ys, &out, &Extent::Full).hardsigmoid()
+    }
+
+    /// Channel j within is there in blocks that are wide enough for it: its weight is that of the last channel which the narrowest of
+    /// these has.
+    fn mask_within(&self, mask: &Tensor) -> Tensor {
+        let narrowest = |j: u32| (1..=self.channels).find(|&c| self.rule.width(c) > j);
+        let width = self.rule.width(self.channels);
+        let last = (0..width).map(|j| i64::from(narrowest(j).unwrap_or(self.channels)) - 1);
+        let last: Vec<i64> = last.collect();
+        first(mask, 0, i64::from(self.channels))
+            .index_select(0, &Tensor::from_slice(&last).to_device(mask.device()))
+    }
+}

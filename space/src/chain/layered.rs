@@ -1,0 +1,191 @@
+//! Spaces of a chain that chooses one operation per layer.
+
+use super::{Chain, Row, Scale, check_single, digits, quoted, words};
+use crate::{
+    Architecture, Choice, Decision, DecisionId, Graph, Op, SearchSpace, Skeleton, SkeletonPreset,
+    Space, SpaceError, Structure, Work, work,
+};
+
+/// A searched layer of a chain at a skeleton.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer {
+    /// Its number, which is that of its decision.
+    pub(crate) number: DecisionId,
+    /// Whether it is the first of its row.
+    pub(crate) is_first: bool,
+    /// Channels that it reads.
+    pub(crate) c_in: u32,
+    /// Channels that it computes.
+    pub(crate) c_out: u32,
+    /// Its stride.
+    pub(crate) stride: u8,
+}
+
+/// What such a space is made of.
+pub(crate) trait Layers: std::fmt::Debug + Send + Sync {
+    /// The space's summary.
+    fn summary(&self) -> &'static str;
+    /// Title, year and arXiv id.
+    fn paper(&self) -> &'static str;
+    /// Its presets.
+    fn skeletons(&self) -> &'static [SkeletonPreset];
+    /// How it follows a skeleton; has its id.
+    fn scale(&self) -> Scale;
+    /// The rows of searched layers.
+    fn rows(&self) -> Vec<Row>;
+    /// What can be chosen in a layer.
+    fn choices(&self, is_first: bool) -> Vec<Choice>;
+    /// What stands before the searched layers; the stem has this stride.
+    fn begin(&self, chain: &mut Chain, skeleton: &Skeleton, stride: u8);
+    /// A layer's operations in the order of its choices.
+    fn operations(&self, layer: &Layer) -> Vec<Op>;
+    /// Puts a layer behind the chain.
+    fn layer(&self, chain: &mut Chain, layer: &Layer) {
+        chain.choice(layer.number, &self.operations(layer), layer.c_out, layer.stride);
+    }
+    /// What stands behind them, but for the classifier.
+    fn end(&self, chain: &mut Chain, skeleton: &Skeleton);
+    /// Completes "expected ..." of a text.
+    fn expected(&self) -> &'static str;
+    /// The words of a text that stand for the searched layers.
+    fn layers_of<'a>(&self, words: Vec<&'a str>) -> Vec<&'a str> {
+        words
+    }
+}
+
+/// A space of a chain that chooses one operation per layer; its texts are the operations' names in order.
+#[derive(Debug)]
+pub struct LayeredSpace {
+    parts: Box<dyn Layers>,
+    id: &'static str,
+    decisions: Vec<Decision>,
+}
+
+impl LayeredSpace {
+    pub(crate) fn of(parts: impl Layers + 'static) -> Self {
+        let decision = |(stage, layer): (usize, usize)| {
+            let name = format!("stage{}/layer{}", stage + 1, layer + 1);
+            Decision::slot(&name, parts.choices(layer == 0))
+        };
+        let rows = parts.rows();
+        let places = rows.iter().enumerate().flat_map(|(r, row)| (0..row.n).map(move |l| (r, l)));
+        let decisions = places.map(decision).collect();
+        Self { id: parts.scale().id, decisions, parts: Box::new(parts) }
+    }
+
+    /// A choice by its name or number.
+    fn read(&self, decision: DecisionId, word: &str) -> Option<usize> {
+        let choices = &self.decisions[decision].choices;
+        let named = choices.iter().position(|choice| choice.name == word);
+        named.or_else(|| word.parse().ok().filter(|&number| number < choices.len()))
+    }
+
+    fn unreadable(&self, expected: String, found: &str) -> SpaceError {
+        SpaceError::Text { space: self.id.into(), expected, found: quoted(found) }
+    }
+}
+
+impl Space for LayeredSpace {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    fn structure(&self) -> Structure {
+        let mut first = 0;
+        let mut stage = |row: Row| {
+            first += row.n;
+            (first - row.n..first).collect()
+        };
+        let stages = self.parts.rows().into_iter().map(&mut stage).collect();
+        Structure { stages, ..Structure::independent(&self.decisions) }
+    }
+
+    fn work(&self) -> Option<Vec<Vec<Work>>> {
+        work::of_sites(self)
+    }
+
+    fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
+        check_single(self.id, &self.decisions, architecture)
+    }
+
+    fn format(&self, architecture: &Architecture) -> String {
+        let name = |(decision, set): (&Decision, &crate::ChoiceSet)| {
+            let choice = set.only().expect("a checked architecture has one operation");
+            decision.choices[choice].name.clone()
+        };
+        let names = self.decisions.iter().zip(&architecture.choices).map(name);
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        let found = self.parts.layers_of(words(text));
+        if found.len() != self.decisions.len() {
+            let expected = format!("{}; {} words stand there", self.parts.expected(), found.len());
+            return Err(self.unreadable(expected, text));
+        }
+        let choice = |(d, word): (usize, &&str)| {
+            self.read(d, word).ok_or_else(|| {
+                let decision = &self.decisions[d];
+                let known = decision.names().join(", ");
+                self.unreadable(format!("for {} one of {known}", decision.name), word)
+            })
+        };
+        let choices: Vec<usize> = found.iter().enumerate().map(choice).collect::<Result<_, _>>()?;
+        Ok(Architecture::new(self.id, choices))
+    }
+}
+
+impl SearchSpace for LayeredSpace {
+    fn summary(&self) -> &'static str {
+        self.parts.summary()
+    }
+
+    fn paper(&self) -> &'static str {
+        self.parts.paper()
+    }
+
+    fn skeletons(&self) -> &'static [SkeletonPreset] {
+        self.parts.skeletons()
+    }
+
+    fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError> {
+        self.parts.scale().check(skeleton, &self.parts.rows())
+    }
+
+    fn graph(&self, skeleton: &Skeleton) -> Graph {
+        let mut chain = Chain::new(skeleton.resolution);
+        let (stem, rows) = self.parts.scale().rows(skeleton, &self.parts.rows());
+        self.parts.begin(&mut chain, skeleton, stem);
+        let mut number = 0;
+        for row in rows {
+            for l in 0..row.n {
+                let (c_in, c_out) = (chain.shape().c, row.width);
+                let stride = if l == 0 { row.stride } else { 1 };
+                let layer = Layer { number, is_first: l == 0, c_in, c_out, stride };
+                self.parts.layer(&mut chain, &layer);
+                number += 1;
+            }
+        }
+        self.parts.end(&mut chain, skeleton);
+        chain.finish(skeleton.classes)
+    }
+
+    fn reads_input(&self, _: &Architecture) -> bool {
+        // No choice of a chain cuts it.
+        true
+    }
+
+    fn size(&self) -> u128 {
+        self.decisions.iter().map(|d| d.choices.len() as u128).product()
+    }
+
+    fn at(&self, index: u128) -> Architecture {
+        assert!(index < self.size(), "index beyond the space");
+        let radices = self.decisions.iter().map(|d| d.choices.len());
+        Architecture::new(self.id, digits(index, radices))
+    }
+}
