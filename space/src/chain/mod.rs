@@ -6,6 +6,8 @@ pub(crate) mod golden;
 mod layered;
 mod skeletons;
 mod stagewise;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod widths;
 

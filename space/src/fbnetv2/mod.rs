@@ -11,13 +11,12 @@
 
 #[cfg(test)]
 mod published_tests;
+mod text;
 
-use crate::chain::{
-    Chain, Row, Scale, check_single, digits, divisible, number, presets, quoted, sizes, words,
-};
+use crate::chain::{Chain, Row, Scale, check_single, digits, divisible, number, presets, sizes};
 use crate::structure::neighbours;
 use crate::{
-    Activation, Architecture, Candidate, Choice, ChoiceSet, Cut, Decision, DecisionId, Graph,
+    Activation, Architecture, Candidate, Choice, Cut, Decision, DecisionId, Graph,
     InvertedResidual, Kind, Measure, Norm, Op, SearchSpace, Shortcut, Skeleton, SkeletonPreset,
     Space, SpaceError, SqueezeExcite, Structure,
 };
@@ -141,40 +140,6 @@ impl FbNetV2 {
             |group: &LayerGroup| Row { width: group.widths[1], n: group.n, stride: group.stride };
         GROUPS.iter().map(row).collect()
     }
-
-    /// The words of a layer, in order, with the decisions that they tell.
-    fn word(&self, layer: &Layer, choice: impl Fn(DecisionId) -> usize) -> String {
-        let name = |d: DecisionId| &self.decisions[d].choices[choice(d)].name;
-        let width = name(layer.width);
-        match layer.block {
-            Some((kernel, expansion)) => {
-                format!("{}_e{}_c{width}", name(kernel), name(expansion))
-            }
-            None => format!("c{width}"),
-        }
-    }
-
-    /// The choices that a word tells.
-    fn read(&self, layer: &Layer, word: &str) -> Option<Vec<(DecisionId, usize)>> {
-        let find = |d: DecisionId, name: &str| {
-            let choices = &self.decisions[d].choices;
-            choices.iter().position(|c| c.name == name).map(|choice| (d, choice))
-        };
-        let parts: Vec<&str> = word.split('_').collect();
-        match (layer.block, &parts[..]) {
-            (None, [width]) => Some(vec![find(layer.width, width.strip_prefix('c')?)?]),
-            (Some((kernel, expansion)), [k, e, width]) => Some(vec![
-                find(kernel, k)?,
-                find(expansion, e.strip_prefix('e')?)?,
-                find(layer.width, width.strip_prefix('c')?)?,
-            ]),
-            _ => None,
-        }
-    }
-
-    fn unreadable(expected: String, found: &str) -> SpaceError {
-        SpaceError::Text { space: ID.into(), expected, found: quoted(found) }
-    }
 }
 
 /// Puts a layer of the largest width behind a chain; `scaled` is what the skeleton makes of a width.
@@ -249,49 +214,12 @@ impl Space for FbNetV2 {
     }
 
     fn format(&self, architecture: &Architecture) -> String {
-        let only = |set: &ChoiceSet| set.only().expect("a checked architecture has one choice");
-        let choice = |d: DecisionId| only(&architecture.choices[d]);
-        let resolution = format!("r{}", RESOLUTIONS[choice(RESOLUTION)]);
-        let layers = self.layers.iter().map(|layer| self.word(layer, choice));
-        std::iter::once(resolution).chain(layers).collect::<Vec<_>>().join(" ")
+        text::format(self, architecture)
     }
 
     fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
-        let found = words(text);
-        let [resolution, layers @ ..] = &found[..] else {
-            return Err(Self::unreadable(form(), text));
-        };
-        if layers.len() != LAYERS {
-            return Err(Self::unreadable(form(), text));
-        }
-        let mut choices = vec![0; self.decisions.len()];
-        let of_size = |r: &u32| resolution.strip_prefix('r') == Some(r.to_string().as_str());
-        choices[RESOLUTION] = RESOLUTIONS
-            .iter()
-            .position(of_size)
-            .ok_or_else(|| Self::unreadable(form(), resolution))?;
-        for (layer, word) in self.layers.iter().zip(layers) {
-            let told = self.read(layer, word).ok_or_else(|| {
-                let [smallest, largest] = [false, true].map(|is_largest| {
-                    let last = |d: DecisionId| self.decisions[d].choices.len() - 1;
-                    self.word(layer, |d| if is_largest { last(d) } else { 0 })
-                });
-                let expected = format!("between {smallest} and {largest}, by steps of the table");
-                Self::unreadable(expected, word)
-            })?;
-            told.into_iter().for_each(|(d, choice)| choices[d] = choice);
-        }
-        Ok(Architecture::new(ID, choices))
+        text::parse(self, text)
     }
-}
-
-/// Completes "expected ...".
-fn form() -> String {
-    let sizes = RESOLUTIONS.map(|r| format!("r{r}")).join(", ");
-    format!(
-        "{} words: one of {sizes}, then one per layer, as in r288 c16 k3_e0.75_c28 ..",
-        LAYERS + 1
-    )
 }
 
 impl SearchSpace for FbNetV2 {
@@ -361,17 +289,5 @@ mod tests {
         };
         assert_eq!(n("width"), 442_136_281_481_216);
         assert_eq!(space.size(), n("width") * 6u128.pow(17) * 2u128.pow(17) * 6);
-    }
-
-    #[test]
-    fn texts_have_a_word_per_layer() {
-        let space = FbNetV2::new();
-        let text = space.format(&space.at(space.size() - 1));
-        assert!(text.starts_with("r288 c16 k5_e3.25_c28 "), "{text}");
-        let told = |text: &str| space.parse(text).unwrap_err().to_string();
-        assert!(told("r288 c16").contains("19 words"));
-        assert!(told(&text.replace("r288", "r287")).contains("found 'r287'"));
-        let error = told(&text.replace("k5_e3.25_c28", "k7_e3.25_c28"));
-        assert!(error.contains("between k3_e0.75_c16 and k5_e3.25_c28"), "{error}");
     }
 }

@@ -9,6 +9,7 @@
 //! CIFAR stem, which the paper has not, the first two halvings are left out.
 
 mod backbone;
+mod structure;
 mod text;
 
 use std::ops::Range;
@@ -16,9 +17,8 @@ use std::ops::Range;
 use backbone::Backbone;
 
 use crate::chain::{Chain, Row, Scale, check_single, digits, divisible, number, sizes};
-use crate::structure::neighbours;
 use crate::{
-    Architecture, Cut, Decision, DecisionId, Graph, Measure, Op, Presence, SearchSpace, Skeleton,
+    Architecture, Cut, Decision, DecisionId, Graph, Measure, Op, SearchSpace, Skeleton,
     SkeletonPreset, Space, SpaceError, Structure,
 };
 
@@ -165,40 +165,7 @@ impl Space for Ofa {
     }
 
     fn structure(&self) -> Structure {
-        let n = self.decisions.len();
-        let kind = |d: &Decision| d.name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-        let kind = |d: &Decision| kind(d).split('/').next_back().map(str::to_owned);
-        let class = |d: &Decision| {
-            let alike = |o: &Decision| kind(o) == kind(d);
-            self.decisions.iter().position(alike).expect("a decision is like itself")
-        };
-        let values = |d: &Decision| d.choices.iter().map(|c| c.name.parse().ok()).collect();
-        let mut presence = vec![None; n];
-        let mut blocks: Vec<Vec<DecisionId>> =
-            self.stages.iter().filter_map(|s| s.depth).map(|d| vec![d]).collect();
-        let mut stages = Vec::new();
-        for stage in &self.stages {
-            stages.push((blocks.len()..blocks.len() + stage.n()).collect());
-            for (b, (kernel, expansion)) in
-                stage.kernels.clone().zip(stage.expansions.clone()).enumerate()
-            {
-                blocks.push(vec![kernel, expansion]);
-                let Some(decision) = stage.depth.filter(|_| b >= DEPTHS[0]) else { continue };
-                let choices = (0..DEPTHS.len()).filter(|&c| DEPTHS[c] > b).collect();
-                let there = Presence { decision, choices };
-                (presence[kernel], presence[expansion]) = (Some(there.clone()), Some(there));
-            }
-        }
-        Structure {
-            classes: self.decisions.iter().map(class).collect(),
-            values: self.decisions.iter().map(values).collect(),
-            presence,
-            pairs: neighbours(blocks.len()),
-            blocks,
-            stages,
-            scales: vec![RESOLUTION],
-            edges: None,
-        }
+        structure::of(self)
     }
 
     /// Any choice does where no block is.
