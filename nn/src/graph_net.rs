@@ -62,7 +62,7 @@ enum Piece {
     /// Behind a value whose width is searched.
     Elastic(Box<dyn ElasticLayer>),
     Head(Head),
-    Auxiliary(Auxiliary),
+    Auxiliary(Box<Auxiliary>),
     /// Nothing to hold: input, sums, concatenations, searched sites.
     Wire,
 }
@@ -91,7 +91,8 @@ impl GraphNet {
                     Piece::Head(Head::new(builder, &path, input(*from), *classes))
                 }
                 Step::Auxiliary { from, classes } => {
-                    Piece::Auxiliary(Auxiliary::new(builder, &path, input(*from), *classes))
+                    let head = Auxiliary::new(builder, &path, input(*from), *classes);
+                    Piece::Auxiliary(Box::new(head))
                 }
                 _ => Piece::Wire,
             }

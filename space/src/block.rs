@@ -50,7 +50,7 @@ pub enum Norm {
 /// activation, 1x1 back, hard sigmoid, and the map times that. Both convolutions have biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SqueezeExcite {
-    /// Once-for-All's, and AttentiveNAS': a whole quarter of the channels, made divisible by 8; `ReLU` within. The mean is no module, so
+    /// Once-for-All's, and `AttentiveNAS`': a whole quarter of the channels, made divisible by 8; `ReLU` within. The mean is no module, so
     /// ptflops does not count it.
     Ofa,
     /// mobile-vision's (FBNetV2): a whole quarter of the channels, rounded to this divisor; the block's activation within; the mean is
@@ -89,9 +89,9 @@ pub enum Grouping {
     /// None; nothing is shuffled.
     #[default]
     Dense,
-    /// The last (mobile-vision's FBNet).
+    /// The last (mobile-vision's `FBNet`).
     Projection,
-    /// Both (HW-NAS-Bench's FBNet).
+    /// Both (HW-NAS-Bench's `FBNet`).
     Both,
 }
 
@@ -108,7 +108,7 @@ pub enum Shortcut {
     /// The first channels of its input, as many as its output has, or zeros behind them; nothing where the block halves the map.
     Padded,
     /// Its input, pooled 2x2 where the block halves the map, and through a 1x1 convolution without BN where widths differ
-    /// (AttentiveNAS).
+    /// (`AttentiveNAS`).
     Always,
 }
 
@@ -138,7 +138,7 @@ pub struct InvertedResidual {
     /// Groups of its 1x1 convolutions.
     #[serde(default, skip_serializing_if = "is_default")]
     pub grouping: Grouping,
-    /// Whether its convolutions have biases, though BN follows (mobile-vision's FBNet).
+    /// Whether its convolutions have biases, though BN follows (mobile-vision's `FBNet`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub biased: bool,
     /// What it adds to its output.

@@ -113,7 +113,7 @@ pub fn count_op(spec: &OpSpec) -> Cost {
             let both = grouped(c_in, all * half) + grouped(c_out, half * half);
             relu + both + bn(c_out, hw) + elements(c_out, hw) + conv_bn([c_out, c_out], 1, hw)
         }
-        Op::FactorizedReduce => relu + conv_bn([c_in, c_out], 1, hw),
+        Op::FactorizedReduce | Op::PoolConvBn => relu + conv_bn([c_in, c_out], 1, hw),
         Op::SepConv { k } => relu + separable(c_in, k) + elements(c_in, hw) + separable(c_out, k),
         Op::DilConv { k } => relu + separable(c_out, k),
         Op::ReluConvBn { k } => relu + conv_bn([c_in, c_out], k, hw),
@@ -134,7 +134,6 @@ pub fn count_op(spec: &OpSpec) -> Cost {
         Op::FeatureMix { .. } => relu + conv([c_in, c_out], 1, 1, 1) + elements(c_out, 1),
         Op::InvertedResidual(block) => count_block(spec, block),
         Op::SplitAttention(block) => count_split_attention(spec, block),
-        Op::PoolConvBn => relu + conv_bn([c_in, c_out], 1, hw),
     }
 }
 

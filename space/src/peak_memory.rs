@@ -73,7 +73,8 @@ fn inside_op(spec: &OpSpec) -> u64 {
         // The places of the maxima, 64 bits each: two numbers of 32.
         // With BN: they beside the pool's output, then that beside BN's.
         Op::MaxPool { .. } | Op::MaxPoolBn { .. } => 2 * output,
-        Op::BnRelu | Op::ConvBn { .. } => output,
+        // An activation stands beside BN's output as that does beside the convolution's.
+        Op::BnRelu | Op::ConvBn { .. } | Op::ConvBnAct { .. } => output,
         Op::ReluConvBn { .. } | Op::FactorizedReduce => input + output,
         // ReLU and the output whose columns alone are halved, beside the second convolution's; later two maps beside the last.
         Op::ReductionConv => {
@@ -92,8 +93,6 @@ fn inside_op(spec: &OpSpec) -> u64 {
             let shortcut = if block.shortcut == Shortcut::Always { output } else { 0 };
             (2 * wide).max(wide + 2 * middle).max(middle + output).max(output + shortcut)
         }
-        // BN beside its convolution's output, then the activation beside BN.
-        Op::ConvBnAct { .. } => output,
         Op::FeatureMix { .. } => u64::from(c_in) + output,
         // As in an inverted residual, with all splits beside one another.
         Op::SplitAttention(block) => {

@@ -1,5 +1,5 @@
-//! AttentiveNAS: Improving Neural Architecture Search via Attentive Sampling. Wang, Li, Gong, Chandra, CVPR 2021, arXiv 2011.09011.
-//! Reference: <https://github.com/facebookresearch/AttentiveNAS>. AlphaNet (arXiv 2102.07954) has the same space.
+//! `AttentiveNAS`: Improving Neural Architecture Search via Attentive Sampling. Wang, Li, Gong, Chandra, CVPR 2021, arXiv 2011.09011.
+//! Reference: <https://github.com/facebookresearch/AttentiveNAS>. `AlphaNet` (arXiv 2102.07954) has the same space.
 //!
 //! Seven stages with a width, a depth, a kernel and an expansion each, the width of the stem and of the last convolution, and the size
 //! of the image. Deviations: sizes of the image are shares of the skeleton's resolution, which is what they call 288; the image is made

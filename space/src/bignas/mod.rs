@@ -1,7 +1,7 @@
-//! BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models. Yu, Jin, Liu, Bender, Kindermans, Tan, Huang, Song, Pang,
+//! `BigNAS`: Scaling Up Neural Architecture Search with Big Single-Stage Models. Yu, Jin, Liu, Bender, Kindermans, Tan, Huang, Song, Pang,
 //! Le, ECCV 2020, arXiv 2003.11142.
 //!
-//! The authors published no code: the table is that of <https://github.com/xfey/pytorch-BigNAS>, built with AttentiveNAS' blocks. Seven
+//! The authors published no code: the table is that of <https://github.com/xfey/pytorch-BigNAS>, built with `AttentiveNAS`' blocks. Seven
 //! stages with a width, a depth and a kernel each, the width of the stem and of the last convolution, and the size of the image.
 //! Deviations are those of `attentivenas`; what they call 320 is the skeleton's resolution, and the paper's channels are 32.
 

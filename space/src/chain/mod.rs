@@ -17,7 +17,7 @@ pub(crate) use layered::{Layer, Layers};
 pub(crate) use skeletons::{Scale, presets, sizes};
 pub use stagewise::StagewiseSpace;
 pub(crate) use stagewise::{StageRow, Table};
-pub(crate) use texts::{named_lists, quoted, words};
+pub(crate) use texts::{List, named_lists, quoted, words};
 pub(crate) use widths::{divisible, nearest_divisible, scaled_divisible};
 
 use crate::{Candidate, Cut, DecisionId, Graph, GraphBuilder, Op, Shape, ValueId};

@@ -6,12 +6,15 @@ pub(crate) fn words(text: &str) -> Vec<&str> {
     text.split(is_between).filter(|word| !word.is_empty()).collect()
 }
 
+/// A list of numbers, None where there is none.
+pub(crate) type List = Vec<Option<u32>>;
+
 /// Lists of numbers by name, as `{"d": [2, 3], "r": [224]}` or `d=2,3 r=224`; `null` and `None` stand for no number.
 ///
 /// # Errors
 /// The word that is neither name nor number, or the number before any name.
-pub(crate) fn named_lists(text: &str) -> Result<Vec<(&str, Vec<Option<u32>>)>, &str> {
-    let mut lists: Vec<(&str, Vec<Option<u32>>)> = Vec::new();
+pub(crate) fn named_lists(text: &str) -> Result<Vec<(&str, List)>, &str> {
+    let mut lists: Vec<(&str, List)> = Vec::new();
     let is_between = |c: char| c.is_whitespace() || ",[](){}\"':=".contains(c);
     for word in text.split(is_between).filter(|word| !word.is_empty()) {
         let value = match word {

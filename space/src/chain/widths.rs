@@ -1,7 +1,7 @@
 //! The rules by which official codes round widths.
 
-/// `make_divisible` of `MobileNet`'s code, as Once-for-All, `ProxylessNAS` and AttentiveNAS have it: the nearest multiple, at least
-/// one, a half up; the next one where that is less than 0.9 of the value. AttentiveNAS' differs at values below half a divisor, which
+/// `make_divisible` of `MobileNet`'s code, as Once-for-All, `ProxylessNAS` and `AttentiveNAS` have it: the nearest multiple, at least
+/// one, a half up; the next one where that is less than 0.9 of the value. `AttentiveNAS`' differs at values below half a divisor, which
 /// no published network has.
 pub(crate) fn divisible(value: u32, divisor: u32) -> u32 {
     multiple(f64::from(value), divisor, 0.9)

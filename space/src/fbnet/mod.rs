@@ -1,4 +1,4 @@
-//! FBNet: Hardware-Aware Efficient `ConvNet` Design via Differentiable Neural Architecture Search. Wu, Dai, Zhang, Wang, Sun, Wu, Tian,
+//! `FBNet`: Hardware-Aware Efficient `ConvNet` Design via Differentiable Neural Architecture Search. Wu, Dai, Zhang, Wang, Sun, Wu, Tian,
 //! Vajda, Jia, Keutzer, CVPR 2019, arXiv 1812.03443. Reference: <https://github.com/facebookresearch/mobile-vision>.
 //!
 //! A chain of 22 layers with one of nine blocks each. Two dialects of the blocks are public. mobile-vision's, which the published

@@ -1,4 +1,4 @@
-//! FBNetV2: Differentiable Neural Architecture Search for Spatial and Channel Dimensions. Wan, Dai, Zhang, He, Tian, Xie, Wu, Yu, Xu,
+//! `FBNetV2`: Differentiable Neural Architecture Search for Spatial and Channel Dimensions. Wan, Dai, Zhang, He, Tian, Xie, Wu, Yu, Xu,
 //! Chen, Vajda, Gonzalez, CVPR 2020, arXiv 2004.05565. Reference: <https://github.com/facebookresearch/mobile-vision>.
 //!
 //! A chain of 18 layers whose output channels, middle channels and kernel are searched, and the size of the image. The authors published

@@ -1,4 +1,4 @@
-//! FBNetV2's text form: a word for the image's size and one per layer, as in `r288 c16 k3_e0.75_c28 ..`.
+//! `FBNetV2`'s text form: a word for the image's size and one per layer, as in `r288 c16 k3_e0.75_c28 ..`.
 
 use super::{FbNetV2, ID, LAYERS, Layer, RESOLUTION, RESOLUTIONS};
 use crate::chain::{quoted, words};
@@ -32,7 +32,9 @@ pub(super) fn parse(space: &FbNetV2, text: &str) -> Result<Architecture, SpaceEr
             let expected = format!("between {smallest} and {largest}, by steps of the table");
             unreadable(expected, word)
         })?;
-        told.into_iter().for_each(|(d, choice)| choices[d] = choice);
+        for (d, choice) in told {
+            choices[d] = choice;
+        }
     }
     Ok(Architecture::new(ID, choices))
 }

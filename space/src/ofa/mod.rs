@@ -63,6 +63,11 @@ impl Stage {
         self.kernels.len()
     }
 
+    /// How many blocks there are.
+    fn depth_by(&self, choice: impl Fn(DecisionId) -> usize) -> usize {
+        self.depth.map_or(1, |d| DEPTHS[choice(d)])
+    }
+
     /// Depths by choice.
     fn depths(&self) -> &'static [usize] {
         if self.depth.is_some() { &DEPTHS } else { &[1] }
@@ -123,11 +128,6 @@ impl Ofa {
             divisor: 1,
             pools: false,
         }
-    }
-
-    /// How many blocks a stage has.
-    fn depth(&self, stage: &Stage, choice: impl Fn(DecisionId) -> usize) -> usize {
-        stage.depth.map_or(1, |d| DEPTHS[choice(d)])
     }
 
     /// A stage behind a chain.

@@ -1,21 +1,18 @@
 //! Once-for-All's text form: the lists of an official configuration.
 
 use super::{DEPTHS, EXPANSIONS, KERNELS, Ofa, RESOLUTION, Stage, resolutions};
-use crate::chain::{named_lists, quoted};
+use crate::chain::{List, named_lists, quoted};
 use crate::{Architecture, DecisionId, Space, SpaceError};
-
-/// A list of numbers, null where there is none.
-type List = Vec<Option<u32>>;
 
 /// `{"d":[..],"ks":[..],"e":[..],"r":[..]}`.
 pub(super) fn format(space: &Ofa, architecture: &Architecture) -> String {
     let choice = |d: DecisionId| {
         architecture.choices[d].only().expect("a checked architecture has one choice")
     };
-    let depths = space.stages.iter().map(|stage| space.depth(stage, choice));
+    let depths = space.stages.iter().map(|stage| stage.depth_by(choice));
     let slots = |first: fn(&Stage) -> DecisionId, values: &[u32]| {
         let of_stage = |stage: &Stage| {
-            let depth = space.depth(stage, choice);
+            let depth = stage.depth_by(choice);
             let value = |b| (b < depth).then(|| values[choice(first(stage) + b)]);
             (0..stage.n()).map(value).collect::<Vec<_>>()
         };
@@ -86,7 +83,7 @@ impl<'a> Reader<'a> {
         }
         match lists
             .iter()
-            .find(|(name, list)| !is_known(name) && !(*name == "wid" && is_empty(list)))
+            .find(|(name, list)| !is_known(name) && (*name != "wid" || !is_empty(list)))
         {
             Some((name, _)) => Err(unreadable(space, form(), name)),
             None => Ok(lists),
