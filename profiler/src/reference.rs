@@ -28,6 +28,12 @@ const ARCHITECTURE: &str = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|no
 pub struct PairedStopwatch {
     clock: CpuStopwatch,
     reference: NetWorkload,
+    pairs: Pairs,
+}
+
+/// Runs in multiples of the reference.
+#[derive(Debug)]
+struct Pairs {
     undisturbed_ms: f64,
     /// The reference's run after the run before, where nothing came between.
     before_ms: Option<f64>,
@@ -46,31 +52,26 @@ impl PairedStopwatch {
             Some(ms) => ms,
             None => calibrate(&mut reference)?,
         };
-        Ok(Self { clock, reference, undisturbed_ms, before_ms: None, raw_ms: Vec::new() })
-    }
-
-    fn reference_ms(&mut self) -> Result<f64, ProfileError> {
-        if self.clock.is_cold() {
-            // The run before left it without its weights in the caches.
-            CpuStopwatch::time_hot_ms(&mut self.reference)?;
-        }
-        CpuStopwatch::time_hot_ms(&mut self.reference)
+        let pairs = Pairs { undisturbed_ms, before_ms: None, raw_ms: Vec::new() };
+        Ok(Self { clock, reference, pairs })
     }
 
     /// The reference's undisturbed time in milliseconds.
     pub fn undisturbed_ms(&self) -> f64 {
-        self.undisturbed_ms
+        self.pairs.undisturbed_ms
     }
 }
 
-impl Stopwatch for PairedStopwatch {
-    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
-        let before_ms = match self.before_ms.take() {
-            Some(ms) => ms,
-            None => self.reference_ms()?,
-        };
-        let raw_ms = self.clock.time_ms(work)?;
-        let after_ms = self.reference_ms()?;
+impl Pairs {
+    /// A run between two of the reference, the first of which may be that after the run before.
+    fn time_ms(
+        &mut self,
+        mut reference_ms: impl FnMut() -> Result<f64, ProfileError>,
+        run_ms: impl FnOnce() -> Result<f64, ProfileError>,
+    ) -> Result<f64, ProfileError> {
+        let before_ms = self.before_ms.take().map_or_else(&mut reference_ms, Ok)?;
+        let raw_ms = run_ms()?;
+        let after_ms = reference_ms()?;
         self.before_ms = Some(after_ms);
         self.raw_ms.push(raw_ms);
         Ok(raw_ms / f64::midpoint(before_ms, after_ms) * self.undisturbed_ms)
@@ -83,12 +84,31 @@ impl Stopwatch for PairedStopwatch {
     }
 }
 
+impl Stopwatch for PairedStopwatch {
+    fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError> {
+        let (reference, is_cold) = (&mut self.reference, self.clock.is_cold());
+        let reference_ms = || {
+            if is_cold {
+                // The run before left it without its weights in the caches.
+                CpuStopwatch::time_hot_ms(reference)?;
+            }
+            CpuStopwatch::time_hot_ms(reference)
+        };
+        let clock = &mut self.clock;
+        self.pairs.time_ms(reference_ms, || clock.time_ms(work))
+    }
+
+    fn take_raw_ms(&mut self) -> Option<f64> {
+        self.pairs.take_raw_ms()
+    }
+}
+
 /// The undisturbed time of the reference on this machine with the threads now set, in milliseconds.
 ///
 /// # Errors
 /// As [`PairedStopwatch::new`].
 pub fn calibrate_reference() -> Result<f64, ProfileError> {
-    Ok(PairedStopwatch::new(None, CpuStopwatch::default())?.undisturbed_ms)
+    Ok(PairedStopwatch::new(None, CpuStopwatch::default())?.undisturbed_ms())
 }
 
 fn calibrate(reference: &mut NetWorkload) -> Result<f64, ProfileError> {
@@ -115,33 +135,34 @@ pub(crate) fn reference_network() -> Result<NetWorkload, ProfileError> {
 mod tests {
     use super::*;
 
-    /// Takes as long as so many reference runs.
-    struct Multiple(NetWorkload, u32);
-
-    impl Workload for Multiple {
-        fn enqueue(&mut self) -> Result<(), ProfileError> {
-            (0..self.1).try_for_each(|_| self.0.enqueue())
-        }
-
-        fn synchronize(&mut self) -> Result<(), ProfileError> {
-            self.0.synchronize()
-        }
+    /// A run of four references on a machine that is slower by these factors, run by run.
+    fn times(pairs: &mut Pairs, slowness: &[f64]) -> f64 {
+        let mut now = slowness.iter();
+        let mut next = |ms: f64| Ok(ms * now.next().unwrap());
+        let next = std::cell::RefCell::new(&mut next);
+        let found = pairs.time_ms(|| (next.borrow_mut())(5.0), || (next.borrow_mut())(20.0));
+        assert!(now.next().is_none(), "as many runs as factors");
+        found.unwrap()
     }
 
     #[test]
     fn a_run_is_given_in_multiples_of_the_reference() {
+        let mut pairs = Pairs { undisturbed_ms: 10.0, before_ms: None, raw_ms: Vec::new() };
+        // The disturbance grows evenly over the three runs.
+        assert!((times(&mut pairs, &[1.0, 1.5, 2.0]) - 40.0).abs() < 1e-9);
+        // The reference after the last run is the one before this one.
+        assert!((times(&mut pairs, &[3.0, 4.0]) - 40.0).abs() < 1e-9);
+        assert_eq!(pairs.take_raw_ms(), Some(45.0), "the median of what the clock showed");
+        assert_eq!(pairs.take_raw_ms(), None);
+        // Time may have passed since.
+        assert!((times(&mut pairs, &[1.0, 1.0, 1.0]) - 40.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_reference_and_a_run_are_timed() {
         let mut stopwatch = PairedStopwatch::new(Some(10.0), CpuStopwatch::default()).unwrap();
-        let mut work = Multiple(reference_network().unwrap(), 4);
-        // A busy machine may interrupt most runs of some series, since these are longer than the reference's; not of all.
-        let series = (0..20)
-            .map(|_| median((0..30).map(|_| stopwatch.time_ms(&mut work).unwrap())).unwrap());
-        let mut seen_ms = Vec::new();
-        let is_near = |time_ms: f64| {
-            seen_ms.push(time_ms);
-            (30.0..50.0).contains(&time_ms)
-        };
-        assert!(series.into_iter().any(is_near), "{seen_ms:?} ms for four times 10 ms");
+        let time_ms = stopwatch.time_ms(&mut reference_network().unwrap()).unwrap();
+        assert!(time_ms.is_finite() && time_ms > 0.0, "{time_ms}");
         assert!(stopwatch.take_raw_ms().unwrap() > 0.0);
-        assert_eq!(stopwatch.take_raw_ms(), None);
     }
 }
