@@ -103,7 +103,7 @@ fn every_file_opens_with_a_line_that_says_what_it_holds() {
 /// Results are replaced in one way.
 #[test]
 fn only_one_file_gives_files_their_names() {
-    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/whole_file.rs"]);
+    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/durable/whole_file/mod.rs"]);
     assert_eq!(users(&[".append(true)"]), ["src/cli/search/events.rs", "src/cli/search/log.rs"]);
 }
 

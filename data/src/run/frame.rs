@@ -146,7 +146,7 @@ fn numbers(name: &str, rows: &[Measurement], get: fn(&Measurement) -> Option<f64
 mod tests {
     use super::*;
     use crate::Role;
-    use crate::measurement::tests::{failed, header, measurement};
+    use crate::run::measurement::tests::{failed, header, measurement};
 
     /// Every field of the two records becomes a column of the same name, so that none is forgotten.
     #[test]

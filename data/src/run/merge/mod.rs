@@ -1,17 +1,22 @@
 //! One run out of the shards that several devices or machines measured.
 
+mod part;
+mod scale;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame, PolarsResult};
 
-use crate::manifest::Manifest;
-use crate::part::Part;
-use crate::run_folder::{HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
-use crate::run_lock::RunLock;
-use crate::scale::{self, Scale};
-use crate::{DataError, Measurement, Role, RunHeader, Shard, WholeFile, frame, rows};
+use crate::durable::lock::RunLock;
+use crate::run::folder::{HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
+use crate::run::frame;
+use crate::run::manifest::Manifest;
+use crate::run::rows;
+use crate::{DataError, Measurement, Role, RunHeader, Shard, WholeFile};
+use part::Part;
+pub use scale::Scale;
 
 /// The column with the factor that a row's latencies were multiplied by.
 pub(crate) const SCALE_COLUMN: &str = "device_scale";
@@ -262,5 +267,4 @@ fn table(
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::manifest::{MANIFEST_FILE, Manifest};
-use crate::run_folder::{DOCTOR_FILE, HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
+use crate::run::folder::{DOCTOR_FILE, HEADER_FILE, ROWS_FILE, TABLE_FILE, read_header};
+use crate::run::manifest::{MANIFEST_FILE, Manifest};
 use crate::{DataError, RunHeader, WholeFile};
 
 /// The header and manifest of the run that `dir` holds, or of the one that begins now. Adds a sentence to `recovered` about what was

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::columns::Columns;
-use crate::manifest::{MANIFEST_FILE, Manifest};
-use crate::run_folder::{ROWS_FILE, TABLE_FILE};
-use crate::run_reader::read_run;
-use crate::{DataError, frame};
+use super::columns::Columns;
+use crate::run::folder::{ROWS_FILE, TABLE_FILE};
+use crate::run::frame;
+use crate::run::manifest::{MANIFEST_FILE, Manifest};
+use crate::{DataError, read_run};
 
 const EXPECTED: &str = "a run folder, or a table whose name ends in .parquet or .csv";
 

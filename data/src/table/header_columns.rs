@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::columns::Columns;
-use crate::frame::HEADER_COLUMNS;
-use crate::merge::SCALE_COLUMN;
-use crate::run_folder::check_version;
+use super::columns::Columns;
+use crate::run::folder::check_version;
+use crate::run::frame::HEADER_COLUMNS;
+use crate::run::merge::SCALE_COLUMN;
 use crate::{DataError, Mode, OperatingPoint, RunHeader};
 
 /// Header columns that tables of format version 1 lack.

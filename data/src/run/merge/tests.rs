@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::manifest::Wanted;
-use crate::measurement::tests::{header, measurement};
+use crate::run::manifest::Wanted;
+use crate::run::measurement::tests::{header, measurement};
 use crate::{Journal, LatencyTable, read_run};
 
 const SAMPLES: u64 = 10;

@@ -5,9 +5,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::manifest::Manifest;
-use crate::run_folder::{HEADER_FILE, ROWS_FILE, check_version, read_header};
-use crate::{DataError, Measurement, Role, RunHeader, rows};
+use super::folder::{HEADER_FILE, ROWS_FILE, check_version, read_header};
+use super::manifest::Manifest;
+use super::rows;
+use crate::{DataError, Measurement, Role, RunHeader};
 
 /// Reads a run's header and rows, also while another process writes it; changes nothing. What a crash left of a last row is
 /// passed over.

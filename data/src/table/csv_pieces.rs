@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 
+use super::columns::Columns;
+use super::file_columns::open;
 use crate::DataError;
-use crate::columns::Columns;
-use crate::table_columns::open;
 
 /// Lines of a file that are read together. Each piece is a table of its own: the line of names, then these.
 pub(crate) struct CsvPieces {

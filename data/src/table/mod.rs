@@ -1,18 +1,34 @@
 //! A latency table: one value per architecture, with how often it was measured.
 
+mod architecture_list;
+pub(crate) mod architecture_texts;
+mod column_values;
+pub(crate) mod columns;
+mod csv_pieces;
+pub(crate) mod file;
+mod file_columns;
+mod grouped;
+mod header_columns;
+mod join;
+mod reader;
+mod request;
+pub(crate) mod row_filter;
+
 use std::path::{Path, PathBuf};
 
 use lat_space::{Architecture, Space};
 
-use crate::architecture_texts::TEXT_COLUMNS;
-use crate::columns::Columns;
-use crate::frame::HEADER_COLUMNS;
-use crate::join::join;
-use crate::reader::{CONSTANT, Reader};
-use crate::{DataError, Duplicates, RunHeader, TableRequest, table_file};
-
-/// Least and largest value of a target: predictors compute in single precision, squares and reciprocals included.
-pub const COSTS: (f64, f64) = (1e-15, 1e15);
+use crate::run::frame::HEADER_COLUMNS;
+use crate::{DataError, RunHeader};
+pub use architecture_list::read_architectures;
+use architecture_texts::TEXT_COLUMNS;
+pub use column_values::{ColumnValues, ValueCount, list_columns};
+use columns::Columns;
+pub use grouped::Duplicates;
+use join::join;
+use reader::{CONSTANT, Reader};
+pub use request::TableRequest;
+pub use row_filter::RowFilter;
 
 /// One architecture's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +120,7 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
     wanted.extend(filters.iter().map(|filter| filter.column.as_str()));
     wanted.extend(declared.iter().flat_map(|s| s.decisions()).map(|d| d.name.as_str()));
     // By which column files are joined is seen in the files.
-    let mut columns = table_file::open(data, architectures.is_none().then_some(&wanted))?;
+    let mut columns = file::open(data, architectures.is_none().then_some(&wanted))?;
     if columns.height() == 0 {
         return Ok(columns);
     }
@@ -113,7 +129,7 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
         filter.apply(&mut columns)?;
     }
     if let Some(path) = architectures {
-        join(&mut columns, &table_file::open(path, None)?, declared)?;
+        join(&mut columns, &file::open(path, None)?, declared)?;
     }
     for filter in there {
         filter.apply(&mut columns)?;
@@ -122,9 +138,7 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "declared_table_tests.rs"]
 mod declared_tests;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::run_folder::ROWS_FILE;
+use super::folder::ROWS_FILE;
 
 /// Counts the rows of a run that another process writes, reading only what was added since the last look.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
+use super::columns::Columns;
 use crate::DataError;
-use crate::columns::Columns;
 
 /// Values named in a message.
 const NAMED: usize = 30;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use lat_space::Space;
 
-use crate::architecture_texts::TEXT_COLUMNS;
-use crate::columns::Columns;
-use crate::row_filter::quoted;
+use super::architecture_texts::TEXT_COLUMNS;
+use super::columns::Columns;
+use super::row_filter::quoted;
 use crate::{DataError, DataError::Join};
 
 /// Adds to each measurement the columns of its architecture, found by the one column that both files have besides.

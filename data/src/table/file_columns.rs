@@ -11,8 +11,8 @@ use polars_io::csv::read::CsvReadOptions;
 use polars_io::mmap::MmapBytesReader;
 use polars_io::parquet::read::ParquetReader;
 
+use super::columns::{Columns, Kind};
 use crate::DataError;
-use crate::columns::{Columns, Kind};
 
 /// What polars puts between the name of a column that comes again and how often it did.
 const REPEATED: &str = "_duplicated_";

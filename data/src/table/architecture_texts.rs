@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use lat_space::Space;
 
+use super::columns::Columns;
+use super::row_filter::quoted;
 use crate::DataError;
-use crate::columns::Columns;
-use crate::row_filter::quoted;
 
 /// Names under which tables keep the architecture's text, the first that a table has being used.
 pub(crate) const TEXT_COLUMNS: [&str; 3] = ["architecture", "arch_str", "arch"];

@@ -7,7 +7,8 @@ use lat_space::{DeclaredSpace, Space};
 use polars::prelude::{Column, DataFrame};
 use tempfile::TempDir;
 
-use crate::{DataError, LatencyTable, RowFilter, TableRequest, frame, read_architectures};
+use crate::run::frame;
+use crate::{DataError, LatencyTable, RowFilter, TableRequest, read_architectures};
 
 /// A stage of two or three blocks: the third exists only where the depth says so.
 const SPACE: &str = r#"

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use lat_space::Space;
 
-use crate::architecture_texts::{TEXT_COLUMNS, texts};
-use crate::columns::Columns;
-use crate::csv_pieces::CsvPieces;
-use crate::table_columns::parquet_rows;
-use crate::{DataError, table_file};
+use super::architecture_texts::{TEXT_COLUMNS, texts};
+use super::columns::Columns;
+use super::csv_pieces::CsvPieces;
+use super::file;
+use super::file_columns::parquet_rows;
+use crate::DataError;
 
 /// Rows of a table in memory at once.
 const PIECE: usize = 1 << 15;
@@ -61,11 +62,11 @@ impl Pieces {
     fn open(path: &Path, space: &dyn Space) -> Result<Self, DataError> {
         let ends = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
         let source = if path.is_dir() || !(ends("csv") || ends("parquet")) {
-            Source::Whole(Box::new(table_file::open(path, None)?))
+            Source::Whole(Box::new(file::open(path, None)?))
         } else if ends("csv") {
             Source::Csv(CsvPieces::open(path, PIECE)?)
         } else {
-            table_file::verify_sealed(path)?;
+            file::verify_sealed(path)?;
             let decisions = space.decisions().iter().map(|decision| decision.name.clone());
             let wanted = TEXT_COLUMNS.iter().map(|&name| name.to_owned()).chain(decisions);
             let (path, wanted) = (path.to_owned(), wanted.collect());
@@ -119,7 +120,7 @@ mod tests {
     use polars::prelude::{Column, DataFrame};
 
     use super::*;
-    use crate::frame;
+    use crate::run::frame;
 
     const GOOD: &str = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
 

@@ -2,11 +2,11 @@
 
 use lat_space::Space;
 
-use crate::architecture_texts::{self, Source};
-use crate::columns::Columns;
-use crate::grouped::{Grouped, Reading};
-use crate::header_columns::{constant, is_merged, read_header};
-use crate::row_filter::quoted;
+use super::architecture_texts::{self, Source};
+use super::columns::Columns;
+use super::grouped::{Grouped, Reading};
+use super::header_columns::{constant, is_merged, read_header};
+use super::row_filter::quoted;
 use crate::{COSTS, DataError, LatencyTable, Role, Status, TableRequest};
 
 /// Columns that must hold one value, where a table has them: what else would be compared is no function of the architecture.

@@ -6,7 +6,7 @@ use polars::prelude::{Column, DataFrame};
 use tempfile::TempDir;
 
 use super::*;
-use crate::frame;
+use crate::run::frame;
 
 fn csv(text: &str) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

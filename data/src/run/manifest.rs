@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run_folder::{ROWS_FILE, TABLE_FILE};
+use super::folder::{ROWS_FILE, TABLE_FILE};
 use crate::{DataError, WholeFile, checksum};
 
 /// The manifest's name in a run folder.

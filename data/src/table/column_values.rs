@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::columns::Columns;
-use crate::{DataError, RowFilter, table_file};
+use super::columns::Columns;
+use super::file;
+use crate::{DataError, RowFilter};
 
 /// Most different values of a column that are listed: more are measurements or names of single rows, not settings.
 const MOST: usize = 1000;
@@ -37,7 +38,7 @@ pub struct ValueCount {
 /// [`DataError::Missing`] and [`DataError::Content`] where there is no such table, [`DataError::NoColumn`] and [`DataError::NoRow`]
 /// for filters that nothing fits.
 pub fn list_columns(path: &Path, filters: &[RowFilter]) -> Result<Vec<ColumnValues>, DataError> {
-    let mut columns = table_file::open(path, None)?;
+    let mut columns = file::open(path, None)?;
     for filter in filters {
         filter.apply(&mut columns)?;
     }

@@ -1,18 +1,23 @@
 //! The record of a profile run: a header, a row per measurement, and at the end a table.
 
+mod flusher;
+mod start;
+
 use std::fs::{self, File};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::flusher::Flusher;
-use crate::manifest::{Manifest, Wanted};
-use crate::run_folder::{ROWS_FILE, TABLE_FILE};
-use crate::run_lock::{RunLock, open_file};
-use crate::run_reader::{number_rounds, scan_rows};
-use crate::run_start::start;
-use crate::whole_file::sync_folder;
-use crate::{AtHand, DataError, Measurement, RunHeader, WholeFile, frame, rows};
+use crate::durable::lock::{RunLock, open_file};
+use crate::durable::whole_file::sync_folder;
+use crate::run::folder::{ROWS_FILE, TABLE_FILE};
+use crate::run::frame;
+use crate::run::manifest::{Manifest, Wanted};
+use crate::run::reader::{number_rounds, scan_rows};
+use crate::run::rows;
+use crate::{AtHand, DataError, Measurement, RunHeader, WholeFile};
+use flusher::Flusher;
+use start::start;
 
 /// The append-only record of a profile run in a folder of its own.
 ///
@@ -266,5 +271,4 @@ fn unlist(dir: &Path, manifest: &mut Manifest) -> Result<(), DataError> {
 }
 
 #[cfg(test)]
-#[path = "journal_tests.rs"]
 mod tests;

@@ -190,5 +190,4 @@ fn is_ours(file: &File, temporary: &Path) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-#[path = "whole_file_tests.rs"]
 mod tests;

@@ -110,7 +110,7 @@ fn decode(line: &[u8]) -> Line {
 mod tests {
     use super::*;
     use crate::Role;
-    use crate::measurement::tests::{failed, measurement};
+    use crate::run::measurement::tests::{failed, measurement};
 
     fn three() -> String {
         (1..4).map(|i| encode(&measurement(i, Role::Sample, i as f64)).unwrap()).collect()

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::manifest::{Manifest, Wanted};
-use crate::run_folder::TABLE_FILE;
+use crate::run::folder::TABLE_FILE;
+use crate::run::manifest::{Manifest, Wanted};
 use crate::{DataError, Measurement, Role, RunHeader, Shard, read_run};
 
 /// Samples named where many lack.

@@ -5,9 +5,9 @@ use std::fs::{self, OpenOptions};
 use tempfile::TempDir;
 
 use super::*;
-use crate::manifest::MANIFEST_FILE;
-use crate::measurement::tests::{failed, header, measurement};
-use crate::run_folder::HEADER_FILE;
+use crate::run::folder::HEADER_FILE;
+use crate::run::manifest::MANIFEST_FILE;
+use crate::run::measurement::tests::{failed, header, measurement};
 use crate::{LatencyTable, Mode, Role, read_run};
 
 fn sample(index: u64) -> Measurement {

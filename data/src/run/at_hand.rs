@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run_lock::LOCK_FILE;
+use crate::durable::lock::LOCK_FILE;
 use crate::{Measurement, Role};
 
 /// A row that is being measured.
@@ -42,7 +42,7 @@ impl AtHand {
 mod tests {
     use super::*;
     use crate::Journal;
-    use crate::measurement::tests::{header, measurement};
+    use crate::run::measurement::tests::{header, measurement};
 
     #[test]
     fn the_row_at_hand_is_told_until_it_is_there() {

@@ -68,7 +68,7 @@ fn scale(pooled: &BTreeMap<u64, f64>, own: BTreeMap<u64, Vec<f64>>) -> Option<Sc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measurement::tests::{failed, measurement};
+    use crate::run::measurement::tests::{failed, measurement};
 
     fn device(anchors: &[(u64, f64)]) -> Vec<Measurement> {
         let row = |(i, &(index, ms)): (usize, &(u64, f64))| Measurement {
