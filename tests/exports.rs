@@ -49,10 +49,10 @@ fn cases() -> Vec<Case> {
     };
     let (cell, darts) = (|| Box::new(NasBench201::new()), || Box::new(Darts::new()));
     vec![
-        case("networks", cell(), "mlp", |a, b| 5.0 + a.max(b), "plain", true),
-        case("structured", darts(), "mlp", |a, _| 5.0 + a, "plain", false),
-        case("logarithm", darts(), "mlp", |a, b| (0.05 * a + 0.02 * b).exp(), "log", false),
-        case("rate", cell(), "mlp", |a, _| 1e3 / (5.0 + a), "reciprocal", false),
+        case("networks", cell(), "structured", |a, b| 5.0 + a.max(b), "plain", true),
+        case("structured", darts(), "structured", |a, _| 5.0 + a, "plain", false),
+        case("logarithm", darts(), "structured", |a, b| (0.05 * a + 0.02 * b).exp(), "log", false),
+        case("rate", cell(), "structured", |a, _| 1e3 / (5.0 + a), "reciprocal", false),
         case("one-hot", darts(), "linear", |a, b| 20.0 + a + 0.1 * b, "plain", false),
         case("constant", cell(), "linear-counts", |_, _| 7.0, "plain", false),
     ]

@@ -103,7 +103,7 @@ fn every_file_opens_with_a_line_that_says_what_it_holds() {
 /// Results are replaced in one way.
 #[test]
 fn only_one_file_gives_files_their_names() {
-    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/whole_file.rs"]);
+    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/durable/whole_file/mod.rs"]);
     assert_eq!(users(&[".append(true)"]), ["src/cli/search/events.rs", "src/cli/search/log.rs"]);
 }
 
@@ -118,7 +118,7 @@ fn only_the_command_line_prints_and_reads_flags() {
 fn only_one_crate_builds_layers() {
     let layers = ["nn::conv2d(", "nn::linear(", "nn::batch_norm2d(", "nn::conv("];
     let others = users(&layers).into_iter().filter(|file| !file.starts_with("nn/src/"));
-    assert_eq!(others.collect::<Vec<_>>(), ["profiler/src/op_bench.rs"]);
+    assert_eq!(others.collect::<Vec<_>>(), ["profiler/src/alone/op_bench.rs"]);
 }
 
 #[test]

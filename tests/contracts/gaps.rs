@@ -42,7 +42,8 @@ fn predictor(space: &dyn SearchSpace) -> Predictor {
     let rows = |from: usize, to: usize| {
         Samples::of(space, all[from..to].iter().zip(costs[from..to].iter().copied())).unwrap()
     };
-    let options = TrainOptions { choice: Choice::Named("mlp".into()), compare: false, seed: 1 };
+    let options =
+        TrainOptions { choice: Choice::Named("structured".into()), compare: false, seed: 1 };
     let report = train(space, &rows(0, 1400), &rows(1400, 1600), &options).unwrap();
     report.predictor(space, "latency_ms", None, None).unwrap()
 }

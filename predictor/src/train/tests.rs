@@ -43,9 +43,9 @@ fn mlp_reaches_one_percent_on_an_additive_latency() {
     let space = Darts::new();
     let (rows, test) =
         (synthetic(&space, 0..2000, additive), synthetic(&space, 2000..2500, additive));
-    let report = train(&space, &rows, &test, &options(Choice::Named("mlp".into()))).unwrap();
-    assert!(mape(&report, "mlp") < 1.0, "{report:?}");
-    assert_eq!(report.reason, "mlp was asked for");
+    let report = train(&space, &rows, &test, &options(Choice::Named("structured".into()))).unwrap();
+    assert!(mape(&report, "structured") < 1.0, "{report:?}");
+    assert_eq!(report.reason, "structured was asked for");
     assert_eq!(report.best().predicted.len(), 500);
 }
 
@@ -55,9 +55,9 @@ fn mlp_beats_the_ridge_where_costs_do_not_add_up() {
     let rows = synthetic(&space, 0..2000, slower_branch);
     let test = synthetic(&space, 2000..2500, slower_branch);
     let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
-    assert!(mape(&report, "mlp") < 0.8 * mape(&report, "linear"), "{report:?}");
-    assert_eq!(report.best().entry.name, "mlp");
-    assert!(report.reason.starts_with("mlp has"), "{}", report.reason);
+    assert!(mape(&report, "structured") < 0.8 * mape(&report, "linear"), "{report:?}");
+    assert_eq!(report.best().entry.name, "structured");
+    assert!(report.reason.starts_with("structured has"), "{}", report.reason);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn mlp_is_no_worse_than_the_ridge_with_few_samples() {
     for cost in [additive as fn(&[f32]) -> f64, slower_branch] {
         let (rows, test) = (synthetic(&space, 0..50, cost), synthetic(&space, 2000..2500, cost));
         let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
-        assert!(mape(&report, "mlp") <= 1.1 * mape(&report, "linear"), "{report:?}");
+        assert!(mape(&report, "structured") <= 1.1 * mape(&report, "linear"), "{report:?}");
     }
 }
 
@@ -116,7 +116,7 @@ fn another_than_the_last_candidate_has_to_be_clearly_better() {
         entries.map(fitted).collect()
     };
     let wanted = wanted(&Choice::Auto).unwrap();
-    assert_eq!(wanted, ["linear-counts", "linear", "mlp"]);
+    assert_eq!(wanted, ["linear-counts", "linear", "structured"]);
     let (chosen, reason) = choose(&fitted([4.9, 7.0, 5.0]), &wanted, 1000);
     assert_eq!(chosen, 2);
     assert!(reason.ends_with("and linear-counts is not better by 5 %"), "{reason}");
@@ -124,7 +124,7 @@ fn another_than_the_last_candidate_has_to_be_clearly_better() {
     assert_eq!(chosen, 1);
     assert_eq!(
         reason,
-        "linear has 4.00 % error on rows held out while fitting (linear-counts 4.70 %, mlp 5.00 %)"
+        "linear has 4.00 % error on rows held out while fitting (linear-counts 4.70 %, structured 5.00 %)"
     );
     // Ten rows say less.
     let (chosen, reason) = choose(&fitted([4.7, 4.0, 5.0]), &wanted, 10);
@@ -141,7 +141,7 @@ fn baselines_are_fitted_for_comparison_only() {
         let report = train(&space, &rows, &rows, &options).unwrap();
         report.fitted.iter().map(|f| f.entry.name).collect::<Vec<_>>()
     };
-    assert_eq!(names(false), ["linear-counts", "linear", "mlp"]);
+    assert_eq!(names(false), ["linear-counts", "linear", "structured"]);
     assert_eq!(names(true).len(), REGRESSORS.len());
 }
 
@@ -155,10 +155,11 @@ fn what_cannot_be_saved_or_trained_is_refused() {
     };
     assert!(message(&rows, "forest").contains("forest has no gradient"));
     assert!(
-        message(&rows, "forest").contains("linear-counts, linear, lookup-table, elastic-net, mlp")
+        message(&rows, "forest")
+            .contains("linear-counts, linear, lookup-table, elastic-net, structured")
     );
     assert!(message(&rows, "svm").contains("unknown regressor 'svm'"));
-    assert!(message(&synthetic(&space, 0..9, additive), "mlp").contains("found 9"));
+    assert!(message(&synthetic(&space, 0..9, additive), "structured").contains("found 9"));
     let other = synthetic(&Darts::new(), 0..12, additive);
     assert!(message(&other, "linear").contains("expected 30 gates, found 224"));
     let report = train(&space, &rows, &empty, &options(Choice::Named("linear".into()))).unwrap();

@@ -40,7 +40,7 @@ fn spearman(truth: &Samples, predicted: &[f64]) -> f64 {
 #[test]
 fn ten_samples_and_two_devices_beat_the_ridge_and_fold() {
     let space = NasBench201::new();
-    let sources = SOURCES.map(|f| trained(device(f), "mlp", 150));
+    let sources = SOURCES.map(|f| trained(device(f), "structured", 150));
     let sources = Sources::new(&space, "latency_ms", &sources).unwrap();
     let (samples, test) =
         (synthetic(&space, 3000..3010, device(NEW)), synthetic(&space, 4000..4300, device(NEW)));
@@ -77,7 +77,7 @@ fn sources_of_other_forms_stay_parts_and_are_saved_with_their_gradients() {
     let product = |g: &[f32]| additive(g).powi(3).exp2().ln().exp();
     let sources = [
         crate::predictor::tests::trained(&space),
-        trained(|g| (product(g) / 200.0).exp().min(1e6) + 0.1, "mlp", 80),
+        trained(|g| (product(g) / 200.0).exp().min(1e6) + 0.1, "structured", 80),
         trained(device(SOURCES[0]), "linear", 60),
     ];
     let sources = Sources::new(&space, "latency_ms", &sources).unwrap();

@@ -9,8 +9,8 @@ use nvml_wrapper::enum_wrappers::device::{TemperatureSensor, TemperatureThreshol
 use tch::{Kind, Tensor};
 
 use super::{Finding, Grade, stopwatch};
-use crate::libtorch::global_symbol;
-use crate::telemetry::gpu_device;
+use crate::device::libtorch::global_symbol;
+use crate::device::telemetry::gpu_device;
 use crate::{CudaStopwatch, DeviceSpec, ProfileError, Workload};
 
 /// `void at::cuda::sleep(int64_t cycles)`: a kernel that does nothing for so many clock cycles.
