@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lat_predictor::{Choice, ExportFormat, Predictor, Samples, TrainOptions, train};
+use lat_predictor::{ExportFormat, Predictor, RegressorChoice, Samples, TrainOptions, train};
 use lat_space::{Darts, NasBench201, SearchSpace, architecture_at};
 use ndarray::ArrayView2;
 use predicates::prelude::*;
@@ -73,7 +73,7 @@ impl Case {
         let costs =
             all.iter().enumerate().map(|(i, a)| noise(i) * cost(&a.gates(space.decisions())));
         let rows = Samples::of(space, all.iter().zip(costs)).unwrap();
-        let choice = Choice::Named(self.regressor.into());
+        let choice = RegressorChoice::Named(self.regressor.into());
         let options = TrainOptions { choice, compare: false, seed: 2 };
         let report = train(space, &rows, &rows, &options).unwrap();
         report.predictor(space, "latency_ms", None, None).unwrap()

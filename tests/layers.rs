@@ -9,17 +9,18 @@ use lat_space::SPACES;
 use serde_json::Value;
 
 /// Per crate the others of ours that it depends on.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("lat-space", &[]),
     ("lat-data", &["lat-space"]),
     ("lat-nn", &["lat-space"]),
-    ("lat-profiler", &["lat-data", "lat-nn", "lat-space"]),
+    ("lat-device", &["lat-nn"]),
+    ("lat-profiler", &["lat-data", "lat-device", "lat-nn", "lat-space"]),
     ("lat-predictor", &["lat-data", "lat-space"]),
     ("lat", &["lat-data", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
 ];
 /// Crates that use libtorch, and those that talk to the GPU's driver themselves.
-const WITH_TORCH: [&str; 4] = ["lat", "lat-nn", "lat-predictor", "lat-profiler"];
-const WITH_CUDA: [&str; 1] = ["lat-profiler"];
+const WITH_TORCH: [&str; 5] = ["lat", "lat-device", "lat-nn", "lat-predictor", "lat-profiler"];
+const WITH_CUDA: [&str; 1] = ["lat-device"];
 
 /// Per crate its folder and all that its manifest names, tests' and build scripts' dependencies included.
 fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>)> {
@@ -66,7 +67,7 @@ fn only_the_crates_named_use_libtorch_and_cuda() {
 }
 
 #[test]
-fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
+fn only_one_crate_has_unsafe_code_and_names_cudarc() {
     let mut users = BTreeSet::new();
     for (name, (folder, _)) in packages() {
         let mut n_files = 0;

@@ -35,7 +35,8 @@ pub use predictor::{DecisionLabel, FORMAT, Label, Predictor, unit};
 pub use regressor::{Differentiable, LEAST_SAMPLES, Layout, Regressor, RegressorEntry, Setup};
 pub use regressors::{REGRESSORS, find_regressor};
 pub use train::{
-    Choice, Fitted, Report, Samples, TrainOptions, Validation, most_informative, train, validate,
+    Fitted, RegressorChoice, Report, Samples, TrainOptions, Validation, most_informative, train,
+    validate,
 };
 pub use transfer::{
     Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,

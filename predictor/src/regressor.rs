@@ -109,7 +109,7 @@ pub struct RegressorEntry {
     pub encoding: &'static str,
     /// Whether it can be saved and steer a search.
     pub differentiable: bool,
-    /// Whether [`crate::Choice::Auto`] may choose it: those that are worth their time by default.
+    /// Whether [`crate::RegressorChoice::Auto`] may choose it: those that are worth their time by default.
     pub is_candidate: bool,
     /// Makes one that has seen nothing.
     pub build: fn(&Setup) -> Box<dyn Regressor>,

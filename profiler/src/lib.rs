@@ -9,9 +9,10 @@
 //! exactly one architecture; rows are handed to the sink one by one, so that a killed run loses one row at most; without a GPU
 //! everything here works on the CPU and on [`DeviceSpec::Fake`], whose truth is known ([`fake_latency_ms`]).
 
+#![forbid(unsafe_code)]
+
 mod alone;
 mod bed;
-mod device;
 mod doctor;
 mod error;
 mod memory;
@@ -28,11 +29,11 @@ pub use bed::{
     FakeFaults, FakeStopwatch, FakeTestbed, FakeWorkload, Testbed, TorchTestbed, fake_graph_ms,
     fake_latency_ms, open,
 };
-pub use device::{
-    CpuSensor, CudaStatus, LIBTORCH_VERSION, NvmlSensor, Sensor, Telemetry, enable_cuda,
-};
 pub use doctor::{Certificate, Finding, Grade, examine};
 pub use error::ProfileError;
+pub use lat_device::{
+    CpuSensor, CudaStatus, LIBTORCH_VERSION, NvmlSensor, Sensor, Telemetry, enable_cuda,
+};
 pub use memory::MemoryPeak;
 pub use options::{Available, DeviceSpec, ProfileOptions, available, check_point, usual_point};
 pub use probes::{PROBES, Probe, ProbeEntry, Quantity, Reading, find_probe};

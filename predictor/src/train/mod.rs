@@ -68,7 +68,7 @@ impl Samples {
 
 /// Which regressor becomes the predictor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
+pub enum RegressorChoice {
     /// Of the candidates in [`REGRESSORS`] the last, unless another has clearly less error on rows held out while fitting.
     Auto,
     /// The one of this name.
@@ -79,7 +79,7 @@ pub enum Choice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainOptions {
     /// Which regressor becomes the predictor.
-    pub choice: Choice,
+    pub choice: RegressorChoice,
     /// Whether to fit all regressors for their errors' sake, not only those that may be chosen. Baselines can take longer than
     /// all else.
     pub compare: bool,
@@ -195,10 +195,12 @@ pub fn train(
 }
 
 /// Names of the regressors that may be chosen.
-fn wanted(choice: &Choice) -> Result<Vec<&'static str>, PredictError> {
+fn wanted(choice: &RegressorChoice) -> Result<Vec<&'static str>, PredictError> {
     match choice {
-        Choice::Auto => Ok(REGRESSORS.iter().filter(|e| e.is_candidate).map(|e| e.name).collect()),
-        Choice::Named(name) => {
+        RegressorChoice::Auto => {
+            Ok(REGRESSORS.iter().filter(|e| e.is_candidate).map(|e| e.name).collect())
+        }
+        RegressorChoice::Named(name) => {
             let entry = find_regressor(name)?;
             if entry.differentiable { Ok(vec![entry.name]) } else { Err(not_differentiable(name)) }
         }

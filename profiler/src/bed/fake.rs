@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lat_data::Role;
+use lat_device::DeviceError;
 use lat_space::{Graph, Op, OpSpec, Step, count_op, peak_memory_bytes};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -242,7 +243,7 @@ impl Workload for FakeWorkload {
         }
         if self.loses {
             let reason = "an illegal memory access was encountered".into();
-            return Err(ProfileError::Cuda { call: "fake run", reason });
+            return Err(DeviceError::Cuda { call: "fake run", reason }.into());
         }
         let now_s = self.clock.get();
         let drift = 1.0 + self.drift_per_hour * now_s / 3600.0;

@@ -1,10 +1,7 @@
 //! A network whose run is replayed as one CUDA graph.
 
-use std::sync::Arc;
+use lat_device::{CapturedRun, Stream};
 
-use cudarc::driver::CudaStream;
-
-use crate::device::cuda_graph::CapturedRun;
 use crate::{ProfileError, Workload};
 
 /// A captured network.
@@ -18,10 +15,10 @@ impl GraphWorkload {
     /// Captures one run of a warmed-up workload, whose libtorch calls go to `stream`.
     ///
     /// # Errors
-    /// [`ProfileError::Cuda`] or [`ProfileError::Network`] where something in the run cannot be captured.
+    /// [`ProfileError::Driver`] or [`ProfileError::Network`] where something in the run cannot be captured.
     pub(super) fn capture(
         mut eager: Box<dyn Workload>,
-        stream: &Arc<CudaStream>,
+        stream: &Stream,
     ) -> Result<Self, ProfileError> {
         eager.synchronize()?;
         let run = CapturedRun::capture(stream, || eager.enqueue())?;
@@ -31,7 +28,7 @@ impl GraphWorkload {
 
 impl Workload for GraphWorkload {
     fn enqueue(&mut self) -> Result<(), ProfileError> {
-        self.run.launch()
+        Ok(self.run.launch()?)
     }
 
     fn synchronize(&mut self) -> Result<(), ProfileError> {

@@ -7,14 +7,12 @@ mod graph_workload;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cudarc::driver::CudaStream;
 use lat_data::{Mode, Precision};
+use lat_device::{CacheFlush, Stream, allow_tf32, choose_by_trial, enable_cuda};
 use lat_nn::WeightArena;
 use lat_space::Graph;
 use tch::{Device, Tensor};
 
-use crate::device::cache_flush::CacheFlush;
-use crate::device::torch_context::{allow_tf32, choose_by_trial};
 use crate::options::operating_point::kind;
 use crate::{
     CpuSensor, CpuStopwatch, CudaStopwatch, DeviceSpec, NetWorkload, NvmlSensor, PairedStopwatch,
@@ -66,7 +64,7 @@ impl std::fmt::Debug for dyn Testbed {
 /// The device of the options, ready to measure.
 ///
 /// # Errors
-/// [`ProfileError::Cuda`] where the GPU does not answer, [`ProfileError::Network`] where it has no room for a batch.
+/// [`ProfileError::Driver`] where the GPU does not answer, [`ProfileError::Network`] where it has no room for a batch.
 pub fn open(options: &ProfileOptions) -> Result<Box<dyn Testbed>, ProfileError> {
     Ok(match options.device {
         DeviceSpec::Fake => Box::new(FakeTestbed::new(options.seed, options.batch)),
@@ -81,7 +79,7 @@ pub struct TorchTestbed {
     stopwatch: Box<dyn Stopwatch>,
     sensor: Box<dyn Sensor>,
     /// The stream that runs are captured on, where the mode asks for it.
-    stream: Option<Arc<CudaStream>>,
+    stream: Option<Stream>,
     /// Builds ahead on a GPU. A CPU is what is measured, and gets no work beside it.
     builder: Option<Builder>,
     origin: Instant,
@@ -93,7 +91,7 @@ impl TorchTestbed {
     /// # Errors
     /// As [`open`].
     pub fn new(options: &ProfileOptions) -> Result<Self, ProfileError> {
-        crate::enable_cuda();
+        enable_cuda();
         match options.device {
             DeviceSpec::Cuda(ordinal) => Self::on_gpu(options, ordinal),
             _ => Self::on_cpu(options),
@@ -120,10 +118,8 @@ impl TorchTestbed {
     fn on_gpu(options: &ProfileOptions, ordinal: u32) -> Result<Self, ProfileError> {
         let device = Device::Cuda(ordinal as usize);
         let allowed = options.point.precision == Precision::Tf32;
-        allow_tf32(allowed)
-            .map_err(|reason| ProfileError::Cuda { call: "setAllowTF32", reason })?;
-        choose_by_trial()
-            .map_err(|reason| ProfileError::Cuda { call: "setBenchmarkCuDNN", reason })?;
+        allow_tf32(allowed)?;
+        choose_by_trial()?;
         let mut stopwatch = match options.point.mode {
             Mode::Eager => CudaStopwatch::new(ordinal)?,
             Mode::Graph | Mode::Both => CudaStopwatch::on_side_stream(ordinal)?,

@@ -1,8 +1,9 @@
 //! The most memory that a piece of work took.
 
+use lat_device::allocator;
+
 use super::resident::ResidentPeak;
 use crate::DeviceSpec;
-use crate::device::allocator;
 
 /// The most memory that some work takes, whatever it is: a search, say. On a GPU what libtorch's allocator gave out in this
 /// process, as `torch.cuda.max_memory_allocated` counts it; elsewhere the growth of the process's resident memory, which is only

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use lat_device::{CudaStatus, enable_cuda};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
-use crate::{CudaStatus, ProfileError, enable_cuda};
+use crate::ProfileError;
 
 /// Where networks are timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

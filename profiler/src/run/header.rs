@@ -1,13 +1,13 @@
 //! What a run records of device, options and versions when it begins.
 
 use lat_data::RunHeader;
+use lat_device::{
+    CUDNN_CHOICE, LIBTORCH_VERSION, allocator, cuda_runtime_version, cudnn_version, driver_version,
+    enable_cuda,
+};
 use lat_space::SearchSpace;
 
-use crate::device::allocator;
-use crate::device::libtorch::{cuda_runtime_version, cudnn_version};
-use crate::device::telemetry::nvml;
-use crate::device::torch_context::CUDNN_CHOICE;
-use crate::{DeviceSpec, LIBTORCH_VERSION, ProfileOptions, enable_cuda};
+use crate::{DeviceSpec, ProfileOptions};
 
 /// What a run with these options measures and where, to be frozen when it begins.
 pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
@@ -38,8 +38,7 @@ fn versions(device: DeviceSpec) -> Vec<String> {
         versions.push(format!("libtorch {LIBTORCH_VERSION}"));
     }
     if let DeviceSpec::Cuda(_) = device {
-        let driver = nvml().and_then(|nvml| nvml.sys_driver_version().ok());
-        versions.extend(driver.map(|v| format!("driver {v}")));
+        versions.extend(driver_version().map(|v| format!("driver {v}")));
         versions.extend(cuda_runtime_version().map(|v| format!("cuda {v}")));
         versions.extend(cudnn_version().map(|v| format!("cudnn {v}")));
         versions.extend(CUDNN_CHOICE.map(str::to_owned));

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::device::cache_flush::CacheFlush;
+use lat_device::CacheFlush;
+
 use crate::{ProfileError, Workload};
 
 /// Times one run of a workload.

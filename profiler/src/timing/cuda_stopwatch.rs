@@ -1,14 +1,10 @@
 //! The stopwatch of a GPU: events on its own clock.
 
-use std::sync::Arc;
-
-use cudarc::driver::CudaStream;
+use lat_device::{CacheFlush, Events, Stream};
 
 use super::clock::Stopwatch;
 use super::workload::Workload;
 use crate::ProfileError;
-use crate::device::cache_flush::CacheFlush;
-use crate::device::events::Events;
 
 /// Times runs by two events on the stream that libtorch works on: the GPU's clock, resolution about 0.5 us. The GPU is idle when
 /// the first event is recorded, so for networks whose kernels are shorter than their launches the launches count, as they do
@@ -24,7 +20,7 @@ impl CudaStopwatch {
     /// otherwise.
     ///
     /// # Errors
-    /// [`ProfileError::Cuda`] where there is no driver or no such GPU.
+    /// [`ProfileError::Driver`] where there is no driver or no such GPU.
     pub fn new(ordinal: u32) -> Result<Self, ProfileError> {
         Ok(Self { events: Events::new(ordinal)?, flush: None })
     }
@@ -38,7 +34,7 @@ impl CudaStopwatch {
     }
 
     /// The stream that runs are timed on.
-    pub(crate) fn stream(&self) -> Arc<CudaStream> {
+    pub(crate) fn stream(&self) -> Stream {
         self.events.stream()
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use lat_device::allocator::{self, AllocatedPeak};
 use lat_nn::{StaticNet, WeightArena, guard};
 use lat_space::{Graph, count, peak_memory_bytes};
 use tch::{Device, Tensor};
 
 use crate::ProfileError;
-use crate::device::allocator::{self, AllocatedPeak};
 
 /// Runs after which memory is looked at: in the first, libraries try algorithms out, with workspaces that the others don't need.
 const RUNS_BEFORE_MEMORY: u32 = 1;

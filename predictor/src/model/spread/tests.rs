@@ -5,7 +5,7 @@ use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Choice, Samples, TrainOptions, train};
+use crate::{RegressorChoice, Samples, TrainOptions, train};
 
 const TRAINING: u64 = 1000;
 const FRESH: u64 = 4000;
@@ -29,8 +29,11 @@ fn intervals_hold_nine_of_ten_fresh_measurements() {
         let costs: Vec<f64> = gates.iter().map(|g| measure(g, noise, &mut rng)).collect();
         let (seen, fresh) = costs.split_at(TRAINING as usize);
         let rows = Samples::of(&space, all.iter().zip(seen.iter().copied())).unwrap();
-        let options =
-            TrainOptions { choice: Choice::Named("structured".into()), compare: false, seed: 2 };
+        let options = TrainOptions {
+            choice: RegressorChoice::Named("structured".into()),
+            compare: false,
+            seed: 2,
+        };
         let report = train(&space, &rows, &rows, &options).unwrap();
         let predictor = report.predictor(&space, "latency_ms", None, None).unwrap();
         let new = Array2::from_shape_vec((fresh.len(), 30), gates[TRAINING as usize..].concat());

@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, c_void};
 
-use super::libtorch::global_symbol;
+use crate::DeviceError;
+use crate::libtorch::global_symbol;
 
 const CONTEXT: &CStr = c"_ZN2at13globalContextEv";
 const ALLOW_TF32: [&CStr; 2] =
@@ -13,7 +14,7 @@ const SET_LIMIT: &CStr = c"_ZN2at7Context22setBenchmarkLimitCuDNNEi";
 
 /// How cuDNN's algorithms are picked, as the run's header tells it: for each shape by trial of the first ten that cuDNN's
 /// heuristic names, those among them too whose sums depend on the order of threads.
-pub(crate) const CUDNN_CHOICE: [&str; 3] =
+pub const CUDNN_CHOICE: [&str; 3] =
     ["cudnn-benchmark on", "cudnn-benchmark-limit 10", "cudnn-deterministic off"];
 /// The second of these; `PyTorch`'s default.
 const LIMIT: i32 = 10;
@@ -22,17 +23,22 @@ const LIMIT: i32 = 10;
 /// what is called fp32 is not.
 ///
 /// # Errors
-/// A sentence where this libtorch lacks the functions.
-pub(crate) fn allow_tf32(allowed: bool) -> Result<(), String> {
-    ALLOW_TF32.into_iter().try_for_each(|name| set_flag(name, allowed))
+/// [`DeviceError::Cuda`] where this libtorch lacks the functions.
+pub fn allow_tf32(allowed: bool) -> Result<(), DeviceError> {
+    let set = ALLOW_TF32.into_iter().try_for_each(|name| set_flag(name, allowed));
+    set.map_err(|reason| DeviceError::Cuda { call: "setAllowTF32", reason })
 }
 
 /// Has cuDNN pick algorithms as [`CUDNN_CHOICE`] says: each shape's in its first run, and kept from then on.
 ///
 /// # Errors
-/// A sentence where this libtorch lacks the functions.
+/// [`DeviceError::Cuda`] where this libtorch lacks the functions.
+pub fn choose_by_trial() -> Result<(), DeviceError> {
+    set_choice().map_err(|reason| DeviceError::Cuda { call: "setBenchmarkCuDNN", reason })
+}
+
 #[expect(unsafe_code, reason = "libtorch's own C++ function")]
-pub(crate) fn choose_by_trial() -> Result<(), String> {
+fn set_choice() -> Result<(), String> {
     set_flag(SET_BENCHMARK, true)?;
     set_flag(SET_DETERMINISTIC, false)?;
     let (context, symbol) = (context()?, symbol(SET_LIMIT)?);
@@ -73,7 +79,7 @@ fn symbol(name: &CStr) -> Result<*mut c_void, String> {
         format!(
             "expected {} in libtorch, found none; lat is built for libtorch {}",
             name.to_string_lossy(),
-            crate::LIBTORCH_VERSION
+            crate::libtorch::LIBTORCH_VERSION
         )
     })
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use lat::record::{EvaluationRecord, SearchRecord};
 use lat::report::{
-    Predictions, ProfileRun, ShownEvaluation, ShownSearch, front_page, profile_page, search_page,
+    JudgedPredictions, ProfileRun, ShownEvaluation, ShownSearch, front_page, profile_page,
+    search_page,
 };
 use lat_data::{LatencyTable, RunHeader, has_run, read_run, sealed_table};
 use lat_predictor::Predictor;
@@ -98,7 +99,7 @@ fn profile(args: &Args) -> anyhow::Result<(String, String)> {
 }
 
 /// What the predictor that is named, or the newest that fits, says of the run.
-fn predictions(args: &Args, header: &RunHeader) -> anyhow::Result<Option<Predictions>> {
+fn predictions(args: &Args, header: &RunHeader) -> anyhow::Result<Option<JudgedPredictions>> {
     let (path, predictor) = match &args.predictor {
         Some(path) => (path.clone(), Predictor::load(path)?),
         None => match newest::newest_fitting_predictor(&|p| fits(p, header)) {
@@ -109,7 +110,7 @@ fn predictions(args: &Args, header: &RunHeader) -> anyhow::Result<Option<Predict
     let space = find_space(&header.space)?;
     let table = LatencyTable::load(&args.dir, Some(&header.space), &predictor.label().column)?;
     let source = path.display().to_string();
-    Ok(Some(Predictions::new(&predictor, &source, space.as_ref(), &table)?))
+    Ok(Some(JudgedPredictions::new(&predictor, &source, space.as_ref(), &table)?))
 }
 
 fn fits(predictor: &Predictor, header: &RunHeader) -> bool {

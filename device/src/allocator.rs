@@ -14,32 +14,32 @@ unsafe extern "C" {
 }
 
 /// Whether libtorch's CUDA half is there with an allocator that keeps figures. To be asked after [`crate::enable_cuda`].
-pub(crate) fn is_registered() -> bool {
+pub fn is_registered() -> bool {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     *REGISTERED.get_or_init(|| lat_cuda_allocator_is_registered() == 1)
 }
 
 /// Lets a GPU's peak begin at what is allocated now; nothing happens where there is no such allocator.
-pub(crate) fn reset_peak(device: i8) {
+pub fn reset_peak(device: i8) {
     lat_cuda_reset_peak_bytes(device);
 }
 
 /// Most that was allocated on a GPU since the last reset, MiB; nothing where there is no such allocator or it keeps no figures.
-pub(crate) fn peak_mib(device: i8) -> Option<f64> {
+pub fn peak_mib(device: i8) -> Option<f64> {
     let bytes = lat_cuda_peak_bytes(device);
     (bytes > 0).then_some(bytes as f64 / f64::from(1 << 20))
 }
 
 /// The growth of what is allocated on a GPU over some work, at its peak.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AllocatedPeak {
+pub struct AllocatedPeak {
     device: i8,
     begin_bytes: i64,
 }
 
 impl AllocatedPeak {
     /// From now on; nothing where there is no such allocator or it has not used this GPU yet.
-    pub(crate) fn begin(ordinal: u32) -> Option<Self> {
+    pub fn begin(ordinal: u32) -> Option<Self> {
         let device = i8::try_from(ordinal).ok()?;
         let begin_bytes = lat_cuda_reset_peak_bytes(device);
         (begin_bytes >= 0).then_some(Self { device, begin_bytes })
@@ -48,7 +48,7 @@ impl AllocatedPeak {
     /// The peak since then above the beginning, in bytes. Nothing where the work did not give back all it took: then another
     /// thread allocated meanwhile, and the peak is partly its own; nor where nothing was taken, as without caching, when the
     /// allocator keeps no figures.
-    pub(crate) fn grown_bytes(self) -> Option<u64> {
+    pub fn grown_bytes(self) -> Option<u64> {
         let (now, peak) = (lat_cuda_allocated_bytes(self.device), lat_cuda_peak_bytes(self.device));
         grown(self.begin_bytes, peak, now)
     }

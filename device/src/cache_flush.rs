@@ -5,8 +5,8 @@ use std::fs;
 use lat_nn::guard;
 use tch::{Device, Kind, Tensor};
 
-use super::cuda;
-use crate::ProfileError;
+use crate::DeviceError;
+use crate::cuda;
 
 /// Where the size of a CPU's caches cannot be read: larger than most.
 const UNKNOWN_CACHE_BYTES: u64 = 64 << 20;
@@ -14,7 +14,7 @@ const UNKNOWN_CACHE_BYTES: u64 = 64 << 20;
 /// Empties a device's last-level cache by writing over as many bytes as it has, so that the next run finds its weights and
 /// input in memory (the real size, not a fixed 256 MB: pytorch PR 127953, triton PR 3943).
 #[derive(Debug)]
-pub(crate) struct CacheFlush {
+pub struct CacheFlush {
     bytes: Tensor,
 }
 
@@ -22,8 +22,8 @@ impl CacheFlush {
     /// For this device.
     ///
     /// # Errors
-    /// [`ProfileError::Network`] where libtorch cannot allocate so many bytes.
-    pub(crate) fn new(device: Device) -> Result<Self, ProfileError> {
+    /// [`DeviceError::Torch`] where libtorch cannot allocate so many bytes.
+    pub fn new(device: Device) -> Result<Self, DeviceError> {
         let size = match device {
             Device::Cuda(ordinal) => cuda::l2_bytes(ordinal as u32)?,
             _ => cpu_cache_bytes(),
@@ -35,8 +35,8 @@ impl CacheFlush {
     /// Writes over the cache; on a GPU it is enqueued before what comes next.
     ///
     /// # Errors
-    /// [`ProfileError::Network`] with libtorch's words.
-    pub(crate) fn flush(&mut self) -> Result<(), ProfileError> {
+    /// [`DeviceError::Torch`] with libtorch's words.
+    pub fn flush(&mut self) -> Result<(), DeviceError> {
         guard(|| self.bytes.fill_(1)).map(drop)?;
         Ok(())
     }

@@ -4,39 +4,43 @@ use std::sync::Arc;
 
 use cudarc::driver::result::device;
 use cudarc::driver::sys::{self, CUdevice_attribute};
-use cudarc::driver::{CudaContext, DriverError};
+use cudarc::driver::{CudaContext, CudaStream, DriverError};
 
-use crate::ProfileError;
+use crate::DeviceError;
+
+/// A stream of a GPU: what is put on it runs in order.
+#[derive(Debug, Clone)]
+pub struct Stream(pub(crate) Arc<CudaStream>);
 
 /// Size of the L2 cache of a GPU in bytes.
 ///
 /// # Errors
-/// [`ProfileError::Cuda`] where the driver does not tell.
-pub(crate) fn l2_bytes(ordinal: u32) -> Result<u64, ProfileError> {
+/// [`DeviceError::Cuda`] where the driver does not tell.
+pub(crate) fn l2_bytes(ordinal: u32) -> Result<u64, DeviceError> {
     let context = context(ordinal)?;
     let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
     let bytes = named("cuDeviceGetAttribute", context.attribute(attribute))?;
     Ok(u64::try_from(bytes).unwrap_or(0).max(1))
 }
 
-pub(super) fn context(ordinal: u32) -> Result<Arc<CudaContext>, ProfileError> {
+pub(crate) fn context(ordinal: u32) -> Result<Arc<CudaContext>, DeviceError> {
     if !is_driver_present() {
         let reason = "no NVIDIA driver on this machine".to_owned();
-        return Err(ProfileError::Cuda { call: "open", reason });
+        return Err(DeviceError::Cuda { call: "open", reason });
     }
     named("cuDevicePrimaryCtxRetain", CudaContext::new(ordinal as usize))
 }
 
-pub(super) fn named<T>(
+pub(crate) fn named<T>(
     call: &'static str,
     result: Result<T, DriverError>,
-) -> Result<T, ProfileError> {
-    result.map_err(|error| ProfileError::Cuda { call, reason: format!("{error:?}") })
+) -> Result<T, DeviceError> {
+    result.map_err(|error| DeviceError::Cuda { call, reason: format!("{error:?}") })
 }
 
 /// Whether the driver's library can be opened. cudarc panics where it cannot, so this comes before any call of it.
 #[expect(unsafe_code, reason = "opening a library runs its initialisers")]
-pub(super) fn is_driver_present() -> bool {
+pub(crate) fn is_driver_present() -> bool {
     // SAFETY: opens and closes libcuda.so.1, NVIDIA's own, whose initialisers may run at any time.
     unsafe { sys::is_culib_present() }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use cudarc::driver::sys::CUevent_flags;
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream};
 
-use super::cuda::{context, named};
-use super::cuda_graph::SideStream;
-use crate::ProfileError;
+use crate::DeviceError;
+use crate::cuda::{Stream, context, named};
+use crate::cuda_graph::SideStream;
 
 /// Two events on a stream, between which runs are timed.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub struct Events {
     // Before the stream, so that it is dropped first.
     _side: Option<SideStream>,
     stream: Arc<CudaStream>,
@@ -24,8 +24,8 @@ impl Events {
     /// otherwise.
     ///
     /// # Errors
-    /// [`ProfileError::Cuda`] where there is no driver or no such GPU.
-    pub(crate) fn new(ordinal: u32) -> Result<Self, ProfileError> {
+    /// [`DeviceError::Cuda`] where there is no driver or no such GPU.
+    pub fn new(ordinal: u32) -> Result<Self, DeviceError> {
         let context = context(ordinal)?;
         let stream = context.default_stream();
         Self::on(&context, stream)
@@ -35,7 +35,7 @@ impl Events {
     ///
     /// # Errors
     /// As [`Events::new`], and where libtorch's CUDA half lacks the functions for it.
-    pub(crate) fn on_side_stream(ordinal: u32) -> Result<Self, ProfileError> {
+    pub fn on_side_stream(ordinal: u32) -> Result<Self, DeviceError> {
         let context = context(ordinal)?;
         let stream = named("cuStreamCreate", context.new_stream())?;
         let side = SideStream::enter(Arc::clone(&stream), ordinal)?;
@@ -43,26 +43,26 @@ impl Events {
     }
 
     /// The stream that runs are timed on.
-    pub(crate) fn stream(&self) -> Arc<CudaStream> {
-        Arc::clone(&self.stream)
+    pub fn stream(&self) -> Stream {
+        Stream(Arc::clone(&self.stream))
     }
 
     /// Milliseconds between the events before and after what `enqueue` puts on the stream; waits for its end.
     ///
     /// # Errors
-    /// Those of `enqueue`; [`ProfileError::Cuda`] where the GPU fails meanwhile.
-    pub(crate) fn time_ms(
+    /// Those of `enqueue`; [`DeviceError::Cuda`] where the GPU fails meanwhile.
+    pub fn time_ms<E: From<DeviceError>>(
         &self,
-        enqueue: impl FnOnce() -> Result<(), ProfileError>,
-    ) -> Result<f64, ProfileError> {
+        enqueue: impl FnOnce() -> Result<(), E>,
+    ) -> Result<f64, E> {
         named("cuEventRecord", self.start.record(&self.stream))?;
         enqueue()?;
         named("cuEventRecord", self.end.record(&self.stream))?;
         named("cuEventSynchronize", self.end.synchronize())?;
-        named("cuEventElapsedTime", self.start.elapsed_ms(&self.end)).map(f64::from)
+        Ok(named("cuEventElapsedTime", self.start.elapsed_ms(&self.end)).map(f64::from)?)
     }
 
-    fn on(context: &Arc<CudaContext>, stream: Arc<CudaStream>) -> Result<Self, ProfileError> {
+    fn on(context: &Arc<CudaContext>, stream: Arc<CudaStream>) -> Result<Self, DeviceError> {
         // Without the flag, cudarc makes events that cannot tell a time.
         let event =
             || named("cuEventCreate", context.new_event(Some(CUevent_flags::CU_EVENT_DEFAULT)));
@@ -73,7 +73,7 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::cuda::is_driver_present;
+    use crate::cuda::is_driver_present;
 
     #[test]
     fn without_a_driver_there_is_an_error_and_no_crash() {

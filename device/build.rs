@@ -1,10 +1,10 @@
-//! Compiles `src/device/allocator.cpp` against libtorch's headers, with the flags that torch-sys compiles its own half with: the classes
+//! Compiles `src/allocator.cpp` against libtorch's headers, with the flags that torch-sys compiles its own half with: the classes
 //! it uses must be laid out alike.
 
 use std::env;
 use std::path::PathBuf;
 
-const SOURCE: &str = "src/device/allocator.cpp";
+const SOURCE: &str = "src/allocator.cpp";
 /// What tells that a folder holds the headers of a libtorch that is new enough.
 const HEADER: &str = "c10/core/CachingDeviceAllocator.h";
 

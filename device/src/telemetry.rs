@@ -2,13 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::sync::OnceLock;
 
-use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 
-use super::cuda;
+use crate::nvml::gpu_device;
 
 /// State of a device at one moment; nothing where it cannot be read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -99,18 +97,6 @@ fn cpuinfo_mhz(cpuinfo: impl BufRead, core: u32) -> Option<f64> {
         }
     }
     None
-}
-
-/// NVIDIA's management library, opened once; nothing where there is no driver.
-pub(crate) fn nvml() -> Option<&'static Nvml> {
-    static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
-    NVML.get_or_init(|| Nvml::init().ok()).as_ref()
-}
-
-/// NVML's handle of the GPU with this CUDA number.
-pub(crate) fn gpu_device(ordinal: u32) -> Option<nvml_wrapper::Device<'static>> {
-    let uuid = cuda::uuid(ordinal);
-    uuid.and_then(|uuid| nvml()?.device_by_uuid(uuid).ok())
 }
 
 /// A GPU's state, from NVIDIA's management library.

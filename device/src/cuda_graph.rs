@@ -12,9 +12,9 @@ use std::sync::Arc;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use cudarc::driver::{CudaGraph, CudaStream};
 
-use super::cuda::named;
-use super::libtorch::global_symbol;
-use crate::ProfileError;
+use crate::DeviceError;
+use crate::cuda::{Stream, named};
+use crate::libtorch::global_symbol;
 
 const FROM_EXTERNAL: &CStr = c"_ZN3c104cuda21getStreamFromExternalEP11CUstream_sta";
 const SET_CURRENT: &CStr = c"_ZN3c104cuda20setCurrentCUDAStreamENS0_10CUDAStreamE";
@@ -38,8 +38,8 @@ impl SideStream {
     /// Makes libtorch work on this stream from now on.
     ///
     /// # Errors
-    /// [`ProfileError::Cuda`] where libtorch's CUDA half lacks the functions.
-    pub(crate) fn enter(stream: Arc<CudaStream>, ordinal: u32) -> Result<Self, ProfileError> {
+    /// [`DeviceError::Cuda`] where libtorch's CUDA half lacks the functions.
+    pub(crate) fn enter(stream: Arc<CudaStream>, ordinal: u32) -> Result<Self, DeviceError> {
         work_on(stream.cu_stream().cast(), ordinal)?;
         Ok(Self { stream, ordinal })
     }
@@ -58,7 +58,7 @@ impl Drop for SideStream {
 
 /// Makes libtorch work on this stream on this thread.
 #[expect(unsafe_code, reason = "libtorch's own C++ functions")]
-fn work_on(stream: *mut c_void, ordinal: u32) -> Result<(), ProfileError> {
+fn work_on(stream: *mut c_void, ordinal: u32) -> Result<(), DeviceError> {
     let (from_external, set_current) = (symbol(FROM_EXTERNAL)?, symbol(SET_CURRENT)?);
     // SAFETY: the mangled names say `CUDAStream getStreamFromExternal(CUstream_st*, signed char)` and
     // `void setCurrentCUDAStream(CUDAStream)`. The class is trivially copyable, 16 bytes of integers, so the C calling
@@ -73,16 +73,22 @@ fn work_on(stream: *mut c_void, ordinal: u32) -> Result<(), ProfileError> {
     Ok(())
 }
 
-fn symbol(name: &CStr) -> Result<*mut c_void, ProfileError> {
-    global_symbol(name).ok_or_else(|| ProfileError::Cuda {
+fn symbol(name: &CStr) -> Result<*mut c_void, DeviceError> {
+    global_symbol(name).ok_or_else(|| DeviceError::Cuda {
         call: "getStreamFromExternal",
         reason: format!("this libtorch has no {}", name.to_string_lossy()),
     })
 }
 
 /// A run that was captured and can be replayed.
-pub(crate) struct CapturedRun {
+pub struct CapturedRun {
     graph: CudaGraph,
+}
+
+impl std::fmt::Debug for CapturedRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CapturedRun").finish_non_exhaustive()
+    }
 }
 
 impl CapturedRun {
@@ -90,11 +96,11 @@ impl CapturedRun {
     /// allocates nor tunes.
     ///
     /// # Errors
-    /// Those of `enqueue`; [`ProfileError::Cuda`] where something in the run cannot be captured.
-    pub(crate) fn capture(
-        stream: &Arc<CudaStream>,
-        enqueue: impl FnOnce() -> Result<(), ProfileError>,
-    ) -> Result<Self, ProfileError> {
+    /// Those of `enqueue`; [`DeviceError::Cuda`] where something in the run cannot be captured.
+    pub fn capture<E: From<DeviceError>>(
+        Stream(stream): &Stream,
+        enqueue: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Self, E> {
         // Relaxed: the allocator may ask the driver for memory while another thread builds the next network.
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         named("cuStreamBeginCapture", stream.begin_capture(mode))?;
@@ -102,7 +108,7 @@ impl CapturedRun {
         // Ended in any case: a stream left in capture refuses all further work.
         let graph = named("cuStreamEndCapture", stream.end_capture(CUgraphInstantiate_flags(0)));
         ran?;
-        let graph = graph?.ok_or_else(|| ProfileError::Cuda {
+        let graph = graph?.ok_or_else(|| DeviceError::Cuda {
             call: "cuStreamEndCapture",
             reason: "the captured run did nothing on its stream".into(),
         })?;
@@ -113,8 +119,8 @@ impl CapturedRun {
     /// Starts the run once more, by one launch.
     ///
     /// # Errors
-    /// [`ProfileError::Cuda`] where the driver refuses.
-    pub(crate) fn launch(&self) -> Result<(), ProfileError> {
+    /// [`DeviceError::Cuda`] where the driver refuses.
+    pub fn launch(&self) -> Result<(), DeviceError> {
         named("cuGraphLaunch", self.graph.launch())
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::cuda;
+use crate::cuda;
 
 /// The libtorch that this program is built for; the bindings refuse any other.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
@@ -152,7 +152,7 @@ fn load(file: &Path) -> Result<(), String> {
 
 /// Version of the CUDA runtime in use as `13.0`, where one is loaded.
 #[expect(unsafe_code, reason = "the runtime has no other way to tell")]
-pub(crate) fn cuda_runtime_version() -> Option<String> {
+pub fn cuda_runtime_version() -> Option<String> {
     let symbol = global_symbol(c"cudaRuntimeGetVersion")?;
     let mut version: c_int = 0;
     // SAFETY: the symbol is the CUDA runtime's, whose signature is `cudaError_t cudaRuntimeGetVersion(int*)`.
@@ -165,7 +165,7 @@ pub(crate) fn cuda_runtime_version() -> Option<String> {
 
 /// Version of cuDNN in use as the number 91900 for 9.19.0, where it is loaded.
 #[expect(unsafe_code, reason = "cuDNN has no other way to tell")]
-pub(crate) fn cudnn_version() -> Option<usize> {
+pub fn cudnn_version() -> Option<usize> {
     let symbol = global_symbol(c"cudnnGetVersion")?;
     // SAFETY: the symbol is cuDNN's, whose signature is `size_t cudnnGetVersion(void)`.
     let call: unsafe extern "C" fn() -> usize = unsafe { std::mem::transmute(symbol) };
