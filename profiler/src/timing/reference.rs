@@ -32,6 +32,7 @@ pub struct PairedStopwatch {
 }
 
 /// Runs in multiples of the reference.
+#[expect(clippy::struct_field_names, reason = "units are suffixes")]
 #[derive(Debug)]
 struct Pairs {
     undisturbed_ms: f64,
