@@ -155,7 +155,7 @@ class FixedCount:
 
 
 class MedianInterval(FixedCount):
-    """The rule of `lat profile` with its defaults (profiler/src/stop.rs): 10 ms and two runs of warm-up; then at least 10 runs
+    """The rule of `lat profile` with its defaults (profiler/src/timing/stop.rs): 10 ms and two runs of warm-up; then at least 10 runs
     and 10 ms until the 95 % interval of the median is within 1 %, at most 80 ms or 1000 runs, and 6 runs where they take 1 s."""
 
     def __init__(self):

@@ -10,7 +10,7 @@ JOBS = int(os.environ.get("JOBS", "1"))
 AGAIN = os.environ.get("AGAIN") == "1"
 N_TEST = 800
 # Baselines that a table has: fitted by lat itself with --compare.
-OURS = "mlp"
+OURS = "structured"
 
 
 def source(space, file):
@@ -59,7 +59,8 @@ def fit(job):
 
 def main():
     log = OUT / ("predictor-again.jsonl" if AGAIN else "predictor.jsonl")
-    read = lambda path: [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # Lines of before have the former name.
+    read = lambda path: [json.loads(line.replace('"mlp"', f'"{OURS}"')) for line in path.read_text().splitlines()] if path.exists() else []
     done = read(log)
     known = {key(d) for d in done}
     tables = all_tables()
@@ -88,7 +89,7 @@ def cells(done):
         cell = cells.setdefault((d["table"], d["n"]), {})
         for regressor, row in d["regressors"].items():
             cell.setdefault(regressor, []).append(row["mape"])
-            # Of what was chosen: nearly always the mlp.
+            # Of what was chosen: nearly always the differentiable one.
             if row.get("coverage_90") is not None:
                 cell.setdefault("coverage", []).append(row["coverage_90"])
         cell.setdefault("auto", []).append(d["regressors"][d["auto"]]["mape"])
@@ -96,7 +97,7 @@ def cells(done):
 
 
 def report(done):
-    lines = ["| table | n | seeds | mlp | auto | best baseline | which | ratio | 90 % interval holds |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| table | n | seeds | structured | auto | best baseline | which | ratio | 90 % interval holds |", "|---|---|---|---|---|---|---|---|---|"]
     ratios = {}
     for (table, n), cell in sorted(cells(done).items()):
         baselines = {k: v for k, v in cell.items() if k not in (OURS, "auto", "coverage", "seeds")}

@@ -9,7 +9,7 @@ SEEDS = [int(s) for s in os.environ.get("SEEDS", "0 1 2").split()]
 FILES = {"nb201": "nasbench201"}
 # Rows per source, and most rows a target is judged on.
 N_SOURCE, N_TEST = 1200, 1000
-WAYS = ["transfer", "ridge-on-sources", "best source, rescaled", "mlp"]
+WAYS = ["transfer", "ridge-on-sources", "best source, rescaled", "structured"]
 
 
 def sizes(table):
@@ -43,7 +43,7 @@ def source(space, device, batch, n_rows):
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=OUT) as folder:
             n = min(N_SOURCE, n_rows * 4 // 5)
-            train(space, device, batch, "--regressor", "mlp", "--train", n, "--test", 0, "--seed", 7, "--out", f"{folder}/source.lat")
+            train(space, device, batch, "--regressor", "structured", "--train", n, "--test", 0, "--seed", 7, "--out", f"{folder}/source.lat")
             os.replace(f"{folder}/source.lat", path)
     return path
 
@@ -97,7 +97,8 @@ def means(results):
 
 
 def report():
-    cells = means([json.loads(path.read_text()) for path in sorted((OUT / "results").glob("*.json"))])
+    # Results of before have the former name of the last way.
+    cells = means([json.loads(path.read_text().replace('"mlp"', f'"{WAYS[-1]}"')) for path in sorted((OUT / "results").glob("*.json"))])
     lines = []
     for n, targets in cells.items():
         ways = sorted({w for cell in targets.values() for w in cell}, key=lambda w: (WAYS.index(w) if w in WAYS else len(WAYS), w))

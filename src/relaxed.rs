@@ -118,7 +118,7 @@ struct Block {
 
 /// Straight-through or plain samples as gate vectors.
 #[derive(Debug)]
-pub struct Samples {
+pub struct DrawnGates {
     /// `[m, n_gates]`.
     pub gates: Tensor,
     /// `[m]`: log probability of each, differentiable.
@@ -151,14 +151,14 @@ impl Blocks {
         m: i64,
         tau: Option<f64>,
         rng: &mut dyn RngCore,
-    ) -> Samples {
+    ) -> DrawnGates {
         let mut log_prob = Tensor::zeros([m], (Kind::Float, relaxed.probs[0].device()));
         let gates = self.assemble(relaxed, |block| {
             let (gates, lp) = block.sample(relaxed, m, tau, rng);
             log_prob = &log_prob + lp;
             gates
         });
-        Samples { gates, log_prob }
+        DrawnGates { gates, log_prob }
     }
 
     /// Puts the blocks' `[m, n, n_choices]` into the order of the decisions: `[m, n_gates]`.

@@ -35,12 +35,12 @@ const IDLE: f64 = 0.05;
 
 /// What predictions shall come to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Goal {
+pub struct ErrorGoal {
     /// Mean absolute percentage error, percent: below it the upper end of its interval is to come.
     pub mape: f64,
 }
 
-impl FromStr for Goal {
+impl FromStr for ErrorGoal {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -137,7 +137,7 @@ impl Sampling<'_> {
     }
 
     /// Whether to go on; judged by the last round's judgement.
-    pub fn outcome(&self, goal: Goal) -> Outcome {
+    pub fn outcome(&self, goal: ErrorGoal) -> Outcome {
         let judgements: Vec<&Judgement> =
             self.rounds.iter().filter_map(|round| round.judgement.as_ref()).collect();
         let last = self.rounds.last().and_then(|round| round.judgement.as_ref());

@@ -13,20 +13,23 @@ fn judged(mape: f64, standard_error: f64, noise_floor: Option<f64>) -> Round {
 fn outcome(rounds: &[Round], goal: f64, cap: u64) -> Outcome {
     let space = find_space("nasbench201").unwrap();
     let sampling = Sampling { space: space.as_ref(), seed: 0, cap, rounds, rows: &[] };
-    sampling.outcome(Goal { mape: goal })
+    sampling.outcome(ErrorGoal { mape: goal })
 }
 
 #[test]
 fn goals_are_read_with_and_without_spaces_and_others_refused() {
     for text in ["mape<3%", " mape < 3.0 % ", "mape <3%"] {
-        assert_eq!(text.parse::<Goal>().unwrap().mape, 3.0, "{text}");
+        assert_eq!(text.parse::<ErrorGoal>().unwrap().mape, 3.0, "{text}");
     }
     for text in ["", "mape", "mape<", "mape<3", "mape>3%", "rmse<3%", "mape<three%", "mape<=3%"] {
-        let error = text.parse::<Goal>().unwrap_err();
+        let error = text.parse::<ErrorGoal>().unwrap_err();
         assert_eq!(error, format!("expected a goal like 'mape<3%', found '{text}'"));
     }
     for text in ["mape<0%", "mape<-1%", "mape<100%", "mape<NaN%", "mape<inf%"] {
-        assert!(text.parse::<Goal>().unwrap_err().contains("above 0 and below 100 %"), "{text}");
+        assert!(
+            text.parse::<ErrorGoal>().unwrap_err().contains("above 0 and below 100 %"),
+            "{text}"
+        );
     }
 }
 

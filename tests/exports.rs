@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lat_predictor::{Choice, ExportFormat, Predictor, Samples, TrainOptions, train};
+use lat_predictor::{ExportFormat, Predictor, RegressorChoice, Samples, TrainOptions, train};
 use lat_space::{Darts, NasBench201, SearchSpace, architecture_at};
 use ndarray::ArrayView2;
 use predicates::prelude::*;
@@ -49,10 +49,10 @@ fn cases() -> Vec<Case> {
     };
     let (cell, darts) = (|| Box::new(NasBench201::new()), || Box::new(Darts::new()));
     vec![
-        case("networks", cell(), "mlp", |a, b| 5.0 + a.max(b), "plain", true),
-        case("structured", darts(), "mlp", |a, _| 5.0 + a, "plain", false),
-        case("logarithm", darts(), "mlp", |a, b| (0.05 * a + 0.02 * b).exp(), "log", false),
-        case("rate", cell(), "mlp", |a, _| 1e3 / (5.0 + a), "reciprocal", false),
+        case("networks", cell(), "structured", |a, b| 5.0 + a.max(b), "plain", true),
+        case("structured", darts(), "structured", |a, _| 5.0 + a, "plain", false),
+        case("logarithm", darts(), "structured", |a, b| (0.05 * a + 0.02 * b).exp(), "log", false),
+        case("rate", cell(), "structured", |a, _| 1e3 / (5.0 + a), "reciprocal", false),
         case("one-hot", darts(), "linear", |a, b| 20.0 + a + 0.1 * b, "plain", false),
         case("constant", cell(), "linear-counts", |_, _| 7.0, "plain", false),
     ]
@@ -73,7 +73,7 @@ impl Case {
         let costs =
             all.iter().enumerate().map(|(i, a)| noise(i) * cost(&a.gates(space.decisions())));
         let rows = Samples::of(space, all.iter().zip(costs)).unwrap();
-        let choice = Choice::Named(self.regressor.into());
+        let choice = RegressorChoice::Named(self.regressor.into());
         let options = TrainOptions { choice, compare: false, seed: 2 };
         let report = train(space, &rows, &rows, &options).unwrap();
         report.predictor(space, "latency_ms", None, None).unwrap()

@@ -9,17 +9,18 @@ use lat_space::SPACES;
 use serde_json::Value;
 
 /// Per crate the others of ours that it depends on.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("lat-space", &[]),
     ("lat-data", &["lat-space"]),
     ("lat-nn", &["lat-space"]),
-    ("lat-profiler", &["lat-data", "lat-nn", "lat-space"]),
+    ("lat-device", &["lat-nn"]),
+    ("lat-profiler", &["lat-data", "lat-device", "lat-nn", "lat-space"]),
     ("lat-predictor", &["lat-data", "lat-space"]),
     ("lat", &["lat-data", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
 ];
 /// Crates that use libtorch, and those that talk to the GPU's driver themselves.
-const WITH_TORCH: [&str; 4] = ["lat", "lat-nn", "lat-predictor", "lat-profiler"];
-const WITH_CUDA: [&str; 1] = ["lat-profiler"];
+const WITH_TORCH: [&str; 5] = ["lat", "lat-device", "lat-nn", "lat-predictor", "lat-profiler"];
+const WITH_CUDA: [&str; 1] = ["lat-device"];
 
 /// Per crate its folder and all that its manifest names, tests' and build scripts' dependencies included.
 fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>)> {
@@ -66,7 +67,7 @@ fn only_the_crates_named_use_libtorch_and_cuda() {
 }
 
 #[test]
-fn only_the_profiler_has_unsafe_code_and_names_cudarc() {
+fn only_one_crate_has_unsafe_code_and_names_cudarc() {
     let mut users = BTreeSet::new();
     for (name, (folder, _)) in packages() {
         let mut n_files = 0;
@@ -103,7 +104,7 @@ fn every_file_opens_with_a_line_that_says_what_it_holds() {
 /// Results are replaced in one way.
 #[test]
 fn only_one_file_gives_files_their_names() {
-    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/whole_file.rs"]);
+    assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/durable/whole_file/mod.rs"]);
     assert_eq!(users(&[".append(true)"]), ["src/cli/search/events.rs", "src/cli/search/log.rs"]);
 }
 
@@ -118,7 +119,7 @@ fn only_the_command_line_prints_and_reads_flags() {
 fn only_one_crate_builds_layers() {
     let layers = ["nn::conv2d(", "nn::linear(", "nn::batch_norm2d(", "nn::conv("];
     let others = users(&layers).into_iter().filter(|file| !file.starts_with("nn/src/"));
-    assert_eq!(others.collect::<Vec<_>>(), ["profiler/src/op_bench.rs"]);
+    assert_eq!(others.collect::<Vec<_>>(), ["profiler/src/alone/op_bench.rs"]);
 }
 
 #[test]

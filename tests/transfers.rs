@@ -39,7 +39,7 @@ const TRAIN: [&str; 3] = ["train", "--space-file", "space.toml"];
 fn sources(dir: &Path) {
     for name in ["a", "b"] {
         let (data, out) = (format!("{name}.csv"), format!("{name}.lat"));
-        let args = ["--data", &data, "--regressor", "mlp", "--train", "150", "--out", &out];
+        let args = ["--data", &data, "--regressor", "structured", "--train", "150", "--out", &out];
         lat(dir).args(TRAIN).args(args).assert().success();
     }
 }
@@ -65,7 +65,7 @@ fn ten_samples_and_two_devices_beat_the_ridge_and_training_from_scratch() {
         rows.iter().find(|r| r["regressor"] == way).unwrap()[metric].as_f64().unwrap()
     };
     assert!(figure("transfer", "spearman") >= figure("ridge-on-sources", "spearman"), "{json}");
-    assert!(figure("transfer", "mape") < 0.5 * figure("mlp", "mape"), "{json}");
+    assert!(figure("transfer", "mape") < 0.5 * figure("structured", "mape"), "{json}");
     // The file prices what the table has, like any other predictor.
     let texts = lat(dir.path())
         .args(["predict", "--predictor", "new.lat", "--file", "new.csv"])
@@ -89,7 +89,7 @@ fn sources_that_do_not_fit_are_refused() {
     with(&["--from", "a.lat", "a.lat", "--train", "10"], &["a.lat twice"]);
     with(&["--from", "a.lat"], &["at most 200 samples", "found 320", "--train"]);
     with(&["--from", "a.lat", "--train", "2"], &["at least 3 samples", "found 2"]);
-    with(&["--from", "a.lat", "--regressor", "mlp"], &["cannot be used with"]);
+    with(&["--from", "a.lat", "--regressor", "structured"], &["cannot be used with"]);
     let space = fs::read_to_string(dir.path().join("space.toml")).unwrap();
     fs::write(dir.path().join("space.toml"), space.replace("\"edges\"", "\"others\"")).unwrap();
     let texts = ["--from a.lat", "search space others, found edges"];

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::COSTS;
+/// Least and largest value of a target: predictors compute in single precision, squares and reciprocals included.
+pub const COSTS: (f64, f64) = (1e-15, 1e15);
 
 /// What can be wrong with a data file, a run folder, or a request for data.
 #[derive(Debug, thiserror::Error)]

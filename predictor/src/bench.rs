@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::folds::Folds;
-use crate::members::{Recipe, Rows};
-use crate::training::Training;
+use crate::model::members::{Recipe, Rows};
+use crate::structured::training::Training;
 
 /// A member of three layers on random 0/1 codes.
 #[derive(Debug, Clone, Copy)]

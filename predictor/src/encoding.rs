@@ -3,7 +3,7 @@
 use lat_space::{Decision, FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 
-use crate::evidence::Layout;
+use crate::regressor::Layout;
 use crate::{PredictError, Setup};
 
 /// Groups of features that networks read beside the linear part's subtotals: those of one decision each, counts and work.

@@ -9,71 +9,35 @@
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 
-mod active;
-mod averaging;
+mod baselines;
 #[doc(hidden)]
 pub mod bench;
-mod boosting;
-mod calibration;
-mod columns;
-mod correction;
 mod cost;
-mod count_cost;
-mod elastic_net;
 mod encoding;
 mod error;
-mod evidence;
 mod export;
-mod feature_walk;
 mod folds;
-mod forest;
-mod fused;
-mod gates;
-mod gp;
-mod label;
-mod linear;
-mod linear_counts;
-mod lookup_table;
-mod members;
 mod metrics;
-mod mlp;
 mod model;
-mod one_thread;
-mod posterior;
 mod predictor;
-mod predictor_file;
-mod range;
 mod regressor;
-mod ridge;
-mod robust;
-mod scale;
-mod spread;
+mod regressors;
 mod structured;
-mod table_cost;
 mod train;
-mod training;
 mod transfer;
-mod validation;
-mod watch;
 
-pub use active::most_informative;
-pub use cost::{CostModel, PredictorCost};
-pub use count_cost::CountCost;
+pub use cost::{CostModel, CountCost, PredictorCost, TableCost, above_zero, at_least_zero};
 pub use error::PredictError;
-pub use evidence::Layout;
 pub use export::ExportFormat;
-pub use label::{DecisionLabel, Label, unit};
 pub use metrics::{Metrics, noise_floor, spearman};
 pub use model::Predictions;
-pub use predictor::Predictor;
-pub use predictor_file::FORMAT;
-pub use range::{above_zero, at_least_zero};
-pub use regressor::{
-    Differentiable, LEAST_SAMPLES, REGRESSORS, Regressor, RegressorEntry, Setup, find_regressor,
+pub use predictor::{DecisionLabel, FORMAT, Label, Predictor, unit};
+pub use regressor::{Differentiable, LEAST_SAMPLES, Layout, Regressor, RegressorEntry, Setup};
+pub use regressors::{REGRESSORS, find_regressor};
+pub use train::{
+    Fitted, RegressorChoice, Report, Samples, TrainOptions, Validation, most_informative, train,
+    validate,
 };
-pub use table_cost::TableCost;
-pub use train::{Choice, Fitted, Report, Samples, TrainOptions, train};
 pub use transfer::{
     Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,
 };
-pub use validation::{Validation, validate};

@@ -1,13 +1,10 @@
-//! Regressors: what one is, and the table of all.
+//! What a regressor is.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
-use crate::evidence::Layout;
+use crate::PredictError;
 use crate::metrics::{check_finite, check_positive};
 use crate::model::{Model, predict_codes};
-use crate::{
-    PredictError, boosting, elastic_net, forest, gp, linear, linear_counts, lookup_table, mlp,
-};
 
 /// Fewest rows that anything is fitted to.
 pub const LEAST_SAMPLES: usize = 10;
@@ -45,6 +42,33 @@ impl Differentiable<'_> {
     }
 }
 
+/// What belongs together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Per feature the number of its group.
+    pub groups: Vec<usize>,
+    /// Per feature the number of its block; None: its group's variance alone counts.
+    pub blocks: Vec<Option<usize>>,
+    /// Groups of few numbers, such as counts, that make a model by themselves where rows are few. May be empty.
+    pub simple: Vec<usize>,
+}
+
+impl Layout {
+    /// That of some of the features.
+    pub(crate) fn of(&self, features: &[usize]) -> Self {
+        Self {
+            groups: features.iter().map(|&j| self.groups[j]).collect(),
+            blocks: features.iter().map(|&j| self.blocks[j]).collect(),
+            simple: self.simple.clone(),
+        }
+    }
+
+    /// The features of the simple groups, ascending.
+    pub(crate) fn simple_features(&self) -> Vec<usize> {
+        (0..self.groups.len()).filter(|&j| self.simple.contains(&self.groups[j])).collect()
+    }
+}
+
 /// What a regressor is made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Setup {
@@ -74,7 +98,7 @@ impl Setup {
     }
 }
 
-/// A row of [`REGRESSORS`].
+/// A row of [`crate::REGRESSORS`].
 #[derive(Debug, Clone, Copy)]
 pub struct RegressorEntry {
     /// The name for `--regressor`.
@@ -85,38 +109,15 @@ pub struct RegressorEntry {
     pub encoding: &'static str,
     /// Whether it can be saved and steer a search.
     pub differentiable: bool,
-    /// Whether [`crate::Choice::Auto`] may choose it: those that are worth their time by default.
+    /// Whether [`crate::RegressorChoice::Auto`] may choose it: those that are worth their time by default.
     pub is_candidate: bool,
     /// Makes one that has seen nothing.
     pub build: fn(&Setup) -> Box<dyn Regressor>,
 }
 
-/// All regressors, simple ones first. Of the candidates the last is the one that the others have to beat clearly.
-pub const REGRESSORS: &[RegressorEntry] = &[
-    linear_counts::ENTRY,
-    linear::ENTRY,
-    lookup_table::ENTRY,
-    elastic_net::ENTRY,
-    gp::ENTRY,
-    forest::ENTRY,
-    boosting::ENTRY,
-    mlp::ENTRY,
-];
-
-/// The regressor with this name.
-///
-/// # Errors
-/// [`PredictError::Unknown`] lists the names.
-pub fn find_regressor(name: &str) -> Result<&'static RegressorEntry, PredictError> {
-    REGRESSORS
-        .iter()
-        .find(|entry| entry.name == name)
-        .ok_or_else(|| PredictError::Unknown { name: name.to_owned(), known: names(|_| true) })
-}
-
-/// Comma separated names of the regressors that pass.
-pub(crate) fn names(pass: impl Fn(&RegressorEntry) -> bool) -> String {
-    REGRESSORS.iter().filter(|e| pass(e)).map(|e| e.name).collect::<Vec<_>>().join(", ")
+/// What the regressor of this name is called now: files and flags of before say `mlp`.
+pub(crate) fn current_name(name: &str) -> &str {
+    if name == "mlp" { "structured" } else { name }
 }
 
 /// Whether one can learn from these rows.
@@ -154,77 +155,4 @@ pub(crate) fn predict_with(
     let model = model.ok_or(PredictError::NotFitted { name })?;
     check_codes(x, model.n_features())?;
     Ok(predict_codes(model, x))
-}
-
-#[cfg(test)]
-mod tests {
-    use ndarray::{Array2, array};
-
-    use super::*;
-
-    #[test]
-    fn names_are_distinct_and_found() {
-        for entry in REGRESSORS {
-            assert_eq!(find_regressor(entry.name).unwrap().summary, entry.summary);
-        }
-        let error = find_regressor("svm").unwrap_err().to_string();
-        assert!(error.contains("'svm'") && error.contains("linear-counts, linear, lookup-table"));
-    }
-
-    #[test]
-    fn every_regressor_refuses_what_cannot_be_learnt() {
-        let x = Array2::<f32>::ones((12, 3));
-        let y = Array1::<f64>::ones(12);
-        for entry in REGRESSORS {
-            let mut regressor = (entry.build)(&Setup::default());
-            let unfitted = regressor.predict(x.view()).unwrap_err();
-            assert!(matches!(unfitted, PredictError::NotFitted { name } if name == entry.name));
-            let few = regressor.fit(x.slice(ndarray::s![..9, ..]), y.slice(ndarray::s![..9]));
-            assert!(few.unwrap_err().to_string().contains("at least 10 training samples, found 9"));
-            assert!(regressor.fit(x.view(), y.slice(ndarray::s![..11])).is_err());
-            let mut nan = x.clone();
-            nan[[4, 1]] = f32::NAN;
-            let error = regressor.fit(nan.view(), y.view()).unwrap_err();
-            assert!(matches!(error, PredictError::NotFinite { what: "codes", row: 4, .. }));
-            let mut nan = y.clone();
-            nan[7] = f64::NAN;
-            let error = regressor.fit(x.view(), nan.view()).unwrap_err();
-            assert!(matches!(error, PredictError::NotFinite { what: "targets", row: 7, .. }));
-            nan[7] = 0.0;
-            let error = regressor.fit(x.view(), nan.view()).unwrap_err();
-            assert!(matches!(error, PredictError::NotPositive { row: 7, .. }));
-            for size in [1e-200, 1e20] {
-                nan[7] = size;
-                let error = regressor.fit(x.view(), nan.view()).unwrap_err().to_string();
-                assert!(error.contains("in row 7") && error.contains("another unit"), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_regressor_takes_costs_of_all_sizes_together() {
-        let x = Array2::from_shape_fn((40, 8), |(i, j)| ((i * 7 + j * 13 + i * j * 5) % 2) as f32);
-        let y: Array1<f64> = (0..40).map(|i| 10f64.powi(i * 11 % 17 - 8)).collect();
-        for entry in REGRESSORS {
-            let mut regressor = (entry.build)(&Setup::default());
-            regressor.fit(x.view(), y.view()).unwrap();
-            let predicted = regressor.predict(x.view()).unwrap();
-            assert!(predicted.iter().all(|p| p.is_finite() && *p > 0.0), "{}", entry.name);
-        }
-    }
-
-    #[test]
-    fn every_regressor_predicts_a_constant_and_checks_widths() {
-        let x = Array2::from_shape_fn((20, 3), |(i, j)| ((i + j) % 2) as f32);
-        let y = Array1::from_elem(20, 7.0);
-        for entry in REGRESSORS {
-            let mut regressor = (entry.build)(&Setup::default());
-            regressor.fit(x.view(), y.view()).unwrap();
-            let predicted = regressor.predict(x.view()).unwrap();
-            assert!(predicted.iter().all(|p| (p - 7.0).abs() < 1e-5), "{}", entry.name);
-            assert_eq!(regressor.differentiable().is_some(), entry.differentiable);
-            let wide = regressor.predict(array![[0.0f32, 1.0]].view()).unwrap_err();
-            assert!(wide.to_string().contains("expected 3 features, found 2"), "{}", entry.name);
-        }
-    }
 }

@@ -57,16 +57,9 @@ pub enum ProfileError {
     /// The network could not be built or run.
     #[error(transparent)]
     Network(#[from] lat_nn::NnError),
-    /// A call of the CUDA driver failed.
-    #[error(
-        "the CUDA driver call '{call}' failed: {reason}; `nvidia-smi` tells whether the GPU is healthy"
-    )]
-    Cuda {
-        /// What was called.
-        call: &'static str,
-        /// The driver's own words.
-        reason: String,
-    },
+    /// The device's driver or libtorch refused.
+    #[error(transparent)]
+    Driver(#[from] lat_device::DeviceError),
     /// The GPU cannot be used by this process any more.
     #[error(
         "the GPU gave up on {architecture}: {reason}; the rows so far are kept, and only a new process can go on: run the same command again, with --supervise to have that done"

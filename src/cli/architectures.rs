@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lat::record::{Place, SearchRecord};
+use lat::record::{CostPlace, SearchRecord};
 use lat_space::{Architecture, SPACES, SearchSpace, find_space};
 
 use super::failure::bad;
@@ -15,7 +15,7 @@ pub(super) struct Named {
     /// The CPU's reference time that the search's measurements go by.
     pub(super) reference_ms: Option<f64>,
     /// Where and how the search's cost was measured.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<CostPlace>,
 }
 
 /// Reads an architecture text, or the result of a search. Where no space is named, the one that reads the text is taken.

@@ -221,7 +221,7 @@ fn default_dir(settings: &EvaluationSettings) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use lat::record::Place;
+    use lat::record::CostPlace;
     use lat_data::{Mode, OperatingPoint, Precision};
     use lat_space::find_space;
 
@@ -230,7 +230,7 @@ mod tests {
     fn searched(device_name: String, point: OperatingPoint) -> Named {
         let space = find_space("nasbench201").unwrap();
         let skeleton = space.skeletons()[0].skeleton;
-        let place = Some(Place { device_name, skeleton, batch: 8, point });
+        let place = Some(CostPlace { device_name, skeleton, batch: 8, point });
         Named { architecture: space.at(0), space, reference_ms: Some(2.0), place }
     }
 

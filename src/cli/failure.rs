@@ -104,7 +104,7 @@ fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ProfileError>() {
         Some(
             ProfileError::Network(_)
-            | ProfileError::Cuda { .. }
+            | ProfileError::Driver(_)
             | ProfileError::DeviceLost { .. }
             | ProfileError::Data(DataError::Append { .. } | DataError::Gone { .. }),
         ) => 1,

@@ -1,6 +1,6 @@
 //! Where a cost was measured, so that more can be measured there.
 
-use lat::record::Place;
+use lat::record::CostPlace;
 use lat_data::RunHeader;
 use lat_predictor::Label;
 use lat_profiler::{ProfileOptions, available, measure_one};
@@ -9,7 +9,7 @@ use lat_space::{Architecture, SearchSpace};
 /// A measured cost: its column, and where and how it was measured, so that what a search finds can be measured there too.
 pub(super) struct MeasuredCost {
     column: String,
-    pub(super) place: Place,
+    pub(super) place: CostPlace,
     /// Undisturbed time of the CPU's reference network, milliseconds.
     pub(super) reference_ms: Option<f64>,
 }
@@ -17,7 +17,7 @@ pub(super) struct MeasuredCost {
 impl MeasuredCost {
     /// That of a predictor's rows; nothing where their table does not say.
     pub(super) fn of_label(label: &Label) -> Option<Self> {
-        let place = Place {
+        let place = CostPlace {
             device_name: label.device_name.clone()?,
             skeleton: label.skeleton?,
             batch: label.batch?,
@@ -28,7 +28,7 @@ impl MeasuredCost {
 
     /// That of a table of operations.
     pub(super) fn of_header(header: &RunHeader) -> Self {
-        let place = Place {
+        let place = CostPlace {
             device_name: header.device_name.clone(),
             skeleton: header.skeleton,
             batch: header.batch,

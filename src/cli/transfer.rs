@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::Context;
 use lat_data::RunHeader;
 use lat_predictor::{
-    Baseline, Choice, LEAST_SAMPLES, Label, Metrics, Predictor, Samples, Sources, TRANSFER,
-    TrainOptions, train, unit,
+    Baseline, LEAST_SAMPLES, Label, Metrics, Predictor, RegressorChoice, Samples, Sources,
+    TRANSFER, TrainOptions, train, unit,
 };
 use lat_space::Space;
 use serde::Serialize;
@@ -169,7 +169,8 @@ fn from_scratch(
     if samples.len() < LEAST_SAMPLES {
         return Ok(None);
     }
-    let options = TrainOptions { choice: Choice::Named("mlp".into()), compare: false, seed };
+    let options =
+        TrainOptions { choice: RegressorChoice::Named("structured".into()), compare: false, seed };
     let report = train(space, samples, test, &options)?;
     let best = report.best();
     Ok(Some(row(best.entry.name, samples, best.test, best.seconds)))

@@ -8,7 +8,7 @@ mod published;
 mod search;
 
 pub use evaluation::EvaluationRecord;
-pub use place::Place;
+pub use place::CostPlace;
 pub use published::Published;
 pub use search::SearchRecord;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What two costs must have in common to be compared, beside their column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Place {
+pub struct CostPlace {
     /// The device's model.
     pub device_name: String,
     /// The network's skeleton.
@@ -21,7 +21,7 @@ pub struct Place {
 }
 
 /// `on Some GPU, batch 1, C=36 L=20 R=32 K=10, graph, fp32`.
-impl fmt::Display for Place {
+impl fmt::Display for CostPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device_name, skeleton, batch, point } = self;
         write!(f, "on {device_name}, batch {batch}, {skeleton}, {point}")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Published};
+use super::{CostPlace, Published};
 use crate::diagnostics::Collapse;
 use crate::finalists::Finalist;
 use crate::search::{EpochReport, SearchSettings};
@@ -50,7 +50,7 @@ pub struct SearchRecord {
     pub predictor: Option<PathBuf>,
     /// Where and how what the cost model was made from was measured; nothing if that is counted or not known.
     #[serde(default)]
-    pub place: Option<Place>,
+    pub place: Option<CostPlace>,
     /// Column of the cost; nothing in a search for accuracy alone.
     pub column: Option<String>,
     /// Its unit.

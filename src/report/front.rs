@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::evaluate::{EvaluationSettings, TrainingPlan};
     use crate::methods::Preset;
-    use crate::record::{Place, Published, SEARCH};
+    use crate::record::{CostPlace, Published, SEARCH};
 
     fn shown(name: &str, record: SearchRecord) -> ShownSearch {
         ShownSearch { name: name.into(), record, published: None }
@@ -336,7 +336,7 @@ mod tests {
             for (search, point) in [&mut a, &mut b].into_iter().zip(predicted) {
                 let (skeleton, batch) = (search.settings.skeleton, 1);
                 let device_name = "Some GPU".into();
-                search.place = Some(Place { device_name, skeleton, batch, point });
+                search.place = Some(CostPlace { device_name, skeleton, batch, point });
             }
             let mut evaluations = [evaluation("e", &a, 91.0), evaluation("e", &b, 92.0)];
             for (evaluation, point) in evaluations.iter_mut().zip(evaluated) {

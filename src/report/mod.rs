@@ -19,7 +19,7 @@ mod shown;
 
 pub use front::TrueFront;
 pub use front_page::front_page;
-pub use predictions::Predictions;
+pub use predictions::JudgedPredictions;
 pub use profile_page::{ProfileRun, profile_page};
 pub use search_page::search_page;
 pub use shown::{ShownEvaluation, ShownSearch};

@@ -10,7 +10,7 @@ const SAME_MAPE: f64 = 1e-3;
 
 /// What a predictor says of a run's architectures.
 #[derive(Debug, Clone)]
-pub struct Predictions {
+pub struct JudgedPredictions {
     /// Where the predictor comes from, in words.
     pub source: String,
     /// What the predictor was trained on and for.
@@ -23,7 +23,7 @@ pub struct Predictions {
     pub errors: Metrics,
 }
 
-impl Predictions {
+impl JudgedPredictions {
     /// Predicts the table's architectures, those that training left out where they can be told.
     ///
     /// The file does not name them. Where the table split again, as training does, by the label's seed and number of training

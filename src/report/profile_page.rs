@@ -5,7 +5,7 @@ use lat_profiler::Verdict;
 
 use super::columns::explained;
 use super::html::Page;
-use super::predictions::Predictions;
+use super::predictions::JudgedPredictions;
 use super::profile_plots as plots;
 
 /// Architectures in each of the tables of the fastest and the slowest.
@@ -23,7 +23,7 @@ pub struct ProfileRun<'a> {
     /// Whether it ended by itself: its table is sealed.
     pub finished: bool,
     /// What a predictor says of its architectures, where there is one.
-    pub predictions: Option<&'a Predictions>,
+    pub predictions: Option<&'a JudgedPredictions>,
 }
 
 /// The page of a run with one row at least.
@@ -97,7 +97,7 @@ fn judge(page: &mut Page, run: &ProfileRun<'_>, verdict: &Verdict) {
     page.text(&format!("Of the rows so far: {}", verdict.text));
 }
 
-fn predicted(page: &mut Page, predictions: Option<&Predictions>) {
+fn predicted(page: &mut Page, predictions: Option<&JudgedPredictions>) {
     page.section("Predicted against measured");
     let Some(predictions) = predictions else {
         return page.text(

@@ -6,7 +6,7 @@ use lat_data::{Measurement, Role, Status, median};
 
 use super::html::{Figure, percent};
 use super::plot::{Mark, Plot};
-use super::predictions::Predictions;
+use super::predictions::JudgedPredictions;
 
 /// Bars of a histogram, and stretches of time that the busy share is read over.
 const BINS: usize = 40;
@@ -211,7 +211,7 @@ pub(super) fn sensors(live: &[&Measurement]) -> Vec<Figure> {
 }
 
 /// Predicted against measured, and the errors over the latency.
-pub(super) fn predicted(predictions: &Predictions) -> Vec<Figure> {
+pub(super) fn predicted(predictions: &JudgedPredictions) -> Vec<Figure> {
     let unit = &predictions.label.unit;
     let points = &predictions.points;
     let axis = |what: &str| format!("{what}, {unit}");

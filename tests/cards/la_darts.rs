@@ -7,7 +7,9 @@ use lat::methods::{Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::{Blocks, Relaxed};
 use lat::steering::Joining;
-use lat_predictor::{Choice, CostModel, PredictorCost, Samples, TableCost, TrainOptions, train};
+use lat_predictor::{
+    CostModel, PredictorCost, RegressorChoice, Samples, TableCost, TrainOptions, train,
+};
 use lat_space::{
     Architecture, Darts, Decision, FeatureMap, NasBench201, SearchSpace, Space, architecture_at,
 };
@@ -290,7 +292,7 @@ fn la_darts_8_a_predictor_answers_in_the_unit_of_its_table() {
         let costs: Vec<f64> = part.iter().map(|a| table.cost(a).unwrap()).collect();
         Samples::of(&space, part.iter().zip(costs)).unwrap()
     };
-    let choice = Choice::Named("linear".into());
+    let choice = RegressorChoice::Named("linear".into());
     let options = TrainOptions { choice, compare: false, seed: 1 };
     let report = train(&space, &rows(&all[..250]), &rows(&all[250..]), &options).unwrap();
     let predictor = report.predictor(&space, "latency_ms", None, None).unwrap();

@@ -15,7 +15,7 @@ const CELL: &str = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip
 /// A folder with a predictor p.lat of the fake device.
 fn with_predictor() -> tempfile::TempDir {
     let dir = profiled("nasbench201", 60);
-    let train = ["train", "--regressor", "mlp", "--out", "p.lat"];
+    let train = ["train", "--regressor", "structured", "--out", "p.lat"];
     lat(dir.path()).args(train).assert().success();
     dir
 }

@@ -67,7 +67,10 @@ fn baselines_come_on_request_and_figures_as_json() {
     assert_eq!(plain.len(), 3);
     for row in &plain {
         assert!(row["mape"].is_f64() && row["validation_error"].is_f64(), "{row}");
-        assert_eq!(row["coverage_90"].is_f64(), row["chosen"] == true && row["regressor"] == "mlp");
+        assert_eq!(
+            row["coverage_90"].is_f64(),
+            row["chosen"] == true && row["regressor"] == "structured"
+        );
     }
     assert_eq!(figures(&["--compare"]).len(), lat_predictor::REGRESSORS.len());
 }

@@ -44,7 +44,10 @@ fn predict_prices_texts_and_files_alike() {
 #[test]
 fn predict_keeps_the_order_of_a_long_file_and_tells_deviations() {
     let dir = profiled("nasbench201", 60);
-    lat(dir.path()).args(["train", "--regressor", "mlp", "--out", "p.lat"]).assert().success();
+    lat(dir.path())
+        .args(["train", "--regressor", "structured", "--out", "p.lat"])
+        .assert()
+        .success();
     let ops = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
     let text = |i: usize| {
         let op = |k: u32| ops[i / 5usize.pow(k) % 5];

@@ -5,7 +5,7 @@
 
 use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::Relaxed;
-use lat_predictor::{Choice, Predictor, PredictorCost, Samples, TrainOptions, train};
+use lat_predictor::{Predictor, PredictorCost, RegressorChoice, Samples, TrainOptions, train};
 use lat_space::{Architecture, SPACES, SearchSpace, architecture_at};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -42,7 +42,11 @@ fn predictor(space: &dyn SearchSpace) -> Predictor {
     let rows = |from: usize, to: usize| {
         Samples::of(space, all[from..to].iter().zip(costs[from..to].iter().copied())).unwrap()
     };
-    let options = TrainOptions { choice: Choice::Named("mlp".into()), compare: false, seed: 1 };
+    let options = TrainOptions {
+        choice: RegressorChoice::Named("structured".into()),
+        compare: false,
+        seed: 1,
+    };
     let report = train(space, &rows(0, 1400), &rows(1400, 1600), &options).unwrap();
     report.predictor(space, "latency_ms", None, None).unwrap()
 }

@@ -50,5 +50,4 @@ pub fn published_accuracies(space: &str) -> Result<Option<AccuracyTable>, DataEr
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -5,9 +5,11 @@ use std::path::Path;
 use lat_space::Space;
 
 use super::{AccuracyColumn, AccuracyTable, AccuracyUnit};
-use crate::columns::Columns;
-use crate::row_filter::quoted;
-use crate::{DataError, architecture_texts, table_file};
+use crate::DataError;
+use crate::table::architecture_texts;
+use crate::table::columns::Columns;
+use crate::table::file;
+use crate::table::row_filter::quoted;
 
 /// What a column's name holds that is read where none is named.
 const ACCURACY: &str = "acc";
@@ -33,7 +35,7 @@ impl AccuracyTable {
     /// percent or fractions, or that contradict each other; [`DataError::NoColumn`] for a column that it lacks;
     /// [`DataError::Architecture`] and [`DataError::Choice`] where a row is no architecture of the space.
     pub fn read(request: &AccuracyRequest<'_>, space: &dyn Space) -> Result<Self, DataError> {
-        let columns = table_file::open(request.path, None)?;
+        let columns = file::open(request.path, None)?;
         if columns.height() == 0 {
             return Err(DataError::content(columns.path(), "rows of accuracies", "none"));
         }

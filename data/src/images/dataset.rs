@@ -1,7 +1,6 @@
 //! Images for training and testing, with what is known about them.
 
-use crate::checksum::Checksum;
-use crate::{DataError, ImageSet, split_stratified};
+use crate::{Checksum, DataError, ImageSet, split_stratified};
 
 /// How training images may be varied without changing what they show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,14 @@
-//! The predictor in ONNX operations: the same steps as [`crate::feature_walk`], [`crate::correction`], [`crate::members`] and
+//! The predictor in ONNX operations: the same steps as [`crate::model::feature_walk`], [`crate::model::correction`], [`crate::model::members`] and
 //! [`crate::model`], whose tensors are its constants. Values are columns `[b, n]`, single numbers `[b, 1]`.
 
 use super::onnx_graph::{OnnxGraph, Op, Value};
 use crate::Predictor;
-use crate::correction::Correction;
-use crate::feature_walk::{FeatureWalk, Step};
-use crate::members::Members;
 use crate::model::Model;
-use crate::scale::{LEAST_RECIPROCAL, Scale, Standard};
-use crate::spread::Spread;
+use crate::model::correction::Correction;
+use crate::model::feature_walk::{FeatureWalk, Step};
+use crate::model::members::Members;
+use crate::model::scale::{LEAST_RECIPROCAL, Scale, Standard};
+use crate::model::spread::Spread;
 
 /// The bytes of the model.
 pub(super) fn file(predictor: &Predictor, label: &str) -> Vec<u8> {

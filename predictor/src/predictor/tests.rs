@@ -7,7 +7,7 @@ use lat_space::{Darts, NasBench201, Skeleton, Stem};
 use ndarray::Array2;
 
 use super::*;
-use crate::train::{Choice, Samples, TrainOptions, train};
+use crate::train::{RegressorChoice, Samples, TrainOptions, train};
 
 /// A predictor of a made-up latency in which two decisions interact, with networks in it. Trained once for all tests.
 pub(crate) fn trained(space: &NasBench201) -> Predictor {
@@ -26,7 +26,7 @@ fn train_anew(space: &NasBench201) -> Predictor {
     let all: Vec<_> = (0..600).map(|i| lat_space::architecture_at(space, 1, i).unwrap()).collect();
     let gates = all.iter().map(|a| a.gates(space.decisions()));
     let rows = Samples::of(space, all.iter().zip(gates.map(|g| cost(&g)))).unwrap();
-    let choice = Choice::Named("mlp".into());
+    let choice = RegressorChoice::Named("structured".into());
     let options = TrainOptions { choice, compare: false, seed: 2 };
     let report = train(space, &rows, &rows, &options).unwrap();
     let predictor = report.predictor(space, "latency_ms", Some(&header()), Some(1.5)).unwrap();
@@ -73,7 +73,7 @@ fn label_says_what_and_where_from() {
     assert_eq!((label.column.as_str(), label.unit.as_str()), ("latency_ms", "ms"));
     assert_eq!((label.device_name.as_deref(), label.batch), (Some("Some GPU"), Some(8)));
     assert_eq!((label.n_train, label.seed, label.noise_floor), (600, 2, Some(1.5)));
-    assert_eq!((label.regressor.as_str(), label.decisions.len()), ("mlp", 6));
+    assert_eq!((label.regressor.as_str(), label.decisions.len()), ("structured", 6));
     assert!(label.errors.unwrap().n == 600);
 }
 

@@ -30,7 +30,7 @@ fn slower_branch(gates: &[f32]) -> f64 {
     additive(a).max(additive(b))
 }
 
-fn options(choice: Choice) -> TrainOptions {
+fn options(choice: RegressorChoice) -> TrainOptions {
     TrainOptions { choice, compare: false, seed: 4 }
 }
 
@@ -43,9 +43,10 @@ fn mlp_reaches_one_percent_on_an_additive_latency() {
     let space = Darts::new();
     let (rows, test) =
         (synthetic(&space, 0..2000, additive), synthetic(&space, 2000..2500, additive));
-    let report = train(&space, &rows, &test, &options(Choice::Named("mlp".into()))).unwrap();
-    assert!(mape(&report, "mlp") < 1.0, "{report:?}");
-    assert_eq!(report.reason, "mlp was asked for");
+    let report =
+        train(&space, &rows, &test, &options(RegressorChoice::Named("structured".into()))).unwrap();
+    assert!(mape(&report, "structured") < 1.0, "{report:?}");
+    assert_eq!(report.reason, "structured was asked for");
     assert_eq!(report.best().predicted.len(), 500);
 }
 
@@ -54,10 +55,10 @@ fn mlp_beats_the_ridge_where_costs_do_not_add_up() {
     let space = Darts::new();
     let rows = synthetic(&space, 0..2000, slower_branch);
     let test = synthetic(&space, 2000..2500, slower_branch);
-    let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
-    assert!(mape(&report, "mlp") < 0.8 * mape(&report, "linear"), "{report:?}");
-    assert_eq!(report.best().entry.name, "mlp");
-    assert!(report.reason.starts_with("mlp has"), "{}", report.reason);
+    let report = train(&space, &rows, &test, &options(RegressorChoice::Auto)).unwrap();
+    assert!(mape(&report, "structured") < 0.8 * mape(&report, "linear"), "{report:?}");
+    assert_eq!(report.best().entry.name, "structured");
+    assert!(report.reason.starts_with("structured has"), "{}", report.reason);
 }
 
 #[test]
@@ -65,8 +66,8 @@ fn mlp_is_no_worse_than_the_ridge_with_few_samples() {
     let space = Darts::new();
     for cost in [additive as fn(&[f32]) -> f64, slower_branch] {
         let (rows, test) = (synthetic(&space, 0..50, cost), synthetic(&space, 2000..2500, cost));
-        let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
-        assert!(mape(&report, "mlp") <= 1.1 * mape(&report, "linear"), "{report:?}");
+        let report = train(&space, &rows, &test, &options(RegressorChoice::Auto)).unwrap();
+        assert!(mape(&report, "structured") <= 1.1 * mape(&report, "linear"), "{report:?}");
     }
 }
 
@@ -76,7 +77,7 @@ fn scaling_the_targets_scales_the_predictions() {
     let (rows, test) =
         (synthetic(&space, 0..120, slower_branch), synthetic(&space, 120..150, slower_branch));
     let in_us = |s: &Samples| Samples { gates: s.gates.clone(), values: &s.values * 1000.0 };
-    let all = TrainOptions { choice: Choice::Auto, compare: true, seed: 4 };
+    let all = TrainOptions { choice: RegressorChoice::Auto, compare: true, seed: 4 };
     let ms = train(&space, &rows, &test, &all).unwrap();
     let us = train(&space, &in_us(&rows), &in_us(&test), &all).unwrap();
     assert_eq!(ms.fitted.len(), REGRESSORS.len());
@@ -97,7 +98,7 @@ fn what_counts_alone_decide_is_learnt_from_twenty_rows() {
     };
     let (rows, test) =
         (synthetic(&space, 0..20, per_choice), synthetic(&space, 20..220, per_choice));
-    let report = train(&space, &rows, &test, &options(Choice::Auto)).unwrap();
+    let report = train(&space, &rows, &test, &options(RegressorChoice::Auto)).unwrap();
     assert!(mape(&report, "linear-counts") < 0.1, "{report:?}");
     assert!(report.best().test.unwrap().mape < 0.1, "{report:?}");
 }
@@ -115,8 +116,8 @@ fn another_than_the_last_candidate_has_to_be_clearly_better() {
         };
         entries.map(fitted).collect()
     };
-    let wanted = wanted(&Choice::Auto).unwrap();
-    assert_eq!(wanted, ["linear-counts", "linear", "mlp"]);
+    let wanted = wanted(&RegressorChoice::Auto).unwrap();
+    assert_eq!(wanted, ["linear-counts", "linear", "structured"]);
     let (chosen, reason) = choose(&fitted([4.9, 7.0, 5.0]), &wanted, 1000);
     assert_eq!(chosen, 2);
     assert!(reason.ends_with("and linear-counts is not better by 5 %"), "{reason}");
@@ -124,7 +125,7 @@ fn another_than_the_last_candidate_has_to_be_clearly_better() {
     assert_eq!(chosen, 1);
     assert_eq!(
         reason,
-        "linear has 4.00 % error on rows held out while fitting (linear-counts 4.70 %, mlp 5.00 %)"
+        "linear has 4.00 % error on rows held out while fitting (linear-counts 4.70 %, structured 5.00 %)"
     );
     // Ten rows say less.
     let (chosen, reason) = choose(&fitted([4.7, 4.0, 5.0]), &wanted, 10);
@@ -137,11 +138,11 @@ fn baselines_are_fitted_for_comparison_only() {
     let space = NasBench201::new();
     let rows = synthetic(&space, 0..30, additive);
     let names = |compare| {
-        let options = TrainOptions { compare, ..options(Choice::Auto) };
+        let options = TrainOptions { compare, ..options(RegressorChoice::Auto) };
         let report = train(&space, &rows, &rows, &options).unwrap();
         report.fitted.iter().map(|f| f.entry.name).collect::<Vec<_>>()
     };
-    assert_eq!(names(false), ["linear-counts", "linear", "mlp"]);
+    assert_eq!(names(false), ["linear-counts", "linear", "structured"]);
     assert_eq!(names(true).len(), REGRESSORS.len());
 }
 
@@ -151,16 +152,20 @@ fn what_cannot_be_saved_or_trained_is_refused() {
     let rows = synthetic(&space, 0..12, additive);
     let empty = synthetic(&space, 0..0, additive);
     let message = |rows: &Samples, name: &str| {
-        train(&space, rows, &empty, &options(Choice::Named(name.into()))).unwrap_err().to_string()
+        train(&space, rows, &empty, &options(RegressorChoice::Named(name.into())))
+            .unwrap_err()
+            .to_string()
     };
     assert!(message(&rows, "forest").contains("forest has no gradient"));
     assert!(
-        message(&rows, "forest").contains("linear-counts, linear, lookup-table, elastic-net, mlp")
+        message(&rows, "forest")
+            .contains("linear-counts, linear, lookup-table, elastic-net, structured")
     );
     assert!(message(&rows, "svm").contains("unknown regressor 'svm'"));
-    assert!(message(&synthetic(&space, 0..9, additive), "mlp").contains("found 9"));
+    assert!(message(&synthetic(&space, 0..9, additive), "structured").contains("found 9"));
     let other = synthetic(&Darts::new(), 0..12, additive);
     assert!(message(&other, "linear").contains("expected 30 gates, found 224"));
-    let report = train(&space, &rows, &empty, &options(Choice::Named("linear".into()))).unwrap();
+    let report =
+        train(&space, &rows, &empty, &options(RegressorChoice::Named("linear".into()))).unwrap();
     assert_eq!(report.best().test, None);
 }

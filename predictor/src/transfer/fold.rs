@@ -1,11 +1,12 @@
 //! Folds a transferred model into one linear model.
 
+use super::Sources;
 use super::importance::Index;
-use super::{Part, Sources};
 use crate::PredictError;
 use crate::encoding::encode;
+use crate::model::scale::{Scale, Standard};
 use crate::model::{Model, to_tensor, to_vec};
-use crate::scale::{Scale, Standard};
+use crate::predictor::Part;
 
 /// Random architectures on which the folded model has to agree with what it was folded from.
 const CHECKED: usize = 200;

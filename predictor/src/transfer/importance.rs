@@ -8,8 +8,8 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::cholesky::Cholesky;
 use super::sources::models;
+use crate::model::scale::Scale;
 use crate::model::{Model, to_vec};
-use crate::scale::Scale;
 use crate::{PredictError, Predictor};
 
 /// Ridge with which a source is predicted from the others.

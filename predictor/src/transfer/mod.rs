@@ -13,8 +13,6 @@ mod fold;
 mod importance;
 mod mixture;
 mod nnls;
-mod part;
-mod part_file;
 mod population;
 mod sources;
 
@@ -25,13 +23,12 @@ use tch::{Kind, Tensor};
 use crate::folds::Folds;
 use crate::metrics::check_positive;
 use crate::model::Model;
-use crate::scale::{Scale, Standard};
-use crate::spread::{NORMAL_90, Spread, conformal_score};
+use crate::model::scale::{Scale, Standard};
+use crate::model::spread::{NORMAL_90, Spread, conformal_score};
+use crate::predictor::Part;
 use crate::{Label, PredictError, Predictor, Samples};
 pub use baselines::Baseline;
 use mixture::{Rows, Weights};
-pub(crate) use part::Part;
-pub(crate) use part_file::PartHeader;
 pub use sources::Sources;
 
 /// Fewest samples that a transfer learns from.

@@ -3,10 +3,11 @@
 use lat_space::{FeatureMap, Space};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{Part, importance, population};
+use super::{importance, population};
 use crate::encoding::{encode, find};
 use crate::metrics::check_finite;
 use crate::model::Model;
+use crate::predictor::Part;
 use crate::{PredictError, Predictor, Samples};
 
 /// Random architectures over which predictions and features are standardised.

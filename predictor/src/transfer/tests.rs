@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::*;
 use crate::train::tests::{additive, gate_ms, synthetic};
-use crate::{Choice, Metrics, TrainOptions, train};
+use crate::{Metrics, RegressorChoice, TrainOptions, train};
 
 /// A device on which the operations of choice `c` cost `factors[c]` times as much.
 fn device(factors: [f64; 5]) -> impl Fn(&[f32]) -> f64 {
@@ -23,7 +23,8 @@ const NEW: [f64; 5] = [1.0, 0.7, 1.8, 5.0, 1.2];
 fn trained(cost: impl Fn(&[f32]) -> f64, name: &str, rows: u64) -> Predictor {
     let space = NasBench201::new();
     let rows = synthetic(&space, 0..rows, cost);
-    let options = TrainOptions { choice: Choice::Named(name.into()), compare: false, seed: 1 };
+    let options =
+        TrainOptions { choice: RegressorChoice::Named(name.into()), compare: false, seed: 1 };
     let report = train(&space, &rows, &synthetic(&space, 0..0, additive), &options).unwrap();
     report.predictor(&space, "latency_ms", None, None).unwrap()
 }
@@ -40,7 +41,7 @@ fn spearman(truth: &Samples, predicted: &[f64]) -> f64 {
 #[test]
 fn ten_samples_and_two_devices_beat_the_ridge_and_fold() {
     let space = NasBench201::new();
-    let sources = SOURCES.map(|f| trained(device(f), "mlp", 150));
+    let sources = SOURCES.map(|f| trained(device(f), "structured", 150));
     let sources = Sources::new(&space, "latency_ms", &sources).unwrap();
     let (samples, test) =
         (synthetic(&space, 3000..3010, device(NEW)), synthetic(&space, 4000..4300, device(NEW)));
@@ -77,7 +78,7 @@ fn sources_of_other_forms_stay_parts_and_are_saved_with_their_gradients() {
     let product = |g: &[f32]| additive(g).powi(3).exp2().ln().exp();
     let sources = [
         crate::predictor::tests::trained(&space),
-        trained(|g| (product(g) / 200.0).exp().min(1e6) + 0.1, "mlp", 80),
+        trained(|g| (product(g) / 200.0).exp().min(1e6) + 0.1, "structured", 80),
         trained(device(SOURCES[0]), "linear", 60),
     ];
     let sources = Sources::new(&space, "latency_ms", &sources).unwrap();

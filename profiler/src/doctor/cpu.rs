@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Finding, Grade, stopwatch};
-use crate::summary::quantile;
+use crate::timing::summary::quantile;
 use crate::{CpuStopwatch, PairedStopwatch, ProfileError, Stopwatch};
 
 /// How long other programs are watched.
@@ -33,7 +33,7 @@ pub(super) fn findings() -> Result<Vec<Finding>, ProfileError> {
 fn noise() -> Result<[Finding; 2], ProfileError> {
     // Spreads are relative: the reference's undisturbed time, which takes seconds to find, does not matter.
     let mut paired = PairedStopwatch::new(Some(1.0), CpuStopwatch::default())?;
-    let mut work = crate::reference::reference_network()?;
+    let mut work = crate::timing::reference::reference_network()?;
     let spread = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         100.0 * (quantile(times, 0.75) - quantile(times, 0.25)) / quantile(times, 0.5)

@@ -1,20 +1,14 @@
 //! What disturbs measurements on a GPU, and whether its events tell the truth.
 
-use std::ffi::CStr;
 use std::time::Instant;
 
+use lat_device::{Card, sleep};
 use lat_nn::guard;
-use nvml_wrapper::Device;
-use nvml_wrapper::enum_wrappers::device::{TemperatureSensor, TemperatureThreshold};
 use tch::{Kind, Tensor};
 
 use super::{Finding, Grade, stopwatch};
-use crate::libtorch::global_symbol;
-use crate::telemetry::gpu_device;
 use crate::{CudaStopwatch, DeviceSpec, ProfileError, Workload};
 
-/// `void at::cuda::sleep(int64_t cycles)`: a kernel that does nothing for so many clock cycles.
-const SLEEP: &CStr = c"_ZN2at4cuda5sleepEl";
 /// Some ten milliseconds at the clocks of today's cards.
 const CYCLES: i64 = 20_000_000;
 /// Degrees below the slowdown threshold that leave room.
@@ -26,7 +20,7 @@ pub(super) fn findings(ordinal: u32) -> Result<Vec<Finding>, ProfileError> {
     let mut findings = vec![stopwatch::clock_resolution(), launch_floor(&mut events, ordinal)?];
     findings.extend(spins(&mut events, ordinal)?);
     findings.push(slice(&DeviceSpec::Cuda(ordinal).name()));
-    findings.extend(gpu_device(ordinal).as_ref().map_or_else(|| vec![no_nvml()], state));
+    findings.extend(Card::read(ordinal).as_ref().map_or_else(|| vec![no_nvml()], state));
     Ok(findings)
 }
 
@@ -75,20 +69,8 @@ struct GpuSpin {
 }
 
 impl Workload for GpuSpin {
-    #[expect(unsafe_code, reason = "libtorch's own C++ function")]
     fn enqueue(&mut self) -> Result<(), ProfileError> {
-        let symbol = global_symbol(SLEEP).ok_or_else(|| ProfileError::Cuda {
-            call: "at::cuda::sleep",
-            reason: "this libtorch has no such function".into(),
-        })?;
-        let cycles = self.cycles;
-        // SAFETY: the mangled name says `void at::cuda::sleep(long)`. A C++ exception would abort; it throws on a failed
-        // launch only.
-        guard(|| unsafe {
-            let sleep: unsafe extern "C" fn(i64) = std::mem::transmute(symbol);
-            sleep(cycles);
-        })?;
-        Ok(())
+        Ok(sleep(self.cycles)?)
     }
 
     fn synchronize(&mut self) -> Result<(), ProfileError> {
@@ -148,48 +130,39 @@ fn spins(events: &mut CudaStopwatch, ordinal: u32) -> Result<[Finding; 3], Profi
 }
 
 /// What NVML tells: other tenants, slices, clocks, heat.
-fn state(device: &Device<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Ok(processes) = device.running_compute_processes() {
-        let others = processes.iter().filter(|p| p.pid != std::process::id()).count();
-        findings.push(tenants(others));
-    }
-    if let Ok(mig) = device.mig_mode() {
-        let found = if mig.current == 0 { "off" } else { "on" };
+fn state(card: &Card) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = card.n_tenants.map(tenants).into_iter().collect();
+    findings.extend(card.is_cut.map(|is_cut| {
         let advice =
             "the card is cut into slices: work on others of them shares its memory and power";
-        findings.push(Finding::check("MIG", found, mig.current == 0, Grade::Doubtful, advice));
-    }
+        Finding::check("MIG", if is_cut { "on" } else { "off" }, !is_cut, Grade::Doubtful, advice)
+    }));
     let has_mps = std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").is_some();
     let advice = "programs share the card through MPS: stop its daemon while measuring";
     let found = if has_mps { "named by the environment" } else { "not in use" };
     findings.push(Finding::check("MPS", found, !has_mps, Grade::Doubtful, advice));
-    findings.extend(heat(device));
-    findings.extend(clocks(device));
+    findings.extend(card.heat_c.map(|(now_c, limit_c)| heat(now_c, limit_c)));
+    findings.extend(card.are_clocks_restricted.map(clocks));
     findings
 }
 
-fn heat(device: &Device<'_>) -> Option<Finding> {
-    let now_c = device.temperature(TemperatureSensor::Gpu).ok()?;
-    let limit_c = device.temperature_threshold(TemperatureThreshold::Slowdown).ok()?;
+fn heat(now_c: u32, limit_c: u32) -> Finding {
     let found = format!("{now_c} C, slows down at {limit_c} C");
     let ok = now_c + HEADROOM_C < limit_c;
     let advice = "the card is near its slowdown temperature: cool it, or let it rest";
-    Some(Finding::check("heat", found, ok, Grade::Doubtful, advice))
+    Finding::check("heat", found, ok, Grade::Doubtful, advice)
 }
 
 /// Whether clocks could be locked. Nothing is changed to find out: the driver allows it to root alone unless told otherwise.
-fn clocks(device: &Device<'_>) -> Option<Finding> {
-    use nvml_wrapper::enum_wrappers::device::Api;
-    let restricted = device.is_api_restricted(Api::ApplicationClocks).ok()?;
+fn clocks(are_restricted: bool) -> Finding {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt;
         own.uid() == 0
     });
-    let may = !restricted || is_root;
+    let may = !are_restricted || is_root;
     let found = if may { "may be locked" } else { "may not be locked by this user" };
     let advice = "ask an administrator to lock them (nvidia-smi -lgc), or expect clocks that follow heat and load";
-    Some(Finding::check("clocks", found, may, Grade::Doubtful, advice))
+    Finding::check("clocks", found, may, Grade::Doubtful, advice)
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     predictor.check(space.as_ref(), &predictor.label().column)?;
     if args.sd && !predictor.has_sd() {
         return Err(bad(format!(
-            "expected --sd with a predictor that tells deviations, found {} of regressor {}; train again with --regressor mlp",
+            "expected --sd with a predictor that tells deviations, found {} of regressor {}; train again with --regressor structured",
             path.display(),
             predictor.label().regressor
         )));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lat::sampling::Goal;
+use lat::sampling::ErrorGoal;
 use lat_data::{Mode, Precision, Shard};
 
 use super::faults::FakeFault;
@@ -41,7 +41,7 @@ pub(in crate::cli) struct Args {
     /// of each round after the first is random, the rest is what a predictor knows least of. It ends when the upper end of the
     /// error's 90 % interval is below the goal. Such a run has a folder of its own; another goal or --samples goes on in it.
     #[arg(long, value_name = "GOAL")]
-    pub(super) until: Option<Goal>,
+    pub(super) until: Option<ErrorGoal>,
     /// Time each distinct operation of the space's networks alone instead of architectures: a latency table (operations.csv) for
     /// `lat train --per-op` to judge and `lat search --per-op` to use.
     #[arg(long, conflicts_with_all = ["samples", "until", "plan", "shard", "supervise", "energy"])]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lat::sampling::{Goal, Outcome, Sampling, interval};
+use lat::sampling::{ErrorGoal, Outcome, Sampling, interval};
 use lat_data::{Judgement, Round, Rounds};
 use lat_profiler::{ProfileOptions, Verdict, judge};
 use lat_space::SearchSpace;
@@ -46,7 +46,7 @@ pub(super) fn check(args: &Args, n_devices: usize) -> anyhow::Result<()> {
 /// Measures round by round, or goes on where an earlier process stopped.
 pub(super) fn run(
     args: &Args,
-    goal: Goal,
+    goal: ErrorGoal,
     space: &dyn SearchSpace,
     options: ProfileOptions,
     screen: Screen,
@@ -82,7 +82,7 @@ fn numbers(rounds: &Rounds) -> Vec<Vec<u64>> {
 /// Rounds until one is the last or the run is asked to stop: the verdict on all rows, unfinished in the second case.
 fn all_rounds(
     args: &Args,
-    goal: Goal,
+    goal: ErrorGoal,
     space: &dyn SearchSpace,
     opened: &mut Opened,
     rounds: &mut Rounds,
@@ -151,7 +151,7 @@ fn error_text(judgement: Option<&Judgement>) -> String {
     )
 }
 
-fn round_line(rounds: &Rounds, goal: Goal) -> String {
+fn round_line(rounds: &Rounds, goal: ErrorGoal) -> String {
     let floor = last(rounds).and_then(|judgement| judgement.noise_floor);
     let floor = floor.map_or(String::new(), |floor| format!(", noise floor {floor:.2} %"));
     format!(
@@ -164,7 +164,7 @@ fn round_line(rounds: &Rounds, goal: Goal) -> String {
     )
 }
 
-fn ending(goal: Goal, outcome: Outcome, rounds: &Rounds) -> Ending {
+fn ending(goal: ErrorGoal, outcome: Outcome, rounds: &Rounds) -> Ending {
     let judgement = last(rounds);
     let bounds = judgement.map(interval);
     let chosen_percent = 100.0 * rounds.n_chosen() as f64 / rounds.n_samples() as f64;
@@ -188,7 +188,7 @@ fn ending(goal: Goal, outcome: Outcome, rounds: &Rounds) -> Ending {
     }
 }
 
-fn outcome_text(goal: Goal, outcome: Outcome, judgement: Option<&Judgement>) -> String {
+fn outcome_text(goal: ErrorGoal, outcome: Outcome, judgement: Option<&Judgement>) -> String {
     let goal = goal.mape;
     let floor = judgement.and_then(|judgement| judgement.noise_floor).unwrap_or(f64::NAN);
     match outcome {

@@ -8,7 +8,7 @@ mod summary;
 use std::path::{Path, PathBuf};
 
 use lat_data::{LatencyTable, RunHeader};
-use lat_predictor::{Choice, Samples, TrainOptions, train, unit};
+use lat_predictor::{RegressorChoice, Samples, TrainOptions, train, unit};
 use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
@@ -99,8 +99,8 @@ fn announcement(
 
 fn options(args: &Args) -> TrainOptions {
     let choice = match args.regressor.as_str() {
-        "auto" => Choice::Auto,
-        name => Choice::Named(name.to_owned()),
+        "auto" => RegressorChoice::Auto,
+        name => RegressorChoice::Named(name.to_owned()),
     };
     TrainOptions { choice, compare: args.compare, seed: args.seed }
 }

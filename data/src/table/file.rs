@@ -1,0 +1,58 @@
+//! Opening what holds a table: a run folder, or a file.
+
+use std::path::Path;
+
+use super::columns::Columns;
+use crate::run::folder::{ROWS_FILE, TABLE_FILE};
+use crate::run::frame;
+use crate::run::manifest::{MANIFEST_FILE, Manifest};
+use crate::{DataError, read_run};
+
+const EXPECTED: &str = "a run folder, or a table whose name ends in .parquet or .csv";
+
+/// The columns of what is there: those `wanted`, or all.
+pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
+    if path.is_dir() {
+        return open_run(path, wanted);
+    }
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match extension.to_str() {
+        Some("parquet") => {
+            verify_sealed(path)?;
+            Columns::of_parquet(path, wanted)
+        }
+        Some("csv") => Columns::of_csv(path),
+        _ if !path.exists() => Err(DataError::missing(path, EXPECTED)),
+        _ => Err(DataError::content(path, EXPECTED, "a file of another name")),
+    }
+}
+
+fn open_run(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
+    let sealed = dir.join(TABLE_FILE);
+    if let Some(manifest) = Manifest::read(dir)?.filter(|manifest| manifest.lists(TABLE_FILE)) {
+        manifest.verify_rest(dir)?;
+        manifest.verify(dir, TABLE_FILE)?;
+        return Columns::of_parquet(&sealed, wanted);
+    }
+    // A table that no manifest lists may be anything; each of the journal's rows proves itself.
+    if sealed.exists() && !dir.join(ROWS_FILE).exists() {
+        let expected =
+            format!("{MANIFEST_FILE} or {ROWS_FILE}, which {TABLE_FILE} can be checked by");
+        let found = "neither: restore them, or name the table itself to read it unchecked";
+        return Err(DataError::content(dir, expected, found));
+    }
+    let (header, rows) = read_run(dir)?;
+    let frame = frame::from_measurements(&header, &rows)
+        .map_err(|error| DataError::content(dir, "rows of measurements", error.to_string()))?;
+    Ok(Columns::of_frame(dir, frame))
+}
+
+/// A run's table must be what the manifest beside it says; other tables have none.
+pub(crate) fn verify_sealed(path: &Path) -> Result<(), DataError> {
+    if path.file_name().is_some_and(|name| name == TABLE_FILE) {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = dir.unwrap_or(Path::new("."));
+        Manifest::read(dir)?.unwrap_or_default().verify(dir, TABLE_FILE)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The columns of Parquet and CSV files.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use polars::prelude::{ArrowDataType, DataFrame, PolarsError};
+use polars_io::SerReader;
+use polars_io::csv::read::CsvReadOptions;
+use polars_io::mmap::MmapBytesReader;
+use polars_io::parquet::read::ParquetReader;
+
+use super::columns::{Columns, Kind};
+use crate::DataError;
+
+/// What polars puts between the name of a column that comes again and how often it did.
+const REPEATED: &str = "_duplicated_";
+
+impl Columns {
+    /// Those of the `wanted` columns that a Parquet file has; all that can be read where None is given.
+    pub(crate) fn of_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
+        Self::of_parquet_rows(path, wanted, None)
+    }
+
+    /// The same of these rows alone: the number before the first, from 0, and how many; all where None is given.
+    pub(crate) fn of_parquet_rows(
+        path: &Path,
+        wanted: Option<&[&str]>,
+        rows: Option<(usize, usize)>,
+    ) -> Result<Self, DataError> {
+        careful(path, || Self::read_parquet(path, wanted, rows))
+    }
+
+    fn read_parquet(
+        path: &Path,
+        wanted: Option<&[&str]>,
+        rows: Option<(usize, usize)>,
+    ) -> Result<Self, DataError> {
+        let refused = |error| no_parquet(path, &error);
+        let mut reader = ParquetReader::new(open(path)?);
+        let schema = reader.schema().map_err(refused)?;
+        let kinds: Vec<(String, Kind)> =
+            schema.iter().map(|(name, f)| (name.to_string(), kind_of_arrow(&f.dtype))).collect();
+        let is_wanted = |(name, kind): &&(String, Kind)| {
+            *kind != Kind::Other && wanted.is_none_or(|wanted| wanted.contains(&name.as_str()))
+        };
+        let names: Vec<String> =
+            kinds.iter().filter(is_wanted).map(|(name, _)| name.clone()).collect();
+        // Without a column or a row there is nothing to read, and readers differ in what they make of it.
+        let empty = names.is_empty() || reader.num_rows().map_err(refused)? == 0;
+        let frame = if empty {
+            DataFrame::empty()
+        } else {
+            reader.with_columns(Some(names)).with_slice(rows).finish().map_err(refused)?
+        };
+        Ok(Self::of_file(path, kinds, frame))
+    }
+
+    /// All columns of a CSV file with a first line of names. They are kept as texts: an architecture such as `0123` must
+    /// not become a number.
+    pub(crate) fn of_csv(path: &Path) -> Result<Self, DataError> {
+        Self::of_csv_text(path, open(path)?)
+    }
+
+    /// Those of a CSV table's text; the path is the one that messages name.
+    pub(crate) fn of_csv_text(path: &Path, text: impl MmapBytesReader) -> Result<Self, DataError> {
+        let refused = |error: PolarsError| {
+            let found = format!("that it cannot be read: {}", first_line(&error));
+            DataError::content(path, "a comma-separated table with a line of names", found)
+        };
+        let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
+        let frame = options.into_reader_with_file_handle(text).finish().map_err(refused)?;
+        if frame.get_column_names().iter().any(|name| name.contains('\r')) {
+            let expected = "lines that end in a line feed, alone or behind a carriage return";
+            let found = "carriage returns alone; write the table anew with another ending of lines";
+            return Err(DataError::content(path, expected, found));
+        }
+        let mut table = Self::of_frame(path, frame);
+        let names: Vec<String> = table.each_name().map(str::to_owned).collect();
+        let mut numbers = Vec::new();
+        for name in &names {
+            let first = table.texts(name)?.into_iter().flatten().find(|text| !text.is_empty());
+            if first.is_some_and(|text| text.trim().parse::<f64>().is_ok()) {
+                numbers.push(name.as_str());
+            }
+        }
+        let repeats = names.iter().filter_map(|name| name.rsplit_once(REPEATED));
+        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let repeats = repeats.filter(|(name, n)| is_number(n) && table.has(name));
+        let ambiguous = repeats.map(|(name, _)| name.to_owned()).collect();
+        table.mark(|name| numbers.contains(&name), ambiguous);
+        Ok(table)
+    }
+}
+
+/// How many rows a Parquet file has.
+pub(crate) fn parquet_rows(path: &Path) -> Result<usize, DataError> {
+    careful(path, || {
+        let n_rows = ParquetReader::new(open(path)?).num_rows();
+        n_rows.map_err(|error| no_parquet(path, &error))
+    })
+}
+
+/// Reads a Parquet file. polars panics on some damaged ones; what it was reading is dropped with the panic, so nothing half-read
+/// is seen.
+fn careful<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(DataError::content(path, "a Parquet table", "a damaged file, which cannot be read"))
+    })
+}
+
+fn no_parquet(path: &Path, error: &PolarsError) -> DataError {
+    let found = format!("that it cannot be read: {}", first_line(error));
+    DataError::content(path, "a Parquet table", found)
+}
+
+/// What is wrong; the lines behind it are advice on options of polars that nobody here can set.
+fn first_line(error: &PolarsError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Opens a table for reading; a missing one is told from one that cannot be read.
+pub(crate) fn open(path: &Path) -> Result<File, DataError> {
+    File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            DataError::missing(path, "a run folder, a Parquet table or a CSV table")
+        }
+        _ => DataError::io("read", path)(error),
+    })
+}
+
+fn kind_of_arrow(dtype: &ArrowDataType) -> Kind {
+    use ArrowDataType as A;
+    // polars reads the narrower unsigned widths and half floats only with features that nothing else here needs.
+    let is_number = matches!(
+        dtype,
+        A::Int8 | A::Int16 | A::Int32 | A::Int64 | A::UInt32 | A::UInt64 | A::Float32 | A::Float64
+    );
+    match dtype {
+        _ if is_number => Kind::Number,
+        A::Utf8 | A::LargeUtf8 | A::Utf8View | A::Boolean => Kind::Text,
+        A::Dictionary(_, values, _) => kind_of_arrow(values),
+        _ => Kind::Other,
+    }
+}

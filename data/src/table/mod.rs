@@ -1,0 +1,144 @@
+//! A latency table: one value per architecture, with how often it was measured.
+
+mod architecture_list;
+pub(crate) mod architecture_texts;
+mod column_values;
+pub(crate) mod columns;
+mod csv_pieces;
+pub(crate) mod file;
+mod file_columns;
+mod grouped;
+mod header_columns;
+mod join;
+mod reader;
+mod request;
+pub(crate) mod row_filter;
+
+use std::path::{Path, PathBuf};
+
+use lat_space::{Architecture, Space};
+
+use crate::run::frame::HEADER_COLUMNS;
+use crate::{DataError, RunHeader};
+pub use architecture_list::read_architectures;
+use architecture_texts::TEXT_COLUMNS;
+pub use column_values::{ColumnValues, ValueCount, list_columns};
+use columns::Columns;
+pub use grouped::Duplicates;
+use join::join;
+use reader::{CONSTANT, Reader};
+pub use request::TableRequest;
+pub use row_filter::RowFilter;
+
+/// One architecture's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableRow {
+    /// The architecture in its space's text form: as the file has it, or as a declared space writes it.
+    pub architecture: String,
+    /// Its value, positive and finite, in the unit that the column's name says.
+    pub value: f64,
+    /// Number of its first row in the file of the architectures, from 1, without the line of names.
+    pub number: usize,
+}
+
+/// One value per architecture, of one device at one batch size: what a predictor learns from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatencyTable {
+    /// Id of the search space.
+    pub space: String,
+    /// The column that the values are from: `latency_ms`.
+    pub column: String,
+    /// One row per distinct architecture: its first measurement, or the mean of all.
+    pub rows: Vec<TableRow>,
+    /// For each further measurement of an architecture the pair (its first value, the further value): their spread is the
+    /// noise that no predictor can be better than.
+    pub repeats: Vec<(f64, f64)>,
+    /// The same for the anchors of a profile run: their further measurements are spread over the whole run, so that these
+    /// differ by its drift too.
+    pub anchors: Vec<(f64, f64)>,
+    /// What there is to know of architectures with several values.
+    pub duplicates: Option<Duplicates>,
+    /// What was measured and where, in tables that a profile run wrote.
+    pub header: Option<RunHeader>,
+    /// The file read.
+    pub source: PathBuf,
+    /// The file that the architectures are from; the same unless another was joined.
+    pub architectures: PathBuf,
+    /// Rows left out since their measurement failed or has no value.
+    pub skipped: usize,
+}
+
+impl LatencyTable {
+    /// Reads a run folder (its sealed table, else its journal), a `.parquet` or a `.csv` file. A run's sealed table is first
+    /// compared with the checksum that the folder's manifest has for it.
+    ///
+    /// A file made elsewhere needs a text column `architecture`, `arch_str` or `arch` and a column of positive numbers
+    /// named `column`. Columns `space`, `device`, `device_name`, `batch`, `unit`, `skeleton`, `precision` and `threads` are
+    /// optional and must hold one value each; in a column `status` the value `failed` leaves a row out.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`] where nothing is there, [`DataError::Content`] where it is no such table or of another space
+    /// or unit, [`DataError::Mixed`] for tables of several devices or the like, [`DataError::Values`] for values that are
+    /// missing, not finite or not above zero, [`DataError::Altered`] for a run's table that is not what was sealed.
+    pub fn load(path: &Path, space: Option<&str>, column: &str) -> Result<Self, DataError> {
+        Self::read(&TableRequest { space, ..TableRequest::new(path, column) })
+    }
+
+    /// Reads what is asked for, see [`TableRequest`]. Instead of a text column a declared space's table may have a column per
+    /// decision, named as it is.
+    ///
+    /// # Errors
+    /// Those of [`LatencyTable::load`]; [`DataError::NoColumn`] and [`DataError::NoRow`] for filters that nothing fits,
+    /// [`DataError::Join`] for an architectures' file that does not, [`DataError::Choice`] and [`DataError::Architecture`]
+    /// for architectures that the declared space does not have.
+    pub fn read(request: &TableRequest) -> Result<Self, DataError> {
+        let columns = columns(request)?;
+        Reader { columns: &columns, request }.table()
+    }
+
+    /// Reads the rows' architectures.
+    ///
+    /// # Errors
+    /// [`DataError::Architecture`] with the file's row for a text that is none of the space.
+    pub fn parse(&self, space: &dyn Space) -> Result<Vec<Architecture>, DataError> {
+        let parse = |row: &TableRow| {
+            space.parse(&row.architecture).map_err(|reason| DataError::Architecture {
+                path: self.architectures.clone(),
+                row: row.number,
+                reason: Box::new(reason),
+            })
+        };
+        self.rows.iter().map(parse).collect()
+    }
+}
+
+/// The rows asked for, with the columns of their architectures.
+fn columns(request: &TableRequest) -> Result<Columns, DataError> {
+    let TableRequest { data, column, declared, architectures, filters, .. } = *request;
+    let mut wanted = vec!["status", "superseded", "role", column];
+    wanted.extend(TEXT_COLUMNS.iter().chain(&CONSTANT).chain(&HEADER_COLUMNS));
+    wanted.extend(filters.iter().map(|filter| filter.column.as_str()));
+    wanted.extend(declared.iter().flat_map(|s| s.decisions()).map(|d| d.name.as_str()));
+    // By which column files are joined is seen in the files.
+    let mut columns = file::open(data, architectures.is_none().then_some(&wanted))?;
+    if columns.height() == 0 {
+        return Ok(columns);
+    }
+    let (here, there): (Vec<_>, Vec<_>) = filters.iter().partition(|f| columns.has(&f.column));
+    for filter in here {
+        filter.apply(&mut columns)?;
+    }
+    if let Some(path) = architectures {
+        join(&mut columns, &file::open(path, None)?, declared)?;
+    }
+    for filter in there {
+        filter.apply(&mut columns)?;
+    }
+    Ok(columns)
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod declared_tests;

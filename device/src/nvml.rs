@@ -1,0 +1,69 @@
+//! NVIDIA's management library: what it tells of the driver and of a card.
+
+use std::sync::OnceLock;
+
+use nvml_wrapper::enum_wrappers::device::{Api, TemperatureSensor, TemperatureThreshold};
+use nvml_wrapper::{Device, Nvml};
+
+use crate::cuda;
+
+/// A card at one moment; nothing where the library does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Card {
+    /// Other programs that compute on it.
+    pub n_tenants: Option<usize>,
+    /// Whether it is cut into slices (MIG).
+    pub is_cut: Option<bool>,
+    /// Its temperature, and that at which it slows down, degrees Celsius.
+    pub heat_c: Option<(u32, u32)>,
+    /// Whether root alone may set its clocks.
+    pub are_clocks_restricted: Option<bool>,
+}
+
+impl Card {
+    /// The card of the GPU with this CUDA number now; nothing where the library is missing or refuses.
+    pub fn read(ordinal: u32) -> Option<Self> {
+        let device = gpu_device(ordinal)?;
+        let processes = device.running_compute_processes().ok();
+        let own = std::process::id();
+        Some(Self {
+            n_tenants: processes.map(|all| all.iter().filter(|p| p.pid != own).count()),
+            is_cut: device.mig_mode().ok().map(|mig| mig.current != 0),
+            heat_c: heat_c(&device),
+            are_clocks_restricted: device.is_api_restricted(Api::ApplicationClocks).ok(),
+        })
+    }
+}
+
+fn heat_c(device: &Device<'_>) -> Option<(u32, u32)> {
+    let now_c = device.temperature(TemperatureSensor::Gpu).ok()?;
+    let limit_c = device.temperature_threshold(TemperatureThreshold::Slowdown).ok()?;
+    Some((now_c, limit_c))
+}
+
+/// Version of the NVIDIA driver; nothing where there is none.
+pub fn driver_version() -> Option<String> {
+    nvml()?.sys_driver_version().ok()
+}
+
+/// NVIDIA's management library, opened once; nothing where there is no driver.
+fn nvml() -> Option<&'static Nvml> {
+    static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
+    NVML.get_or_init(|| Nvml::init().ok()).as_ref()
+}
+
+/// NVML's handle of the GPU with this CUDA number.
+pub(crate) fn gpu_device(ordinal: u32) -> Option<Device<'static>> {
+    let uuid = cuda::uuid(ordinal);
+    uuid.and_then(|uuid| nvml()?.device_by_uuid(uuid).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_is_not_there_has_no_card() {
+        assert_eq!(Card::read(9_999), None);
+    }
+}

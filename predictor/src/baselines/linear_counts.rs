@@ -1,0 +1,14 @@
+//! Linear regression on counts of operations alone.
+
+use super::linear::{Linear, by_ridge};
+use crate::RegressorEntry;
+
+/// One cost per cell type and operation: the fewest numbers, so the best of few samples.
+pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
+    name: "linear-counts",
+    summary: "ridge regression on operation counts: one cost per cell type and operation",
+    encoding: "counts",
+    differentiable: true,
+    is_candidate: true,
+    build: |setup| Box::new(Linear::new("linear-counts", setup.seed, by_ridge)),
+};

@@ -1,0 +1,33 @@
+//! Prices of many architectures at once.
+
+use lat_space::FeatureMap;
+use tch::{Device, Tensor};
+
+use super::{Model, to_vec};
+
+/// A model that reads the values of a walk where they lie, value by value, instead of features picked out of them: all that is
+/// copied on the way to a price is what networks read.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    /// Of the values of the walk, without deviations.
+    model: Model,
+}
+
+impl Columns {
+    /// Of a model of this map's features.
+    pub(crate) fn new(map: &FeatureMap, model: &Model) -> Self {
+        let places: Vec<usize> = map.features.iter().map(|f| f.value as usize).collect();
+        Self { model: model.of_values(&places, map.n_values()) }
+    }
+
+    /// Costs `[n]`, not cut at the floor, of `n` gate vectors that lie gate by gate. The map is the one it was made of.
+    pub(crate) fn costs(&self, map: &FeatureMap, gates: &[f32], n: usize) -> Vec<f32> {
+        let values = Tensor::from_slice(&map.values(gates, n));
+        let rows = values.view([map.n_values() as i64, n as i64]).tr();
+        tch::no_grad(|| to_vec(&self.model.forward(&rows)))
+    }
+
+    pub(crate) fn copy(&self) -> Self {
+        Self { model: self.model.to_device(Device::Cpu) }
+    }
+}

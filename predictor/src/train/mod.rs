@@ -1,0 +1,259 @@
+//! Fits the regressors worth their time and chooses one.
+
+mod active;
+mod validation;
+
+use std::time::Instant;
+
+use lat_data::RunHeader;
+use lat_space::{Architecture, Space};
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::metrics::check_finite;
+use crate::regressors::names;
+use crate::{
+    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, encoding,
+    find_regressor,
+};
+pub use active::most_informative;
+pub use validation::{Validation, validate};
+
+/// Share of the preferred regressor's held-out error that another must stay below to be chosen, however many rows there are.
+const CLEARLY_LESS: f64 = 0.95;
+/// By how many times `1 / sqrt(rows)` it must stay below at least: that uncertain are errors of few rows, and the simple
+/// regressors' are too good, since their penalty is the best for the same rows. On 36 tables with 10 rows
+/// (`scripts/figures-predictor`) what was chosen had 9 % more error than the preferred one without this, 1 % with it.
+const UNCERTAIN: f64 = 1.5;
+
+/// Architectures and what they cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Samples {
+    /// 0/1 gates `[n, n_gates]`, see [`Architecture::gates`].
+    pub gates: Array2<f32>,
+    /// Costs `[n]` above zero, in the column's unit.
+    pub values: Array1<f64>,
+}
+
+impl Samples {
+    /// Samples of these architectures, each with its cost.
+    ///
+    /// # Errors
+    /// [`PredictError::Space`] for an architecture that the space does not allow.
+    pub fn of<'a>(
+        space: &dyn Space,
+        rows: impl IntoIterator<Item = (&'a Architecture, f64)>,
+    ) -> Result<Self, PredictError> {
+        let n_gates = space.decisions().iter().map(|d| d.choices.len()).sum();
+        let (mut gates, mut values) = (Vec::new(), Vec::new());
+        for (architecture, value) in rows {
+            space.check(architecture)?;
+            gates.extend(architecture.gates(space.decisions()));
+            values.push(value);
+        }
+        let gates = Array2::from_shape_vec((values.len(), n_gates), gates)
+            .expect("each architecture has as many gates as the space");
+        Ok(Self { gates, values: values.into() })
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+/// Which regressor becomes the predictor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegressorChoice {
+    /// Of the candidates in [`REGRESSORS`] the last, unless another has clearly less error on rows held out while fitting.
+    Auto,
+    /// The one of this name.
+    Named(String),
+}
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainOptions {
+    /// Which regressor becomes the predictor.
+    pub choice: RegressorChoice,
+    /// Whether to fit all regressors for their errors' sake, not only those that may be chosen. Baselines can take longer than
+    /// all else.
+    pub compare: bool,
+    /// Seed of splits, first weights and batches.
+    pub seed: u64,
+}
+
+/// One regressor's result.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The table's row.
+    pub entry: &'static RegressorEntry,
+    /// Mean relative error of rows held out while fitting, percent, each counting 100 % at most; only of differentiable
+    /// regressors.
+    pub validation_error: Option<f64>,
+    /// Errors on the test rows, where there are any.
+    pub test: Option<Metrics>,
+    /// Costs predicted for the test rows, in their order and unit.
+    pub predicted: Array1<f64>,
+    /// Time to fit, seconds.
+    pub seconds: f64,
+}
+
+/// What training found.
+pub struct Report {
+    /// One row per regressor that was fitted, in the table's order.
+    pub fitted: Vec<Fitted>,
+    /// Index of the chosen one.
+    pub chosen: usize,
+    /// Why it was chosen: a sentence.
+    pub reason: String,
+    /// Rows trained on.
+    pub n_train: usize,
+    seed: u64,
+    regressor: Box<dyn Regressor>,
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { fitted, chosen, reason, .. } = self;
+        f.debug_struct("Report")
+            .field("fitted", fitted)
+            .field("chosen", chosen)
+            .field("reason", reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Report {
+    /// The chosen regressor's row.
+    pub fn best(&self) -> &Fitted {
+        &self.fitted[self.chosen]
+    }
+
+    /// The predictor to save. `header` and `noise_floor` (percent) are those of the measurements.
+    ///
+    /// # Errors
+    /// [`PredictError::Mismatch`] where the header is of another space.
+    pub fn predictor(
+        &self,
+        space: &dyn Space,
+        column: &str,
+        header: Option<&RunHeader>,
+        noise_floor: Option<f64>,
+    ) -> Result<Predictor, PredictError> {
+        let best = self.best();
+        let label = Label::new(space, best.entry.encoding, column, header)?;
+        let label = Label {
+            regressor: best.entry.name.to_owned(),
+            errors: best.test,
+            noise_floor,
+            n_train: self.n_train,
+            seed: self.seed,
+            ..label
+        };
+        let fitted = self.regressor.differentiable();
+        let fitted = fitted.ok_or_else(|| not_differentiable(best.entry.name))?;
+        Predictor::new(label, &encoding::find(space, best.entry.encoding)?, fitted)
+    }
+}
+
+/// Fits regressors to `train`, judges them on `test` (which may be empty) and chooses one.
+///
+/// # Errors
+/// [`PredictError::Unknown`] and [`PredictError::NotDifferentiable`] for a name that cannot be saved; for unfit rows those of
+/// [`Regressor::fit`].
+pub fn train(
+    space: &dyn Space,
+    train: &Samples,
+    test: &Samples,
+    options: &TrainOptions,
+) -> Result<Report, PredictError> {
+    check_finite("targets", test.values.iter().copied())?;
+    let wanted = wanted(&options.choice)?;
+    let entries: Vec<_> =
+        REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();
+    let mut fitted = Vec::new();
+    let mut regressors = Vec::new();
+    for entry in entries {
+        let map = encoding::find(space, entry.encoding)?;
+        let codes = encoding::encode(&map, train.gates.view())?;
+        let test_codes = encoding::encode(&map, test.gates.view())?;
+        let mut regressor = (entry.build)(&encoding::setup(&map, space, options.seed));
+        let started = Instant::now();
+        regressor.fit(codes.view(), train.values.view())?;
+        let seconds = started.elapsed().as_secs_f64();
+        fitted.push(judge(entry, &*regressor, test_codes.view(), &test.values, seconds)?);
+        regressors.push(regressor);
+    }
+    let (chosen, reason) = choose(&fitted, &wanted, train.len());
+    let regressor = regressors.swap_remove(chosen);
+    Ok(Report { fitted, chosen, reason, n_train: train.len(), seed: options.seed, regressor })
+}
+
+/// Names of the regressors that may be chosen.
+fn wanted(choice: &RegressorChoice) -> Result<Vec<&'static str>, PredictError> {
+    match choice {
+        RegressorChoice::Auto => {
+            Ok(REGRESSORS.iter().filter(|e| e.is_candidate).map(|e| e.name).collect())
+        }
+        RegressorChoice::Named(name) => {
+            let entry = find_regressor(name)?;
+            if entry.differentiable { Ok(vec![entry.name]) } else { Err(not_differentiable(name)) }
+        }
+    }
+}
+
+fn not_differentiable(name: &str) -> PredictError {
+    PredictError::NotDifferentiable { name: name.to_owned(), known: names(|e| e.differentiable) }
+}
+
+fn judge(
+    entry: &'static RegressorEntry,
+    regressor: &dyn Regressor,
+    codes: ArrayView2<f32>,
+    truth: &Array1<f64>,
+    seconds: f64,
+) -> Result<Fitted, PredictError> {
+    let predicted = regressor.predict(codes)?;
+    let validation_error = regressor.differentiable().map(|d| d.validation_error());
+    let test = if truth.is_empty() {
+        None
+    } else {
+        Some(Metrics::of(&truth.to_vec(), &predicted.to_vec())?)
+    };
+    Ok(Fitted { entry, validation_error, test, predicted, seconds })
+}
+
+/// Of the wanted regressors the last, unless another's validation error is clearly less; and why.
+fn choose(fitted: &[Fitted], wanted: &[&str], n_train: usize) -> (usize, String) {
+    let error = |i: usize| fitted[i].validation_error.unwrap_or(f64::INFINITY);
+    let name = |i: usize| fitted[i].entry.name;
+    let candidates: Vec<usize> = (0..fitted.len()).filter(|&i| wanted.contains(&name(i))).collect();
+    let preferred = candidates.last().copied().unwrap_or(0);
+    let least =
+        candidates.iter().copied().min_by(|&a, &b| error(a).total_cmp(&error(b))).unwrap_or(0);
+    let share = CLEARLY_LESS.min(1.0 - UNCERTAIN / (n_train as f64).sqrt());
+    let chosen = if error(least) < share * error(preferred) { least } else { preferred };
+    if candidates.len() == 1 {
+        return (chosen, format!("{} was asked for", name(chosen)));
+    }
+    let others = candidates.iter().filter(|&&i| i != chosen);
+    let others = others.map(|&i| format!("{} {:.2} %", name(i), error(i))).collect::<Vec<_>>();
+    let because = if chosen == preferred && chosen != least {
+        format!(", and {} is not better by {:.0} %", name(least), 100.0 * (1.0 - share))
+    } else {
+        String::new()
+    };
+    let (name, own, others) = (name(chosen), error(chosen), others.join(", "));
+    (
+        chosen,
+        format!("{name} has {own:.2} % error on rows held out while fitting ({others}){because}"),
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,61 @@
+//! The most memory that a piece of work took.
+
+use lat_device::allocator;
+
+use super::resident::ResidentPeak;
+use crate::DeviceSpec;
+
+/// The most memory that some work takes, whatever it is: a search, say. On a GPU what libtorch's allocator gave out in this
+/// process, as `torch.cuda.max_memory_allocated` counts it; elsewhere the growth of the process's resident memory, which is only
+/// complete for the first such work of a process.
+#[derive(Debug)]
+pub struct MemoryPeak {
+    gpu: Option<i8>,
+    resident: Option<ResidentPeak>,
+}
+
+impl MemoryPeak {
+    /// From now on.
+    pub fn begin(device: DeviceSpec) -> Self {
+        match device {
+            DeviceSpec::Cuda(ordinal) => {
+                let gpu = i8::try_from(ordinal).ok();
+                if let Some(gpu) = gpu {
+                    allocator::reset_peak(gpu);
+                }
+                Self { gpu, resident: None }
+            }
+            DeviceSpec::Cpu | DeviceSpec::Fake => {
+                Self { gpu: None, resident: ResidentPeak::begin() }
+            }
+        }
+    }
+
+    /// The peak since then in MiB; nothing where neither allocator nor kernel tells.
+    pub fn mib(&self) -> Option<f64> {
+        let of_gpu = || allocator::peak_mib(self.gpu?);
+        of_gpu().or_else(|| self.resident.as_ref()?.grown_mib())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_s_peak_is_what_the_process_grew_by() {
+        let peak = MemoryPeak::begin(DeviceSpec::Cpu);
+        let mut bytes = vec![0u8; 64 << 20];
+        bytes.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+        assert_eq!(std::hint::black_box(&bytes)[4096], 1);
+        // Where the kernel does not tell there is nothing; tests beside this one only add.
+        assert!(peak.mib().is_none_or(|mib| mib > 30.0), "{:?}", peak.mib());
+    }
+
+    #[test]
+    fn without_a_gpu_there_is_no_figure_of_one() {
+        if crate::enable_cuda().count() == 0 {
+            assert_eq!(MemoryPeak::begin(DeviceSpec::Cuda(0)).mib(), None);
+        }
+    }
+}

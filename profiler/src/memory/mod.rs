@@ -1,0 +1,6 @@
+//! How much memory work takes.
+
+mod memory_peak;
+pub(crate) mod resident;
+
+pub use memory_peak::MemoryPeak;

@@ -1,0 +1,164 @@
+//! What to measure, and how carefully.
+
+mod device_spec;
+pub(crate) mod operating_point;
+
+use lat_data::{OperatingPoint, Shard};
+use lat_space::{SearchSpace, Skeleton, SpaceError};
+
+use crate::ProfileError;
+pub use device_spec::{Available, DeviceSpec, available};
+pub use operating_point::{check_point, usual_point};
+
+/// Most samples of a run, whose plan is held in memory: months of measuring on ten GPUs.
+const MOST_SAMPLES: u64 = 100_000_000;
+
+/// What to measure, and how carefully. [`ProfileOptions::new`] holds the defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfileOptions {
+    /// Distinct architectures to draw: 1000. Of a run that chooses its samples, the most that it may take.
+    pub samples: u64,
+    /// Of a run that chooses its samples their numbers in the draw, round by round and each once; without shards. Empty, as it is
+    /// by default: the first ones in order.
+    pub rounds: Vec<Vec<u64>>,
+    /// Seed of the draw: 0.
+    pub seed: u64,
+    /// Images per batch: 1.
+    pub batch: u32,
+    /// Macro architecture.
+    pub skeleton: Skeleton,
+    /// Where to run.
+    pub device: DeviceSpec,
+    /// How networks run while they are timed: see [`usual_point`](crate::usual_point).
+    pub point: OperatingPoint,
+    /// Cap on the timed runs of one architecture in milliseconds: 80, on a CPU 100. Ten runs are made whatever they take, or six where ten take
+    /// more than a second (see [`crate::MedianInterval`]).
+    pub max_ms: f64,
+    /// Warm-up before the timed runs in milliseconds: 10, and at least two runs.
+    pub warmup_ms: f64,
+    /// Measure the anchors at the start, after each so many samples, and at the end: 100. 0: no anchors.
+    pub anchors_every: u64,
+    /// Share of the samples that are measured a second time at a later moment: 0.02, and at least ten of them, or one in five
+    /// where there are fewer than 50 samples. 0: none.
+    pub repeat_fraction: f64,
+    /// Undisturbed time of the CPU's reference network in milliseconds, as an earlier process found it; see
+    /// [`crate::PairedStopwatch`]. Nothing: calibrated anew.
+    pub reference_ms: Option<f64>,
+    /// Share of the samples that a fresh process measures once more when the others are done, at least five of them: 0. `lat
+    /// profile` asks for 0.01.
+    pub fresh_fraction: f64,
+    /// Whether this is that fresh process: then it measures those rows only (on a CPU one of them), else all others.
+    pub is_fresh: bool,
+    /// Share of the samples whose energy is measured too: 0. It takes two seconds each.
+    pub energy_fraction: f64,
+    /// Longest heat-soak before the first row in seconds: 5. 0: none.
+    pub soak_s: f64,
+    /// Which part of the samples to measure, with the repeats of that part and all anchors: nothing, which is all.
+    pub shard: Option<Shard>,
+}
+
+impl ProfileOptions {
+    /// The defaults, for this skeleton and device.
+    pub fn new(skeleton: Skeleton, device: DeviceSpec) -> Self {
+        Self {
+            samples: 1000,
+            rounds: Vec::new(),
+            seed: 0,
+            batch: 1,
+            skeleton,
+            device,
+            point: usual_point(device),
+            // A shared CPU needs more runs for the same certainty.
+            max_ms: if device == DeviceSpec::Cpu { 100.0 } else { 80.0 },
+            warmup_ms: 10.0,
+            anchors_every: 100,
+            repeat_fraction: 0.02,
+            reference_ms: None,
+            fresh_fraction: 0.0,
+            is_fresh: false,
+            energy_fraction: 0.0,
+            soak_s: 5.0,
+            shard: None,
+        }
+    }
+
+    /// Whether a run of these options is possible.
+    ///
+    /// # Errors
+    /// [`ProfileError::Option`] names the option, [`SpaceError::TooMany`] and [`SpaceError::Skeleton`] come from the space.
+    pub fn check(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
+        let number = |name, expected, ok: bool, found: f64| {
+            let error = || ProfileError::Option { name, expected, found: found.to_string() };
+            ok.then_some(()).ok_or_else(error)
+        };
+        let Self { samples, batch, max_ms, warmup_ms, repeat_fraction, soak_s, .. } = *self;
+        number("the number of samples", "at least 1", samples > 0, samples as f64)?;
+        let is_countable = samples <= MOST_SAMPLES;
+        number("the number of samples", "at most 100 million", is_countable, samples as f64)?;
+        number("the batch", "at least 1 image", batch > 0, f64::from(batch))?;
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        number("the cap on timed runs", "above 0 ms", positive(max_ms), max_ms)?;
+        let is_time = |value: f64| value >= 0.0 && value.is_finite();
+        number("the warm-up", "0 ms or more", is_time(warmup_ms), warmup_ms)?;
+        number("the heat-soak", "0 s or more", is_time(soak_s), soak_s)?;
+        let is_share = |value: f64| (0.0..=0.5).contains(&value);
+        number(
+            "the share of repeats",
+            "from 0 to 0.5",
+            is_share(repeat_fraction),
+            repeat_fraction,
+        )?;
+        let fresh = self.fresh_fraction;
+        number("the share of fresh repeats", "from 0 to 0.5", is_share(fresh), fresh)?;
+        let energy = self.energy_fraction;
+        number("the share of energies", "from 0 to 1", (0.0..=1.0).contains(&energy), energy)?;
+        let shards = f64::from(self.shard.map_or(1, Shard::count));
+        number(
+            "the number of shards",
+            "at most that of samples",
+            shards <= samples as f64,
+            shards,
+        )?;
+        space.check_skeleton(&self.skeleton)?;
+        check_point(self.point, self.device)?;
+        let size = space.size();
+        if u128::from(samples) > size {
+            return Err(
+                SpaceError::TooMany { space: space.id().to_owned(), size, asked: samples }.into()
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{find_skeleton, find_space};
+
+    use super::*;
+
+    fn error(change: impl Fn(&mut ProfileOptions)) -> String {
+        let space = find_space("nasbench201").unwrap();
+        let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
+        let mut options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
+        options.check(space.as_ref()).unwrap();
+        change(&mut options);
+        options.check(space.as_ref()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_bad_value_is_named() {
+        let samples = "expected the number of samples to be at least 1, found 0";
+        assert_eq!(error(|o| o.samples = 0), samples);
+        assert_eq!(error(|o| o.batch = 0), "expected the batch to be at least 1 image, found 0");
+        assert!(error(|o| o.max_ms = f64::NAN).contains("above 0 ms, found NaN"));
+        assert!(error(|o| o.max_ms = 0.0).contains("above 0 ms"));
+        assert!(error(|o| o.warmup_ms = -1.0).contains("0 ms or more, found -1"));
+        assert!(error(|o| o.soak_s = f64::INFINITY).contains("0 s or more"));
+        assert!(error(|o| o.repeat_fraction = 0.6).contains("from 0 to 0.5"));
+        let shards = "expected the number of shards to be at most that of samples, found 1001";
+        assert_eq!(error(|o| o.shard = Shard::new(1, 1001)), shards);
+        assert!(error(|o| o.skeleton.layers = 0).contains("multiple of 3"));
+        assert!(error(|o| o.samples = 15_626).contains("at most 15625 samples"));
+    }
+}

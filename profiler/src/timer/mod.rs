@@ -1,0 +1,232 @@
+//! Times one workload: warm-up, runs until the stop rule, the other probes.
+
+mod throttle;
+
+use lat_data::{Measurement, Mode, Status, median};
+
+use crate::options::operating_point::is_launch_bound;
+use crate::{
+    MedianInterval, Probe, ProfileError, ProfileOptions, Reading, StopRule, Summary, Telemetry,
+    Testbed, Workload, find_probe,
+};
+use throttle::ClockLevel;
+
+/// Runs before the timed ones at least: the first picks algorithms and allocates, the second shows whether that is over.
+const FEWEST_WARMUP_RUNS: u32 = 2;
+/// How often a row is timed again because the clock was low.
+const THROTTLE_RETRIES: i32 = 3;
+/// Rest before the first of these retries; each further one is half as long again.
+const THROTTLE_REST_S: f64 = 0.05;
+
+/// Times workloads, whatever they are: architectures of a space or somebody's own network.
+pub(crate) struct Timer {
+    mode: Mode,
+    warmup_ms: f64,
+    latency: Box<dyn Probe>,
+    peak_memory: Box<dyn Probe>,
+    energy: Box<dyn Probe>,
+    stop: MedianInterval,
+    clocks: ClockLevel,
+    /// Seconds inside warm-up and timed runs of the workload at hand.
+    timed_s: f64,
+}
+
+/// What a row is made from.
+pub(crate) struct Timing {
+    series: Series,
+    summary: Summary,
+    eager_ms: f64,
+    graph_ms: f64,
+    peak_memory_mib: Option<f64>,
+    energy_mj: Option<f64>,
+    mode: Mode,
+    /// Width of the median's interval that the stop rule asks for.
+    rel_half_width: f64,
+    timed_s: f64,
+}
+
+/// One series of runs.
+struct Series {
+    reading: Reading,
+    raw_ms: Option<f64>,
+    telemetry: Telemetry,
+    throttled: bool,
+    n_discarded: u32,
+    n_warmup: u32,
+}
+
+/// A workload as it was timed last, its series, and the medians of eager and of replayed runs.
+type Timed = (Box<dyn Workload>, Series, [f64; 2]);
+
+impl Timer {
+    /// A timer by these options.
+    ///
+    /// # Errors
+    /// None that the table of probes does not have.
+    pub(crate) fn new(options: &ProfileOptions) -> Result<Self, ProfileError> {
+        Ok(Self {
+            mode: options.point.mode,
+            warmup_ms: options.warmup_ms,
+            latency: find_probe("latency")?,
+            peak_memory: find_probe("peak_memory")?,
+            energy: find_probe("energy")?,
+            stop: MedianInterval::with_cap(options.max_ms),
+            clocks: ClockLevel::default(),
+            timed_s: 0.0,
+        })
+    }
+
+    /// Warms up and times.
+    ///
+    /// # Errors
+    /// Whatever the workload or the device reports.
+    pub(crate) fn time(
+        &mut self,
+        bed: &mut dyn Testbed,
+        work: Box<dyn Workload>,
+        with_energy: bool,
+    ) -> Result<Timing, ProfileError> {
+        self.timed_s = 0.0;
+        let (mut work, series, [eager_ms, graph_ms]) = self.time_modes(bed, work)?;
+        let summary = self.summary(&series)?;
+        let memory = self.peak_memory.as_mut();
+        let peak_memory_mib = read_one(memory, bed, work.as_mut(), &mut self.stop)?;
+        let mut energy_mj = None;
+        if with_energy {
+            let begin_s = bed.now_s();
+            energy_mj = read_one(self.energy.as_mut(), bed, work.as_mut(), &mut self.stop)?;
+            self.timed_s += bed.now_s() - begin_s;
+        }
+        Ok(Timing {
+            series,
+            summary,
+            eager_ms,
+            graph_ms,
+            peak_memory_mib,
+            energy_mj,
+            mode: self.mode,
+            rel_half_width: self.stop.rel_half_width,
+            timed_s: self.timed_s,
+        })
+    }
+
+    /// The workload as it was timed last, the series that the row is made of, and the medians of eager and of replayed runs,
+    /// NaN where the mode does not ask for them.
+    fn time_modes(
+        &mut self,
+        bed: &mut dyn Testbed,
+        mut work: Box<dyn Workload>,
+    ) -> Result<Timed, ProfileError> {
+        let mode = self.mode;
+        let mut eager_ms = f64::NAN;
+        if mode == Mode::Graph {
+            self.warm_up(bed, work.as_mut())?;
+        } else {
+            let series = self.series(bed, work.as_mut())?;
+            eager_ms = self.summary(&series)?.median;
+            if mode == Mode::Eager {
+                return Ok((work, series, [eager_ms, f64::NAN]));
+            }
+        }
+        let mut work = bed.capture(work)?;
+        let series = self.series(bed, work.as_mut())?;
+        let graph_ms = self.summary(&series)?.median;
+        Ok((work, series, [eager_ms, graph_ms]))
+    }
+
+    fn summary(&self, series: &Series) -> Result<Summary, ProfileError> {
+        Summary::of(&series.reading.samples).ok_or_else(|| ProfileError::NoReading {
+            probe: self.latency.quantity().name,
+            found: format!("{:?}", series.reading.samples),
+        })
+    }
+
+    /// Warm-up and timed runs, made again after a rest where the clock was low.
+    fn series(
+        &mut self,
+        bed: &mut dyn Testbed,
+        work: &mut dyn Workload,
+    ) -> Result<Series, ProfileError> {
+        let (mut retry, mut n_discarded) = (0, 0);
+        loop {
+            let begin_s = bed.now_s();
+            let n_warmup = self.warm_up(bed, work)?;
+            bed.stopwatch().take_raw_ms();
+            let reading = self.latency.read(bed, work, &mut self.stop)?;
+            let raw_ms = bed.stopwatch().take_raw_ms();
+            self.timed_s += bed.now_s() - begin_s;
+            let telemetry = bed.sensor().read();
+            let throttled =
+                bed.sensor().judges_by_clock() && self.clocks.is_low(telemetry.clock_mhz);
+            if throttled && retry < THROTTLE_RETRIES {
+                bed.pause(THROTTLE_REST_S * 1.5f64.powi(retry));
+                n_discarded += reading.samples.len() as u32;
+                retry += 1;
+                continue;
+            }
+            self.clocks.push(telemetry.clock_mhz);
+            return Ok(Series { reading, raw_ms, telemetry, throttled, n_discarded, n_warmup });
+        }
+    }
+
+    /// Runs until the warm-up time is over, or a few times where everything is tuned; returns the number of runs.
+    fn warm_up(&self, bed: &mut dyn Testbed, work: &mut dyn Workload) -> Result<u32, ProfileError> {
+        let warmup_ms = if work.is_tuned() { 0.0 } else { self.warmup_ms };
+        let end_s = bed.now_s() + warmup_ms / 1e3;
+        let mut runs = 0;
+        while runs < FEWEST_WARMUP_RUNS || bed.now_s() < end_s {
+            bed.stopwatch().time_ms(work)?;
+            runs += 1;
+        }
+        Ok(runs)
+    }
+}
+
+impl Timing {
+    /// The row with all that was measured.
+    pub(crate) fn fill(self, row: Measurement) -> Measurement {
+        let Self { series, summary, eager_ms, graph_ms, peak_memory_mib, energy_mj, .. } = self;
+        let status = match series.throttled {
+            true => Status::Throttled,
+            false => summary.status(self.rel_half_width),
+        };
+        let launch_bound = is_launch_bound(eager_ms, graph_ms);
+        Measurement {
+            status,
+            latency_ms: summary.median,
+            latency_eager_ms: eager_ms,
+            latency_graph_ms: graph_ms,
+            launch_bound: (self.mode == Mode::Both).then_some(launch_bound),
+            latency_raw_ms: series.raw_ms.unwrap_or(summary.median),
+            latency_mad_ms: summary.mad,
+            latency_q1_ms: summary.q1,
+            latency_q3_ms: summary.q3,
+            latency_min_ms: summary.min,
+            latency_ci_low_ms: summary.ci_low,
+            latency_ci_high_ms: summary.ci_high,
+            latency_p90_ms: summary.p90,
+            latency_p99_ms: summary.p99,
+            n_runs: series.reading.samples.len() as u32,
+            n_discarded: series.n_discarded,
+            n_warmup: series.n_warmup,
+            peak_memory_mib,
+            energy_mj,
+            clock_mhz: series.telemetry.clock_mhz,
+            temperature_c: series.telemetry.temperature_c,
+            power_w: series.telemetry.power_w,
+            throttle_reasons: series.telemetry.throttle_reasons,
+            timed_s: self.timed_s,
+            ..row
+        }
+    }
+}
+
+/// A probe's one value; nothing where the device does not tell.
+fn read_one(
+    probe: &mut dyn Probe,
+    bed: &mut dyn Testbed,
+    work: &mut dyn Workload,
+    stop: &mut dyn StopRule,
+) -> Result<Option<f64>, ProfileError> {
+    Ok(median(probe.read(bed, work, stop)?.samples))
+}

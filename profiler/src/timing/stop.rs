@@ -1,0 +1,133 @@
+//! When a series of runs has seen enough.
+
+use super::summary::{median_interval, quantile, rel_half_width};
+
+/// Says when a series has seen enough values.
+pub trait StopRule {
+    /// Forgets the series.
+    fn reset(&mut self);
+
+    /// Takes the next value; true: enough.
+    fn push(&mut self, sample: f64) -> bool;
+}
+
+/// Stops once the median is known well enough, or when its time is over. For values in milliseconds.
+///
+/// Enough is: at least `min_runs` runs and `min_ms` of timed runs, and the 95 % order-statistic interval of the median within
+/// `rel_half_width` to either side. Time is over at `max_runs`, or with `min_runs` runs after `cap_ms`, or, for networks so
+/// slow that `min_runs` of them take long, with [`MedianInterval::FEWEST`] runs after `slow_ms`.
+///
+/// Looking at the interval after each run makes it a little optimistic; the noise floor from repeats does not share that.
+#[derive(Debug, Clone)]
+pub struct MedianInterval {
+    /// Width asked for, relative to the median: 0.01.
+    pub rel_half_width: f64,
+    /// Fewest runs: 10.
+    pub min_runs: usize,
+    /// Most runs: 1000.
+    pub max_runs: usize,
+    /// Fewest milliseconds of timed runs, so that runs within one slice of the system's scheduler don't pass for the truth: 10.
+    pub min_ms: f64,
+    /// Milliseconds of timed runs after which `min_runs` are enough: 80.
+    pub cap_ms: f64,
+    /// Milliseconds of timed runs after which [`MedianInterval::FEWEST`] runs are enough: 1000.
+    pub slow_ms: f64,
+    sorted: Vec<f64>,
+    total_ms: f64,
+}
+
+impl MedianInterval {
+    /// Fewest runs for which a 95 % interval of the median exists.
+    pub const FEWEST: usize = 6;
+
+    /// The rule with this cap and the defaults above.
+    pub fn with_cap(cap_ms: f64) -> Self {
+        Self {
+            rel_half_width: 0.01,
+            min_runs: 10,
+            max_runs: 1000,
+            min_ms: cap_ms.min(10.0),
+            cap_ms,
+            slow_ms: cap_ms.max(1000.0),
+            sorted: Vec::new(),
+            total_ms: 0.0,
+        }
+    }
+
+    fn is_narrow(&self) -> bool {
+        median_interval(&self.sorted).is_some_and(|interval| {
+            rel_half_width(quantile(&self.sorted, 0.5), interval) <= self.rel_half_width
+        })
+    }
+}
+
+impl StopRule for MedianInterval {
+    fn reset(&mut self) {
+        self.sorted.clear();
+        self.total_ms = 0.0;
+    }
+
+    fn push(&mut self, sample: f64) -> bool {
+        let place = self.sorted.partition_point(|&v| v < sample);
+        self.sorted.insert(place, sample);
+        self.total_ms += sample;
+        let n = self.sorted.len();
+        if n >= self.max_runs || (n >= Self::FEWEST && self.total_ms >= self.slow_ms) {
+            return true;
+        }
+        n >= self.min_runs
+            && (self.total_ms >= self.cap_ms || (self.total_ms >= self.min_ms && self.is_narrow()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs until the rule stops, at most 10 000.
+    fn runs(rule: &mut MedianInterval, value: impl Fn(usize) -> f64) -> usize {
+        rule.reset();
+        (0..10_000).find(|&i| rule.push(value(i))).expect("the rule stops") + 1
+    }
+
+    #[test]
+    fn a_steady_series_stops_at_the_fewest_runs() {
+        assert_eq!(runs(&mut MedianInterval::with_cap(80.0), |_| 2.0), 10);
+    }
+
+    #[test]
+    fn short_runs_go_on_until_the_least_time() {
+        assert_eq!(runs(&mut MedianInterval::with_cap(80.0), |_| 0.25), 40);
+        assert_eq!(runs(&mut MedianInterval::with_cap(80.0), |_| 1e-4), 1000);
+    }
+
+    #[test]
+    fn a_wide_series_runs_to_the_cap() {
+        let n = runs(&mut MedianInterval::with_cap(80.0), |i| 1.0 + 0.5 * (i % 2) as f64);
+        assert_eq!(n, 64);
+    }
+
+    #[test]
+    fn a_mildly_wide_series_stops_in_between() {
+        // Uniform over +-3 %: the interval's ranks come within 1 % of the median as they come within a sixth of all ranks.
+        let n = runs(&mut MedianInterval::with_cap(80.0), |i| {
+            1.0 + 0.06 * ((i * 37 % 101) as f64 / 100.0 - 0.5)
+        });
+        assert!((20..60).contains(&n), "{n}");
+    }
+
+    #[test]
+    fn slow_networks_need_ten_runs_up_to_a_second_and_six_beyond() {
+        let mut rule = MedianInterval::with_cap(80.0);
+        assert_eq!(runs(&mut rule, |i| 50.0 + 20.0 * (i % 2) as f64), 10);
+        assert_eq!(runs(&mut rule, |_| 125.0), 8);
+        assert_eq!(runs(&mut rule, |_| 3000.0), 6);
+    }
+
+    #[test]
+    fn reset_forgets() {
+        let mut rule = MedianInterval::with_cap(80.0);
+        let first = runs(&mut rule, |i| 1.0 + 0.5 * (i % 2) as f64);
+        assert_eq!(runs(&mut rule, |i| 1.0 + 0.5 * (i % 2) as f64), first);
+    }
+}
