@@ -44,9 +44,16 @@ impl Settings for Config {
         }
     }
 
-    fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
+    fn check(&self, space: &dyn SearchSpace) -> Result<(), String> {
         let Self { candidates, compare_from, .. } = self;
         ensure(*candidates >= 1, || format!("candidates of at least 1, found {candidates}"))?;
+        let n_all = space.size();
+        ensure(u128::from(*candidates) <= n_all, || {
+            format!(
+                "candidates of at most {n_all}, which is all of {}; found {candidates}",
+                space.id()
+            )
+        })?;
         ensure((0.0..1.0).contains(compare_from), || {
             format!("compare_from of at least 0 and below 1, found {compare_from}")
         })

@@ -106,7 +106,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Measures one architecture as a run would: what `lat search` derived, or what somebody asks about. One that cannot be
-/// measured has [`lat_data::Status::Failed`].
+/// measured has [`lat_data::Status::Failed`]. Nothing is drawn, so the number of samples in the options does not matter.
 ///
 /// # Errors
 /// [`ProfileError`] where the options are out of range, the architecture is not of the space, or the device does not answer.
@@ -116,9 +116,10 @@ pub fn measure_one(
     architecture: &Architecture,
 ) -> Result<Measurement, ProfileError> {
     space.check(architecture)?;
-    let mut bed = open(options)?;
+    let options = ProfileOptions { samples: 1, ..options.clone() };
+    let mut bed = open(&options)?;
     let task = Task { role: Role::Sample, index: 0, occurrence: 0 };
-    Ok(Bench::new(bed.as_mut(), space, options)?.measure(task, architecture, None))
+    Ok(Bench::new(bed.as_mut(), space, &options)?.measure(task, architecture, None))
 }
 
 #[cfg(test)]
