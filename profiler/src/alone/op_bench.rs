@@ -52,8 +52,6 @@ pub fn measure_ops(
     options: &ProfileOptions,
     on_row: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<OpRow>, ProfileError> {
-    // Nothing is drawn.
-    let options = &ProfileOptions { samples: 1, ..options.clone() };
     options.check(space)?;
     let parts = parts(&space.graph(&options.skeleton));
     let mut bed = open(options)?;

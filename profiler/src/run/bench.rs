@@ -106,7 +106,8 @@ impl<'a> Bench<'a> {
 }
 
 /// Measures one architecture as a run would: what `lat search` derived, or what somebody asks about. One that cannot be
-/// measured has [`lat_data::Status::Failed`]. Nothing is drawn, so the number of samples in the options does not matter.
+/// measured has [`lat_data::Status::Failed`]. Nothing is drawn, so the number of
+/// samples may be larger than the space.
 ///
 /// # Errors
 /// [`ProfileError`] where the options are out of range, the architecture is not of the space, or the device does not answer.
@@ -116,10 +117,9 @@ pub fn measure_one(
     architecture: &Architecture,
 ) -> Result<Measurement, ProfileError> {
     space.check(architecture)?;
-    let options = ProfileOptions { samples: 1, ..options.clone() };
-    let mut bed = open(&options)?;
+    let mut bed = open(options)?;
     let task = Task { role: Role::Sample, index: 0, occurrence: 0 };
-    Ok(Bench::new(bed.as_mut(), space, &options)?.measure(task, architecture, None))
+    Ok(Bench::new(bed.as_mut(), space, options)?.measure(task, architecture, None))
 }
 
 #[cfg(test)]
