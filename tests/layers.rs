@@ -159,7 +159,7 @@ fn only_one_crate_reads_the_names_of_choices_and_decisions() {
     assert_eq!(outside(&choices), Vec::<String>::new());
     assert_eq!(outside(&["split('-')", "split_once('-')"]), Vec::<String>::new());
     let others =
-        ["data/src/shard.rs", "nn/src/graph_net.rs", "predictor/src/export/torchscript.rs"];
+        ["data/src/run/shard.rs", "nn/src/graph_net.rs", "predictor/src/export/torchscript.rs"];
     assert_eq!(outside(&["split('/')", "split_once('/')"]), others);
 }
 

@@ -41,7 +41,7 @@ fn heat_c(device: &Device<'_>) -> Option<(u32, u32)> {
     Some((now_c, limit_c))
 }
 
-/// Version of the NVIDIA driver; nothing where there is none.
+/// Version of the NVIDIA driver; `None` if there is no driver.
 pub fn driver_version() -> Option<String> {
     nvml()?.sys_driver_version().ok()
 }

@@ -98,8 +98,8 @@ impl Conv {
         self.convolve(xs, (&self.weight, self.bias.as_ref()), self.padding, self.groups)
     }
 
-    /// The same with the first channels of the input, and as much of output and kernel as is said. A depthwise convolution has as many
-    /// channels as it reads, one in groups all of them.
+    /// The convolution cut down: it reads the first channels of its weights, as many as `xs` has, and keeps the part of its output and
+    /// kernel that `out` and `kernel` say. A depthwise convolution has as many output channels as it reads, one in groups has all of them.
     pub(crate) fn forward_cut(&self, xs: &Tensor, out: &Extent, kernel: &Extent) -> Tensor {
         let c = xs.size()[1];
         let (weight, groups) = match self.groups {

@@ -123,7 +123,7 @@ impl Derivation<'_> {
         }
     }
 
-    /// The chosen operations of a site, summed where there are several; nothing where there is none.
+    /// The value of a site's chosen operations; several are summed. `None` if no operation is chosen.
     fn operations(
         &mut self,
         site: &str,

@@ -87,7 +87,7 @@ impl StepReport {
     /// Of a step that stepped weights alone, or both on the training batch.
     pub(crate) fn of(loss: &Loss) -> Self {
         let train_loss = DeviceScalar::of(&loss.value);
-        Self { train_loss, n_correct: DeviceScalar::of(&loss.n_correct), valid_loss: None }
+        Self { train_loss, n_correct: DeviceScalar::of(&loss.n_correct()), valid_loss: None }
     }
 }
 

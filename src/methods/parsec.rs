@@ -129,7 +129,7 @@ impl Parsec {
                 continue;
             }
             let loss = step.loss(cx.net, gates, batch);
-            n_correct += loss.n_correct.to_kind(Kind::Double) * importance;
+            n_correct += loss.n_correct().to_kind(Kind::Double) * importance;
             let gradients = cx.net.gradients(&(loss.value * importance), step.weights());
             for (sum, gradient) in sums.iter_mut().zip(gradients).filter(|(_, g)| g.defined()) {
                 *sum = if sum.defined() { &*sum + gradient } else { gradient };

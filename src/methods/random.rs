@@ -20,6 +20,9 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 )
 .sampling();
 
+/// All are held in memory, and compared in each of the last steps.
+const MOST_CANDIDATES: u128 = 100_000;
+
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
@@ -44,9 +47,13 @@ impl Settings for Config {
         }
     }
 
-    fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
+    fn check(&self, space: &dyn SearchSpace) -> Result<(), String> {
         let Self { candidates, compare_from, .. } = self;
         ensure(*candidates >= 1, || format!("candidates of at least 1, found {candidates}"))?;
+        let most = space.size().min(MOST_CANDIDATES);
+        ensure(u128::from(*candidates) <= most, || {
+            format!("candidates of at most {most} in {}, found {candidates}", space.id())
+        })?;
         ensure((0.0..1.0).contains(compare_from), || {
             format!("compare_from of at least 0 and below 1, found {compare_from}")
         })

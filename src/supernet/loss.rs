@@ -12,22 +12,26 @@ const NO_LABEL: i64 = -100;
 pub struct Loss {
     /// Mean cross entropy, a scalar that autograd can go on from.
     pub value: Tensor,
-    /// Correct answers, a scalar.
-    pub n_correct: Tensor,
+    logits: Tensor,
+    labels: Tensor,
 }
 
 impl Loss {
     /// Of logits `[n, classes]`; `label_smoothing` is the share of a label's mass that is spread over all classes.
-    pub fn of(logits: &Tensor, batch: &Batch, label_smoothing: f64) -> Self {
-        let labels = &batch.labels;
-        let n_correct = logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Int64);
+    pub fn of(logits: Tensor, batch: &Batch, label_smoothing: f64) -> Self {
+        let labels = batch.labels.shallow_clone();
         let value = match label_smoothing {
-            0.0 => logits.cross_entropy_for_logits(labels),
+            0.0 => logits.cross_entropy_for_logits(&labels),
             share => {
                 let mean = Reduction::Mean;
-                logits.cross_entropy_loss::<Tensor>(labels, None, mean, NO_LABEL, share)
+                logits.cross_entropy_loss::<Tensor>(&labels, None, mean, NO_LABEL, share)
             }
         };
-        Self { value, n_correct }
+        Self { value, logits, labels }
+    }
+
+    /// Correct answers, a scalar; counted when asked, since steps of the architecture do not.
+    pub fn n_correct(&self) -> Tensor {
+        self.logits.argmax(-1, false).eq_tensor(&self.labels).sum(Kind::Int64)
     }
 }

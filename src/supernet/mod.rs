@@ -42,9 +42,9 @@ pub trait Supernet: std::fmt::Debug {
         self.smoothed_loss(batch, gates, 0.0)
     }
 
-    /// The same where this share of a label's mass is spread over all classes.
+    /// Cross entropy where a share of each label's mass, `label_smoothing`, is spread over all classes.
     fn smoothed_loss(&self, batch: &Batch, gates: &dyn Gating, label_smoothing: f64) -> Loss {
-        Loss::of(&self.forward_t(&batch.images, gates, true), batch, label_smoothing)
+        Loss::of(self.forward_t(&batch.images, gates, true), batch, label_smoothing)
     }
 
     /// Gradients for these tensors alone of a scalar made from what the network computed. Undefined for a tensor that took no part.

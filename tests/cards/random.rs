@@ -107,6 +107,7 @@ fn local_search_climbs_to_the_best_architecture_of_a_separable_space() {
 #[test]
 fn sampling_methods_refuse_empty_lists() {
     refused("random", ("candidates", 0.into()), "candidates of at least 1");
+    refused("random", ("candidates", 4_000_000_000i64.into()), "candidates of at most");
     refused("random", ("compare_from", 1.0.into()), "below 1");
     refused("local-search", ("neighbours", 0.into()), "neighbours of at least 1");
     refused("local-search", ("climb_from", (-0.1).into()), "at least 0");

@@ -1,9 +1,13 @@
 //! Contracts of all probes: each finds the truth that the fake device has.
 
-use lat_data::Role;
-use lat_profiler::{FakeTestbed, MedianInterval, PROBES, Task, Testbed, fake_latency_ms};
-use lat_space::{Graph, SPACES, architecture_at, peak_memory_bytes};
+use lat_data::{Role, Status};
+use lat_profiler::{
+    DeviceSpec, FakeTestbed, MedianInterval, PROBES, ProfileOptions, Task, Testbed,
+    fake_latency_ms, measure_one,
+};
+use lat_space::{Graph, SPACES, SearchSpace, architecture_at, peak_memory_bytes};
 
+use crate::planted_space::PlantedSpace;
 use crate::toy;
 
 /// The fake device's truth for the quantity of a probe.
@@ -49,4 +53,13 @@ fn every_probe_finds_the_fake_devices_truth() {
             assert!(truths[39] > 1.1 * truths[0], "architectures differ, else nothing is shown");
         }
     }
+}
+
+#[test]
+fn one_architecture_is_measured_where_there_are_fewer_than_a_run_draws() {
+    let space = PlantedSpace::new();
+    let options = ProfileOptions::new(toy::skeleton(&space), DeviceSpec::Fake);
+    assert!(space.size() < u128::from(options.samples));
+    let row = measure_one(&space, &options, &space.at(0)).unwrap();
+    assert_eq!(row.status, Status::Converged, "{}", row.reason);
 }

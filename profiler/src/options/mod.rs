@@ -82,10 +82,10 @@ impl ProfileOptions {
         }
     }
 
-    /// Whether a run of these options is possible.
+    /// Whether something can be measured with these options.
     ///
     /// # Errors
-    /// [`ProfileError::Option`] names the option, [`SpaceError::TooMany`] and [`SpaceError::Skeleton`] come from the space.
+    /// [`ProfileError::Option`] names the option, [`SpaceError::Skeleton`] comes from the space.
     pub fn check(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
         let number = |name, expected, ok: bool, found: f64| {
             let error = || ProfileError::Option { name, expected, found: found.to_string() };
@@ -120,12 +120,18 @@ impl ProfileOptions {
             shards,
         )?;
         space.check_skeleton(&self.skeleton)?;
-        check_point(self.point, self.device)?;
-        let size = space.size();
-        if u128::from(samples) > size {
-            return Err(
-                SpaceError::TooMany { space: space.id().to_owned(), size, asked: samples }.into()
-            );
+        check_point(self.point, self.device)
+    }
+
+    /// The same for a run, which draws its samples from the space: refuses more of them than there are.
+    ///
+    /// # Errors
+    /// As [`ProfileOptions::check`], and [`SpaceError::TooMany`].
+    pub fn check_run(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
+        self.check(space)?;
+        let (size, asked) = (space.size(), self.samples);
+        if u128::from(asked) > size {
+            return Err(SpaceError::TooMany { space: space.id().to_owned(), size, asked }.into());
         }
         Ok(())
     }
@@ -141,9 +147,9 @@ mod tests {
         let space = find_space("nasbench201").unwrap();
         let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
         let mut options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
-        options.check(space.as_ref()).unwrap();
+        options.check_run(space.as_ref()).unwrap();
         change(&mut options);
-        options.check(space.as_ref()).unwrap_err().to_string()
+        options.check_run(space.as_ref()).unwrap_err().to_string()
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl<'a> Bench<'a> {
 }
 
 /// Measures one architecture as a run would: what `lat search` derived, or what somebody asks about. One that cannot be
-/// measured has [`lat_data::Status::Failed`].
+/// measured has [`lat_data::Status::Failed`]. Nothing is drawn, so the number of
+/// samples may be larger than the space.
 ///
 /// # Errors
 /// [`ProfileError`] where the options are out of range, the architecture is not of the space, or the device does not answer.

@@ -84,7 +84,7 @@ pub fn run(
     on_event: &mut dyn FnMut(Event<'_>),
     stop: &AtomicBool,
 ) -> Result<Verdict, ProfileError> {
-    options.check(space)?;
+    options.check_run(space)?;
     let mut bed = open(options)?;
     run_on(bed.as_mut(), space, options, sink, on_event, stop)
 }

@@ -40,7 +40,7 @@ pub fn plan(
     options: &ProfileOptions,
     n_pilot: u64,
 ) -> Result<Plan, ProfileError> {
-    options.check(space)?;
+    options.check_run(space)?;
     if n_pilot == 0 {
         let (expected, found) = ("at least 1", n_pilot.to_string());
         return Err(ProfileError::Option { name: "the number of pilot samples", expected, found });

@@ -13,6 +13,11 @@ const CAP: u64 = 20_000;
 /// Share of the samples that a fresh process repeats.
 const FRESH_FRACTION: f64 = 0.01;
 
+/// So many samples, or all that there are.
+fn at_most(space: &dyn SearchSpace, samples: u64) -> u64 {
+    samples.min(u64::try_from(space.size()).unwrap_or(u64::MAX))
+}
+
 pub(super) fn options(
     args: &Args,
     space: &dyn SearchSpace,
@@ -25,8 +30,7 @@ pub(super) fn options(
     let skeleton = args.skeleton.skeleton(space, preset)?;
     let defaults = ProfileOptions::new(skeleton, device);
     let max_ms = args.max_ms.unwrap_or(defaults.max_ms);
-    let cap = || CAP.min(u64::try_from(space.size()).unwrap_or(CAP));
-    let usual = if args.until.is_some() { cap() } else { defaults.samples };
+    let usual = at_most(space, if args.until.is_some() { CAP } else { defaults.samples });
     Ok(ProfileOptions {
         samples: args.samples.unwrap_or(usual),
         seed: args.seed,
@@ -46,4 +50,17 @@ pub(super) fn options(
         energy_fraction: args.energy,
         ..defaults
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::find_space;
+
+    use super::at_most;
+
+    #[test]
+    fn nobody_is_given_more_samples_than_there_are() {
+        let space = find_space("nasbench201").unwrap();
+        assert_eq!([1000, 20_000].map(|samples| at_most(space.as_ref(), samples)), [1000, 15_625]);
+    }
 }

@@ -24,7 +24,7 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     }
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
-    options.check(space.as_ref())?;
+    options.check_run(space.as_ref())?;
     check_json(args, space.as_ref(), &options, &devices)?;
     if args.per_op {
         return per_op::run(args, space.as_ref(), options, &devices, screen);

@@ -47,7 +47,7 @@ pub(super) fn run(
     let dir = run_dir(args, space, options, &names.join(","));
     check_replaceable(&dir)?;
     let parts = parts(options, devices)?;
-    parts.iter().try_for_each(|part| part.check(space))?;
+    parts.iter().try_for_each(|part| part.check_run(space))?;
     runs::writable_dir(&dir)?;
     say(format!(
         "{}: {} on {} ({}), batch {}, {}, a process for each device",
