@@ -2,14 +2,14 @@
 
 use lat_predictor::CostModel;
 use lat_space::{Architecture, SearchSpace, architecture_at, neighbours};
-use tch::Tensor;
 
 use crate::error::SearchError;
 use crate::methods::learns;
+use crate::prices::prices;
 
 /// Spaces up to this size are priced as a whole.
 const ENUMERABLE: u128 = 200_000;
-/// Architectures priced at once.
+/// Architectures held at once.
 const BLOCK: u128 = 4096;
 /// Descents by single changes in larger spaces.
 const DESCENTS: u64 = 8;
@@ -42,13 +42,8 @@ fn enumerated(
     let mut first = 0;
     while first < space.size() {
         let numbers = first..space.size().min(first + BLOCK);
-        let n = numbers.end - numbers.start;
-        let gates: Vec<f32> =
-            numbers.clone().flat_map(|i| space.at(i).gates(space.decisions())).collect();
-        let gates = Tensor::from_slice(&gates).view([n as i64, -1]);
-        let costs = cost.relaxed(&gates)?.to_kind(tch::Kind::Double);
-        let costs = Vec::<f64>::try_from(&costs).expect("one cost per row");
-        priced.extend(numbers.zip(costs));
+        let block: Vec<Architecture> = numbers.clone().map(|i| space.at(i)).collect();
+        priced.extend(numbers.zip(prices(space.decisions(), cost, &block)?));
         first += BLOCK;
     }
     priced.sort_by(|a, b| a.1.total_cmp(&b.1));

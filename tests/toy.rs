@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat::checkpoint::Checkpoint;
 use lat::diagnostics::Watch;
+use lat::ending::Ending;
 use lat::error::SearchError;
 use lat::methods::{Method, MethodEntry, Options, Preset};
 use lat::objective::Objective;
@@ -58,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) watch: Watch,
     /// Architectures compared at the end; 1: none.
     pub(crate) finalists: u32,
+    pub(crate) ending: Ending,
+    pub(crate) more_targets: Vec<f64>,
 }
 
 impl Plan {
@@ -72,6 +75,8 @@ impl Plan {
             until: None,
             watch: Watch::OFF,
             finalists: 1,
+            ending: Ending::Finalists,
+            more_targets: Vec::new(),
         }
     }
 }
@@ -121,6 +126,7 @@ pub(crate) fn search_by(
         options: plan.options.to_string(),
         risk: 0.0,
         finalists: plan.finalists,
+        ending: plan.ending,
         steps_goal: String::new(),
         cost_model: None,
     };
@@ -133,8 +139,19 @@ pub(crate) fn search_by(
     let watch = plan.watch;
     let may_adopt = false;
     let meter = Meter::begin(None);
-    let search =
-        Search { space, method, objective, settings, device, checkpoint, watch, may_adopt, meter };
+    let more_targets = plan.more_targets.clone();
+    let search = Search {
+        space,
+        method,
+        objective,
+        settings,
+        device,
+        checkpoint,
+        watch,
+        may_adopt,
+        more_targets,
+        meter,
+    };
     let stop = AtomicBool::new(false);
     let mut first_loss = None;
     let mut on_event = |event: SearchEvent<'_>| {

@@ -34,7 +34,7 @@ const WINDOW: f64 = 0.9;
 /// Where in the window the mean cost of the draws is put.
 const AIM: f64 = 0.95;
 /// How many of the candidates are looked at with all networks and measures.
-const SHORT_LIST: usize = 32;
+pub(crate) const SHORT_LIST: usize = 32;
 /// Untrained networks, each with weights of its own, since one alone says as much about its weights as about an architecture.
 const NETS: u64 = 3;
 /// How much less a lambda asks for: the budget is the cost of what the task alone would take over `1 + SAVING * lambda`.
@@ -59,9 +59,17 @@ pub struct Finalist {
     /// How evenly cells pass gradients on (see `signals/`).
     #[serde(with = "nullable", default = "nullable::missing")]
     pub trainability: f64,
-    /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named.
+    /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named. Where parts of a trained supernet are compared it
+    /// is the share of right answers.
     #[serde(with = "nullable")]
     pub score: f64,
+    /// Percent of right answers with the weights of the supernet, on images it was not trained with; nothing where untrained networks
+    /// are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited_accuracy: Option<f64>,
+    /// Measured cost, of the front where the device is at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<f64>,
 }
 
 /// How it ended.
@@ -71,6 +79,11 @@ pub struct Finals {
     pub winner: Architecture,
     /// The short list of what was compared within the budget, best first.
     pub finalists: Vec<Finalist>,
+    /// Those that no other beats in both cost and score, the cheapest first; none where the search has no cost. Of the short list, or of
+    /// all that evolution looked at.
+    pub front: Vec<Finalist>,
+    /// Per target, where there are several, the best that meets it.
+    pub answers: Vec<Answer>,
     /// Cost of what the score alone would take.
     pub free_cost: Option<f64>,
     /// What the architecture may cost by the goal.
@@ -80,15 +93,25 @@ pub struct Finals {
 impl Finals {
     /// Where nothing is compared.
     pub fn only(winner: Architecture) -> Self {
-        Self { winner, finalists: Vec::new(), free_cost: None, budget: None }
+        let (finalists, front, answers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { winner, finalists, front, answers, free_cost: None, budget: None }
     }
+}
 
-    /// Those of the short list that no other beats in both cost and score, the cheapest first; none where the search has no cost.
-    pub fn front(&self) -> Vec<Finalist> {
-        let point = |f: &Finalist| (f.cost.unwrap_or(f64::NAN), f.score);
-        let points: Vec<(f64, f64)> = self.finalists.iter().map(point).collect();
-        front(&points).into_iter().map(|i| self.finalists[i].clone()).collect()
-    }
+/// What a target is answered with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// In the cost's unit.
+    pub target: f64,
+    /// The best within it.
+    pub best: Finalist,
+}
+
+/// Those that no other beats in both cost and score, the cheapest first; none where they have no cost.
+pub(crate) fn front_of(all: &[Finalist]) -> Vec<Finalist> {
+    let point = |f: &Finalist| (f.cost.unwrap_or(f64::NAN), f.score);
+    let points: Vec<(f64, f64)> = all.iter().map(point).collect();
+    front(&points).into_iter().map(|i| all[i].clone()).collect()
 }
 
 /// What a comparison needs.
@@ -250,20 +273,23 @@ impl Contest<'_, '_> {
             progressivity: ranked.mean(|s| s.progressivity),
             trainability: ranked.mean(|s| s.trainability.unwrap_or(0.0)),
             score: ranked.score,
+            inherited_accuracy: None,
+            measured: None,
         };
-        let finalists = compared.into_iter().map(finalist).collect();
-        Finals { winner, finalists, free_cost, budget }
+        let finalists: Vec<Finalist> = compared.into_iter().map(finalist).collect();
+        let front = front_of(&finalists);
+        Finals { winner, finalists, front, answers: Vec::new(), free_cost, budget }
     }
 }
 
 /// The generator's stream, which no epoch and no cost has.
-const FINALISTS_STREAM: u64 = u64::MAX;
+pub(crate) const FINALISTS_STREAM: u64 = u64::MAX;
 
 /// What the goal allows, where the task alone would take an architecture of this cost.
 ///
 /// A weighted sum of score and cost would do for lambda what it does in the loss: jump from one end of the front to the other,
 /// since the front is not convex. A budget moves along it evenly: at 0.1 a fifth less, at 0.4 half.
-fn budget(goal: Goal, free_cost: f64) -> Option<f64> {
+pub(crate) fn budget(goal: Goal, free_cost: f64) -> Option<f64> {
     match goal {
         Goal::Lambda(0.0) => None,
         Goal::Lambda(lambda) => Some(free_cost / (1.0 + SAVING * lambda)),
@@ -285,13 +311,12 @@ mod tests {
             progressivity: 0.0,
             trainability: 0.0,
             score: *score,
+            inherited_accuracy: None,
+            measured: None,
         };
         let front = |of: &[(&str, Option<f64>, f64)]| {
-            let finals = Finals {
-                finalists: of.iter().map(finalist).collect(),
-                ..Finals::only(Architecture::new("any", []))
-            };
-            finals.front().into_iter().map(|f| f.architecture).collect::<Vec<_>>()
+            let all: Vec<Finalist> = of.iter().map(finalist).collect();
+            front_of(&all).into_iter().map(|f| f.architecture).collect::<Vec<_>>()
         };
         let three =
             [("best", Some(3.0), 0.9), ("beaten", Some(2.0), 0.4), ("cheap", Some(1.0), 0.5)];

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use lat_nn::BnRule;
 use lat_space::{Architecture, SearchSpace};
 use rand::RngCore;
 use tch::Tensor;
@@ -11,6 +12,7 @@ use super::tools::derive::derive;
 use super::tools::stage::Stage;
 use crate::batches::Batch;
 use crate::device_scalar::DeviceScalar;
+use crate::ending::Ending;
 use crate::error::SearchError;
 use crate::objective::Objective;
 use crate::optimizer::StateMap;
@@ -123,6 +125,16 @@ pub trait Method: Debug {
     /// What finalists are drawn from at the end: what the method believes, or a wider field where it follows single architectures.
     fn proposal(&self, _: &dyn SearchSpace) -> Relaxed {
         self.relaxed()
+    }
+
+    /// How its search ends where the user does not say.
+    fn ending(&self) -> Ending {
+        Ending::Finalists
+    }
+
+    /// How batch norm's statistics are made anew before a part of its supernet is judged.
+    fn bn_rule(&self) -> BnRule {
+        BnRule::PerBatch
     }
 
     /// The architecture it would settle on.

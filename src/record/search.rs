@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CostPlace, Published};
 use crate::diagnostics::Collapse;
-use crate::finalists::Finalist;
+use crate::finalists::{Answer, Finalist};
 use crate::search::{EpochReport, SearchSettings};
 
 /// What a search found. Costs are in `unit`.
@@ -26,9 +26,13 @@ pub struct SearchRecord {
     /// The short list of finalists within the budget, best first.
     #[serde(default)]
     pub finalists_best: Vec<Finalist>,
-    /// Those of them that no other beats in both cost and score, the cheapest first; none if the search had no cost.
+    /// Those of them, or of all that evolution looked at, that no other beats in both cost and score, the cheapest first; none if the
+    /// search had no cost.
     #[serde(default)]
     pub front: Vec<Finalist>,
+    /// Per target, where there were several, the best that meets it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
     /// What the goal allowed: a target, or what lambda asks for.
     #[serde(default)]
     pub budget: Option<f64>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost_id::CostId;
 use crate::diagnostics::Diagnostics;
+use crate::ending::Ending;
 
 /// Everything that makes two searches the same search; a checkpoint of another is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct SearchSettings {
     /// Architectures that are compared at the end; 1: the most probable one is taken as it is.
     #[serde(default = "one")]
     pub finalists: u32,
+    /// How it ends.
+    #[serde(default)]
+    pub ending: Ending,
     /// What the steps of the search are after: the goal, or `lambda 0` where finalists alone meet a target. Searches that differ in
     /// goal or finalists but not in this may go on from one another's checkpoint.
     #[serde(default)]
@@ -146,6 +150,7 @@ mod tests {
 
     use super::SearchSettings;
     use crate::cost_id::CostId;
+    use crate::ending::Ending;
 
     fn settings() -> SearchSettings {
         SearchSettings {
@@ -161,6 +166,7 @@ mod tests {
             options: "Quick".into(),
             risk: 0.0,
             finalists: 1,
+            ending: Ending::Finalists,
             steps_goal: String::new(),
             cost_model: None,
         }

@@ -2,6 +2,7 @@
 
 mod epoch;
 mod log;
+mod parts;
 mod saved;
 mod tally;
 
@@ -13,6 +14,7 @@ use lat_space::{Architecture, Graph, SearchSpace};
 use tch::Device;
 
 use crate::diagnostics::{Collapse, Watch, collapse};
+use crate::ending::Ending;
 use crate::error::SearchError;
 use crate::finalists::{Contest, Finals, n_images};
 use crate::methods::{Method, Stage};
@@ -84,6 +86,8 @@ pub struct Search<'a, 'c> {
     /// Whether the checkpoint may be that of a search with another cost model, where the steps do not see it: one that was copied
     /// into a folder of its own, to meet a target on another device. Where it lies among that search's results, it may not.
     pub may_adopt: bool,
+    /// Targets that evolution shall meet besides that of the goal, in the cost's unit.
+    pub more_targets: Vec<f64>,
     /// What it takes; begun with whatever belongs to the search.
     pub meter: Meter,
 }
@@ -136,7 +140,7 @@ impl Search<'_, '_> {
                 let kept = &epochs[collapsed.keep as usize - 1].architecture;
                 Finals::only(self.space.parse(kept)?)
             }
-            _ => lat_nn::guard(|| self.finals(&halves))??,
+            _ => lat_nn::guard(|| self.finals(&net, &halves))??,
         };
         let relaxed = self.method.relaxed();
         let seed = self.settings.seed;
@@ -158,10 +162,13 @@ impl Search<'_, '_> {
     }
 
     /// The last step: the most probable architecture, or the best of several.
-    fn finals(&self, halves: &Halves) -> Result<Finals, SearchError> {
+    fn finals(&self, net: &CellSupernet, halves: &Halves) -> Result<Finals, SearchError> {
         let most_probable = self.method.derive(self.space);
         if self.settings.finalists <= 1 {
             return Ok(Finals::only(most_probable));
+        }
+        if self.settings.ending != Ending::Finalists {
+            return self.parts(net, halves, &most_probable);
         }
         let looked_at = &halves.valid[..n_images().min(halves.valid.len())];
         let contest = Contest {

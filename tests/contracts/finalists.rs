@@ -1,5 +1,6 @@
 //! Contracts of a search's last step: what is named keeps to its goal, whatever the method.
 
+use lat::ending::Ending;
 use lat::finalists::Finals;
 use lat::methods::{METHODS, MethodEntry, learns};
 use lat::objective::{Estimator, Goal, Objective};
@@ -106,4 +107,38 @@ fn a_cost_that_pulls_nowhere_leaves_the_search_as_it_is() {
         let same = bits(&with, "net.") == bits(&without, "net.");
         assert!(same, "{} on {}: the cost draws for itself", entry.name, space.id());
     }
+}
+
+#[test]
+fn evolution_among_trained_parts_keeps_to_every_target_and_names_a_front() {
+    let entry = METHODS.iter().find(|entry| entry.is_sampling).unwrap();
+    let small = SPACES.iter().map(|build| build()).filter(|s| entry.covers(s.as_ref()));
+    let space = small.min_by_key(|space| space.size()).unwrap();
+    let (space, folder) = (space.as_ref(), tempfile::tempdir().unwrap());
+    let cost = toy::cost(space);
+    let (_, least) = lat::fastest::fastest(space, &cost).unwrap();
+    let run = |name: &str, goal: Goal, more_targets: &[f64], ending: Ending| {
+        let objective = Objective::new(space, &cost, goal, ESTIMATOR).unwrap().with_finalists();
+        let plan = Plan { ending, more_targets: more_targets.to_vec(), ..plan(24) };
+        toy::search(space, entry, &plan, Some(objective), &folder.path().join(name)).unwrap()
+    };
+    let (tight, loose) = (1.05 * least, 1.5 * least);
+    for ending in [Ending::Evolution, Ending::Random] {
+        let finals = run("several", Goal::Target(loose), &[tight], ending).finals;
+        assert_eq!((finals.budget, finals.answers.len()), (Some(loose), 2));
+        for (answer, target) in finals.answers.iter().zip([loose, tight]) {
+            assert!(answer.target == target && answer.best.cost.unwrap() <= target, "{answer:?}");
+        }
+        assert!(finals.answers[0].best.score >= finals.answers[1].best.score);
+        assert_eq!(space.format(&finals.winner), finals.answers[0].best.architecture);
+        let pairs = finals.front.windows(2);
+        assert!(pairs.clone().all(|w| w[0].cost < w[1].cost && w[0].score < w[1].score));
+        assert!(finals.finalists.iter().all(|f| f.inherited_accuracy == Some(100.0 * f.score)));
+    }
+    let by_lambda = run("lambda", Goal::Lambda(0.1), &[], Ending::Evolution).finals;
+    let (budget, free) = (by_lambda.budget.unwrap(), by_lambda.free_cost.unwrap());
+    assert!((budget - free / 1.25).abs() < 1e-9 * free);
+    assert!(cost.cost(&by_lambda.winner).unwrap() <= budget * (1.0 + 1e-6));
+    let again = run("again", Goal::Lambda(0.1), &[], Ending::Evolution).finals;
+    assert_eq!(again.finalists, by_lambda.finalists, "the same seed, the same answer");
 }

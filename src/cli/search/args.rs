@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lat::ending::Ending;
 use lat::methods::Preset;
 use lat::objective::Estimator;
 use lat::steering::Joining;
@@ -30,10 +31,10 @@ pub(in crate::cli) struct Args {
     /// accuracy alone would take: a fifth less at 0.1, half at 0.4 [default: 0.1].
     #[arg(long, conflicts_with = "target_ms", allow_negative_numbers = true)]
     pub(super) lambda: Option<f64>,
-    /// Cost to stay below, in the target's unit, instead of a lambda: what is found costs at most this and at least nine tenths of it,
-    /// or what it would cost without a target where that is less.
-    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
-    pub(super) target_ms: Option<f64>,
+    /// Cost to stay below, in the target's unit, instead of a lambda: what is found costs at most this and, if finalists are drawn, at
+    /// least nine tenths of it, or what it would cost without a target where that is less. Evolution takes several, as in 3,4.5,6.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_delimiter = ',')]
+    pub(super) target_ms: Vec<f64>,
     /// What to minimise: a predictor's column, or params or multiply_adds, which are counted.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     pub(super) target: String,
@@ -44,10 +45,14 @@ pub(in crate::cli) struct Args {
     /// the bare sum.
     #[arg(long, value_enum, default_value = "bounded")]
     pub(super) cost_gradient: Joining,
-    /// Architectures compared at the end before one is named, half drawn from the method's last distribution and half from all
-    /// architectures alike; 1: the method's most probable one as it is.
+    /// Architectures compared at the end before one is named: half drawn from the method's last distribution and half from all
+    /// architectures alike, or what evolution looks at; 1: the method's most probable one as it is.
     #[arg(long, default_value_t = 256, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) finalists: u32,
+    /// How the search ends: finalists compared by untrained networks, evolution among the parts of the trained supernet, or random parts
+    /// of it [default: the method's].
+    #[arg(long, value_enum)]
+    pub(super) ending: Option<Ending>,
     /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
     #[arg(long, default_value_t = 0.0, value_name = "K", allow_negative_numbers = true)]
     pub(super) risk: f64,

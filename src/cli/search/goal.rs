@@ -1,5 +1,6 @@
 //! What a search is after: lambda or a target, and whether it can be had.
 
+use lat::ending::Ending;
 use lat::fastest::fastest;
 use lat::objective::Goal;
 use lat::search::NO_COST;
@@ -20,8 +21,8 @@ const MOST_RISK: f64 = 1000.0;
 
 /// What the search is after.
 pub(super) fn goal(args: &Args) -> Goal {
-    match args.target_ms {
-        Some(target) => Goal::Target(target),
+    match args.target_ms.first() {
+        Some(&target) => Goal::Target(target),
         None => Goal::Lambda(args.lambda.unwrap_or(DEFAULT_LAMBDA)),
     }
 }
@@ -65,12 +66,26 @@ fn short(number: f64) -> String {
     }
 }
 
+/// Several targets are for evolution; each must be in range.
+pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
+    let targets = &args.target_ms;
+    targets.iter().try_for_each(|&target| check_goal(Goal::Target(target)))?;
+    if targets.len() < 2 || (ending != Ending::Finalists && args.finalists > 1) {
+        return Ok(());
+    }
+    Err(bad(format!(
+        "expected one --target-ms if finalists are drawn, found {}; add --ending evolution, or search once per target",
+        targets.len()
+    )))
+}
+
 /// A target below the fastest architecture is refused before any training.
 pub(super) fn check_reachable(
     space: &dyn SearchSpace,
     cost: &dyn CostModel,
-    target: f64,
+    targets: &[f64],
 ) -> anyhow::Result<()> {
+    let Some(target) = targets.iter().copied().min_by(f64::total_cmp) else { return Ok(()) };
     let (architecture, least) = fastest(space, cost)?;
     if target >= least {
         return Ok(());
@@ -94,6 +109,9 @@ pub(super) fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
     match goal {
         Goal::Lambda(0.0) => NO_COST.to_owned(),
         Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),
-        Goal::Target(target) => format!("target {target} {unit} of {} ({estimator})", args.target),
+        Goal::Target(_) => {
+            let targets = args.target_ms.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+            format!("target {targets} {unit} of {} ({estimator})", args.target)
+        }
     }
 }

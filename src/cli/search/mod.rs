@@ -112,6 +112,7 @@ fn search<'a>(plan: &'a Plan<'_>, dir: &Path) -> anyhow::Result<Search<'a, 'a>> 
             hessian_every: plan.args.hessian_every,
             stop_on_collapse: plan.args.stop_on_collapse,
         },
+        more_targets: plan.args.target_ms.iter().skip(1).copied().collect(),
         may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
         meter,
     })

@@ -11,7 +11,7 @@ use lat_space::{SearchSpace, find_space};
 
 use super::args::Args;
 use super::cost::{Cost, cost};
-use super::goal::{check_goal, check_reachable, check_risk, goal, goal_text};
+use super::goal::{check_goal, check_reachable, check_risk, check_targets, goal, goal_text};
 use crate::cli::failure::bad;
 use crate::cli::output::say;
 use crate::cli::runs;
@@ -45,15 +45,17 @@ impl<'a> Plan<'a> {
         let epochs = args.epochs.unwrap_or(method.schedule(preset).epochs);
         check_stages(args, built.as_ref(), epochs)?;
         let goal = goal(args);
+        let ending = args.ending.unwrap_or(built.ending());
         check_goal(goal)?;
+        check_targets(args, ending)?;
         check_risk(args.risk)?;
         let accuracies = args.accuracies.table(space.as_ref())?;
         let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
         let name = if preset == Preset::Quick { "quick" } else { "search" };
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
-        if let (Goal::Target(target), Some(cost)) = (goal, &cost) {
-            check_reachable(space.as_ref(), cost.model.as_ref(), target)?;
+        if let Some(cost) = &cost {
+            check_reachable(space.as_ref(), cost.model.as_ref(), &args.target_ms)?;
         }
         say(format!("{cost_line}; {line}"))?;
         let schedule = method.schedule(preset);
@@ -70,6 +72,7 @@ impl<'a> Plan<'a> {
             goal: goal_text(goal, unit, args),
             risk: args.risk,
             finalists: args.finalists,
+            ending,
             steps_goal: match goal {
                 Goal::Target(_) if args.finalists > 1 => goal_text(Goal::Lambda(0.0), unit, args),
                 goal => goal_text(goal, unit, args),

@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use lat::cost_id::CostId;
+use lat::ending::Ending;
+use lat::finalists::{Answer, Finalist, Finals};
 use lat::record::{Published, SearchRecord};
 use lat::search::SearchOutcome;
+use lat_data::median;
 use lat_predictor::{CostModel, PredictorCost};
 use lat_space::{Architecture, SearchSpace, count};
 
@@ -12,12 +15,15 @@ use super::cost::Cost;
 use super::log::JSON_LINES;
 use super::plan::Plan;
 use crate::cli::accuracy::say_published;
-use crate::cli::output::say;
+use crate::cli::output::{lines, say};
 use crate::cli::place::MeasuredCost;
 use crate::cli::texts;
 
 /// Finalists that are measured where the device is at hand and the first ones are above the goal.
 const MEASURED: usize = 4;
+
+/// Points of a front that are measured.
+const MEASURED_FRONT: usize = 8;
 
 /// Whether nothing in the folder was written with another cost model than this, a checkpoint aside.
 pub(super) fn is_free_for(dir: &Path, cost_model: Option<&CostId>) -> bool {
@@ -26,6 +32,30 @@ pub(super) fn is_free_for(dir: &Path, cost_model: Option<&CostId>) -> bool {
             .is_ok_and(|record| record.settings.cost_model.as_ref() == cost_model),
         Err(_) => !dir.join(JSON_LINES).exists(),
     }
+}
+
+/// The front and what answers each target, where parts of a supernet were compared with some of the front measured.
+fn measured_front(
+    space: &dyn SearchSpace,
+    known: Option<&MeasuredCost>,
+    finals: &Finals,
+) -> (Vec<Finalist>, Vec<Answer>) {
+    let (mut front, mut answers) = (finals.front.clone(), finals.answers.clone());
+    let Some(known) = known.filter(|_| front.iter().any(|f| f.inherited_accuracy.is_some())) else {
+        return (front, answers);
+    };
+    let measure = |f: &mut Finalist| {
+        let architecture = space.parse(&f.architecture).ok();
+        f.measured = architecture.and_then(|a| known.measure(space, &a).0);
+    };
+    let n = front.len();
+    // Evenly over the front, both ends among them.
+    let looked_at = n.min(MEASURED_FRONT);
+    (0..looked_at)
+        .map(|i| i * (n - 1) / (looked_at - 1).max(1))
+        .for_each(|i| measure(&mut front[i]));
+    answers.iter_mut().for_each(|answer| measure(&mut answer.best));
+    (front, answers)
 }
 
 /// Prices, measures and counts what was found.
@@ -46,12 +76,14 @@ pub(super) fn found(plan: &Plan<'_>, outcome: SearchOutcome) -> anyhow::Result<S
         (price(&architecture)?, price(&outcome.most_probable)?);
     let counts = count(&space.graph(&plan.settings.skeleton).derive(&architecture));
     let finals = outcome.finals;
+    let (front, answers) = measured_front(space, known, &finals);
     Ok(SearchRecord {
         settings: plan.settings.clone(),
         architecture: space.format(&architecture),
         most_probable: Some(space.format(&outcome.most_probable)),
         most_probable_predicted,
-        front: finals.front(),
+        front,
+        answers,
         finalists_best: finals.finalists,
         budget: finals.budget,
         free_cost: finals.free_cost,
@@ -108,6 +140,9 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
         other.map_or("this one", String::as_str),
         cost(other.and(record.most_probable_predicted))
     ))?;
+    if record.settings.ending != Ending::Finalists {
+        return print_front(record);
+    }
     match record.front.as_slice() {
         [cheapest, _, ..] => say(format!(
             "{} finalists are on the front of cost and score, from {}{} on",
@@ -117,6 +152,33 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The front of a trained supernet's parts, as predicted and, some of it, as measured.
+fn print_front(record: &SearchRecord) -> anyhow::Result<()> {
+    let unit = record.unit();
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+    let row = |target: String, f: &Finalist| {
+        let accuracy = f.inherited_accuracy.map_or_else(String::new, |a| format!("{a:.2}"));
+        vec![target, number(f.cost), number(f.measured), accuracy, f.architecture.clone()]
+    };
+    let on_front = record.front.iter().map(|f| row("front".to_owned(), f));
+    let of_targets = record.answers.iter().map(|a| row(format!("at most {}", a.target), &a.best));
+    let rows: Vec<Vec<String>> = on_front.chain(of_targets).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let predicted = format!("predicted {unit}");
+    let header = ["", &predicted, "measured", "accuracy %", "architecture"].map(str::to_owned);
+    say(lines(&header, rows))?;
+    let all = record.front.iter().chain(record.answers.iter().map(|a| &a.best));
+    let error = |f: &Finalist| Some(100.0 * (f.cost? / f.measured? - 1.0).abs());
+    let errors: Vec<f64> = all.filter_map(error).collect();
+    let Some(error) = median(errors.iter().copied()) else { return Ok(()) };
+    say(format!(
+        "predictions are {error:.1} % off the measurements in the median of {}",
+        errors.len()
+    ))
 }
 
 /// The result for people.

@@ -1,0 +1,132 @@
+//! The last step of a two-stage search: parts of the trained supernet are judged, and the best within each budget is named.
+
+use lat_space::Architecture;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::Search;
+use super::epoch::Halves;
+use crate::error::SearchError;
+use crate::evolution::{Evolution, Judge, Judged, Worth};
+use crate::finalists::{Answer, FINALISTS_STREAM, Finalist, Finals, SHORT_LIST, budget, front_of};
+use crate::objective::Goal;
+use crate::supernet::CellSupernet;
+
+impl Search<'_, '_> {
+    /// Looks at as many parts as there may be finalists, `given` first; the best and the front are looked at again with more images.
+    pub(super) fn parts(
+        &self,
+        net: &CellSupernet,
+        halves: &Halves,
+        given: &Architecture,
+    ) -> Result<Finals, SearchError> {
+        let judge = Judge::new(
+            (net, self.space.decisions()),
+            &halves.images,
+            (&halves.train, &halves.valid),
+            self.settings.batch as usize,
+            self.method.bn_rule(),
+            self.device,
+        );
+        let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
+        rng.set_stream(FINALISTS_STREAM);
+        let objective = self.objective.as_ref();
+        let mut evolution = Evolution::new(self.space, objective.map(|o| o.cost()), rng)?;
+        let (budgets, free_cost) = self.looked_at(&mut evolution, given, &judge)?;
+        let mut again: Vec<Judged> = Vec::new();
+        for judged in candidates(&evolution, &budgets) {
+            let worth = judge.second_look(&judged.architecture);
+            again.push(Judged { worth, ..judged.clone() });
+        }
+        // A stable sort: of equals the one that was better at the first look.
+        again.sort_by(|a, b| b.worth.total_cmp(&a.worth));
+        let best = |budget: Option<f64>| {
+            again.iter().find(|j| budget.is_none_or(|b| j.cost.is_none_or(|cost| cost <= b)))
+        };
+        let first = budgets.first().copied().flatten();
+        let Some(winner) = best(first) else {
+            // Not even the cheapest is within the budget.
+            return Ok(Finals { free_cost, budget: first, ..Finals::only(given.clone()) });
+        };
+        let answer = |target: &Option<f64>| {
+            let (target, best) = target.and_then(|t| Some((t, best(Some(t))?)))?;
+            Some(Answer { target, best: self.finalist(best) })
+        };
+        let answers =
+            if budgets.len() > 1 { budgets.iter().filter_map(answer).collect() } else { vec![] };
+        let all: Vec<Finalist> = again.iter().map(|judged| self.finalist(judged)).collect();
+        let within = |f: &&Finalist| first.is_none_or(|b| f.cost.is_none_or(|cost| cost <= b));
+        Ok(Finals {
+            winner: winner.architecture.clone(),
+            finalists: all.iter().filter(within).take(SHORT_LIST).cloned().collect(),
+            front: front_of(&all),
+            answers,
+            free_cost,
+            budget: first,
+        })
+    }
+
+    /// Judges parts under each budget in turn. Returns the budgets, and what the best costs where there is none.
+    fn looked_at(
+        &self,
+        evolution: &mut Evolution<'_>,
+        given: &Architecture,
+        judge: &Judge<'_>,
+    ) -> Result<(Vec<Option<f64>>, Option<f64>), SearchError> {
+        let (ending, n) = (self.settings.ending, self.settings.finalists as usize);
+        let mut judging = |a: &Architecture| Ok(judge.first_look(a));
+        let given = std::slice::from_ref(given);
+        let goal = self.objective.as_ref().map_or(Goal::Lambda(0.0), |o| o.goal());
+        let targets: Vec<f64> = match goal {
+            Goal::Target(target) => [vec![target], self.more_targets.clone()].concat(),
+            Goal::Lambda(0.0) => {
+                evolution.run(ending, n, None, given, &mut judging)?;
+                return Ok((vec![None], None));
+            }
+            // What lambda asks for is a share of what the task alone would take, which must be known first.
+            Goal::Lambda(_) => {
+                evolution.run(ending, n.div_ceil(2), None, given, &mut judging)?;
+                let free_cost = evolution.best(None).first().and_then(|best| best.cost);
+                let allowed = free_cost.and_then(|free| budget(goal, free));
+                evolution.run(ending, n / 2, allowed, &[], &mut judging)?;
+                return Ok((vec![allowed], free_cost));
+            }
+        };
+        let share = n.div_ceil(targets.len());
+        for &target in &targets {
+            evolution.run(ending, share, Some(target), given, &mut judging)?;
+        }
+        Ok((targets.into_iter().map(Some).collect(), None))
+    }
+
+    fn finalist(&self, judged: &Judged) -> Finalist {
+        let Judged { architecture, cost, worth: Worth { accuracy, .. } } = judged;
+        Finalist {
+            architecture: self.space.format(architecture),
+            cost: *cost,
+            patterns: f64::NAN,
+            correlation: f64::NAN,
+            progressivity: f64::NAN,
+            trainability: f64::NAN,
+            score: accuracy / 100.0,
+            inherited_accuracy: Some(*accuracy),
+            measured: None,
+        }
+    }
+}
+
+/// What is worth a second look: the best within each budget, and the front of cost and accuracy.
+fn candidates<'a>(evolution: &'a Evolution<'_>, budgets: &[Option<f64>]) -> Vec<&'a Judged> {
+    let of_budgets = budgets.iter().flat_map(|b| evolution.best(*b).into_iter().take(SHORT_LIST));
+    let all = evolution.all();
+    let points: Vec<(f64, f64)> =
+        all.iter().map(|j| (j.cost.unwrap_or(f64::NAN), j.worth.accuracy)).collect();
+    let on_front = crate::pareto::front(&points).into_iter().map(|i| &all[i]);
+    let mut candidates: Vec<&Judged> = Vec::new();
+    for judged in of_budgets.chain(on_front) {
+        if !candidates.iter().any(|known| known.architecture == judged.architecture) {
+            candidates.push(judged);
+        }
+    }
+    candidates
+}
