@@ -44,6 +44,8 @@ impl<'a> Plan<'a> {
         let built = method.build(preset, &options, space.as_ref(), args.seed)?;
         let epochs = args.epochs.unwrap_or(method.schedule(preset).epochs);
         check_stages(args, built.as_ref(), epochs)?;
+        let batch = args.batch.unwrap_or(method.schedule(preset).batch);
+        check_batch(method.name, built.as_ref(), batch)?;
         let goal = goal(args);
         check_goal(goal)?;
         check_risk(args.risk)?;
@@ -56,7 +58,6 @@ impl<'a> Plan<'a> {
             check_reachable(space.as_ref(), cost.model.as_ref(), target)?;
         }
         say(format!("{cost_line}; {line}"))?;
-        let schedule = method.schedule(preset);
         let unit = cost.as_ref().map_or("", |c| c.model.unit());
         let settings = SearchSettings {
             space: space.id().to_owned(),
@@ -65,7 +66,7 @@ impl<'a> Plan<'a> {
             images: dataset.checksum(),
             skeleton,
             epochs,
-            batch: args.batch.unwrap_or(schedule.batch),
+            batch,
             seed: args.seed,
             goal: goal_text(goal, unit, args),
             risk: args.risk,
@@ -128,6 +129,11 @@ fn check_stages(args: &Args, method: &dyn Method, epochs: u32) -> anyhow::Result
         )));
     }
     Ok(())
+}
+
+/// Before anything is loaded; the search says the same.
+fn check_batch(name: &str, method: &dyn Method, batch: u32) -> anyhow::Result<()> {
+    method.check_batch(batch).map_err(|expected| bad(format!("method {name}: expected {expected}")))
 }
 
 /// `--set key=value`, each value as TOML reads it, else as text.
