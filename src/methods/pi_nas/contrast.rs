@@ -47,9 +47,10 @@ pub(super) fn normalised(rows: &Tensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
+    use std::collections::HashMap;
 
     use super::*;
+    use crate::optimizer::gradients;
 
     // Number 5 of what must be true of Pi-NAS.
     #[test]
@@ -91,9 +92,32 @@ mod tests {
         assert_eq!(queue.get(0).double_value(&[0]), 0.0);
     }
 
+    /// `official_pi_nas_loss` of `tests/parity/README.md`: the loss of raw queries, its gradient, and what the queue takes.
+    #[test]
+    fn the_loss_is_the_official_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/official_pi_nas_loss.npz");
+        let file: HashMap<String, Tensor> = Tensor::read_npz(path).unwrap().into_iter().collect();
+        let wave = |k: f64| {
+            let places = Tensor::arange(32, tch::kind::DOUBLE_CPU) + 1.0;
+            (places * (1.0 + k / 10.0)).sin().view([4, 8])
+        };
+        let raw = wave(110.0).set_requires_grad(true);
+        let [k0, k1] = [112.0, 113.0].map(|k| normalised(&wave(k)));
+        let found = Contrast::of(&normalised(&raw), &k1, &file["queue"], 0.2).value;
+        let close = |found: &Tensor, name: &str| {
+            let error = (found - &file[name]).abs().max().double_value(&[]);
+            assert!(error < 1e-12, "{name}: {error:e}");
+        };
+        close(&found.detach(), "loss0");
+        close(&gradients(&found, &[raw])[0], "grad_raw_q0");
+        let mean = (k0 + k1) / 2.0;
+        close(&mean, "enqueued");
+        close(&mean.norm_scalaropt_dim(2, [1i64].as_slice(), false), "enqueued_norms");
+    }
+
     #[test]
     fn rows_become_of_length_one_and_zeros_stay() {
-        let rows = Tensor::from_slice2(&[[3.0f32, 4.0], [0.0, 0.0]]).to_device(Device::Cpu);
+        let rows = Tensor::from_slice2(&[[3.0f32, 4.0], [0.0, 0.0]]);
         let found = Vec::<Vec<f32>>::try_from(&normalised(&rows)).unwrap();
         assert_eq!(found, [[0.6, 0.8], [0.0, 0.0]]);
     }
