@@ -1,13 +1,13 @@
 //! Pi-NAS, arXiv 2108.09671.
 //!
-//! Elsewhere: 1 in `src/methods/pi_nas/paths.rs`, 5 and 6 in `contrast.rs` beside it, 7 in `nn/src/recalibration.rs`, 8 in
-//! `tests/contracts/gaps.rs`; a step against the official code in `tests/parity/pi_nas.rs`.
+//! Elsewhere: 1 in `src/methods/pi_nas/paths.rs`, 5 and 6 in `contrast.rs` beside it, 7 in `nn/src/recalibration.rs`; a step against the official code in `tests/parity/pi_nas.rs`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use lat::error::SearchError;
 use lat::methods::{Method, Options, find_method};
 use lat::supernet::{CellSupernet, SharedGates, Supernet};
+use lat_predictor::CostModel;
 use lat_space::{SearchSpace, architecture_at, find_space};
 use tch::{Device, Kind, Tensor};
 
@@ -202,4 +202,20 @@ fn pi_nas_refuses_options_out_of_range_and_spaces_whose_decisions_compete() {
     refused("pi-nas", ("queue", 0.into()), "queue of at least 1");
     refused("pi-nas", ("linear_lr", (-1).into()), "linear_lr of at least 0");
     refused("pi-nas", ("m", 0.9.into()), "whose decisions stand alone");
+}
+
+// 8.
+#[test]
+fn pi_nas_8_the_expected_cost_of_one_path_is_the_sum_of_its_rows() {
+    setup::ready();
+    let space = find_space("pinas").unwrap();
+    let (cost, prices) = (toy::cost(space.as_ref()), toy::prices(space.as_ref()));
+    for number in 0..5 {
+        let path = architecture_at(space.as_ref(), 5, number).unwrap();
+        let gates = path.gates(space.decisions());
+        let sum: f64 =
+            gates.iter().zip(&prices).map(|(gate, price)| f64::from(*gate) * price).sum();
+        let relaxed = cost.relaxed(&Tensor::from_slice(&gates)).unwrap().double_value(&[]);
+        assert!((relaxed - 2.0 - sum).abs() < 1e-5, "{relaxed}, {sum}");
+    }
 }
