@@ -6,13 +6,20 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-/// Images `[n, 3, h, w]` and labels `[n]`.
+/// Images `[n, 3, h, w]` and labels `[n]`; of several views of the same images `[n_views * n, 3, h, w]`, view by view.
 #[derive(Debug)]
 pub struct Batch {
     /// Normalised pixels.
     pub images: Tensor,
     /// Class numbers.
     pub labels: Tensor,
+}
+
+impl Batch {
+    /// The views, each `[n, 3, h, w]` with the images in the same order.
+    pub fn views(&self) -> Vec<Tensor> {
+        self.images.split(self.labels.size()[0], 0)
+    }
 }
 
 /// Images of one set, normalised, on a device.
@@ -80,8 +87,16 @@ impl Images {
 
     /// These images, augmented where the set is for training.
     pub fn batch(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
+        self.views(indices, 1, rng)
+    }
+
+    /// Several views of these images, each augmented by itself; of one view it is [`Images::batch`].
+    pub fn views(&self, indices: &[usize], n: usize, rng: &mut ChaCha8Rng) -> Batch {
         let Batch { images, labels } = self.plain(indices);
-        Batch { images: augmented(images, self.augment, rng), labels }
+        let view = |_| augmented(images.shallow_clone(), self.augment, rng);
+        let mut views: Vec<Tensor> = (0..n).map(view).collect();
+        let images = if n == 1 { views.remove(0) } else { Tensor::cat(&views, 0) };
+        Batch { images, labels }
     }
 }
 
@@ -176,6 +191,34 @@ mod tests {
         let once = flipped(&images, &mut epoch_rng(3, 0));
         assert_ne!(once, images);
         assert_eq!(flipped(&once, &mut epoch_rng(3, 0)), images);
+    }
+
+    #[test]
+    fn views_show_the_same_images_each_in_its_own_way() {
+        let set = |n| ImageSet {
+            name: "numbers".into(),
+            pixels: (0..n * 192).map(|i| (i % 251) as u8).collect(),
+            labels: (0..n as u32).collect(),
+            n,
+            hw: 8,
+            classes: 4,
+            class_names: Vec::new(),
+        };
+        let augment = Augment { crop_padding: 1, flip: true, cutout: 0 };
+        let dataset =
+            Dataset { train: set(4), test: set(1), mean: [0.0; 3], std: [1.0; 3], augment };
+        let images = Images::training(&dataset, Device::Cpu);
+        let indices = [2, 0, 3];
+        let four = images.views(&indices, 4, &mut epoch_rng(0, 0));
+        assert_eq!(four.images.size(), [12, 3, 8, 8]);
+        assert_eq!(Vec::<i64>::try_from(&four.labels).unwrap(), [2, 0, 3]);
+        let views = four.views();
+        assert_eq!(views.len(), 4);
+        let mut rng = epoch_rng(0, 0);
+        for view in &views {
+            assert_eq!(*view, images.batch(&indices, &mut rng).images);
+        }
+        assert!((1..4).all(|i| views[i] != views[0]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod p_darts;
 mod parsec;
 mod paths;
 mod pc_darts;
+mod pi_nas;
 mod proxylessnas;
 mod random;
 mod snas;

@@ -1,6 +1,7 @@
 //! Layers and small networks against what PyTorch computes; `tests/parity/README.md` describes the files.
 
 mod official;
+mod pi_nas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -77,6 +78,7 @@ fn every_file_is_compared() {
     let is_npz = |path: &PathBuf| path.extension().is_some_and(|e| e == "npz");
     let files: BTreeSet<String> = files.filter(is_npz).map(stem).collect();
     let known = OPS.iter().map(|(name, _)| *name).chain(NETWORKS).chain(official::FILES);
+    let known = known.chain(pi_nas::FILES);
     assert_eq!(files, known.map(str::to_owned).collect());
 }
 

@@ -1,10 +1,11 @@
 //! A stand-in for the supernet whose loss is a known function of the gates, so that steps take no time and their end is known.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use lat::methods::{Batch, Batches, Context, Method, StepReport};
 use lat::objective::Objective;
-use lat::supernet::{Gate, Gating, Path, Supernet};
+use lat::supernet::{BuildMixedOp, Gate, Gating, Path, Supernet};
 use lat_nn::{NnError, StaticNet};
 use lat_space::{Architecture, Decision, SearchSpace};
 use rand::SeedableRng;
@@ -84,6 +85,27 @@ impl Supernet for ToyNet {
         self.forward_t(images, gates, train).unsqueeze(-1).unsqueeze(-1)
     }
 
+    fn width(&self) -> i64 {
+        2
+    }
+
+    fn classify(&self, features: &Tensor) -> Tensor {
+        features.flatten(1, -1)
+    }
+
+    /// The one weight is used by every path.
+    fn used(&self, _: &dyn Gating) -> HashSet<String> {
+        HashSet::from(["weight".to_owned()])
+    }
+
+    fn twin(&self, _: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError> {
+        let mut weights = nn::VarStore::new(Device::Cpu);
+        let weight = weights.root().ones("weight", &[1]);
+        weights.freeze();
+        let (harms, nones) = (self.harms.shallow_clone(), self.nones.clone());
+        Ok(Box::new(Self { weights, weight, harms, nones }))
+    }
+
     fn extract(&self, _: &Architecture) -> Result<StaticNet, NnError> {
         unreachable!("it has no layers to cut out")
     }
@@ -148,6 +170,22 @@ impl Supernet for Watched<'_> {
         self.net.features_t(images, gates, train)
     }
 
+    fn width(&self) -> i64 {
+        self.net.width()
+    }
+
+    fn classify(&self, features: &Tensor) -> Tensor {
+        self.net.classify(features)
+    }
+
+    fn used(&self, gates: &dyn Gating) -> HashSet<String> {
+        self.net.used(gates)
+    }
+
+    fn twin(&self, mixed_op: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError> {
+        self.net.twin(mixed_op)
+    }
+
     fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {
         self.net.extract(architecture)
     }
@@ -161,10 +199,10 @@ impl Supernet for Watched<'_> {
     }
 }
 
-/// Images of the right class.
-fn batch(n: i64) -> Batch {
+/// Images of the right class, in so many views.
+fn batch(n: i64, n_views: usize) -> Batch {
     Batch {
-        images: Tensor::zeros([n, 3, 1, 1], tch::kind::FLOAT_CPU),
+        images: Tensor::zeros([n_views as i64 * n, 3, 1, 1], tch::kind::FLOAT_CPU),
         labels: Tensor::zeros([n], tch::kind::INT64_CPU),
     }
 }
@@ -193,7 +231,7 @@ pub(crate) fn steps_by(
     for _ in 0..n {
         let objective = objective.as_deref_mut();
         let mut cx = Context { space, net, objective, progress, rng };
-        let batches = Batches { train: batch(N_TRAIN), valid: batch(N_VALID) };
+        let batches = Batches { train: batch(N_TRAIN, method.n_views()), valid: batch(N_VALID, 1) };
         report = Some(method.step(&mut cx, &batches).unwrap());
     }
     report.expect("at least one step")

@@ -122,6 +122,17 @@ impl GraphNet {
         &self.graph
     }
 
+    /// What the classifier makes of the value it reads: `[n, c, h, w]` to `[n, classes]`.
+    ///
+    /// # Panics
+    /// Where the graph has no head.
+    pub fn classify(&self, features: &Tensor) -> Tensor {
+        match self.pieces.last() {
+            Some(Piece::Head(head)) => head.forward(features),
+            _ => panic!("a network's head comes last"),
+        }
+    }
+
     /// `[n, 3, h, w]` to logits. `answers` says what is searched; what picks leave out is not computed.
     /// `drop_path` applies while training.
     pub fn forward_t(

@@ -41,6 +41,8 @@ pub struct MethodEntry {
     pub paper: &'static str,
     /// Whether it chooses among architectures that it drew; else it moves a distribution by gradients.
     pub is_sampling: bool,
+    /// Whether it trains a supernet and no more: it believes all choices alike, and what it derives is fixed.
+    pub is_training_only: bool,
     /// What it needs of a space.
     pub needs: &'static [Need],
     /// Options that make the method what it is, as TOML.
@@ -71,7 +73,18 @@ impl MethodEntry {
         let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
         let needs = needs::LOGITS;
         let build = settings::build::<S>;
-        Self { name, summary, paper, is_sampling: false, needs, fixed: "", schedules, build }
+        let (is_sampling, is_training_only) = (false, false);
+        Self {
+            name,
+            summary,
+            paper,
+            is_sampling,
+            is_training_only,
+            needs,
+            fixed: "",
+            schedules,
+            build,
+        }
     }
 
     /// The same under another name, with options, as TOML, that `--set` must leave alone.
@@ -87,6 +100,11 @@ impl MethodEntry {
     /// A method that chooses among architectures that it drew; without logits it needs little of a space.
     pub(super) const fn sampling(self) -> Self {
         Self { is_sampling: true, needs: needs::DRAWS, ..self }
+    }
+
+    /// A method that trains a supernet and leaves the choice to who comes after it.
+    pub(super) const fn training_only(self) -> Self {
+        Self { is_training_only: true, ..self }
     }
 
     /// What it needs of a space; else one list of operations for all decisions.

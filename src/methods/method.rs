@@ -22,7 +22,7 @@ use crate::supernet::{AllChannels, BuildMixedOp, Gating, Loss, Supernet};
 /// What one step works on: a batch for the operation weights and one for the architecture.
 #[derive(Debug)]
 pub struct Batches {
-    /// For the operation weights.
+    /// For the operation weights; of as many views as the method asks for.
     pub train: Batch,
     /// For the architecture parameters.
     pub valid: Batch,
@@ -147,6 +147,23 @@ pub trait Method: Debug {
         Box::new(self.core().hard(&self.derive(space)))
     }
 
+    /// How many views of its images a training batch has, each augmented by itself.
+    fn n_views(&self) -> usize {
+        1
+    }
+
+    /// Whether the method can train on batches of so many images.
+    ///
+    /// # Errors
+    /// Completes "expected ...".
+    fn check_batch(&self, _n_images: u32) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Called once the core has taken hold of a stage's supernet, before the first step and before a state is taken back: for
+    /// weights of the method's own.
+    fn prepare(&mut self, _net: &dyn Supernet) {}
+
     /// Whether weights and architecture learn from the same images, all of them; else each has a half of its own.
     fn is_one_level(&self) -> bool {
         false
@@ -171,6 +188,7 @@ impl dyn Method + '_ {
     /// Takes hold of the supernet of a stage; comes before the stage's steps.
     pub fn begin(&mut self, net: &dyn Supernet) {
         self.core_mut().begin(net);
+        self.prepare(net);
     }
 
     /// Everything a resumed search needs besides the supernet's weights.

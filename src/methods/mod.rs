@@ -14,6 +14,7 @@ mod method;
 mod p_darts;
 mod parsec;
 mod pc_darts;
+mod pi_nas;
 mod proxylessnas;
 mod random;
 mod snas;
@@ -48,6 +49,7 @@ pub const METHODS: &[MethodEntry] = &[
     toponas::ENTRY,
     random::ENTRY,
     local_search::ENTRY,
+    pi_nas::ENTRY,
 ];
 
 /// The method of this name.

@@ -97,7 +97,7 @@ impl Search<'_, '_> {
                 return Err(SearchError::Interrupted);
             }
             let batches = Batches {
-                train: halves.images.batch(indices, &mut rng),
+                train: halves.images.views(indices, self.method.n_views(), &mut rng),
                 valid: halves.images.batch(&valid[step % valid.len()], &mut rng),
             };
             let at = f64::from(epoch) + step as f64 / train.len() as f64;

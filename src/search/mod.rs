@@ -105,6 +105,7 @@ impl Search<'_, '_> {
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<SearchOutcome, SearchError> {
         let halves = self.halves(dataset)?;
+        self.check_batch()?;
         let saved = self.saved()?;
         let (mut epochs, stage) = saved.as_ref().map_or_else(Default::default, |(label, _)| {
             (label.epochs.clone(), label.stage.clone())
@@ -161,6 +162,14 @@ impl Search<'_, '_> {
         })
     }
 
+    /// Refuses a batch that the method cannot be trained on.
+    fn check_batch(&self) -> Result<(), SearchError> {
+        let SearchSettings { method, batch, .. } = &self.settings;
+        let wrong =
+            |expected| SearchError::Settings(format!("method {method}: expected {expected}"));
+        self.method.check_batch(*batch).map_err(wrong)
+    }
+
     /// The last step: the most probable architecture, or the best of several.
     fn finals(&self, net: &CellSupernet, halves: &Halves) -> Result<Finals, SearchError> {
         let most_probable = self.method.derive(self.space);
@@ -212,7 +221,7 @@ impl Search<'_, '_> {
         if let Some(before) = before.filter(|_| stage.keeps_weights) {
             lat_nn::guard(|| net.inherit(before))?;
         }
-        self.method.begin(&net);
+        lat_nn::guard(|| self.method.begin(&net))?;
         let n_stages = self.method.n_stages();
         if n_stages > 1 {
             on_event(SearchEvent::Stage(stage, n_stages));

@@ -8,7 +8,7 @@ mod mixed_op;
 mod partial_channels;
 mod skip_dropout;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use elastic::ElasticSite;
 use lat_nn::{
@@ -36,6 +36,23 @@ pub trait Supernet: std::fmt::Debug {
     /// What the classifier reads: `[n, 3, h, w]` to `[n, c, h, w]`. Where `train` holds, batch norm goes by the batch's own statistics
     /// and remembers them.
     fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
+
+    /// Channels of [`Supernet::features_t`].
+    fn width(&self) -> i64;
+
+    /// Logits `[n, classes]` of features `[n, c, h, w]`: what [`Supernet::forward_t`] makes of [`Supernet::features_t`].
+    fn classify(&self, features: &Tensor) -> Tensor;
+
+    /// Names in [`Supernet::weights`] of what the features under these gates are computed with: all but the classifier and the
+    /// candidates whose paths are off.
+    fn used(&self, gates: &dyn Gating) -> HashSet<String>;
+
+    /// A second supernet of the same graph with copies of weights and statistics, whose weights no gradient moves. `mixed_op` as this
+    /// one was built.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] where libtorch cannot make the weights.
+    fn twin(&self, mixed_op: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError>;
 
     /// Cross entropy of a batch in training mode.
     fn loss(&self, batch: &Batch, gates: &dyn Gating) -> Loss {
@@ -291,6 +308,42 @@ impl Supernet for CellSupernet {
             }
         });
         features.expect("the head comes last and reads a value")
+    }
+
+    fn width(&self) -> i64 {
+        let nodes = &self.graph().nodes;
+        let head = nodes.last().expect("a network has a head");
+        nodes[head.step.inputs()[0]].shape.c.into()
+    }
+
+    fn classify(&self, features: &Tensor) -> Tensor {
+        self.net.classify(features)
+    }
+
+    fn used(&self, gates: &dyn Gating) -> HashSet<String> {
+        let (mut resting, mut open) = (HashSet::new(), HashSet::new());
+        for (node, cell, decision, candidates) in self.graph().choices() {
+            let place = &self.graph().nodes[self.sites[&node].owner].name;
+            for (candidate, path) in candidates.iter().zip(gates.gate(decision, cell).paths) {
+                let prefix = format!("{place}.{}.", candidate.op.name());
+                if path == Path::Off { &mut resting } else { &mut open }.insert(prefix);
+            }
+        }
+        let head =
+            self.graph().nodes.last().map(|head| format!("{}.", head.name.replace('/', ".")));
+        resting.extend(head);
+        let rests = |name: &String| {
+            let mut resting = resting.difference(&open);
+            resting.any(|prefix| name.starts_with(prefix))
+        };
+        self.weights.variables().into_keys().filter(|name| !rests(name)).collect()
+    }
+
+    fn twin(&self, mixed_op: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError> {
+        let mut twin = Self::new(self.graph().clone(), mixed_op, self.weights.device())?;
+        guard(|| twin.inherit(self))?;
+        twin.weights.freeze();
+        Ok(Box::new(twin))
     }
 
     fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {

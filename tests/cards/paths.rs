@@ -55,13 +55,18 @@ pub(super) fn steps_on_images(
     space: &dyn SearchSpace,
     net: &dyn Supernet,
 ) -> StepReport {
-    let batch = |name: &str| Batch {
-        images: formula::tensor(name, &[4, 3, 8, 8]),
+    let batch = |name: &str, n_views: usize| Batch {
+        images: formula::tensor(name, &[4 * n_views as i64, 3, 8, 8]),
         labels: Tensor::from_slice(&[3i64, 7, 1, 9]),
     };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut cx = Context { space, net, objective: None, progress: 0.5, rng: &mut rng };
-    method.step(&mut cx, &Batches { train: batch("train"), valid: batch("valid") }).unwrap()
+    method
+        .step(
+            &mut cx,
+            &Batches { train: batch("train", method.n_views()), valid: batch("valid", 1) },
+        )
+        .unwrap()
 }
 
 /// Per decision the largest weight's choice.

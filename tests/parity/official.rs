@@ -38,9 +38,19 @@ pub(super) const FILES: [&str; 8] = [
 ];
 
 /// Random numbers given beforehand.
-struct Scripted(VecDeque<u64>);
+pub(super) struct Scripted(VecDeque<u64>);
 
 impl Scripted {
+    /// These numbers as they are.
+    pub(super) fn of(numbers: VecDeque<u64>) -> Self {
+        Self(numbers)
+    }
+
+    /// Whether all have been drawn.
+    pub(super) fn is_done(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// `gen_range(0.0..1.0)` gives these numbers.
     fn uniform(values: &Tensor) -> Self {
         let values = Vec::<f64>::try_from(&values.to_kind(Kind::Double)).unwrap();
@@ -134,7 +144,7 @@ impl Case {
         let progress = self.progress;
         let mut cx = Context { space: &space, net: &net, objective: None, progress, rng: &mut rng };
         let report = method.step(&mut cx, &Batches { train, valid }).unwrap();
-        assert!(rng.0.is_empty(), "{}: the official code draws more numbers", self.file);
+        assert!(rng.is_done(), "{}: the official code draws more numbers", self.file);
 
         let mut found = self.architecture(method, report);
         found.extend(self.weights(method, &weights, has_momentum));

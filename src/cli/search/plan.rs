@@ -44,6 +44,8 @@ impl<'a> Plan<'a> {
         let built = method.build(preset, &options, space.as_ref(), args.seed)?;
         let epochs = args.epochs.unwrap_or(method.schedule(preset).epochs);
         check_stages(args, built.as_ref(), epochs)?;
+        let batch = args.batch.unwrap_or(method.schedule(preset).batch);
+        check_batch(method.name, built.as_ref(), batch)?;
         let goal = goal(args);
         let ending = args.ending.unwrap_or(built.ending());
         check_goal(goal)?;
@@ -58,7 +60,6 @@ impl<'a> Plan<'a> {
             check_reachable(space.as_ref(), cost.model.as_ref(), &args.target_ms)?;
         }
         say(format!("{cost_line}; {line}"))?;
-        let schedule = method.schedule(preset);
         let unit = cost.as_ref().map_or("", |c| c.model.unit());
         let settings = SearchSettings {
             space: space.id().to_owned(),
@@ -67,7 +68,7 @@ impl<'a> Plan<'a> {
             images: dataset.checksum(),
             skeleton,
             epochs,
-            batch: args.batch.unwrap_or(schedule.batch),
+            batch,
             seed: args.seed,
             goal: goal_text(goal, unit, args),
             risk: args.risk,
@@ -131,6 +132,11 @@ fn check_stages(args: &Args, method: &dyn Method, epochs: u32) -> anyhow::Result
         )));
     }
     Ok(())
+}
+
+/// Before anything is loaded; the search says the same.
+fn check_batch(name: &str, method: &dyn Method, batch: u32) -> anyhow::Result<()> {
+    method.check_batch(batch).map_err(|expected| bad(format!("method {name}: expected {expected}")))
 }
 
 /// `--set key=value`, each value as TOML reads it, else as text.

@@ -62,16 +62,20 @@ const INIT_SCALE: f32 = 1e-3;
 /// A trainable tensor on the CPU. It is tiny, and the cost's many small operations are fastest there; its probabilities go to the
 /// network's device in one copy.
 pub(crate) fn init(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
-    use rand::distributions::{Distribution, Uniform};
-    // Box-Muller spares a dependency for a few hundred normal numbers.
-    let uniform = Uniform::new(f64::MIN_POSITIVE, 1.0);
-    let mut normal = |_| {
-        let (u, v) = (uniform.sample(rng), uniform.sample(rng));
-        ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32 * INIT_SCALE
-    };
-    let values: Vec<f32> = (0..shape.iter().product()).map(&mut normal).collect();
+    let values = normals(shape.iter().product(), rng).map(|value| value * INIT_SCALE);
+    let values: Vec<f32> = values.collect();
     let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
     Tensor::from_slice(&values).view(shape.as_slice()).set_requires_grad(true)
+}
+
+/// Draws from N(0, 1) by Box-Muller, which spares a dependency.
+pub(crate) fn normals(n: usize, rng: &mut ChaCha8Rng) -> impl Iterator<Item = f32> {
+    use rand::distributions::{Distribution, Uniform};
+    let uniform = Uniform::new(f64::MIN_POSITIVE, 1.0);
+    (0..n).map(move |_| {
+        let (u, v) = (uniform.sample(rng), uniform.sample(rng));
+        ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
+    })
 }
 
 /// The generator of a method's initial parameters.

@@ -26,7 +26,7 @@ pub struct Core {
     /// Where the supernet computes.
     pub(crate) device: Device,
     learners: Vec<Learner>,
-    kept: BTreeMap<&'static str, Tensor>,
+    kept: BTreeMap<String, Tensor>,
 }
 
 /// Architecture parameters that one Adam moves.
@@ -68,9 +68,10 @@ impl Core {
         self
     }
 
-    /// Numbers that are no parameters but part of the state, under a name; replaces what the name had.
-    pub(crate) fn keep(&mut self, name: &'static str, numbers: Tensor) {
-        self.kept.insert(name, numbers);
+    /// Numbers that are no parameters but part of the state, under a name; replaces what the name had. A state is taken back in place,
+    /// so that a tensor which is shared with a network stays shared.
+    pub(crate) fn keep(&mut self, name: impl Into<String>, numbers: Tensor) {
+        self.kept.insert(name.into(), numbers);
     }
 
     /// What was kept under this name.
@@ -207,7 +208,7 @@ impl Core {
             let named = names.iter().zip(adam.weights());
             state.extend(named.map(|(name, tensor)| ((*name).to_owned(), tensor.detach())));
         }
-        let kept = self.kept.iter().map(|(name, t)| ((*name).to_owned(), t.shallow_clone()));
+        let kept = self.kept.iter().map(|(name, t)| (name.clone(), t.detach()));
         state.extend(kept);
         state
     }
@@ -222,7 +223,8 @@ impl Core {
             }
         }
         for (name, tensor) in &mut self.kept {
-            *tensor = saved(state, name, tensor)?.copy();
+            let saved = saved(state, name, tensor)?;
+            tch::no_grad(|| tensor.copy_(saved));
         }
         Ok(())
     }

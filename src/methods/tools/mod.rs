@@ -5,6 +5,7 @@ pub(crate) mod cooling;
 pub(crate) mod core;
 pub(crate) mod derive;
 pub(crate) mod frequencies;
+pub(crate) mod largest;
 pub(crate) mod needs;
 pub(crate) mod nodes;
 mod ranges;

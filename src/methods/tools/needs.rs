@@ -16,10 +16,14 @@ pub enum Need {
     OneList,
     /// Architectures that have several operations on one edge.
     Several,
+    /// Decisions that stand alone, each with at least two choices: two architectures can differ in all of them.
+    Disjoint,
 }
 
 /// Of a method that draws architectures and has no logits.
 pub(crate) const DRAWS: &[Need] = &[Need::Plain];
+/// Of a method that draws two architectures without a choice in common.
+pub(crate) const PAIRS: &[Need] = &[Need::Plain, Need::Disjoint];
 /// Of a method with one matrix of logits.
 pub(crate) const LOGITS: &[Need] = &[Need::Plain, Need::OneList];
 /// Of a method that weighs the edges of cells too.
@@ -38,6 +42,9 @@ impl Need {
                 decisions.iter().all(|d| d.choices == decisions[0].choices)
             }
             Self::Several => holds_several(space),
+            Self::Disjoint => {
+                space.groups().is_empty() && space.decisions().iter().all(|d| d.choices.len() > 1)
+            }
         }
     }
 
@@ -48,6 +55,7 @@ impl Need {
             Self::Plain => "that choose among operations and cut none down",
             Self::OneList => "whose decisions share one list of operations",
             Self::Several => "that hold several operations on an edge",
+            Self::Disjoint => "whose decisions stand alone, each with two choices or more",
         }
     }
 }

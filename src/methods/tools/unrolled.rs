@@ -68,6 +68,8 @@ fn restore(weights: &[Tensor], saved: &[Tensor]) {
     reason = "bitwise equality is meant, and a sum over two is no mean"
 )]
 mod tests {
+    use std::collections::HashSet;
+
     use lat_nn::{NnError, StaticNet};
     use lat_space::Architecture;
     use tch::{Device, Kind, nn};
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
     use crate::methods::tools::weights::{GRADIENT_SQUARES, WeightConfig};
     use crate::optimizer::{StateMap, gradients};
-    use crate::supernet::Gating;
+    use crate::supernet::{BuildMixedOp, Gating};
 
     /// A bilevel problem with a closed form, two numbers each of weights `w` and architecture `a`: training loss
     /// `c/2 |w - a^2|^2`, validation loss `1/2 |w - t|^2 + 1/2 |a|^2`.
@@ -102,6 +104,22 @@ mod tests {
 
         fn features_t(&self, _: &Tensor, _: &dyn Gating, _: bool) -> Tensor {
             unreachable!("the losses are given")
+        }
+
+        fn width(&self) -> i64 {
+            unreachable!("the losses are given")
+        }
+
+        fn classify(&self, _: &Tensor) -> Tensor {
+            unreachable!("the losses are given")
+        }
+
+        fn used(&self, _: &dyn Gating) -> HashSet<String> {
+            unreachable!("the losses are given")
+        }
+
+        fn twin(&self, _: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError> {
+            unreachable!("it is no network")
         }
 
         fn extract(&self, _: &Architecture) -> Result<StaticNet, NnError> {

@@ -53,7 +53,12 @@ impl WeightStep {
 
     /// Takes hold of the supernet's weights, whatever it held before.
     pub(crate) fn begin(&mut self, net: &dyn Supernet) {
-        let weights = ordered_weights(net.weights());
+        self.begin_with(net, Vec::new());
+    }
+
+    /// The same with weights of the method's own behind them.
+    pub(crate) fn begin_with(&mut self, net: &dyn Supernet, own: Vec<Tensor>) {
+        let weights = ordered_weights(net.weights()).into_iter().chain(own).collect();
         let WeightConfig { momentum, nesterov, decay, .. } = self.config;
         self.sgd = Some(Sgd::new(weights, momentum, decay).nesterov(nesterov));
     }
@@ -85,6 +90,12 @@ impl WeightStep {
     /// The same with a bound of its own.
     pub(crate) fn apply_clipped(&mut self, gradients: &[Tensor], progress: f64, clip: f64) {
         let lr = self.lr(progress);
+        self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
+    }
+
+    /// The same at a learning rate of another schedule.
+    pub(crate) fn apply_at(&mut self, gradients: &[Tensor], lr: f64) {
+        let clip = self.config.clip;
         self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
     }
 

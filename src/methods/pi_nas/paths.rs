@@ -1,0 +1,74 @@
+//! Two paths through a supernet that have no candidate in common.
+
+use lat_space::{Architecture, SearchSpace};
+use rand::{Rng, RngCore};
+
+/// Draws after which paths are taken as they are, even if one does not read its input: in no space of ours more than a few of a
+/// hundred pairs do not.
+const MOST_DRAWS: usize = 100;
+
+/// Two architectures that differ in every decision; each choice is as likely as any other in both. Pairs of which one does not read
+/// its input (where `none` may cut it) are drawn anew, for there is nothing to compare.
+pub(super) fn disjoint(space: &dyn SearchSpace, rng: &mut dyn RngCore) -> [Architecture; 2] {
+    let mut pair = drawn(space, rng);
+    for _ in 1..MOST_DRAWS {
+        if pair.iter().all(|path| space.reads_input(path)) {
+            break;
+        }
+        pair = drawn(space, rng);
+    }
+    pair
+}
+
+/// Per decision two choices without replacement.
+fn drawn(space: &dyn SearchSpace, rng: &mut dyn RngCore) -> [Architecture; 2] {
+    let two = |n: usize| {
+        let first = rng.gen_range(0..n);
+        let other = rng.gen_range(0..n - 1);
+        (first, if other < first { other } else { other + 1 })
+    };
+    let (first, second): (Vec<_>, Vec<_>) =
+        space.decisions().iter().map(|d| d.choices.len()).map(two).unzip();
+    [first, second].map(|choices| Architecture::new(space.id(), choices))
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::{NasBench201, find_space};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    // Number 1 of what must be true of Pi-NAS.
+    #[test]
+    fn pi_nas_1_paths_share_no_choice_and_take_each_equally_often() {
+        let space = find_space("pinas").unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        // Per path, decision and choice.
+        let mut counts = [[[0u32; 4]; 16]; 2];
+        for _ in 0..1000 {
+            let pair = disjoint(space.as_ref(), &mut rng);
+            for d in 0..16 {
+                let choices = [0, 1].map(|path| pair[path].choices[d].only().unwrap());
+                assert_ne!(choices[0], choices[1]);
+                (0..2).for_each(|path| counts[path][d][choices[path]] += 1);
+            }
+        }
+        for of_path in counts {
+            // 16 decisions of 3 degrees of freedom each; 84 is exceeded once in a thousand.
+            let term = |n: u32| (f64::from(n) - 250.0).powi(2) / 250.0;
+            let chi_square: f64 = of_path.iter().flatten().map(|&n| term(n)).sum();
+            assert!(chi_square < 84.0, "{chi_square}");
+        }
+    }
+
+    #[test]
+    fn both_paths_read_their_input_where_some_do_not() {
+        let space = NasBench201::new();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let cut = |pair: &[Architecture; 2]| !pair.iter().all(|path| space.reads_input(path));
+        assert!((0..200).any(|_| cut(&drawn(&space, &mut rng))));
+        assert!(!(0..200).any(|_| cut(&disjoint(&space, &mut rng))));
+    }
+}
