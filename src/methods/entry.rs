@@ -69,7 +69,7 @@ impl MethodEntry {
     ) -> Self {
         let quick = Schedule { epochs: quick.0, batch: quick.1 };
         let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
-        let needs = needs::LOGITS;
+        let needs = needs::PLAIN;
         let build = settings::build::<S>;
         Self { name, summary, paper, is_sampling: false, needs, fixed: "", schedules, build }
     }
@@ -84,12 +84,12 @@ impl MethodEntry {
         Self { name, summary, fixed, ..self }
     }
 
-    /// A method that chooses among architectures that it drew; without logits it needs little of a space.
+    /// A method that chooses among architectures that it drew.
     pub(super) const fn sampling(self) -> Self {
-        Self { is_sampling: true, needs: needs::DRAWS, ..self }
+        Self { is_sampling: true, ..self }
     }
 
-    /// What it needs of a space; else one list of operations for all decisions.
+    /// What it needs of a space; else that it chooses among operations.
     pub(super) const fn needing(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
     }

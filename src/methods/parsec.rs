@@ -80,14 +80,14 @@ struct Children {
 impl Parsec {
     /// The prior over architectures: independent categoricals of operations and of sets of in-edges.
     fn prior(&self) -> Relaxed {
-        let [alpha, edges] = &self.core.parameters()[..] else { unreachable!("it has two") };
-        Relaxed::competing(alpha.softmax(-1, Kind::Float).unbind(0), edges.exp().unbind(0))
+        let [_, edges] = &self.core.parameters()[..] else { unreachable!("it has two") };
+        Relaxed::competing(self.core.per_decision(&self.core.probs()), edges.exp().unbind(0))
     }
 
     fn children(&self, rng: &mut dyn RngCore) -> Children {
         let samples = self.blocks.sample(&self.prior(), self.config.children.into(), None, rng);
         let child = |gates: Tensor| {
-            let gates = gates.view_as(self.core.alpha());
+            let gates = self.core.table(&gates);
             self.core.partly(&gates, &gates)
         };
         let gates = samples.gates.detach().unbind(0).into_iter().map(child).collect();

@@ -12,16 +12,16 @@ pub enum Need {
     Cells,
     /// Sites that choose among operations and cut none down.
     Plain,
-    /// One list of operations for all decisions, since the method holds one matrix of logits.
+    /// One list of operations for all decisions.
     OneList,
     /// Architectures that have several operations on one edge.
     Several,
 }
 
-/// Of a method that draws architectures and has no logits.
-pub(crate) const DRAWS: &[Need] = &[Need::Plain];
-/// Of a method with one matrix of logits.
-pub(crate) const LOGITS: &[Need] = &[Need::Plain, Need::OneList];
+/// Of most methods.
+pub(crate) const PLAIN: &[Need] = &[Need::Plain];
+/// Of a method that holds one matrix of logits and looks at its rows as a whole.
+pub(crate) const ONE_LIST: &[Need] = &[Need::Plain, Need::OneList];
 /// Of a method that weighs the edges of cells too.
 pub(crate) const CELLS: &[Need] = &[Need::Cells, Need::Plain, Need::OneList];
 
