@@ -20,6 +20,7 @@ pub mod methods;
 pub mod objective;
 pub mod optimizer;
 pub mod pareto;
+pub mod product;
 pub mod record;
 pub mod relaxed;
 pub mod report;

@@ -122,6 +122,14 @@ impl GraphNet {
         &self.graph
     }
 
+    /// What the head makes of what it reads: features `[n, c, h, w]` to `[n, classes]`.
+    pub fn classify(&self, features: &Tensor) -> Tensor {
+        match self.pieces.last() {
+            Some(Piece::Head(head)) => head.forward(features),
+            other => unreachable!("the head comes last, found {other:?}"),
+        }
+    }
+
     /// `[n, 3, h, w]` to logits. `answers` says what is searched; what picks leave out is not computed.
     /// `drop_path` applies while training.
     pub fn forward_t(
@@ -200,7 +208,7 @@ impl GraphNet {
 fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16]) -> Tensor {
     let mut open = taken.iter().zip(hw).filter_map(|(weight, &hw)| Some((weight.as_ref()?, hw)));
     let (weight, hw) = open.next().expect("a size is taken");
-    assert!(open.next().is_none(), "maps of several sizes have no sum: one size per pass");
+    assert!(open.next().is_none(), "one size per pass");
     resize(xs, hw) * weight
 }
 

@@ -112,7 +112,8 @@ impl Parsec {
         let n_images = batches.valid.images.size()[0] as f64;
         let task =
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
-        let gradients = self.core.gradients(cx, &task, &self.prior())?;
+        let loss = found.mean_loss().into();
+        let gradients = self.core.surrogate_gradients(cx, (&task, &loss), &self.prior())?;
         self.core.apply(&gradients);
         Ok(found.mean_loss().into())
     }

@@ -189,7 +189,8 @@ impl ProxylessNas {
         self.keep(interval, Some(baseline + BASELINE_UPDATE * (mean - baseline)));
         let task = Tensor::stack(&terms, 0).mean(Kind::Float);
         let relaxed = self.core.competing(&self.core.probs());
-        let gradients = self.core.gradients(cx, &task, &relaxed)?;
+        let loss = (losses / n).into();
+        let gradients = self.core.surrogate_gradients(cx, (&task, &loss), &relaxed)?;
         self.core.apply(&gradients);
         Ok((losses / n).into())
     }

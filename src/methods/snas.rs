@@ -12,9 +12,10 @@
 use rand::RngCore;
 
 use super::tools::cooling::Cooling;
+use super::tools::cost_of::CostOf;
 use super::tools::prelude::*;
 use crate::optimizer::clipped;
-use crate::relaxed::gumbel_noise;
+use crate::relaxed::{concrete, gumbel_noise};
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "snas",
@@ -33,18 +34,8 @@ struct Config {
     /// Of the concrete distribution.
     #[serde(flatten)]
     tau: Cooling,
-    /// Which code the cost reads.
+    /// Which code the cost reads: `draw` is the reference's `reparametrization`, `mean` its `discrete`.
     cost: CostOf,
-}
-
-/// Which code the cost reads.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum CostOf {
-    /// The draw that the loss was computed with (the reference's `reparametrization`).
-    Draw,
-    /// softmax(log alpha) (the reference's `discrete`).
-    Mean,
 }
 
 impl Settings for Config {
@@ -82,8 +73,8 @@ impl Snas {
     /// `[n_decisions, n_choices]`: one draw of Z from the concrete distribution, differentiable.
     fn draw(&self, progress: f64, rng: &mut dyn RngCore) -> Tensor {
         let logits = self.core.logits();
-        let noisy = logits.log_softmax(-1, Kind::Float) + gumbel_noise(&logits.size(), rng);
-        (noisy / self.config.tau.linear(progress)).softmax(-1, Kind::Float)
+        let noise = gumbel_noise(&logits.size(), rng);
+        concrete(&logits, &noise, self.config.tau.linear(progress))
     }
 }
 

@@ -62,5 +62,5 @@ fn the_planted_answer_is_neither_the_cheapest_nor_the_only_one_that_works() {
     }
     assert!(price("nor_conv_5x5") > price(RIGHT));
     let n = METHODS.iter().filter(|entry| entry.covers(&space)).count();
-    assert!(n + 1 >= METHODS.len(), "only {n} methods cover the space");
+    assert!(n + 2 >= METHODS.len(), "only {n} methods cover the space");
 }

@@ -11,7 +11,7 @@ use lat_space::{SearchSpace, find_space};
 
 use super::args::Args;
 use super::cost::{Cost, cost};
-use super::goal::{check_goal, check_reachable, check_risk, goal, goal_text};
+use super::goal::{check_goal, check_product, check_reachable, check_risk, goal, goal_text};
 use crate::cli::failure::bad;
 use crate::cli::output::say;
 use crate::cli::runs;
@@ -52,8 +52,12 @@ impl<'a> Plan<'a> {
         let name = if preset == Preset::Quick { "quick" } else { "search" };
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
-        if let (Goal::Target(target), Some(cost)) = (goal, &cost) {
-            check_reachable(space.as_ref(), cost.model.as_ref(), target)?;
+        match (goal, &cost) {
+            (Goal::Target(target), Some(cost)) => {
+                check_reachable(space.as_ref(), cost.model.as_ref(), target)?;
+            }
+            (Goal::Product(_), Some(cost)) => check_product(space.as_ref(), cost.model.as_ref())?,
+            _ => {}
         }
         say(format!("{cost_line}; {line}"))?;
         let schedule = method.schedule(preset);

@@ -206,10 +206,20 @@ impl Core {
         loss: &Tensor,
         relaxed: &Relaxed,
     ) -> Result<Vec<Tensor>, SearchError> {
+        self.surrogate_gradients(cx, (loss, &DeviceScalar::of(loss)), relaxed)
+    }
+
+    /// The same where what has the task's gradient is not its loss, as of a score function.
+    pub(crate) fn surrogate_gradients(
+        &self,
+        cx: &mut Context<'_, '_>,
+        (surrogate, loss): (&Tensor, &DeviceScalar),
+        relaxed: &Relaxed,
+    ) -> Result<Vec<Tensor>, SearchError> {
         let parameters = self.parameters();
         let cost = cx.cost_gradient(relaxed, &parameters)?;
-        let task = cx.net.gradients(loss, &parameters);
-        Ok(cx.joined(task, cost))
+        let task = cx.net.gradients(surrogate, &parameters);
+        Ok(cx.joined(task, cost, loss))
     }
 
     /// One level: gradients of one loss for the weights, and for the architecture parameters with those of the cost of `relaxed`.
@@ -226,7 +236,8 @@ impl Core {
             weights.iter().chain(&parameters).map(Tensor::shallow_clone).collect();
         let mut of_weights = cx.net.gradients(loss, &all);
         let of_parameters = of_weights.split_off(weights.len());
-        Ok((of_weights, cx.joined(of_parameters, cost)))
+        let loss = DeviceScalar::of(loss);
+        Ok((of_weights, cx.joined(of_parameters, cost, &loss)))
     }
 
     /// A step of the architecture parameters along gradients, one each.
