@@ -23,6 +23,7 @@ pub mod objective;
 pub mod optimizer;
 pub mod pareto;
 mod prices;
+pub mod product;
 pub mod record;
 pub mod relaxed;
 pub mod report;

@@ -7,8 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
+use crate::product::{Product, above_one};
 use crate::relaxed::{Blocks, Relaxed};
 use crate::steering::{Joining, Steering};
 
@@ -32,6 +34,17 @@ pub enum Goal {
     /// Task loss + mu * (cost / target - 1), mu raised while the cost is above the target and lowered below (dual ascent),
     /// never negative.
     Target(f64),
+    /// Task loss times a power of the logarithm of the cost (`FBNet`).
+    Product(Product),
+}
+
+/// What the cost does to the gradient of a step.
+#[derive(Debug)]
+pub struct CostGradient {
+    /// One per parameter: of what is added to the loss, or of what it is multiplied by.
+    gradients: Vec<Tensor>,
+    /// What it is multiplied by, where it is.
+    factor: Option<f64>,
 }
 
 /// Temperature of the Gumbel-softmax behind the straight-through gradient.
@@ -103,6 +116,7 @@ impl<'a> Objective<'a> {
         match goal {
             Goal::Lambda(lambda) => at_least_zero("lambda", lambda)?,
             Goal::Target(target) => above_zero("target", target)?,
+            Goal::Product(product) => product.check()?,
         }
         let blocks = Blocks::new(space);
         let uniform = Relaxed::uniform(space);
@@ -112,6 +126,9 @@ impl<'a> Objective<'a> {
                 "the cost model gives {reference} {} for the average architecture; expected a positive number. Train the predictor again",
                 cost.unit()
             )));
+        }
+        if let Goal::Product(_) = goal {
+            above_one(reference, cost.unit())?;
         }
         let steering = Steering::new(Joining::default());
         let (mu, baseline, seed, n_estimates) = (0.0, None, 0, 0);
@@ -148,7 +165,7 @@ impl<'a> Objective<'a> {
     pub fn with_finalists(self) -> Self {
         let in_search = match self.goal {
             Goal::Target(_) => Goal::Lambda(0.0),
-            lambda @ Goal::Lambda(_) => lambda,
+            goal => goal,
         };
         Self { in_search, ..self }
     }
@@ -178,11 +195,11 @@ impl<'a> Objective<'a> {
         self.cost
     }
 
-    /// What the cost adds to the task's loss in this step, differentiable, by the estimator; nothing where lambda is 0. The
-    /// target's multiplier moves here.
+    /// What the cost adds to the task's loss in this step, or what a product multiplies it by; differentiable, by the estimator. Nothing
+    /// where lambda is 0. The target's multiplier moves here.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// Where the cost model cannot answer, and where a product's cost is not above 1.
     pub fn term(&mut self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
         if self.is_idle() {
             return Ok(None);
@@ -195,6 +212,7 @@ impl<'a> Objective<'a> {
                 self.mu = (self.mu + MU_LR * excess).max(0.0);
                 self.mu / target
             }
+            Goal::Product(product) => return product.factor(&cost, self.cost.unit()).map(Some),
         };
         Ok(Some(cost * factor))
     }
@@ -208,41 +226,71 @@ impl<'a> Objective<'a> {
         &mut self,
         relaxed: &Relaxed,
         parameters: &[Tensor],
-    ) -> Result<Option<Vec<Tensor>>, SearchError> {
+    ) -> Result<Option<CostGradient>, SearchError> {
         let Some(term) = self.term(relaxed)? else { return Ok(None) };
+        let multiplies = matches!(self.in_search, Goal::Product(_));
+        let factor = multiplies.then(|| term.double_value(&[]));
         let parameters: Vec<&Tensor> = parameters.iter().collect();
-        Ok(Some(Tensor::run_backward(&[term], &parameters, true, false)))
+        let gradients = Tensor::run_backward(&[term], &parameters, true, false);
+        Ok(Some(CostGradient { gradients, factor }))
     }
 
-    /// The architecture's gradient: the task's and the cost's, which may steer and never drown (see [`Steering`]).
-    pub fn joined(&mut self, task: Vec<Tensor>, cost: Vec<Tensor>) -> Vec<Tensor> {
+    /// The architecture's gradient: the task's and the cost's, which may steer and never drown (see [`Steering`]). Of a product
+    /// `loss * factor` it is `task * factor + loss * gradient of the factor`; `loss` is the task's.
+    pub fn joined(
+        &mut self,
+        task: Vec<Tensor>,
+        cost: CostGradient,
+        loss: &DeviceScalar,
+    ) -> Vec<Tensor> {
+        let CostGradient { gradients, factor } = cost;
+        let Some(factor) = factor else { return self.steering.joined(task, gradients) };
+        let loss = loss.value();
+        let task = task.into_iter().map(|gradient| scaled(gradient, factor)).collect();
+        let cost = gradients.into_iter().map(|gradient| scaled(gradient, loss)).collect();
         self.steering.joined(task, cost)
     }
 
     /// What the cost adds to the loss now, differentiable, by the exactly expected code whatever the estimator; nothing is drawn.
-    /// Nothing where the loss has no cost.
+    /// Nothing where the loss has no cost. Of a product it is what has the cost's part of the gradient where the task's is as
+    /// without a cost: `loss * log(factor)`.
     ///
     /// # Errors
     /// Where the cost model cannot answer.
-    pub fn expected_term(&self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
+    pub fn expected_term(
+        &self,
+        relaxed: &Relaxed,
+        loss: &Tensor,
+    ) -> Result<Option<Tensor>, SearchError> {
+        let cost = || -> Result<Tensor, SearchError> {
+            Ok(self.cost.relaxed(&self.blocks.expected(relaxed))?.sum(tch::Kind::Float))
+        };
         let factor = match self.in_search {
             Goal::Lambda(0.0) => return Ok(None),
             Goal::Lambda(lambda) => lambda / self.reference,
             Goal::Target(target) => self.mu / target,
+            Goal::Product(product) => {
+                let factor = product.factor(&cost()?, self.cost.unit())?;
+                return Ok(Some(factor.log() * loss.detach().to_device(factor.device())));
+            }
         };
-        Ok(Some(self.cost.relaxed(&self.blocks.expected(relaxed))?.sum(tch::Kind::Float) * factor))
+        Ok(Some(cost()? * factor))
     }
 
-    /// What an architecture's cost adds to its loss where architectures are compared one by one: lambda * cost / reference; or
-    /// nothing within the target and so much above it that no loss makes up for it.
+    /// What an architecture's cost adds to its loss where architectures are compared one by one: lambda * cost / reference;
+    /// nothing within the target and so much above it that no loss makes up for it; or what makes the loss its product.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
-    pub fn price(&self, architecture: &Architecture) -> Result<f64, SearchError> {
+    /// Where the cost model cannot answer, and where a product's cost is not above 1.
+    pub fn price(&self, architecture: &Architecture, loss: f64) -> Result<f64, SearchError> {
         let cost = self.cost.cost(architecture)?;
         Ok(match self.in_search {
             Goal::Lambda(lambda) => lambda * cost / self.reference,
             Goal::Target(target) => EXCESS_PRICE * (cost / target - 1.0).max(0.0),
+            Goal::Product(product) => {
+                let factor = product.factor(&Tensor::from(cost), self.cost.unit())?;
+                loss * (factor.double_value(&[]) - 1.0)
+            }
         })
     }
 
@@ -324,6 +372,11 @@ impl<'a> Objective<'a> {
         self.n_estimates = saved.double_value(&[2]) as u64;
         self.steering.load(state)
     }
+}
+
+/// A gradient times a number, where there is one.
+fn scaled(gradient: Tensor, by: f64) -> Tensor {
+    if gradient.defined() { gradient * by } else { gradient }
 }
 
 impl std::fmt::Debug for Objective<'_> {

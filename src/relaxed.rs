@@ -289,6 +289,11 @@ pub(crate) fn gumbel_noise(shape: &[i64], rng: &mut dyn RngCore) -> Tensor {
     Tensor::from_slice(&noise).view(shape)
 }
 
+/// A draw from the concrete distribution of the logits' softmax at a temperature, by this noise from [`gumbel_noise`] (Gumbel-softmax).
+pub(crate) fn concrete(logits: &Tensor, noise: &Tensor, tau: f64) -> Tensor {
+    ((logits.log_softmax(-1, Kind::Float) + noise) / tau).softmax(-1, Kind::Float)
+}
+
 /// 1 at the largest entry of the last dimension, 0 elsewhere; no gradient.
 pub(crate) fn one_hot(scores: &Tensor) -> Tensor {
     let largest = scores.detach().argmax(-1, true);

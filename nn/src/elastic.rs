@@ -28,11 +28,11 @@ pub enum Extent {
 pub struct Extents {
     /// Output channels.
     pub out: Extent,
-    /// Channels of the depthwise convolution of a block.
+    /// Channels of the depthwise convolution of a block; where it follows its input's, a mask comes before the expansion.
     pub middle: Extent,
     /// Side of the kernel; of a block that of its depthwise convolution.
     pub kernel: Extent,
-    /// How many times its input's channels the middle of a block is, where it follows these and is cut; always hard.
+    /// How many times its input's channels the middle of a block is, where it follows these and is cut hard.
     pub expansion: Option<u8>,
 }
 

@@ -211,7 +211,7 @@ impl GraphNet {
 fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16]) -> Tensor {
     let mut open = taken.iter().zip(hw).filter_map(|(weight, &hw)| Some((weight.as_ref()?, hw)));
     let (weight, hw) = open.next().expect("a size is taken");
-    assert!(open.next().is_none(), "maps of several sizes have no sum: one size per pass");
+    assert!(open.next().is_none(), "one size per pass");
     resize(xs, hw) * weight
 }
 

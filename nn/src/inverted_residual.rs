@@ -78,6 +78,9 @@ impl InvertedResidual {
 
     /// How much of the middle channels a pass uses behind so many; None: what it is told.
     fn followed(&self, c_in: i64, extents: &Extents) -> Option<Extent> {
+        if let Extent::Masked(_) = extents.middle {
+            return None;
+        }
         let expansion = extents.expansion.unwrap_or(self.block.expansion);
         // No map has 2^32 channels.
         let middle = || self.block.middle_behind(c_in as u32, expansion);

@@ -20,6 +20,7 @@ mod pool;
 mod recalibration;
 mod reduce;
 mod residual;
+mod scatter;
 mod separable;
 mod split_attention;
 mod squeeze_excite;
@@ -34,5 +35,6 @@ pub use graph_net::{Answers, DropPath, GraphNet, Logits, Observer, SiteAnswer, T
 pub use layer::{Layer, LayerBuilder, Phase, WeightInit};
 pub use merged_conv::MergedConv;
 pub use recalibration::{BnRule, recalibrate};
+pub use scatter::{scatter, scattered_sum};
 pub use static_net::StaticNet;
 pub use weight_arena::{ArenaLoan, WeightArena, channels_last};

@@ -43,7 +43,7 @@ pub(super) fn of(
     let Some(objective) = subject.objective else { return Ok(found) };
     let probs = logits.probs.iter().map(Tensor::shallow_clone).collect();
     let relaxed = Relaxed { probs, ..subject.method.relaxed() };
-    let Some(cost) = objective.expected_term(&relaxed)? else { return Ok(found) };
+    let Some(cost) = objective.expected_term(&relaxed, loss)? else { return Ok(found) };
     let cost = logits.gradient(&cost, false);
     let (of_task, of_cost) = (task.norm().double_value(&[]), cost.norm().double_value(&[]));
     let along = (task * cost).sum(Kind::Float).double_value(&[]);

@@ -155,7 +155,8 @@ impl Contest<'_, '_> {
             // Nothing that learns is left anywhere near: the caller warns.
             return Ok(Finals::only(argmax.clone()));
         };
-        let budget = self.objective.and_then(|o| budget(o.goal(), best.cost?));
+        let own = source.cost(argmax)?;
+        let budget = self.objective.and_then(|o| budget(o.goal(), best.cost?, own?));
         let (Some(objective), Some(budget)) = (self.objective, budget) else {
             return Ok(self.finals(free, best.cost, None));
         };
@@ -285,21 +286,25 @@ impl Contest<'_, '_> {
 /// The generator's stream, which no epoch and no cost has.
 pub(crate) const FINALISTS_STREAM: u64 = u64::MAX;
 
-/// What the goal allows, where the task alone would take an architecture of this cost.
+/// What the goal allows, where the task alone would take an architecture of the one cost and the search one of the other.
 ///
 /// A weighted sum of score and cost would do for lambda what it does in the loss: jump from one end of the front to the other,
-/// since the front is not convex. A budget moves along it evenly: at 0.1 a fifth less, at 0.4 half.
-pub(crate) fn budget(goal: Goal, free_cost: f64) -> Option<f64> {
+/// since the front is not convex. A budget moves along it evenly: at 0.1 a fifth less, at 0.4 half. A product says nothing of how much
+/// less an architecture should cost; but the steps of the search have weighed loss against cost by it, so what they came to
+/// may not be exceeded.
+pub(crate) fn budget(goal: Goal, free_cost: f64, own_cost: f64) -> Option<f64> {
     match goal {
         Goal::Lambda(0.0) => None,
         Goal::Lambda(lambda) => Some(free_cost / (1.0 + SAVING * lambda)),
         Goal::Target(target) => Some(target),
+        Goal::Product(_) => Some(own_cost),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::product::{Product, Reading};
 
     #[test]
     fn the_front_is_what_no_finalist_beats() {
@@ -326,9 +331,12 @@ mod tests {
 
     #[test]
     fn the_budget_of_lambda_falls_evenly() {
-        assert_eq!(budget(Goal::Lambda(0.0), 10.0), None);
-        assert!((budget(Goal::Lambda(0.1), 10.0).unwrap() - 8.0).abs() < 1e-12);
-        assert!((budget(Goal::Lambda(0.4), 10.0).unwrap() - 5.0).abs() < 1e-12);
-        assert_eq!(budget(Goal::Target(3.0), 10.0), Some(3.0));
+        let budget = |goal| budget(goal, 10.0, 7.0);
+        assert_eq!(budget(Goal::Lambda(0.0)), None);
+        assert!((budget(Goal::Lambda(0.1)).unwrap() - 8.0).abs() < 1e-12);
+        assert!((budget(Goal::Lambda(0.4)).unwrap() - 5.0).abs() < 1e-12);
+        assert_eq!(budget(Goal::Target(3.0)), Some(3.0));
+        let product = Product { alpha: 0.2, beta: 0.6, reading: Reading::Paper };
+        assert_eq!(budget(Goal::Product(product)), Some(7.0));
     }
 }

@@ -75,7 +75,7 @@ impl<S> Darts<S> {
         let losses = (|| loss_on(&batches.train), || loss_on(&batches.valid));
         let (task, value) =
             core.weights.unrolled_gradients(net, &parameters, progress, losses.0, losses.1);
-        core.apply(&cx.joined(task, cost));
+        core.apply(&cx.joined(task, cost, &value));
         Ok(value)
     }
 }

@@ -15,6 +15,7 @@ use lat_space::Decision;
 use rand::{Rng, RngCore};
 
 use super::tools::alphas::{masked_softmax, strengths};
+use super::tools::needs::ONE_LIST;
 use super::tools::prelude::*;
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
@@ -22,7 +23,8 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "DARTS of one level whose operations are dropped at random, in groups with and without weights",
     "DropNAS: Grouped Operation Dropout, 2020, arXiv 2201.11679",
     [(8, 64), (76, 96)],
-);
+)
+.needing(ONE_LIST);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

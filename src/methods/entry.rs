@@ -71,7 +71,7 @@ impl MethodEntry {
     ) -> Self {
         let quick = Schedule { epochs: quick.0, batch: quick.1 };
         let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
-        let needs = needs::LOGITS;
+        let needs = needs::PLAIN;
         let build = settings::build::<S>;
         let (is_sampling, is_training_only) = (false, false);
         Self {
@@ -97,9 +97,9 @@ impl MethodEntry {
         Self { name, summary, fixed, ..self }
     }
 
-    /// A method that chooses among architectures that it drew; without logits it needs little of a space.
+    /// A method that chooses among architectures that it drew.
     pub(super) const fn sampling(self) -> Self {
-        Self { is_sampling: true, needs: needs::DRAWS, ..self }
+        Self { is_sampling: true, ..self }
     }
 
     /// A method that trains a supernet and leaves the choice to who comes after it.
@@ -107,7 +107,7 @@ impl MethodEntry {
         Self { is_training_only: true, ..self }
     }
 
-    /// What it needs of a space; else one list of operations for all decisions.
+    /// What it needs of a space; else that it chooses among operations.
     pub(super) const fn needing(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
     }

@@ -85,12 +85,12 @@ impl Method for Gdas {
     }
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
-        let gates = self.draw(&self.core.alpha().detach(), cx.progress, cx.rng);
+        let gates = self.draw(&self.core.logits().detach(), cx.progress, cx.rng);
         let report = self.core.train(cx, &gates, &batches.train);
         if self.config.core.is_warming_up(cx.progress) {
             return Ok(report);
         }
-        let gates = self.draw(self.core.alpha(), cx.progress, cx.rng);
+        let gates = self.draw(&self.core.logits(), cx.progress, cx.rng);
         let relaxed = self.core.competing(&self.core.probs());
         let valid_loss = self.core.descend(cx, &gates, &relaxed, &batches.valid)?;
         Ok(StepReport { valid_loss: Some(valid_loss), ..report })

@@ -96,7 +96,7 @@ impl LocalSearch {
     ) -> Result<(f64, f64)> {
         let gates = self.core.hard(architecture);
         let loss = tch::no_grad(|| cx.net.loss(batch, &gates).value).double_value(&[]);
-        let price = cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(architecture))?;
+        let price = cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(architecture, loss))?;
         Ok((loss, loss + price))
     }
 

@@ -14,7 +14,7 @@ use crate::batches::Batch;
 use crate::device_scalar::DeviceScalar;
 use crate::ending::Ending;
 use crate::error::SearchError;
-use crate::objective::Objective;
+use crate::objective::{CostGradient, Objective};
 use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
 use crate::supernet::{AllChannels, BuildMixedOp, Gating, Loss, Supernet};
@@ -58,17 +58,22 @@ impl<'c> Context<'_, 'c> {
         &mut self,
         relaxed: &Relaxed,
         parameters: &[Tensor],
-    ) -> Result<Option<Vec<Tensor>>, SearchError> {
+    ) -> Result<Option<CostGradient>, SearchError> {
         match &mut self.objective {
             Some(objective) => objective.gradient(relaxed, parameters),
             None => Ok(None),
         }
     }
 
-    /// The task's gradient with the cost's beside it, where there is one.
-    pub(crate) fn joined(&mut self, task: Vec<Tensor>, cost: Option<Vec<Tensor>>) -> Vec<Tensor> {
+    /// The task's gradient with the cost's, where there is one; `loss` is the task's.
+    pub(crate) fn joined(
+        &mut self,
+        task: Vec<Tensor>,
+        cost: Option<CostGradient>,
+        loss: &DeviceScalar,
+    ) -> Vec<Tensor> {
         match (&mut self.objective, cost) {
-            (Some(objective), Some(cost)) => objective.joined(task, cost),
+            (Some(objective), Some(cost)) => objective.joined(task, cost, loss),
             _ => task,
         }
     }

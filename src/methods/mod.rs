@@ -7,6 +7,8 @@ mod darts;
 mod dropnas;
 mod entrannas;
 mod entry;
+mod fbnet;
+mod fbnetv2;
 mod gdas;
 mod local_search;
 mod mergenas;
@@ -47,6 +49,8 @@ pub const METHODS: &[MethodEntry] = &[
     entrannas::ENTRY,
     entrannas::dst::ENTRY,
     toponas::ENTRY,
+    fbnet::ENTRY,
+    fbnetv2::ENTRY,
     random::ENTRY,
     local_search::ENTRY,
     pi_nas::ENTRY,

@@ -80,14 +80,14 @@ struct Children {
 impl Parsec {
     /// The prior over architectures: independent categoricals of operations and of sets of in-edges.
     fn prior(&self) -> Relaxed {
-        let [alpha, edges] = &self.core.parameters()[..] else { unreachable!("it has two") };
-        Relaxed::competing(alpha.softmax(-1, Kind::Float).unbind(0), edges.exp().unbind(0))
+        let [_, edges] = &self.core.parameters()[..] else { unreachable!("it has two") };
+        Relaxed::competing(self.core.per_decision(&self.core.probs()), edges.exp().unbind(0))
     }
 
     fn children(&self, rng: &mut dyn RngCore) -> Children {
         let samples = self.blocks.sample(&self.prior(), self.config.children.into(), None, rng);
         let child = |gates: Tensor| {
-            let gates = gates.view_as(self.core.alpha());
+            let gates = self.core.table(&gates);
             self.core.partly(&gates, &gates)
         };
         let gates = samples.gates.detach().unbind(0).into_iter().map(child).collect();
@@ -112,7 +112,8 @@ impl Parsec {
         let n_images = batches.valid.images.size()[0] as f64;
         let task =
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
-        let gradients = self.core.gradients(cx, &task, &self.prior())?;
+        let loss = found.mean_loss().into();
+        let gradients = self.core.surrogate_gradients(cx, (&task, &loss), &self.prior())?;
         self.core.apply(&gradients);
         Ok(found.mean_loss().into())
     }

@@ -11,7 +11,7 @@
 
 use rand::RngCore;
 
-use super::tools::alphas::{Learning, init, rng, shape, strengths};
+use super::tools::alphas::{Learning, init_logits, rng, strengths};
 use super::tools::prelude::*;
 use crate::relaxed::{gumbel_noise, one_hot, straight_through};
 use crate::supernet::Path;
@@ -97,7 +97,7 @@ struct ProxylessNas {
 
 impl ProxylessNas {
     fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
-        let alpha = init(&shape(space.decisions()), &mut rng(seed));
+        let alpha = init_logits(space.decisions(), &mut rng(seed));
         let learning = Learning { betas: ALPHA_BETAS, ..config.core.alpha.learning() };
         let core = Core::bare(space.decisions(), config.core.weights);
         let mut core = core.with([("alpha", alpha)], learning);
@@ -139,7 +139,7 @@ impl ProxylessNas {
     /// Two candidates per edge, drawn without replacement; one of them is active. Afterwards both alphas shift so that all other
     /// probabilities are what they were.
     fn step_two(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
-        let mut logits = self.core.alpha().shallow_clone();
+        let logits = self.core.logits();
         let pair = pair(&logits.detach(), cx.rng);
         let others = pair.eq(0.0);
         let of_pair = logits.masked_fill(&others, f64::NEG_INFINITY);
@@ -148,20 +148,20 @@ impl ProxylessNas {
         // The cost reads the pair's probabilities, as the reference's does; an edge is as strong as among all candidates.
         let whole = logits.where_self(&pair.ne(0.0), &logits.detach()).softmax(-1, Kind::Float);
         let strengths = strengths(&self.core.decisions, &whole);
-        let relaxed = Relaxed::competing(probs.unbind(0), strengths);
+        let relaxed = Relaxed::competing(self.core.per_decision(&probs), strengths);
         let before = of_pair.detach().logsumexp([-1i64].as_slice(), true);
         let value = self.core.descend(cx, &gates, &relaxed, batch)?;
         tch::no_grad(|| {
-            let after = logits.masked_fill(&others, f64::NEG_INFINITY);
+            let after = self.core.logits().masked_fill(&others, f64::NEG_INFINITY);
             let shift = (after.logsumexp([-1i64].as_slice(), true) - before) * &pair;
-            let _ = logits.g_sub_(&shift);
+            let _ = self.core.alpha().shallow_clone().g_sub_(&shift);
         });
         Ok(value)
     }
 
     fn step_full(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let probs = self.core.probs();
-        let active = draw(self.core.alpha(), cx.rng);
+        let active = draw(&self.core.logits(), cx.rng);
         let gates = self.compared(&active, &probs, &probs.ones_like());
         let relaxed = self.core.competing(&probs);
         self.core.descend(cx, &gates, &relaxed, batch)
@@ -170,9 +170,9 @@ impl ProxylessNas {
     /// The gradient of minus the log probability of each sampled path, weighted by its reward above the baseline.
     fn step_reinforce(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let (mut rewards, mut log_probs, mut losses) = (Vec::new(), Vec::new(), 0.0);
-        let log_softmax = self.core.alpha().log_softmax(-1, Kind::Float);
+        let log_softmax = self.core.logits().log_softmax(-1, Kind::Float);
         for _ in 0..self.config.samples {
-            let active = draw(self.core.alpha(), cx.rng);
+            let active = draw(&self.core.logits(), cx.rng);
             let gates = self.core.partly(&active, &active);
             let logits = tch::no_grad(|| cx.net.forward_t(&batch.images, &gates, true));
             let hits = logits.argmax(-1, false).eq_tensor(&batch.labels).to_kind(Kind::Float);
@@ -189,7 +189,8 @@ impl ProxylessNas {
         self.keep(interval, Some(baseline + BASELINE_UPDATE * (mean - baseline)));
         let task = Tensor::stack(&terms, 0).mean(Kind::Float);
         let relaxed = self.core.competing(&self.core.probs());
-        let gradients = self.core.gradients(cx, &task, &relaxed)?;
+        let loss = (losses / n).into();
+        let gradients = self.core.surrogate_gradients(cx, (&task, &loss), &relaxed)?;
         self.core.apply(&gradients);
         Ok((losses / n).into())
     }
@@ -218,7 +219,7 @@ impl Method for ProxylessNas {
     }
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
-        let active = draw(self.core.alpha(), cx.rng);
+        let active = draw(&self.core.logits(), cx.rng);
         let report = self.core.train(cx, &self.core.partly(&active, &active), &batches.train);
         if self.config.core.is_warming_up(cx.progress) {
             return Ok(report);

@@ -84,7 +84,7 @@ impl Settings for Config {
 const CANDIDATES: &str = "candidates";
 /// `[n]`: per candidate the sum of its validation losses.
 const LOSSES: &str = "losses";
-/// `[n]`: per candidate what its cost adds to a loss.
+/// `[n]`: per candidate what its cost adds to its mean loss.
 const PRICES: &str = "prices";
 /// On how many batches they were compared.
 const N_BATCHES: &str = "n_batches";
@@ -105,17 +105,21 @@ impl Random {
     /// Adds each candidate's loss on one batch; returns the mean of them.
     fn compare(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
         let n = i64::from(self.config.candidates);
-        let (mut losses, mut prices) = (Vec::new(), Vec::new());
+        let mut losses = Vec::new();
         for number in 0..n {
-            let candidate = self.candidate(number);
-            let gates = self.core.hard(&candidate);
+            let gates = self.core.hard(&self.candidate(number));
             losses.push(tch::no_grad(|| cx.net.loss(batch, &gates).value).double_value(&[]));
-            prices.push(cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(&candidate))?);
         }
         let sums = self.core.kept(LOSSES) + Tensor::from_slice(&losses);
+        let n_batches = self.core.kept(N_BATCHES) + 1;
+        let price = |number: i64| {
+            let mean = sums.double_value(&[number]) / n_batches.double_value(&[]);
+            cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(&self.candidate(number), mean))
+        };
+        let prices = (0..n).map(price).collect::<Result<Vec<f64>>>()?;
         self.core.keep(LOSSES, sums);
         self.core.keep(PRICES, Tensor::from_slice(&prices));
-        self.core.keep(N_BATCHES, self.core.kept(N_BATCHES) + 1);
+        self.core.keep(N_BATCHES, n_batches);
         Ok(losses.iter().sum::<f64>() / n as f64)
     }
 

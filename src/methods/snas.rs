@@ -12,9 +12,10 @@
 use rand::RngCore;
 
 use super::tools::cooling::Cooling;
+use super::tools::cost_of::CostOf;
 use super::tools::prelude::*;
 use crate::optimizer::clipped;
-use crate::relaxed::gumbel_noise;
+use crate::relaxed::{concrete, gumbel_noise};
 
 pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "snas",
@@ -33,18 +34,8 @@ struct Config {
     /// Of the concrete distribution.
     #[serde(flatten)]
     tau: Cooling,
-    /// Which code the cost reads.
+    /// Which code the cost reads: `draw` is the reference's `reparametrization`, `mean` its `discrete`.
     cost: CostOf,
-}
-
-/// Which code the cost reads.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum CostOf {
-    /// The draw that the loss was computed with (the reference's `reparametrization`).
-    Draw,
-    /// softmax(log alpha) (the reference's `discrete`).
-    Mean,
 }
 
 impl Settings for Config {
@@ -73,16 +64,17 @@ impl Snas {
     fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
         let core = Core::new(space.decisions(), config.core, seed);
         // From N(0, 1e-3) to the reference's N(1, 0.01).
-        let _ =
-            tch::no_grad(|| core.alpha().shallow_clone().g_mul_scalar_(10.0).g_add_scalar_(1.0));
+        let _ = tch::no_grad(|| {
+            core.alpha().shallow_clone().g_mul_scalar_(10.0).g_add_(core.is_choice())
+        });
         Self { core, config }
     }
 
     /// `[n_decisions, n_choices]`: one draw of Z from the concrete distribution, differentiable.
     fn draw(&self, progress: f64, rng: &mut dyn RngCore) -> Tensor {
-        let logits = self.core.alpha();
-        let noisy = logits.log_softmax(-1, Kind::Float) + gumbel_noise(&logits.size(), rng);
-        (noisy / self.config.tau.linear(progress)).softmax(-1, Kind::Float)
+        let logits = self.core.logits();
+        let noise = gumbel_noise(&logits.size(), rng);
+        concrete(&logits, &noise, self.config.tau.linear(progress))
     }
 }
 
@@ -109,7 +101,7 @@ impl Method for Snas {
         let loss = core.weights.loss(cx.net, &core.soft(&z), &batches.train);
         let report = StepReport::of(&loss);
         let read = if self.config.cost == CostOf::Draw { z } else { core.probs() };
-        let read = Relaxed::free(read.unbind(0));
+        let read = Relaxed::free(core.per_decision(&read));
         let (of_weights, of_alpha) = core.joint_gradients(cx, &loss.value, &read)?;
         self.core.weights.apply(&of_weights, cx.progress);
         self.core.apply(&clipped(&of_alpha, self.config.alpha_clip));
@@ -118,7 +110,7 @@ impl Method for Snas {
 
     /// Edges do not compete: `none` decides.
     fn relaxed(&self) -> Relaxed {
-        Relaxed::free(self.core.probs().detach().unbind(0))
+        Relaxed::free(self.core.per_decision(&self.core.probs().detach()))
     }
 }
 

@@ -84,10 +84,11 @@ impl Search<'_, '_> {
                 return Ok((vec![None], None));
             }
             // What lambda asks for is a share of what the task alone would take, which must be known first.
-            Goal::Lambda(_) => {
+            Goal::Lambda(_) | Goal::Product(_) => {
                 evolution.run(ending, n.div_ceil(2), None, given, &mut judging)?;
                 let free_cost = evolution.best(None).first().and_then(|best| best.cost);
-                let allowed = free_cost.and_then(|free| budget(goal, free));
+                let own = self.objective.as_ref().map(|o| o.cost().cost(&given[0])).transpose()?;
+                let allowed = free_cost.zip(own).and_then(|(free, own)| budget(goal, free, own));
                 evolution.run(ending, n / 2, allowed, &[], &mut judging)?;
                 return Ok((vec![allowed], free_cost));
             }

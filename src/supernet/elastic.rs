@@ -2,7 +2,8 @@
 //!
 //! A gate with one open path is hard: the operation is sliced to what this choice leaves, times the gate's weight, through which
 //! straight-through gradients reach the gate. A gate with several is soft: the whole operation is computed under the mean of the
-//! choices' masks (`FBNetV2`, arXiv 2004.05565, section 3). Where a soft gate is one-hot both compute the same.
+//! choices' masks (`FBNetV2`, arXiv 2004.05565, section 3), one pass whatever their number. Masks stand behind batch norm and activation,
+//! whose shift would fill them again. Where a soft gate is one-hot both compute the same.
 
 use lat_nn::{ElasticLayer, Extent, Extents, LayerBuilder};
 use lat_space::{Candidate, Cut, DecisionId, Measure, Op, Site};
@@ -74,46 +75,74 @@ impl Operation {
         let layer = self.layer.as_ref()?;
         let (mut extents, mut factors) = (Extents::FULL, Vec::new());
         for cut in &self.candidate.cuts {
-            let largest = self.candidate.measure(cut.of).expect("a cut measure is there");
-            let (extent, factor) = extent(cut, &gates(cut.decision), largest);
-            factors.extend(factor);
+            let gate = gates(cut.decision);
+            let Some((value, factor)) = only(cut, &gate) else {
+                let mask = Extent::Masked(mean_mask(&self.left(cut, xs), &gate));
+                match cut.of {
+                    Measure::Out => extents.out = mask,
+                    // Of the channels that the expansion comes to.
+                    Measure::Middle | Measure::Expansion => extents.middle = mask,
+                    Measure::Kernel => extents.kernel = mask,
+                }
+                continue;
+            };
+            factors.push(factor);
+            let extent = Extent::First(i64::from(value));
             match cut.of {
                 Measure::Out => extents.out = extent,
                 Measure::Middle => extents.middle = extent,
                 Measure::Kernel => extents.kernel = extent,
-                Measure::Expansion => extents.expansion = Some(only(&extent)),
+                // Expansions are small.
+                Measure::Expansion => extents.expansion = Some(value as u8),
             }
         }
         let ys = layer.forward_cut_t(xs, &extents, train);
         Some(factors.iter().fold(ys, |ys, factor| ys * factor))
     }
+
+    /// What the choices of a cut leave behind this input. What an expansion leaves are middle channels: where masks are applied the
+    /// input has all of its channels, those that are left and zeros.
+    fn left(&self, cut: &Cut, xs: &Tensor) -> Left {
+        if let (Measure::Expansion, Op::InvertedResidual(block)) = (cut.of, self.candidate.op) {
+            // No map has 2^32 channels; expansions are small.
+            let c_in = xs.size()[1] as u32;
+            let channels = |&e: &u32| block.middle_behind(c_in, e as u8);
+            let values = cut.values.iter().map(channels).collect();
+            return Left { of: Measure::Middle, values, largest: block.middle };
+        }
+        let largest = self.candidate.measure(cut.of).expect("a cut measure is there");
+        Left { of: cut.of, values: cut.values.clone(), largest }
+    }
 }
 
-/// How far a gate lets a measure reach, and the weight of a hard gate's only choice.
-fn extent(cut: &Cut, gate: &Gate, largest: u32) -> (Extent, Option<Tensor>) {
+/// The one value that a hard gate leaves of a measure, and its weight; None where the gate is soft.
+fn only(cut: &Cut, gate: &Gate) -> Option<(u32, Tensor)> {
     let mut open = (0..cut.values.len()).filter(|&c| gate.paths[c] != Path::Off);
-    if let (Some(only), None) = (open.next(), open.next()) {
-        let extent = Extent::First(i64::from(cut.values[only]));
-        return (extent, Some(gate.weights.get(only as i64)));
+    match (open.next(), open.next()) {
+        (Some(only), None) => Some((cut.values[only], gate.weights.get(only as i64))),
+        _ => None,
     }
-    let is_open = |c: usize| f32::from(u8::from(gate.paths[c] != Path::Off));
-    let open: Vec<f32> = (0..cut.values.len()).map(is_open).collect();
-    let weights = &gate.weights * Tensor::from_slice(&open).to_device(gate.weights.device());
-    let masks: Vec<f32> = cut.values.iter().flat_map(|&v| mask(cut.of, v, largest)).collect();
-    let masks = Tensor::from_slice(&masks).to_device(weights.device());
-    let mask = weights.to_kind(Kind::Float).matmul(&masks.view([cut.values.len() as i64, -1]));
-    let side = i64::from(largest);
-    let is_kernel = cut.of == Measure::Kernel;
-    (Extent::Masked(if is_kernel { mask.view([side, side]) } else { mask }), None)
 }
 
-/// What a hard cut leaves.
-fn only(extent: &Extent) -> u8 {
-    match extent {
-        // Expansions are small.
-        Extent::First(value) => *value as u8,
-        _ => panic!("blocks of several expansions have no sum: one expansion per pass"),
-    }
+/// What each choice leaves of a measure.
+#[derive(Debug)]
+struct Left {
+    of: Measure,
+    values: Vec<u32>,
+    largest: u32,
+}
+
+/// The choices' masks, each times its weight, summed: `[channels]`, or `[k, k]` of a kernel.
+fn mean_mask(left: &Left, gate: &Gate) -> Tensor {
+    let Left { of, values, largest } = left;
+    let is_open = |c: usize| f32::from(u8::from(gate.paths[c] != Path::Off));
+    let open: Vec<f32> = (0..values.len()).map(is_open).collect();
+    let weights = &gate.weights * Tensor::from_slice(&open).to_device(gate.weights.device());
+    let masks: Vec<f32> = values.iter().flat_map(|&v| mask(*of, v, *largest)).collect();
+    let masks = Tensor::from_slice(&masks).to_device(weights.device());
+    let mask = weights.to_kind(Kind::Float).matmul(&masks.view([values.len() as i64, -1]));
+    let side = i64::from(*largest);
+    if *of == Measure::Kernel { mask.view([side, side]) } else { mask }
 }
 
 /// 1 on what a value leaves of a measure: per channel, or per tap of a kernel row by row.
@@ -138,20 +167,114 @@ mod tests {
         assert_eq!(kernel, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
+    fn gate(weights: &[f32], paths: &[Path]) -> Gate {
+        Gate { weights: Tensor::from_slice(weights), paths: paths.to_vec(), edge: None }
+    }
+
     #[test]
     fn one_open_path_slices_and_several_mask() {
         let cut = Cut { decision: 0, of: Measure::Middle, values: vec![1, 3] };
-        let gate = |weights: &[f32], paths: &[Path]| Gate {
-            weights: Tensor::from_slice(weights),
-            paths: paths.to_vec(),
-            edge: None,
-        };
-        let (hard, factor) = extent(&cut, &gate(&[0.5, 0.5], &[Path::Off, Path::On]), 3);
-        assert!(matches!(hard, Extent::First(3)));
-        assert_eq!(factor.map(|f| f.double_value(&[])), Some(0.5));
-        let (soft, factor) = extent(&cut, &gate(&[0.25, 0.75], &[Path::On; 2]), 3);
-        let Extent::Masked(mask) = soft else { panic!("{soft:?}") };
+        let (value, factor) = only(&cut, &gate(&[0.5, 0.5], &[Path::Off, Path::On])).unwrap();
+        assert_eq!((value, factor.double_value(&[])), (3, 0.5));
+        assert!(only(&cut, &gate(&[0.25, 0.75], &[Path::On; 2])).is_none());
+        let left = Left { of: Measure::Middle, values: vec![1, 3], largest: 3 };
+        let mask = mean_mask(&left, &gate(&[0.25, 0.75], &[Path::On; 2]));
         assert_eq!(Vec::<f32>::try_from(&mask).unwrap(), [1.0, 0.75, 0.75]);
-        assert!(factor.is_none());
+    }
+
+    // Number 1 of what must be true of FBNetV2.
+    #[test]
+    fn fbnetv2_1_a_mask_falls_from_1_by_the_gates_of_narrower_options() {
+        let g = [0.1f32, 0.4, 0.2, 0.3];
+        let widths = [4u32, 6, 9, 12];
+        let left = Left { of: Measure::Out, values: widths.to_vec(), largest: 12 };
+        let mask = Vec::<f32>::try_from(&mean_mask(&left, &gate(&g, &[Path::On; 4]))).unwrap();
+        assert!((mask[0] - 1.0).abs() < 1e-6);
+        assert!(mask.is_sorted_by(|a, b| a >= b));
+        for (c, found) in mask.iter().enumerate() {
+            let wider = widths.iter().zip(g).filter(|(w, _)| **w as usize > c);
+            let expected: f32 = wider.map(|(_, g)| g).sum();
+            assert!((found - expected).abs() < 1e-6, "{c}: {found} {expected}");
+        }
+    }
+
+    fn largest(op: Op) -> lat_space::OpSpec {
+        lat_space::OpSpec { op, c_in: 5, c_out: 12, stride: 1, hw_in: 6 }
+    }
+
+    fn site(op: Op, cuts: Vec<Cut>) -> (nn::VarStore, ElasticSite) {
+        let store = nn::VarStore::new(tch::Device::Cpu);
+        let builder = LayerBuilder {
+            phase: lat_nn::Phase::Search,
+            pools_normalised: false,
+            init: lat_nn::WeightInit::Uniform,
+        };
+        let site = Site::Elastic(Candidate { largest: largest(op), cuts });
+        let site = ElasticSite::new(&builder, &store.root(), &site);
+        (store, site)
+    }
+
+    fn conv() -> Op {
+        let (activation, norm) = (lat_space::Activation::HSwish, lat_space::Norm::Affine);
+        Op::ConvBnAct { k: 3, activation, biased: true, norm }
+    }
+
+    // Numbers 2 and 3 of what must be true of FBNetV2; the shift of batch norm is where a mask in front of it would leak.
+    #[test]
+    fn fbnetv2_3_a_masked_operation_is_the_weighed_sum_of_sliced_ones_and_runs_once() {
+        let widths = vec![4, 7, 12];
+        let cut = Cut { decision: 0, of: Measure::Out, values: widths.clone() };
+        let (store, site) = site(conv(), vec![cut]);
+        let weights = store.variables();
+        let _ =
+            tch::no_grad(|| weights["conv_bn_hswish_3x3_bias.bn.bias"].shallow_clone().fill_(0.7));
+        let xs = Tensor::randn([3, 5, 6, 6], tch::kind::FLOAT_CPU);
+        let run =
+            |weights: &[f32], paths: &[Path]| site.forward_t(&xs, &|_| gate(weights, paths), false);
+        for g in [[0.2f32, 0.5, 0.3], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]] {
+            let mut expected = Tensor::zeros([3, 12, 6, 6], tch::kind::FLOAT_CPU);
+            for (c, (g, &width)) in g.iter().zip(&widths).enumerate() {
+                let mut paths = [Path::Off; 3];
+                paths[c] = Path::On;
+                let sliced = run(&[1.0; 3], &paths);
+                assert_eq!(sliced.size()[1], i64::from(width));
+                expected +=
+                    sliced.constant_pad_nd([0, 0, 0, 0, 0, 12 - i64::from(width)]) * f64::from(*g);
+            }
+            let error = (run(&g, &[Path::On; 3]) - expected).abs().max().double_value(&[]);
+            assert!(error < 1e-5, "{g:?}: {error}");
+        }
+        // In training mode each run moves the statistics by a tenth of the way to the batch's; one run moved them.
+        let _ = site.forward_t(&xs, &|_| gate(&[0.2, 0.5, 0.3], &[Path::On; 3]), true);
+        let mean = weights["conv_bn_hswish_3x3_bias.bn.running_mean"].copy();
+        let conv = &weights["conv_bn_hswish_3x3_bias.conv.weight"];
+        let bias = &weights["conv_bn_hswish_3x3_bias.conv.bias"];
+        let of_batch = xs.conv2d(conv, Some(bias), [1, 1], [1, 1], [1, 1], 1);
+        let of_batch = of_batch.mean_dim([0i64, 2, 3].as_slice(), false, Kind::Float);
+        assert!(mean.allclose(&(of_batch * 0.1), 1e-4, 1e-6, false));
+    }
+
+    #[test]
+    fn a_soft_expansion_masks_the_middle_channels() {
+        let block = lat_space::InvertedResidual {
+            norm: lat_space::Norm::Affine,
+            ..lat_space::InvertedResidual::new(3, 0)
+        };
+        let op = Op::InvertedResidual(block.expanded(6, 5));
+        let cut = Cut { decision: 0, of: Measure::Expansion, values: vec![2, 4, 6] };
+        let (store, site) = site(op, vec![cut]);
+        for (name, mut weight) in store.variables() {
+            if name.ends_with("bias") {
+                tch::no_grad(|| drop(weight.fill_(0.7)));
+            }
+        }
+        let xs = Tensor::randn([3, 5, 6, 6], tch::kind::FLOAT_CPU);
+        for c in 0..3 {
+            let (mut one_hot, mut paths) = ([0.0f32; 3], [Path::Off; 3]);
+            (one_hot[c], paths[c]) = (1.0, Path::On);
+            let sliced = site.forward_t(&xs, &|_| gate(&[1.0; 3], &paths), false);
+            let masked = site.forward_t(&xs, &|_| gate(&one_hot, &[Path::On; 3]), false);
+            assert!((sliced - masked).abs().max().double_value(&[]) < 1e-5, "{c}");
+        }
     }
 }

@@ -6,16 +6,18 @@ mod loss;
 mod merged_convs;
 mod mixed_op;
 mod partial_channels;
+mod sizes;
 mod skip_dropout;
 
 use std::collections::{HashMap, HashSet};
 
 use elastic::ElasticSite;
 use lat_nn::{
-    Answers, BnRule, DropPath, GraphNet, LayerBuilder, NnError, Observer, Phase, StaticNet,
-    WeightInit, guard, recalibrate, slice_like,
+    Answers, BnRule, DropPath, GraphNet, LayerBuilder, NnError, Phase, StaticNet, WeightInit,
+    guard, recalibrate, slice_like,
 };
 use lat_space::{Architecture, DecisionId, Graph, Site, ValueId};
+use sizes::SoftSizes;
 use tch::{Device, Tensor, nn};
 
 use crate::batches::Batch;
@@ -33,7 +35,8 @@ pub trait Supernet: std::fmt::Debug {
     /// Logits: `[n, 3, h, w]` to `[n, classes]`, the sites mixed as the gates say. `train` as in [`Supernet::features_t`].
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
 
-    /// What the classifier reads: `[n, 3, h, w]` to `[n, c, h, w]`. Where `train` holds, batch norm goes by the batch's own statistics
+    /// What the classifier reads: `[n, 3, h, w]` to `[n, c, h, w]`; where gates mix sizes of the image, as many pixels as the largest has.
+    /// Where `train` holds, batch norm goes by the batch's own statistics
     /// and remembers them.
     fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
 
@@ -238,21 +241,32 @@ impl CellSupernet {
         }
     }
 
-    /// Logits; the observer is shown each value.
-    fn walk(
-        &self,
-        images: &Tensor,
-        gates: &dyn Gating,
-        train: bool,
-        observer: Observer<'_>,
-    ) -> Tensor {
+    /// Logits, and what the classifier reads. Where sizes of the image are mixed, there is a pass for each.
+    fn walk(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> (Tensor, Tensor) {
+        let Some(sizes) = SoftSizes::of(self.graph(), gates) else {
+            return self.pass(images, gates, train);
+        };
+        let features = sizes.mixed(gates, &mut |gates| self.walk(images, gates, train).1);
+        (self.net.classify(&features), features)
+    }
+
+    /// The same in one pass.
+    fn pass(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> (Tensor, Tensor) {
+        let read = self.graph().nodes.last().map(|head| head.step.inputs()[0]);
+        let mut features = None;
+        let mut observer = |id: ValueId, value: &Tensor| {
+            if Some(id) == read {
+                features = Some(value.shallow_clone());
+            }
+        };
         let mut known: HashMap<ValueId, Outputs> = HashMap::new();
         let mut site = |node: ValueId, site: &Site, xs: &Tensor| {
             self.answer(node, site, xs, (gates, train), &mut known)
         };
         let taken = |decision| taken(gates, decision);
         let answers = Answers { site: &mut site, taken: &taken };
-        self.net.observed_t(images, train, DropPath::OFF, answers, observer).main
+        let logits = self.net.observed_t(images, train, DropPath::OFF, answers, &mut observer).main;
+        (logits, features.expect("the head comes last and reads a value"))
     }
 
     /// What a site computes under these gates; `known` holds what sites that share their candidates have computed in this pass.
@@ -296,18 +310,11 @@ fn owners(graph: &Graph, shared: bool) -> HashMap<ValueId, Owned> {
 
 impl Supernet for CellSupernet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
-        self.walk(images, gates, train, &mut |_, _| ())
+        self.walk(images, gates, train).0
     }
 
     fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
-        let read = self.net.graph().nodes.last().map(|head| head.step.inputs()[0]);
-        let mut features = None;
-        let _ = self.walk(images, gates, train, &mut |id, value| {
-            if Some(id) == read {
-                features = Some(value.shallow_clone());
-            }
-        });
-        features.expect("the head comes last and reads a value")
+        self.walk(images, gates, train).1
     }
 
     fn width(&self) -> i64 {

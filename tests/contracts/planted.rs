@@ -67,5 +67,5 @@ fn the_planted_answer_is_neither_the_cheapest_nor_the_only_one_that_works() {
     }
     assert!(price("nor_conv_5x5") > price(RIGHT));
     let n = answering().filter(|entry| entry.covers(&space)).count();
-    assert!(n + 1 >= answering().count(), "only {n} methods cover the space");
+    assert!(n + 2 >= answering().count(), "only {n} methods cover the space");
 }

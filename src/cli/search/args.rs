@@ -5,11 +5,21 @@ use std::path::PathBuf;
 use lat::ending::Ending;
 use lat::methods::Preset;
 use lat::objective::Estimator;
+use lat::product::Reading;
 use lat::steering::Joining;
 
 use crate::cli::accuracy::AccuracyArgs;
 use crate::cli::datasets::DatasetArgs;
 use crate::cli::skeleton::SkeletonArgs;
+
+/// Two numbers with a comma between.
+fn pair(text: &str) -> Result<(f64, f64), String> {
+    let numbers: Vec<f64> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    match numbers[..] {
+        [a, b] if text.matches(',').count() == 1 => Ok((a, b)),
+        _ => Err("expected two numbers with a comma between, as 0.2,0.6".to_owned()),
+    }
+}
 
 /// Search for an architecture that is accurate and fast.
 ///
@@ -35,12 +45,19 @@ pub(in crate::cli) struct Args {
     /// least nine tenths of it, or what it would cost without a target where that is less. Evolution takes several, as in 3,4.5,6.
     #[arg(long, value_name = "MS", allow_negative_numbers = true, value_delimiter = ',')]
     pub(super) target_ms: Vec<f64>,
+    /// Minimise FBNet's product instead of a sum: validation loss * ALPHA * (log cost)^BETA, of a cost that is above 1 in its unit; the
+    /// paper has 0.2,0.6. Finalists then cost at most what the method's most probable architecture does.
+    #[arg(long, value_name = "ALPHA,BETA", value_parser = pair, allow_hyphen_values = true, conflicts_with_all = ["lambda", "target_ms"])]
+    pub(super) product: Option<(f64, f64)>,
+    /// What BETA is the exponent of: (log cost)^BETA, or log(cost^BETA) as the public reimplementation has it [default: paper].
+    #[arg(long, value_enum, requires = "product")]
+    pub(super) product_reading: Option<Reading>,
     /// What to minimise: a predictor's column, or params or multiply_adds, which are counted.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     pub(super) target: String,
-    /// How the cost's gradient passes through the choice of an architecture.
-    #[arg(long, value_enum, default_value = "straight-through")]
-    pub(super) estimator: Estimator,
+    /// How the cost's gradient passes through the choice of an architecture [default: straight-through; with --product expected].
+    #[arg(long, value_enum)]
+    pub(super) estimator: Option<Estimator>,
     /// How task and cost share the gradient of a method's architecture parameters: the cost's bounded to a tenth of the task's mean, or
     /// the bare sum.
     #[arg(long, value_enum, default_value = "bounded")]

@@ -2,7 +2,8 @@
 
 use lat::ending::Ending;
 use lat::fastest::fastest;
-use lat::objective::Goal;
+use lat::objective::{Estimator, Goal};
+use lat::product::{Product, Reading, above_one};
 use lat::search::NO_COST;
 use lat::steering::Joining;
 use lat_data::COSTS;
@@ -16,15 +17,28 @@ use crate::cli::failure::bad;
 const DEFAULT_LAMBDA: f64 = 0.1;
 /// Largest lambda: its gradient's square is still far from what a float holds.
 const MOST_LAMBDA: f64 = 1e6;
+/// Largest number of a product: the 20th power of a logarithm of any cost is one that a float holds.
+const MOST_OF_PRODUCT: f64 = 20.0;
 /// Most standard deviations that a risk adds.
 const MOST_RISK: f64 = 1000.0;
 
 /// What the search is after.
 pub(super) fn goal(args: &Args) -> Goal {
-    match args.target_ms.first() {
-        Some(&target) => Goal::Target(target),
-        None => Goal::Lambda(args.lambda.unwrap_or(DEFAULT_LAMBDA)),
+    match (args.product, args.target_ms.first()) {
+        (Some((alpha, beta)), _) => {
+            let reading = args.product_reading.unwrap_or_default();
+            Goal::Product(Product { alpha, beta, reading })
+        }
+        (None, Some(&target)) => Goal::Target(target),
+        (None, None) => Goal::Lambda(args.lambda.unwrap_or(DEFAULT_LAMBDA)),
     }
+}
+
+/// How the cost's gradient is estimated: `FBNet`'s product is of the expected latency.
+pub(super) fn estimator(args: &Args) -> Estimator {
+    let usual =
+        if args.product.is_some() { Estimator::Expected } else { Estimator::StraightThrough };
+    args.estimator.unwrap_or(usual)
 }
 
 pub(super) fn check_goal(goal: Goal) -> anyhow::Result<()> {
@@ -41,6 +55,16 @@ pub(super) fn check_goal(goal: Goal) -> anyhow::Result<()> {
         }
         Goal::Target(x) if x > COSTS.1 => {
             Err(bad(format!("expected --target-ms of at most {:e}, found {}", COSTS.1, short(x))))
+        }
+        Goal::Product(Product { alpha, beta, .. }) => {
+            let fits = |x: f64| x > 0.0 && x <= MOST_OF_PRODUCT;
+            let found = [alpha, beta].into_iter().find(|x| !fits(*x));
+            found.map_or(Ok(()), |x| {
+                Err(bad(format!(
+                    "expected --product of two numbers above 0 and at most {MOST_OF_PRODUCT}, found {}",
+                    short(x)
+                )))
+            })
         }
         _ => Ok(()),
     }
@@ -98,9 +122,15 @@ pub(super) fn check_reachable(
     )))
 }
 
+/// A product takes a power of the cost's logarithm, which must be positive whatever architecture the search comes to.
+pub(super) fn check_product(space: &dyn SearchSpace, cost: &dyn CostModel) -> anyhow::Result<()> {
+    let (_, least) = fastest(space, cost)?;
+    Ok(above_one(least, cost.unit())?)
+}
+
 /// A goal in words, as results and checkpoints hold it.
 pub(super) fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
-    let estimator = clap::ValueEnum::to_possible_value(&args.estimator);
+    let estimator = clap::ValueEnum::to_possible_value(&estimator(args));
     let estimator = estimator.map_or_else(String::new, |v| v.get_name().to_owned());
     let estimator = match args.cost_gradient {
         Joining::Bounded => estimator,
@@ -112,6 +142,10 @@ pub(super) fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
         Goal::Target(_) => {
             let targets = args.target_ms.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
             format!("target {targets} {unit} of {} ({estimator})", args.target)
+        }
+        Goal::Product(Product { alpha, beta, reading }) => {
+            let reading = if reading == Reading::Code { " as the code reads it" } else { "" };
+            format!("product {alpha} {beta}{reading} on {} ({estimator})", args.target)
         }
     }
 }

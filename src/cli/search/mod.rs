@@ -93,9 +93,10 @@ fn search<'a>(plan: &'a Plan<'_>, dir: &Path) -> anyhow::Result<Search<'a, 'a>> 
     let goal = plan.goal();
     let objective = match &plan.cost {
         Some(cost) => {
-            let objective = Objective::new(space, cost.model.as_ref(), goal, plan.args.estimator)?
-                .seeded(plan.settings.seed)
-                .joining(plan.args.cost_gradient);
+            let objective =
+                Objective::new(space, cost.model.as_ref(), goal, goal::estimator(plan.args))?
+                    .seeded(plan.settings.seed)
+                    .joining(plan.args.cost_gradient);
             Some(if plan.args.finalists > 1 { objective.with_finalists() } else { objective })
         }
         None => None,

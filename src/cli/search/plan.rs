@@ -11,7 +11,9 @@ use lat_space::{SearchSpace, find_space};
 
 use super::args::Args;
 use super::cost::{Cost, cost};
-use super::goal::{check_goal, check_reachable, check_risk, check_targets, goal, goal_text};
+use super::goal::{
+    check_goal, check_product, check_reachable, check_risk, check_targets, goal, goal_text,
+};
 use crate::cli::failure::bad;
 use crate::cli::output::say;
 use crate::cli::runs;
@@ -58,6 +60,9 @@ impl<'a> Plan<'a> {
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
         if let Some(cost) = &cost {
             check_reachable(space.as_ref(), cost.model.as_ref(), &args.target_ms)?;
+        }
+        if let (Goal::Product(_), Some(cost)) = (goal, &cost) {
+            check_product(space.as_ref(), cost.model.as_ref())?;
         }
         say(format!("{cost_line}; {line}"))?;
         let unit = cost.as_ref().map_or("", |c| c.model.unit());

@@ -1,4 +1,4 @@
-//! Architecture parameters of a cell space: one row of logits per decision.
+//! Architecture parameters: one row of logits per decision.
 
 use lat_space::Decision;
 use rand::SeedableRng;
@@ -83,9 +83,20 @@ pub(crate) fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ 0xa1fa)
 }
 
-/// Alpha's shape: decisions by the choices that they all have.
+/// Alpha's shape: decisions by the most choices that one has. What a shorter list lacks is padding, see [`mask`].
 pub(crate) fn shape(decisions: &[Decision]) -> [usize; 2] {
-    [decisions.len(), decisions[0].choices.len()]
+    let widest = decisions.iter().map(|d| d.choices.len()).max();
+    [decisions.len(), widest.unwrap_or(0)]
+}
+
+/// Initial logits of all decisions, `[n_decisions, n_choices]`; padding is 0.
+pub(crate) fn init_logits(decisions: &[Decision], rng: &mut ChaCha8Rng) -> Tensor {
+    let logits = init(&shape(decisions), rng);
+    if decisions.iter().any(|d| d.choices.len() != decisions[0].choices.len()) {
+        let is_choice = mask(decisions, |_, _| true);
+        let _ = tch::no_grad(|| logits.shallow_clone().g_mul_(&is_choice));
+    }
+    logits
 }
 
 /// Which choice each row of a one-hot `[n_decisions, n_choices]` takes.
@@ -99,11 +110,13 @@ pub(crate) fn masked_softmax(logits: &Tensor, mask: &Tensor) -> Tensor {
     logits.masked_fill(&mask.eq(0.0), f64::NEG_INFINITY).softmax(-1, Kind::Float)
 }
 
-/// `[n_decisions, n_choices]` of 0 and 1: where this holds of a decision and the number of a choice.
+/// `[n_decisions, n_choices]` of 0 and 1: where this holds of a decision and the number of a choice; 0 for padding.
 pub(crate) fn mask(decisions: &[Decision], holds: impl Fn(usize, usize) -> bool) -> Tensor {
-    let row = |d: usize| (0..decisions[d].choices.len()).map(move |c| (d, c));
-    let entries = (0..decisions.len()).flat_map(row).map(|(d, c)| f32::from(u8::from(holds(d, c))));
-    Tensor::from_slice(&entries.collect::<Vec<_>>()).view([decisions.len() as i64, -1])
+    let [n, widest] = shape(decisions);
+    let is_on = |d: usize, c: usize| c < decisions[d].choices.len() && holds(d, c);
+    let row = |d: usize| (0..widest).map(move |c| (d, c));
+    let entries = (0..n).flat_map(row).map(|(d, c)| f32::from(u8::from(is_on(d, c))));
+    Tensor::from_slice(&entries.collect::<Vec<_>>()).view([n as i64, -1])
 }
 
 /// Edge strength of DARTS: the largest of the row's probabilities (`[n_decisions, n_choices]`) other than that of `none`.

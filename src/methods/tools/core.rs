@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lat_space::{Architecture, Decision};
 use tch::{Device, Kind, Tensor};
 
-use super::alphas::{CoreConfig, Learning, init, rng, shape, strengths};
+use super::alphas::{CoreConfig, Learning, init_logits, mask, rng, strengths};
 use super::weights::{WeightConfig, WeightStep};
 use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
@@ -25,9 +25,16 @@ pub struct Core {
     pub(crate) weights: WeightStep,
     /// Where the supernet computes.
     pub(crate) device: Device,
+    /// `[n_decisions, n_choices]`: 1 for each choice, 0 for the padding of shorter lists.
+    is_choice: Tensor,
+    /// Where the padding is; None where all lists are of one length.
+    padding: Option<Tensor>,
     learners: Vec<Learner>,
     kept: BTreeMap<String, Tensor>,
 }
+
+/// The logit of padding: its probability is exactly 0 at any temperature, and a number times 0 stays one.
+const NO_CHOICE: f64 = -1e30;
 
 /// Architecture parameters that one Adam moves.
 #[derive(Debug)]
@@ -40,13 +47,17 @@ struct Learner {
 impl Core {
     /// With one row of logits per decision, `alpha`.
     pub(crate) fn new(decisions: &[Decision], config: CoreConfig, seed: u64) -> Self {
-        let alpha = init(&shape(decisions), &mut rng(seed));
+        let alpha = init_logits(decisions, &mut rng(seed));
         Self::bare(decisions, config.weights).with([("alpha", alpha)], config.alpha.learning())
     }
 
     /// Without architecture parameters.
     pub(crate) fn bare(decisions: &[Decision], weights: WeightConfig) -> Self {
+        let is_choice = mask(decisions, |_, _| true);
+        let has_padding = decisions.iter().any(|d| d.choices.len() != decisions[0].choices.len());
         Self {
+            padding: has_padding.then(|| is_choice.eq(0.0)),
+            is_choice,
             decisions: decisions.to_vec(),
             weights: WeightStep::new(weights),
             device: Device::Cpu,
@@ -79,7 +90,8 @@ impl Core {
         &self.kept[name]
     }
 
-    /// `[n_decisions, n_choices]`, on the CPU: the first parameter.
+    /// `[n_decisions, n_choices]`, on the CPU: the first parameter. Of shorter lists the row's rest is padding, which [`Core::logits`]
+    /// keeps out of everything, so that it never learns.
     pub(crate) fn alpha(&self) -> &Tensor {
         &self.learners[0].adam.weights()[0]
     }
@@ -95,19 +107,51 @@ impl Core {
         self.parameters().iter().map(Tensor::detach).collect()
     }
 
+    /// Alpha to draw from or to take the softmax of: padding has no probability and no gradient.
+    pub(crate) fn logits(&self) -> Tensor {
+        match &self.padding {
+            None => self.alpha().shallow_clone(),
+            Some(padding) => self.alpha().masked_fill(padding, NO_CHOICE),
+        }
+    }
+
+    /// `[n_decisions, n_choices]`: 1 for each choice, 0 for padding.
+    pub(crate) fn is_choice(&self) -> &Tensor {
+        &self.is_choice
+    }
+
     /// `[n_decisions, n_choices]`: softmax of each row of alpha.
     pub(crate) fn probs(&self) -> Tensor {
-        self.alpha().softmax(-1, Kind::Float)
+        self.logits().softmax(-1, Kind::Float)
     }
 
     /// What probabilities `[n_decisions, n_choices]` say where edges are as strong as their best operation (DARTS).
     pub(crate) fn competing(&self, probs: &Tensor) -> Relaxed {
-        Relaxed::competing(probs.unbind(0), strengths(&self.decisions, probs))
+        Relaxed::competing(self.per_decision(probs), strengths(&self.decisions, probs))
+    }
+
+    /// Rows of `[n_decisions, n_choices]` without their padding, one per decision.
+    pub(crate) fn per_decision(&self, table: &Tensor) -> Vec<Tensor> {
+        let rows = table.unbind(0);
+        if self.padding.is_none() {
+            return rows;
+        }
+        let lengths = self.decisions.iter().map(|d| d.choices.len() as i64);
+        rows.into_iter().zip(lengths).map(|(row, n)| row.narrow(0, 0, n)).collect()
+    }
+
+    /// `[n_decisions, n_choices]` of gates `[n_gates]`; padding is 0.
+    pub(crate) fn table(&self, gates: &Tensor) -> Tensor {
+        if self.padding.is_none() {
+            return gates.view_as(&self.is_choice);
+        }
+        let flat = self.is_choice.ne(0.0);
+        Tensor::zeros_like(&self.is_choice).masked_scatter(&flat, gates)
     }
 
     /// Rows of a CPU tensor where the supernet computes, one per decision.
     pub(crate) fn rows(&self, weights: &Tensor) -> Vec<Tensor> {
-        weights.to_device(self.device).unbind(0)
+        self.per_decision(&weights.to_device(self.device))
     }
 
     /// Everything computed, weighted by `[n_decisions, n_choices]`.
@@ -163,10 +207,20 @@ impl Core {
         loss: &Tensor,
         relaxed: &Relaxed,
     ) -> Result<Vec<Tensor>, SearchError> {
+        self.surrogate_gradients(cx, (loss, &DeviceScalar::of(loss)), relaxed)
+    }
+
+    /// The same where what has the task's gradient is not its loss, as of a score function.
+    pub(crate) fn surrogate_gradients(
+        &self,
+        cx: &mut Context<'_, '_>,
+        (surrogate, loss): (&Tensor, &DeviceScalar),
+        relaxed: &Relaxed,
+    ) -> Result<Vec<Tensor>, SearchError> {
         let parameters = self.parameters();
         let cost = cx.cost_gradient(relaxed, &parameters)?;
-        let task = cx.net.gradients(loss, &parameters);
-        Ok(cx.joined(task, cost))
+        let task = cx.net.gradients(surrogate, &parameters);
+        Ok(cx.joined(task, cost, loss))
     }
 
     /// One level: gradients of one loss for the weights, and for the architecture parameters with those of the cost of `relaxed`.
@@ -183,7 +237,8 @@ impl Core {
             weights.iter().chain(&parameters).map(Tensor::shallow_clone).collect();
         let mut of_weights = cx.net.gradients(loss, &all);
         let of_parameters = of_weights.split_off(weights.len());
-        Ok((of_weights, cx.joined(of_parameters, cost)))
+        let loss = DeviceScalar::of(loss);
+        Ok((of_weights, cx.joined(of_parameters, cost, &loss)))
     }
 
     /// A step of the architecture parameters along gradients, one each.
@@ -237,4 +292,61 @@ fn saved<'a>(state: &'a StateMap, name: &str, like: &Tensor) -> Result<&'a Tenso
         return Ok(saved);
     }
     Err(format!("{name} of shape {:?} and kind {:?}", like.size(), like.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::Choice;
+
+    use super::*;
+    use crate::methods::tools::alphas::{AlphaConfig, chosen};
+    use crate::optimizer::gradients;
+    use crate::relaxed::{gumbel_noise, one_hot};
+
+    /// Decisions of so many choices.
+    fn core(lengths: &[usize]) -> Core {
+        let choices = |n: usize| (0..n).map(|c| Choice::named(&format!("op{c}"))).collect();
+        let decisions: Vec<Decision> =
+            lengths.iter().map(|&n| Decision::slot("layer", choices(n))).collect();
+        let alpha = AlphaConfig { alpha_lr: 0.1, alpha_decay: 0.1, warmup: 0.0 };
+        Core::new(&decisions, CoreConfig { alpha, ..CoreConfig::DARTS }, 1)
+    }
+
+    #[test]
+    fn what_a_shorter_list_lacks_has_no_probability_and_never_learns() {
+        let mut core = core(&[2, 4, 3]);
+        let harms = Tensor::arange(12, tch::kind::FLOAT_CPU).view([3, 4]);
+        let mut rng = rng(5);
+        for _ in 0..20 {
+            // As methods draw: noise on every entry, a temperature, products with log probabilities.
+            let noisy =
+                core.logits().log_softmax(-1, Kind::Float) + gumbel_noise(&[3, 4], &mut rng);
+            let soft = (noisy / 0.03).softmax(-1, Kind::Float);
+            assert!(chosen(&one_hot(&soft)).into_iter().zip([2, 4, 3]).all(|(c, n)| c < n));
+            let likely = (&soft * core.logits().log_softmax(-1, Kind::Float)).sum(Kind::Float);
+            let loss = ((soft + core.probs()) * &harms).sum(Kind::Float) - likely;
+            core.apply(&gradients(&loss, &core.parameters()));
+        }
+        let padding = core.is_choice().eq(0.0).to_kind(Kind::Float);
+        assert_eq!(padding.sum(Kind::Float).double_value(&[]), 3.0);
+        for table in [core.alpha().shallow_clone(), core.probs()] {
+            assert_eq!((table * &padding).abs().max().double_value(&[]), 0.0);
+        }
+        let rows = core.per_decision(&core.probs());
+        assert_eq!(rows.iter().map(|row| row.size()[0]).collect::<Vec<_>>(), [2, 4, 3]);
+        for row in &rows {
+            assert!((row.sum(Kind::Double).double_value(&[]) - 1.0).abs() < 1e-6);
+            assert!(row.min().double_value(&[]) < 0.2, "the choices that harm less win: {row}");
+        }
+        let gates = Tensor::cat(&rows, 0).detach();
+        assert_eq!(core.table(&gates), core.probs().detach());
+    }
+
+    #[test]
+    fn equal_lists_are_alpha_itself() {
+        let core = core(&[3, 3]);
+        assert_eq!(core.logits(), *core.alpha());
+        assert_eq!(core.probs(), core.alpha().softmax(-1, Kind::Float));
+        assert!(core.alpha().abs().min().double_value(&[]) > 0.0);
+    }
 }

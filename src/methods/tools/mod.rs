@@ -3,6 +3,7 @@
 pub(crate) mod alphas;
 pub(crate) mod cooling;
 pub(crate) mod core;
+pub(crate) mod cost_of;
 pub(crate) mod derive;
 pub(crate) mod frequencies;
 pub(crate) mod largest;

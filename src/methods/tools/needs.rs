@@ -1,6 +1,6 @@
 //! Which spaces a method can search.
 
-use lat_space::{ChoiceSet, SPACES, SearchSpace};
+use lat_space::{ChoiceSet, Graph, SPACES, SearchSpace};
 
 use crate::error::SearchError;
 use crate::methods::MethodEntry;
@@ -12,7 +12,9 @@ pub enum Need {
     Cells,
     /// Sites that choose among operations and cut none down.
     Plain,
-    /// One list of operations for all decisions, since the method holds one matrix of logits.
+    /// Operations that are cut down in ways that masks over the largest can stand for.
+    Masks,
+    /// One list of operations for all decisions.
     OneList,
     /// Architectures that have several operations on one edge.
     Several,
@@ -20,12 +22,12 @@ pub enum Need {
     Disjoint,
 }
 
-/// Of a method that draws architectures and has no logits.
-pub(crate) const DRAWS: &[Need] = &[Need::Plain];
+/// Of most methods.
+pub(crate) const PLAIN: &[Need] = &[Need::Plain];
+/// Of a method that holds one matrix of logits and looks at its rows as a whole.
+pub(crate) const ONE_LIST: &[Need] = &[Need::Plain, Need::OneList];
 /// Of a method that draws two architectures without a choice in common.
 pub(crate) const PAIRS: &[Need] = &[Need::Plain, Need::Disjoint];
-/// Of a method with one matrix of logits.
-pub(crate) const LOGITS: &[Need] = &[Need::Plain, Need::OneList];
 /// Of a method that weighs the edges of cells too.
 pub(crate) const CELLS: &[Need] = &[Need::Cells, Need::Plain, Need::OneList];
 
@@ -33,9 +35,9 @@ impl Need {
     fn is_met_by(self, space: &dyn SearchSpace) -> bool {
         match self {
             Self::Cells => space.decisions().iter().all(|decision| decision.edge.is_some()),
-            Self::Plain => {
-                let preset = space.skeletons().first();
-                preset.is_none_or(|preset| !space.graph(&preset.skeleton).is_elastic())
+            Self::Plain => graph(space).is_none_or(|graph| !graph.is_elastic()),
+            Self::Masks => {
+                graph(space).is_some_and(|graph| graph.is_elastic() && graph.is_maskable())
             }
             Self::OneList => {
                 let decisions = space.decisions();
@@ -53,6 +55,7 @@ impl Need {
         match self {
             Self::Cells => "whose decisions are the edges of cells",
             Self::Plain => "that choose among operations and cut none down",
+            Self::Masks => "that cut operations down in ways that masks can stand for",
             Self::OneList => "whose decisions share one list of operations",
             Self::Several => "that hold several operations on an edge",
             Self::Disjoint => "whose decisions stand alone, each with two choices or more",
@@ -84,6 +87,11 @@ impl MethodEntry {
             space.id()
         )))
     }
+}
+
+/// The network of the first preset, where the space has any.
+fn graph(space: &dyn SearchSpace) -> Option<Graph> {
+    space.skeletons().first().map(|preset| space.graph(&preset.skeleton))
 }
 
 /// Whether an architecture may have two operations on one edge.
