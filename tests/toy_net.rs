@@ -6,7 +6,7 @@ use lat::methods::{Batch, Batches, Context, Method, StepReport};
 use lat::objective::Objective;
 use lat::supernet::{Gate, Gating, Path, Supernet};
 use lat_nn::{NnError, StaticNet};
-use lat_space::{Architecture, Decision, SearchSpace};
+use lat_space::{Architecture, ChoiceSet, Decision, Graph, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, nn};
@@ -24,6 +24,8 @@ pub(crate) struct ToyNet {
     harms: Tensor,
     /// Per decision the position of `none`.
     nones: Vec<Option<usize>>,
+    /// Of the space's first skeleton, for methods that count.
+    graph: Graph,
 }
 
 /// Images in a training batch.
@@ -40,7 +42,8 @@ impl ToyNet {
         let n = space.decisions().len() as i64;
         let harms = Tensor::from_slice(harms).to_kind(Kind::Float).view([n, -1]);
         let nones = space.decisions().iter().map(Decision::none).collect();
-        Self { weights, weight, harms, nones }
+        let graph = space.graph(&space.skeletons()[0].skeleton);
+        Self { weights, weight, harms, nones, graph }
     }
 
     /// `[n_decisions]`: what a dropped edge harms.
@@ -94,6 +97,10 @@ impl Supernet for ToyNet {
 
     fn sites(&self) -> Vec<(usize, u16)> {
         (0..self.nones.len()).map(|d| (d, 0)).collect()
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
     }
 }
 
@@ -158,6 +165,14 @@ impl Supernet for Watched<'_> {
 
     fn sites(&self) -> Vec<(usize, u16)> {
         self.net.sites()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.net.graph()
+    }
+
+    fn sort_channels(&self, trained: &[ChoiceSet]) {
+        self.net.sort_channels(trained);
     }
 }
 

@@ -41,6 +41,8 @@ pub struct MethodEntry {
     pub paper: &'static str,
     /// Whether it chooses among architectures that it drew; else it moves a distribution by gradients.
     pub is_sampling: bool,
+    /// Whether it trains a supernet alone, whose sub-networks are compared afterwards: until then it believes in none of them.
+    pub is_two_stage: bool,
     /// What it needs of a space.
     pub needs: &'static [Need],
     /// Options that make the method what it is, as TOML.
@@ -71,7 +73,8 @@ impl MethodEntry {
         let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
         let needs = needs::LOGITS;
         let build = settings::build::<S>;
-        Self { name, summary, paper, is_sampling: false, needs, fixed: "", schedules, build }
+        let (is_sampling, is_two_stage, fixed) = (false, false, "");
+        Self { name, summary, paper, is_sampling, is_two_stage, needs, fixed, schedules, build }
     }
 
     /// The same under another name, with options, as TOML, that `--set` must leave alone.
@@ -87,6 +90,11 @@ impl MethodEntry {
     /// A method that chooses among architectures that it drew; without logits it needs little of a space.
     pub(super) const fn sampling(self) -> Self {
         Self { is_sampling: true, needs: needs::DRAWS, ..self }
+    }
+
+    /// A method that trains a supernet alone, on spaces that have what it needs.
+    pub(super) const fn two_stage(self, needs: &'static [Need]) -> Self {
+        Self { is_two_stage: true, needs, ..self }
     }
 
     /// What it needs of a space; else one list of operations for all decisions.

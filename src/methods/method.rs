@@ -151,6 +151,9 @@ pub trait Method: Debug {
         Stage::of_whole(number)
     }
 
+    /// Called where a supernet has just been made, before its first step: what its first weights should be besides drawn.
+    fn initialise(&self, _space: &dyn SearchSpace, _net: &dyn Supernet) {}
+
     /// Called where a stage begins or is taken up again, before the method is asked for its sites.
     fn enter(&mut self, _stage: &Stage) {}
 }

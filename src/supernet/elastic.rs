@@ -4,8 +4,10 @@
 //! straight-through gradients reach the gate. A gate with several is soft: the whole operation is computed under the mean of the
 //! choices' masks (`FBNetV2`, arXiv 2004.05565, section 3). Where a soft gate is one-hot both compute the same.
 
+use std::collections::BTreeSet;
+
 use lat_nn::{ElasticLayer, Extent, Extents, LayerBuilder};
-use lat_space::{Candidate, Cut, DecisionId, Measure, Op, Site};
+use lat_space::{Candidate, ChoiceSet, Cut, DecisionId, Measure, Op, Site};
 use tch::{Kind, Tensor, nn};
 
 use super::gates::{Gate, Path};
@@ -33,7 +35,17 @@ impl ElasticSite {
     /// Builds the operations, each at its largest and under its name.
     pub(super) fn new(builder: &LayerBuilder, path: &nn::Path, site: &Site) -> Self {
         let operation = |candidate: &Candidate| {
-            let build = || builder.elastic_layer(&(path / candidate.op.name()), candidate);
+            let build = || {
+                let path = path / candidate.op.name();
+                let transformed =
+                    candidate.cuts.iter().find(|c| c.of == Measure::TransformedKernel);
+                match transformed {
+                    Some(cut) => {
+                        builder.transforming_layer(&path, candidate, &sides(cut, candidate))
+                    }
+                    None => builder.elastic_layer(&path, candidate),
+                }
+            };
             let layer = (candidate.op != Op::None)
                 .then(|| build().expect("what is cut, or reads a searched width, can be cut"));
             Operation { layer, candidate: candidate.clone() }
@@ -59,6 +71,33 @@ impl ElasticSite {
         gate.weigh(sum.unwrap_or_else(|| self.zeros(xs)))
     }
 
+    /// Sorts the channels of blocks whose middle is cut, see [`ElasticLayer::sort_middle`]; `trained` has per decision the choices that
+    /// weights were trained for. Where the middle follows its input its widths are those behind the widest.
+    pub(super) fn sort_channels(&self, trained: &[ChoiceSet]) {
+        for Operation { layer, candidate } in &self.operations {
+            let cut = candidate
+                .cuts
+                .iter()
+                .find(|c| matches!(c.of, Measure::Middle | Measure::Expansion));
+            if let (Some(layer), Some(cut), Op::InvertedResidual(block)) =
+                (layer, cut, candidate.op)
+            {
+                let width = |choice: usize| match cut.of {
+                    // Expansions are small.
+                    Measure::Expansion => {
+                        block.middle_behind(candidate.c_in, cut.values[choice] as u8)
+                    }
+                    _ => cut.values[choice],
+                };
+                let widths = trained[cut.decision].iter().map(|c| i64::from(width(c)));
+                let widths = widths.chain([i64::from(block.middle)]);
+                layer.sort_middle(
+                    &widths.collect::<BTreeSet<i64>>().into_iter().collect::<Vec<_>>(),
+                );
+            }
+        }
+    }
+
     fn zeros(&self, xs: &Tensor) -> Tensor {
         let spec = &self.operations[0].candidate;
         let (n, _, hw, _) = xs.size4().expect("images have four dimensions");
@@ -80,7 +119,7 @@ impl Operation {
             match cut.of {
                 Measure::Out => extents.out = extent,
                 Measure::Middle => extents.middle = extent,
-                Measure::Kernel => extents.kernel = extent,
+                Measure::Kernel | Measure::TransformedKernel => extents.kernel = extent,
                 Measure::Expansion => extents.expansion = Some(only(&extent)),
             }
         }
@@ -96,6 +135,11 @@ fn extent(cut: &Cut, gate: &Gate, largest: u32) -> (Extent, Option<Tensor>) {
         let extent = Extent::First(i64::from(cut.values[only]));
         return (extent, Some(gate.weights.get(only as i64)));
     }
+    if cut.of == Measure::TransformedKernel {
+        let open = (0..cut.values.len()).filter(|&c| gate.paths[c] != Path::Off);
+        let side = |c: usize| (i64::from(cut.values[c]), gate.weights.get(c as i64));
+        return (Extent::Blended(open.map(side).collect()), None);
+    }
     let is_open = |c: usize| f32::from(u8::from(gate.paths[c] != Path::Off));
     let open: Vec<f32> = (0..cut.values.len()).map(is_open).collect();
     let weights = &gate.weights * Tensor::from_slice(&open).to_device(gate.weights.device());
@@ -105,6 +149,13 @@ fn extent(cut: &Cut, gate: &Gate, largest: u32) -> (Extent, Option<Tensor>) {
     let side = i64::from(largest);
     let is_kernel = cut.of == Measure::Kernel;
     (Extent::Masked(if is_kernel { mask.view([side, side]) } else { mask }), None)
+}
+
+/// Sides of the kernels that a cut leaves, and the largest operation's own.
+fn sides(cut: &Cut, candidate: &Candidate) -> Vec<i64> {
+    let own = candidate.measure(cut.of);
+    let all: BTreeSet<i64> = cut.values.iter().copied().chain(own).map(i64::from).collect();
+    all.into_iter().collect()
 }
 
 /// What a hard cut leaves.

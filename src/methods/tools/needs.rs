@@ -1,6 +1,6 @@
 //! Which spaces a method can search.
 
-use lat_space::{ChoiceSet, SPACES, SearchSpace};
+use lat_space::{ChoiceSet, Graph, SPACES, SearchSpace, Site, Step};
 
 use crate::error::SearchError;
 use crate::methods::MethodEntry;
@@ -16,6 +16,10 @@ pub enum Need {
     OneList,
     /// Architectures that have several operations on one edge.
     Several,
+    /// Decisions that stand alone: no edges that compete for a node.
+    Alone,
+    /// Operations that are cut down, or values that are picked: a largest network that all others are parts of.
+    Elastic,
 }
 
 /// Of a method that draws architectures and has no logits.
@@ -24,6 +28,11 @@ pub(crate) const DRAWS: &[Need] = &[Need::Plain];
 pub(crate) const LOGITS: &[Need] = &[Need::Plain, Need::OneList];
 /// Of a method that weighs the edges of cells too.
 pub(crate) const CELLS: &[Need] = &[Need::Cells, Need::Plain, Need::OneList];
+
+/// Of a method that trains sub-networks, each drawn decision by decision.
+pub(crate) const SUBNETS: &[Need] = &[Need::Alone];
+/// Of a method that shrinks one network.
+pub(crate) const SHRINKS: &[Need] = &[Need::Alone, Need::Elastic];
 
 impl Need {
     fn is_met_by(self, space: &dyn SearchSpace) -> bool {
@@ -38,6 +47,11 @@ impl Need {
                 decisions.iter().all(|d| d.choices == decisions[0].choices)
             }
             Self::Several => holds_several(space),
+            Self::Alone => space.groups().is_empty(),
+            Self::Elastic => {
+                let preset = space.skeletons().first();
+                preset.is_some_and(|preset| shrinks(&space.graph(&preset.skeleton)))
+            }
         }
     }
 
@@ -48,6 +62,8 @@ impl Need {
             Self::Plain => "that choose among operations and cut none down",
             Self::OneList => "whose decisions share one list of operations",
             Self::Several => "that hold several operations on an edge",
+            Self::Alone => "whose decisions stand alone",
+            Self::Elastic => "whose networks are cut out of one largest network",
         }
     }
 }
@@ -76,6 +92,13 @@ impl MethodEntry {
             space.id()
         )))
     }
+}
+
+/// Whether any operation is cut, or a value picked. A size of the image alone shrinks no network.
+fn shrinks(graph: &Graph) -> bool {
+    let is_cut = |site: &Site| site.candidates().iter().any(|c| !c.cuts.is_empty());
+    let picks = graph.nodes.iter().any(|node| matches!(node.step, Step::Pick { .. }));
+    picks || graph.sites().any(|(.., site)| is_cut(site))
 }
 
 /// Whether an architecture may have two operations on one edge.

@@ -69,7 +69,7 @@ fn restore(weights: &[Tensor], saved: &[Tensor]) {
 )]
 mod tests {
     use lat_nn::{NnError, StaticNet};
-    use lat_space::Architecture;
+    use lat_space::{Architecture, Graph};
     use tch::{Device, Kind, nn};
 
     use super::*;
@@ -114,6 +114,10 @@ mod tests {
 
         fn sites(&self) -> Vec<(usize, u16)> {
             Vec::new()
+        }
+
+        fn graph(&self) -> &Graph {
+            unreachable!("it is no network")
         }
     }
 
