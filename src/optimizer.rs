@@ -36,6 +36,8 @@ pub struct Sgd {
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
+    /// Whether tensors of one dimension, that is biases and batch norm's scales and shifts, are spared the decay.
+    spares_vectors: bool,
     buffers: Vec<Tensor>,
     /// `[n_weights]`: sum over all steps and entries of a weight's squared gradient, for [`crate::diagnostics`].
     squares: Tensor,
@@ -47,13 +49,29 @@ impl Sgd {
         let buffers = weights.iter().map(Tensor::zeros_like).collect();
         let device = weights.first().map_or(tch::Device::Cpu, Tensor::device);
         let squares = Tensor::zeros([weights.len() as i64], (Kind::Float, device));
-        Self { weights, momentum, nesterov: false, weight_decay, buffers, squares }
+        let (nesterov, spares_vectors) = (false, false);
+        Self { weights, momentum, nesterov, weight_decay, spares_vectors, buffers, squares }
     }
 
     /// With Nesterov's momentum, where asked for: the step looks ahead along the buffer.
     #[must_use]
     pub fn nesterov(self, nesterov: bool) -> Self {
         Self { nesterov, ..self }
+    }
+
+    /// Without decay of biases and of batch norm's scales and shifts, where asked for.
+    #[must_use]
+    pub fn sparing_vectors(self, spares_vectors: bool) -> Self {
+        Self { spares_vectors, ..self }
+    }
+
+    fn decay_of(&self, weight: &Tensor) -> f64 {
+        if self.spares_vectors && weight.dim() < 2 { 0.0 } else { self.weight_decay }
+    }
+
+    /// Forgets the momentum.
+    pub fn rest(&mut self) {
+        tch::no_grad(|| self.buffers.iter_mut().for_each(|buffer| drop(buffer.zero_())));
     }
 
     /// The weights it moves.
@@ -67,11 +85,13 @@ impl Sgd {
             let norms = norms(gradients);
             self.remember(gradients, &norms);
             let scale = scale_to(&norms, clip);
-            for ((w, g), buffer) in self.weights.iter_mut().zip(gradients).zip(&mut self.buffers) {
+            let decays: Vec<f64> = self.weights.iter().map(|w| self.decay_of(w)).collect();
+            let weights = self.weights.iter_mut().zip(decays);
+            for (((w, decay), g), buffer) in weights.zip(gradients).zip(&mut self.buffers) {
                 if !g.defined() {
                     continue;
                 }
-                let g = g * &scale + &*w * self.weight_decay;
+                let g = g * &scale + &*w * decay;
                 let _ = buffer.g_mul_scalar_(self.momentum).g_add_(&g);
                 let _ = match self.nesterov {
                     true => w.g_sub_(&((g + &*buffer * self.momentum) * lr)),
@@ -95,7 +115,7 @@ impl Sgd {
         tch::no_grad(|| {
             let parts = self.weights.iter().zip(gradients).zip(&self.buffers);
             parts
-                .map(|((w, g), buffer)| buffer * self.momentum + g + w * self.weight_decay)
+                .map(|((w, g), buffer)| buffer * self.momentum + g + w * self.decay_of(w))
                 .collect()
         })
     }
@@ -199,6 +219,22 @@ pub fn clipped(gradients: &[Tensor], clip: f64) -> Vec<Tensor> {
     let scale = clip_scale(gradients, clip);
     let shrink = |g: &Tensor| if g.defined() { g * &scale } else { Tensor::new() };
     gradients.iter().map(shrink).collect()
+}
+
+/// The gradients with each entry brought between `-bound` and `bound`: `PyTorch`'s `clip_grad_value_`.
+pub fn clamped(gradients: Vec<Tensor>, bound: f64) -> Vec<Tensor> {
+    let bounded = |g: Tensor| if g.defined() { g.clamp(-bound, bound) } else { g };
+    gradients.into_iter().map(bounded).collect()
+}
+
+/// Sums of gradients, one by one; what no loss defines stays undefined.
+pub fn summed(one: Vec<Tensor>, other: Vec<Tensor>) -> Vec<Tensor> {
+    let sum = |(a, b): (Tensor, Tensor)| match (a.defined(), b.defined()) {
+        (true, true) => a + b,
+        (true, false) => a,
+        _ => b,
+    };
+    one.into_iter().zip(other).map(sum).collect()
 }
 
 /// `PyTorch`'s `clip_grad_norm_`: the factor that brings the joint norm down to `clip`.
@@ -315,6 +351,39 @@ mod tests {
         let gradients = [Tensor::from_slice(&[3.0f32, 0.0]), Tensor::from_slice(&[4.0f32])];
         assert!((clip_scale(&gradients, 1.0).double_value(&[]) - 0.2).abs() < 1e-6);
         assert!((clip_scale(&gradients, 10.0).double_value(&[]) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn clipping_by_value_and_sums_leave_undefined_what_is() {
+        let of = |values: &[f32]| Tensor::from_slice(values);
+        let found = summed(
+            vec![of(&[1.0, -3.0]), Tensor::new(), of(&[2.0]), Tensor::new()],
+            vec![of(&[0.5, 0.5]), of(&[4.0]), Tensor::new(), Tensor::new()],
+        );
+        let found = clamped(found, 2.0);
+        let expected = [&[1.5, -2.0][..], &[2.0], &[2.0]];
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(Vec::<f32>::try_from(found).unwrap(), expected);
+        }
+        assert!(!found[3].defined());
+    }
+
+    #[test]
+    fn vectors_are_spared_the_decay_and_rest_forgets_momentum() {
+        let weights = || {
+            [Tensor::ones([2], tch::kind::FLOAT_CPU), Tensor::ones([2, 2], tch::kind::FLOAT_CPU)]
+        };
+        let held = weights();
+        let mut sgd = Sgd::new(held.iter().map(Tensor::shallow_clone).collect(), 0.9, 0.1)
+            .sparing_vectors(true);
+        let zeros: Vec<Tensor> = held.iter().map(Tensor::zeros_like).collect();
+        sgd.step(&zeros, 1.0, f64::INFINITY);
+        assert_eq!(held[0], weights()[0]);
+        assert!((held[1].double_value(&[0, 0]) - 0.9).abs() < 1e-6);
+        sgd.rest();
+        assert!(
+            sgd.state("x").iter().all(|(_, t)| t.abs().sum(Kind::Float).double_value(&[]) < 1e-9)
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use lat::methods::{Batch, Batches, Context, Method, StepReport};
 use lat::objective::Objective;
 use lat::supernet::{BuildMixedOp, Gate, Gating, Path, Supernet};
 use lat_nn::{NnError, StaticNet};
-use lat_space::{Architecture, Decision, SearchSpace};
+use lat_space::{Architecture, ChoiceSet, Decision, Graph, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, nn};
@@ -25,6 +25,8 @@ pub(crate) struct ToyNet {
     harms: Tensor,
     /// Per decision the position of `none`.
     nones: Vec<Option<usize>>,
+    /// Of the space's first skeleton, for methods that count.
+    graph: Graph,
 }
 
 /// Images in a training batch.
@@ -43,7 +45,8 @@ impl ToyNet {
         let harms = Tensor::from_slice(harms).to_kind(Kind::Float);
         let harms = padded(&harms.split_with_sizes(&n_choices, 0));
         let nones = space.decisions().iter().map(Decision::none).collect();
-        Self { weights, weight, harms, nones }
+        let graph = space.graph(&space.skeletons()[0].skeleton);
+        Self { weights, weight, harms, nones, graph }
     }
 
     /// `[n_decisions]`: what a dropped edge harms.
@@ -118,6 +121,10 @@ impl Supernet for ToyNet {
 
     fn sites(&self) -> Vec<(usize, u16)> {
         (0..self.nones.len()).map(|d| (d, 0)).collect()
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
     }
 }
 
@@ -198,6 +205,14 @@ impl Supernet for Watched<'_> {
 
     fn sites(&self) -> Vec<(usize, u16)> {
         self.net.sites()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.net.graph()
+    }
+
+    fn sort_channels(&self, trained: &[ChoiceSet]) {
+        self.net.sort_channels(trained);
     }
 }
 

@@ -2,10 +2,10 @@
 
 use tch::{Kind, Tensor, nn};
 
-use crate::recalibration::{Update, current_update};
-
 use crate::WeightInit;
 use crate::elastic::first;
+use crate::recalibration::{Update, current_update};
+use crate::reorder::reorder;
 use crate::weight_arena::Fill;
 
 /// Batch normalisation with `PyTorch`'s defaults where nothing else is said: eps 1e-5, momentum 0.1.
@@ -41,6 +41,13 @@ impl BatchNorm {
         }
     }
 
+    /// Puts the channels in this order, their statistics too.
+    pub(crate) fn reorder(&self, order: &Tensor) {
+        let learnt = self.scale_shift.iter().flat_map(|(scale, shift)| [scale, shift]);
+        let all = learnt.chain([&self.running_mean, &self.running_var]);
+        all.for_each(|of_channel| reorder(of_channel, 0, order));
+    }
+
     /// With another number added to the variance.
     pub(crate) fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
@@ -63,7 +70,9 @@ impl BatchNorm {
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         let momentum = match current_update() {
             Some(update) if train => {
-                self.remember(xs, update);
+                if update.share > 0.0 {
+                    self.remember(xs, update);
+                }
                 0.0
             }
             _ => MOMENTUM,

@@ -21,14 +21,19 @@ const CONV: &str = "conv.weight bn.weight bn.bias";
 
 /// Element i, from 0, is `shift + scale * sin((i + 1) * (1 + k / 10))`.
 fn wave(k: usize, size: &[i64], scale: f64, shift: f64) -> Tensor {
+    double_wave(k, size, scale, shift).to_kind(Kind::Float)
+}
+
+/// The same in double precision.
+pub(crate) fn double_wave(k: usize, size: &[i64], scale: f64, shift: f64) -> Tensor {
     let n: i64 = size.iter().product();
     let value = |i: i64| shift + scale * ((i + 1) as f64 * (1.0 + k as f64 / 10.0)).sin();
     let values: Vec<f64> = (0..n).map(value).collect();
-    Tensor::from_slice(&values).view(size).to_kind(Kind::Float)
+    Tensor::from_slice(&values).view(size)
 }
 
 /// Fills the weights that there are with waves from number `start` on; returns the next number. Some numbers have no weight here.
-fn fill(store: &nn::VarStore, names: &str, start: usize, without: &[usize]) -> usize {
+pub(crate) fn fill(store: &nn::VarStore, names: &str, start: usize, without: &[usize]) -> usize {
     let weights = store.variables();
     let there = names.split_whitespace().filter(|name| weights.contains_key(*name));
     let mut number = start;
@@ -39,9 +44,9 @@ fn fill(store: &nn::VarStore, names: &str, start: usize, without: &[usize]) -> u
         let mut weight = weights[name].shallow_clone();
         let is_bn = name.starts_with("bn");
         let wave = match (name.ends_with("bias"), is_bn) {
-            (true, _) => wave(number, &weight.size(), 0.1, 0.0),
-            (false, true) => wave(number, &weight.size(), 0.1, 1.0),
-            (false, false) => wave(number, &weight.size(), 0.3, 0.0),
+            (true, _) => double_wave(number, &weight.size(), 0.1, 0.0),
+            (false, true) => double_wave(number, &weight.size(), 0.1, 1.0),
+            (false, false) => double_wave(number, &weight.size(), 0.3, 0.0),
         };
         tch::no_grad(|| weight.copy_(&wave));
         number += 1;
@@ -49,7 +54,7 @@ fn fill(store: &nn::VarStore, names: &str, start: usize, without: &[usize]) -> u
     number
 }
 
-fn builder() -> LayerBuilder {
+pub(crate) fn builder() -> LayerBuilder {
     LayerBuilder { phase: Phase::Search, pools_normalised: false, init: WeightInit::Uniform }
 }
 

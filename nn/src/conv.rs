@@ -1,10 +1,12 @@
 //! Convolutions.
 
 use lat_space::{Activation, Norm, OpSpec};
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
 use crate::activation::activate;
 use crate::elastic::{ElasticLayer, Extent, Extents, first};
+use crate::kernel_transform::KernelTransform;
+use crate::reorder::reorder;
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
 
@@ -17,6 +19,8 @@ pub struct Conv {
     padding: [i64; 2],
     dilation: i64,
     groups: i64,
+    /// How smaller kernels are made of its own; None: they are its centre.
+    transform: Option<KernelTransform>,
 }
 
 impl Conv {
@@ -60,7 +64,7 @@ impl Conv {
         };
         let padding = kernel.map(|k| (k - 1) / 2);
         let groups = i64::from(groups);
-        Self { weight, bias: None, stride: [1, 1], padding, dilation: 1, groups }
+        Self { weight, bias: None, stride: [1, 1], padding, dilation: 1, groups, transform: None }
     }
 
     /// With a bias, drawn as `PyTorch` draws it.
@@ -74,6 +78,11 @@ impl Conv {
             WeightInit::Lent(loan) => loan.tensor(&c_out, Fill::Zeros),
         };
         Self { bias: Some(bias), ..self }
+    }
+
+    /// With matrices under `path` that make kernels of these sides of its own, which is the largest of them.
+    pub(crate) fn transforming(self, path: &nn::Path, sides: &[i64]) -> Self {
+        Self { transform: Some(KernelTransform::new(path, sides)), ..self }
     }
 
     pub(crate) fn stride(self, stride: u8) -> Self {
@@ -110,9 +119,29 @@ impl Conv {
         let bias = self.bias.as_ref().map(|bias| first(bias, 0, weight.size()[0]));
         let padding = match kernel {
             Extent::First(side) => [(side - 1) / 2 * self.dilation; 2],
-            Extent::Full | Extent::Masked(_) => self.padding,
+            Extent::Full | Extent::Masked(_) | Extent::Blended(_) => self.padding,
         };
-        self.convolve(xs, (&kernel.of_kernel(&weight), bias.as_ref()), padding, groups)
+        let weight = match &self.transform {
+            Some(transform) => transform.of_kernel(&weight, kernel),
+            None => kernel.of_kernel(&weight),
+        };
+        self.convolve(xs, (&weight, bias.as_ref()), padding, groups)
+    }
+
+    /// `[c_in]` of a convolution without groups: how much its outputs weigh each channel that it reads, as the sum of magnitudes.
+    pub(crate) fn importance(&self) -> Tensor {
+        self.weight.abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float)
+    }
+
+    /// Puts the channels that it computes in this order; of a depthwise convolution those that it reads too.
+    pub(crate) fn reorder_out(&self, order: &Tensor) {
+        reorder(&self.weight, 0, order);
+        self.bias.iter().for_each(|bias| reorder(bias, 0, order));
+    }
+
+    /// Puts the channels that it reads in this order.
+    pub(crate) fn reorder_in(&self, order: &Tensor) {
+        reorder(&self.weight, 1, order);
     }
 
     fn convolve(

@@ -21,6 +21,8 @@ pub enum Extent {
     First(i64),
     /// All of it, weighted: `[channels]`, or `[k, k]` of the kernel.
     Masked(Tensor),
+    /// A sum of kernels of these sides, each with a scalar weight: of kernels that are transformed, which no mask makes.
+    Blended(Vec<(i64, Tensor)>),
 }
 
 /// How much of an operation a pass uses.
@@ -46,6 +48,11 @@ impl Extents {
 pub trait ElasticLayer: Debug + Send {
     /// `[n, c, h, w]` of at most `c_in` channels to `[n, c', h', w']`: `c'` is `c_out`, or what a hard cut leaves of it.
     fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor;
+
+    /// Sorts the middle channels of a block so that those which its projection weighs most come first, and stay when it is cut. What
+    /// it computes as a whole does not change. `trained` are the widths in ascending order for which it was trained, the whole among
+    /// them: channels stay on their side of each. Other operations have no such channels.
+    fn sort_middle(&self, _trained: &[i64]) {}
 }
 
 impl LayerBuilder {
@@ -70,6 +77,23 @@ impl LayerBuilder {
             _ => return None,
         })
     }
+
+    /// The elastic layer of a block whose kernel is cut to these sides, the largest among them, through matrices that are learnt; None for
+    /// other operations.
+    pub fn transforming_layer(
+        &self,
+        path: &nn::Path,
+        spec: &OpSpec,
+        sides: &[i64],
+    ) -> Option<Box<dyn ElasticLayer>> {
+        match spec.op {
+            Op::InvertedResidual(block) if spec.op.reads_any_width() => {
+                let layer = InvertedResidual::elastic(self, path, spec, block);
+                Some(Box::new(layer.transforming(path, sides)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A layer without weights, which takes any number of channels.
@@ -87,8 +111,9 @@ impl Extent {
     pub(crate) fn of_kernel(&self, weight: &Tensor) -> Tensor {
         match self {
             Self::Full => weight.shallow_clone(),
-            Self::First(side) => centre(&centre(weight, 2, *side), 3, *side),
+            Self::First(side) => centred(weight, *side),
             Self::Masked(mask) => weight * mask,
+            Self::Blended(_) => panic!("kernels without matrices are masked"),
         }
     }
 
@@ -96,7 +121,7 @@ impl Extent {
     pub(crate) fn slice(&self, weight: &Tensor) -> Tensor {
         match self {
             Self::First(n) => first(weight, 0, *n),
-            Self::Full | Self::Masked(_) => weight.shallow_clone(),
+            Self::Full | Self::Masked(_) | Self::Blended(_) => weight.shallow_clone(),
         }
     }
 
@@ -104,7 +129,7 @@ impl Extent {
     pub(crate) fn mask(&self, ys: Tensor) -> Tensor {
         match self {
             Self::Masked(mask) => ys * mask.view([1, -1, 1, 1]),
-            Self::Full | Self::First(_) => ys,
+            Self::Full | Self::First(_) | Self::Blended(_) => ys,
         }
     }
 }
@@ -117,6 +142,11 @@ pub(crate) fn first(weight: &Tensor, dim: i64, n: i64) -> Tensor {
 /// The middle `n` along a dimension.
 fn centre(weight: &Tensor, dim: i64, n: i64) -> Tensor {
     weight.narrow(dim, (weight.size()[dim as usize] - n) / 2, n)
+}
+
+/// The centre of a kernel `[c_out, c_in, k, k]`.
+pub(crate) fn centred(weight: &Tensor, side: i64) -> Tensor {
+    centre(&centre(weight, 2, side), 3, side)
 }
 
 /// What a smaller network has of a weight: of the first two dimensions the first ones, of the kernel the centre.

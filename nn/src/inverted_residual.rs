@@ -5,6 +5,7 @@ use tch::{Tensor, nn};
 
 use crate::activation::activate;
 use crate::elastic::{ElasticLayer, Extent, Extents};
+use crate::reorder::by_importance;
 use crate::squeeze_excite::SqueezeExcite;
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
 
@@ -74,6 +75,12 @@ impl InvertedResidual {
             block,
             shortcut,
         }
+    }
+
+    /// With matrices that make its depthwise kernel smaller.
+    pub(crate) fn transforming(self, path: &nn::Path, sides: &[i64]) -> Self {
+        let (conv, bn) = self.depthwise;
+        Self { depthwise: (conv.transforming(&(path / "dw"), sides), bn), ..self }
     }
 
     /// How much of the middle channels a pass uses behind so many; None: what it is told.
@@ -147,6 +154,32 @@ impl ElasticLayer for InvertedResidual {
             _ => self.shortcut.added(out.mask(ys), xs),
         }
     }
+
+    /// By the sum of magnitudes in the projection, as once-for-all's `re_organize_middle_weights` does; channels within
+    /// squeeze-and-excite by that in its second convolution. Without a first convolution the middle is the input, which stays.
+    fn sort_middle(&self, trained: &[i64]) {
+        let Some(expand) = &self.expand else { return };
+        let order = by_importance(&self.project.0.importance(), trained);
+        for (conv, bn) in [expand, &self.depthwise] {
+            conv.reorder_out(&order);
+            bn.reorder(&order);
+        }
+        if let Some(squeeze_excite) = &self.squeeze_excite {
+            squeeze_excite.reorder(&order);
+            squeeze_excite.sort_within();
+        }
+        self.project.0.reorder_in(&order);
+    }
+}
+
+/// The name among a block's weights of what scales all that it adds to its shortcut, where there is a shortcut: its last batch norm's.
+/// At 0 the block is its shortcut alone. `AsPhase` norms have no scale in a search.
+pub fn residual_scale(spec: &OpSpec) -> Option<&'static str> {
+    let has_shortcut = match spec.op {
+        Op::InvertedResidual(block) => block.shortcut == Kind::Always || spec.adds_input(),
+        _ => false,
+    };
+    has_shortcut.then_some("bn3.weight")
 }
 
 impl Shortcut {

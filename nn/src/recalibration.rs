@@ -27,7 +27,7 @@ thread_local! {
     static UPDATE: Cell<Option<Update>> = const { Cell::new(None) };
 }
 
-/// What layers shall do with their statistics in this pass; nothing outside [`recalibrate`].
+/// What layers shall do with their statistics in this pass; nothing outside [`recalibrate`] and [`unremembered`].
 pub(crate) fn current_update() -> Option<Update> {
     UPDATE.get()
 }
@@ -56,6 +56,13 @@ pub fn recalibrate(rule: BnRule, batches: &[Tensor], mut pass: impl FnMut(&Tenso
         UPDATE.set(Some(Update { share: weight / total, unbiased }));
         tch::no_grad(|| pass(images));
     }
+}
+
+/// What `pass` computes, batch norm in training mode by each batch's own statistics, which it does not remember.
+pub fn unremembered<T>(pass: impl FnOnce() -> T) -> T {
+    let _ended = Ended;
+    UPDATE.set(Some(Update { share: 0.0, unbiased: false }));
+    pass()
 }
 
 #[cfg(test)]
@@ -89,6 +96,18 @@ mod tests {
             assert!((found[0] - mean).abs() < 1e-6 && (found[1] - var).abs() < 1e-6, "{found:?}");
         }
         assert!(current_update().is_none());
+    }
+
+    #[test]
+    fn what_is_not_remembered_is_normalised_all_the_same() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let bn = BatchNorm::new(&WeightInit::Uniform, &store.root(), 1, true);
+        let before = store.variables()["running_mean"].copy();
+        let ys = unremembered(|| bn.forward_t(&batch(&[7.0, 9.0]), true));
+        assert!(ys.mean(Kind::Double).double_value(&[]).abs() < 1e-6);
+        assert_eq!(store.variables()["running_mean"], before);
+        let _ = bn.forward_t(&batch(&[7.0, 9.0]), true);
+        assert_ne!(store.variables()["running_mean"], before, "afterwards it is");
     }
 
     #[test]

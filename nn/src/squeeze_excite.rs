@@ -5,6 +5,7 @@ use tch::{Tensor, nn};
 
 use crate::activation::activate;
 use crate::elastic::{Extent, first};
+use crate::reorder::by_importance;
 use crate::{Conv, LayerBuilder};
 
 /// The mean of each channel, 1x1 to fewer, activation, 1x1 back, hard sigmoid; the map times that.
@@ -52,6 +53,20 @@ impl SqueezeExcite {
         };
         let out = Extent::First(xs.size()[1]);
         xs * self.expand.forward_cut(&ys, &out, &Extent::Full).hardsigmoid()
+    }
+
+    /// Puts the channels of the map in this order.
+    pub(crate) fn reorder(&self, order: &Tensor) {
+        self.reduce.reorder_in(order);
+        self.expand.reorder_out(order);
+    }
+
+    /// Sorts the channels within by how much they weigh, the heaviest first; what is computed does not change.
+    pub(crate) fn sort_within(&self) {
+        let importance = self.expand.importance();
+        let order = by_importance(&importance, &importance.size());
+        self.expand.reorder_in(&order);
+        self.reduce.reorder_out(&order);
     }
 
     /// Channel j within is there in blocks that are wide enough for it: its weight is that of the last channel which the narrowest of

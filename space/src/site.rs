@@ -15,6 +15,16 @@ pub enum Measure {
     Expansion,
     /// Side of the kernel: its centre stays.
     Kernel,
+    /// Side of a block's kernel: its centre stays, and each step from one size to the next smaller one has a matrix that is learnt
+    /// (Once-for-All).
+    TransformedKernel,
+}
+
+impl Measure {
+    /// Whether it is the side of a kernel.
+    pub fn is_kernel(self) -> bool {
+        matches!(self, Self::Kernel | Self::TransformedKernel)
+    }
 }
 
 /// A measure of the largest operation that a decision cuts down.
@@ -50,7 +60,7 @@ impl Candidate {
                 return Some(format!("{} has no {:?}", self.largest.op.name(), cut.of));
             };
             let fits = |&v: &u32| v >= 1 && v <= largest;
-            let is_odd = |v: &u32| cut.of != Measure::Kernel || v % 2 == 1;
+            let is_odd = |v: &u32| !cut.of.is_kernel() || v % 2 == 1;
             let good = !cut.values.is_empty() && cut.values.iter().all(|v| fits(v) && is_odd(v));
             (!good).then(|| format!("{:?} of {largest} cannot be cut to {:?}", cut.of, cut.values))
         };
@@ -142,7 +152,9 @@ impl OpSpec {
             (Measure::Expansion, Op::InvertedResidual(block)) => {
                 (block.expansion != 0).then_some(u32::from(block.expansion))
             }
-            (Measure::Kernel, Op::InvertedResidual(block)) => Some(u32::from(block.k)),
+            (Measure::Kernel | Measure::TransformedKernel, Op::InvertedResidual(block)) => {
+                Some(u32::from(block.k))
+            }
             (
                 Measure::Kernel,
                 Op::ConvBn { k } | Op::ReluConvBn { k } | Op::ConvBnAct { k, .. },
@@ -163,7 +175,7 @@ impl OpSpec {
             (Measure::Expansion, Op::InvertedResidual(block)) => {
                 Op::InvertedResidual(block.expanded(small, self.c_in))
             }
-            (Measure::Kernel, Op::InvertedResidual(block)) => {
+            (Measure::Kernel | Measure::TransformedKernel, Op::InvertedResidual(block)) => {
                 Op::InvertedResidual(InvertedResidual { k: small, ..block })
             }
             (Measure::Kernel, Op::ConvBn { .. }) => Op::ConvBn { k: small },
@@ -206,6 +218,9 @@ mod tests {
             let wrong = Candidate { largest, cuts: vec![cut(of, &values)] };
             assert!(wrong.flaw().is_some(), "{of:?} {values:?}");
         }
+        let conv = OpSpec { op: Op::ConvBn { k: 5 }, ..largest };
+        let wrong = Candidate { largest: conv, cuts: vec![cut(Measure::TransformedKernel, &[3])] };
+        assert!(wrong.flaw().unwrap().contains("no TransformedKernel"), "blocks alone have it");
         let pool = OpSpec { op: Op::MaxPool { k: 3 }, ..largest };
         let wrong = Candidate { largest: pool, cuts: vec![cut(Measure::Out, &[4])] };
         assert!(wrong.flaw().unwrap().contains("max_pool_3x3 has no Out"));

@@ -5,6 +5,7 @@ use lat_space::SearchSpace;
 use super::Method;
 use super::tools::needs::{self, Need};
 use super::tools::settings::{self, Settings};
+use crate::ending::Ending;
 use crate::error::SearchError;
 
 /// How far a search goes.
@@ -41,8 +42,8 @@ pub struct MethodEntry {
     pub paper: &'static str,
     /// Whether it chooses among architectures that it drew; else it moves a distribution by gradients.
     pub is_sampling: bool,
-    /// Whether it trains a supernet and no more: it believes all choices alike, and what it derives is fixed.
-    pub is_training_only: bool,
+    /// Whether it trains a supernet alone, whose sub-networks are compared afterwards: until then it believes in none of them.
+    pub is_two_stage: bool,
     /// What it needs of a space.
     pub needs: &'static [Need],
     /// Options that make the method what it is, as TOML.
@@ -73,18 +74,8 @@ impl MethodEntry {
         let schedules = [quick, Schedule { epochs: paper_s.0, batch: paper_s.1 }];
         let needs = needs::PLAIN;
         let build = settings::build::<S>;
-        let (is_sampling, is_training_only) = (false, false);
-        Self {
-            name,
-            summary,
-            paper,
-            is_sampling,
-            is_training_only,
-            needs,
-            fixed: "",
-            schedules,
-            build,
-        }
+        let (is_sampling, is_two_stage, fixed) = (false, false, "");
+        Self { name, summary, paper, is_sampling, is_two_stage, needs, fixed, schedules, build }
     }
 
     /// The same under another name, with options, as TOML, that `--set` must leave alone.
@@ -102,14 +93,19 @@ impl MethodEntry {
         Self { is_sampling: true, ..self }
     }
 
-    /// A method that trains a supernet and leaves the choice to who comes after it.
-    pub(super) const fn training_only(self) -> Self {
-        Self { is_training_only: true, ..self }
+    /// A method that trains a supernet alone, on spaces that have what it needs.
+    pub(super) const fn two_stage(self, needs: &'static [Need]) -> Self {
+        Self { is_two_stage: true, needs, ..self }
     }
 
     /// What it needs of a space; else that it chooses among operations.
     pub(super) const fn needing(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
+    }
+
+    /// How its search ends if the user does not say.
+    pub fn ending(&self) -> Ending {
+        if self.is_two_stage { Ending::Evolution } else { Ending::Finalists }
     }
 
     /// Epochs and batch of the preset.

@@ -12,7 +12,6 @@ use super::tools::derive::derive;
 use super::tools::stage::Stage;
 use crate::batches::Batch;
 use crate::device_scalar::DeviceScalar;
-use crate::ending::Ending;
 use crate::error::SearchError;
 use crate::objective::{CostGradient, Objective};
 use crate::optimizer::StateMap;
@@ -132,11 +131,6 @@ pub trait Method: Debug {
         self.relaxed()
     }
 
-    /// How its search ends where the user does not say.
-    fn ending(&self) -> Ending {
-        Ending::Finalists
-    }
-
     /// How batch norm's statistics are made anew before a part of its supernet is judged.
     fn bn_rule(&self) -> BnRule {
         BnRule::PerBatch
@@ -184,6 +178,9 @@ pub trait Method: Debug {
     fn stage(&self, number: usize) -> Stage {
         Stage::of_whole(number)
     }
+
+    /// Called where a supernet has just been made, before its first step: what its first weights should be besides drawn.
+    fn initialise(&self, _space: &dyn SearchSpace, _net: &dyn Supernet) {}
 
     /// Called where a stage begins or is taken up again, before the method is asked for its sites.
     fn enter(&mut self, _stage: &Stage) {}

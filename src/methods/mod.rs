@@ -3,6 +3,8 @@
 //! A method owns its loop body ([`Method::step`]), written in the order of its paper. It sees the supernet through gates and the
 //! cost through an [`Objective`](crate::objective::Objective), and knows no space.
 
+mod attentivenas;
+mod bignas;
 mod darts;
 mod dropnas;
 mod entrannas;
@@ -53,6 +55,8 @@ pub const METHODS: &[MethodEntry] = &[
     fbnetv2::ENTRY,
     random::ENTRY,
     local_search::ENTRY,
+    bignas::ENTRY,
+    attentivenas::ENTRY,
     pi_nas::ENTRY,
 ];
 

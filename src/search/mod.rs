@@ -218,6 +218,7 @@ impl Search<'_, '_> {
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
         let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
+        lat_nn::guard(|| self.method.initialise(self.space, &net))?;
         if let Some(before) = before.filter(|_| stage.keeps_weights) {
             lat_nn::guard(|| net.inherit(before))?;
         }

@@ -5,8 +5,10 @@
 //! choices' masks (`FBNetV2`, arXiv 2004.05565, section 3), one pass whatever their number. Masks stand behind batch norm and activation,
 //! whose shift would fill them again. Where a soft gate is one-hot both compute the same.
 
+use std::collections::BTreeSet;
+
 use lat_nn::{ElasticLayer, Extent, Extents, LayerBuilder};
-use lat_space::{Candidate, Cut, DecisionId, Measure, Op, Site};
+use lat_space::{Candidate, ChoiceSet, Cut, DecisionId, Measure, Op, Site};
 use tch::{Kind, Tensor, nn};
 
 use super::gates::{Gate, Path};
@@ -34,7 +36,17 @@ impl ElasticSite {
     /// Builds the operations, each at its largest and under its name.
     pub(super) fn new(builder: &LayerBuilder, path: &nn::Path, site: &Site) -> Self {
         let operation = |candidate: &Candidate| {
-            let build = || builder.elastic_layer(&(path / candidate.op.name()), candidate);
+            let build = || {
+                let path = path / candidate.op.name();
+                let transformed =
+                    candidate.cuts.iter().find(|c| c.of == Measure::TransformedKernel);
+                match transformed {
+                    Some(cut) => {
+                        builder.transforming_layer(&path, candidate, &sides(cut, candidate))
+                    }
+                    None => builder.elastic_layer(&path, candidate),
+                }
+            };
             let layer = (candidate.op != Op::None)
                 .then(|| build().expect("what is cut, or reads a searched width, can be cut"));
             Operation { layer, candidate: candidate.clone() }
@@ -60,6 +72,33 @@ impl ElasticSite {
         gate.weigh(sum.unwrap_or_else(|| self.zeros(xs)))
     }
 
+    /// Sorts the channels of blocks whose middle is cut, see [`ElasticLayer::sort_middle`]; `trained` has per decision the choices that
+    /// weights were trained for. Where the middle follows its input its widths are those behind the widest.
+    pub(super) fn sort_channels(&self, trained: &[ChoiceSet]) {
+        for Operation { layer, candidate } in &self.operations {
+            let cut = candidate
+                .cuts
+                .iter()
+                .find(|c| matches!(c.of, Measure::Middle | Measure::Expansion));
+            if let (Some(layer), Some(cut), Op::InvertedResidual(block)) =
+                (layer, cut, candidate.op)
+            {
+                let width = |choice: usize| match cut.of {
+                    // Expansions are small.
+                    Measure::Expansion => {
+                        block.middle_behind(candidate.c_in, cut.values[choice] as u8)
+                    }
+                    _ => cut.values[choice],
+                };
+                let widths = trained[cut.decision].iter().map(|c| i64::from(width(c)));
+                let widths = widths.chain([i64::from(block.middle)]);
+                layer.sort_middle(
+                    &widths.collect::<BTreeSet<i64>>().into_iter().collect::<Vec<_>>(),
+                );
+            }
+        }
+    }
+
     fn zeros(&self, xs: &Tensor) -> Tensor {
         let spec = &self.operations[0].candidate;
         let (n, _, hw, _) = xs.size4().expect("images have four dimensions");
@@ -77,12 +116,16 @@ impl Operation {
         for cut in &self.candidate.cuts {
             let gate = gates(cut.decision);
             let Some((value, factor)) = only(cut, &gate) else {
+                if cut.of == Measure::TransformedKernel {
+                    extents.kernel = blended(cut, &gate);
+                    continue;
+                }
                 let mask = Extent::Masked(mean_mask(&self.left(cut, xs), &gate));
                 match cut.of {
                     Measure::Out => extents.out = mask,
                     // Of the channels that the expansion comes to.
                     Measure::Middle | Measure::Expansion => extents.middle = mask,
-                    Measure::Kernel => extents.kernel = mask,
+                    Measure::Kernel | Measure::TransformedKernel => extents.kernel = mask,
                 }
                 continue;
             };
@@ -91,7 +134,7 @@ impl Operation {
             match cut.of {
                 Measure::Out => extents.out = extent,
                 Measure::Middle => extents.middle = extent,
-                Measure::Kernel => extents.kernel = extent,
+                Measure::Kernel | Measure::TransformedKernel => extents.kernel = extent,
                 // Expansions are small.
                 Measure::Expansion => extents.expansion = Some(value as u8),
             }
@@ -143,6 +186,20 @@ fn mean_mask(left: &Left, gate: &Gate) -> Tensor {
     let mask = weights.to_kind(Kind::Float).matmul(&masks.view([values.len() as i64, -1]));
     let side = i64::from(*largest);
     if *of == Measure::Kernel { mask.view([side, side]) } else { mask }
+}
+
+/// Transformed kernels of all open choices, weighted: no mask makes them.
+fn blended(cut: &Cut, gate: &Gate) -> Extent {
+    let open = (0..cut.values.len()).filter(|&c| gate.paths[c] != Path::Off);
+    let side = |c: usize| (i64::from(cut.values[c]), gate.weights.get(c as i64));
+    Extent::Blended(open.map(side).collect())
+}
+
+/// Sides of the kernels that a cut leaves, and the largest operation's own.
+fn sides(cut: &Cut, candidate: &Candidate) -> Vec<i64> {
+    let own = candidate.measure(cut.of);
+    let all: BTreeSet<i64> = cut.values.iter().copied().chain(own).map(i64::from).collect();
+    all.into_iter().collect()
 }
 
 /// 1 on what a value leaves of a measure: per channel, or per tap of a kernel row by row.

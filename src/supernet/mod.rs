@@ -14,9 +14,9 @@ use std::collections::{HashMap, HashSet};
 use elastic::ElasticSite;
 use lat_nn::{
     Answers, BnRule, DropPath, GraphNet, LayerBuilder, NnError, Phase, StaticNet, WeightInit,
-    guard, recalibrate, slice_like,
+    derived_weight, guard, recalibrate, residual_scale, slice_like,
 };
-use lat_space::{Architecture, DecisionId, Graph, Site, ValueId};
+use lat_space::{Architecture, ChoiceSet, DecisionId, Graph, Node, OpSpec, Site, Step, ValueId};
 use sizes::SoftSizes;
 use tch::{Device, Tensor, nn};
 
@@ -90,6 +90,16 @@ pub trait Supernet: std::fmt::Debug {
 
     /// Per searched site in the order of the network its decisions, each with the number of the cell.
     fn sites(&self) -> Vec<(DecisionId, u16)>;
+
+    /// The network that is walked.
+    fn graph(&self) -> &Graph;
+
+    /// Sorts the middle channels of blocks that are cut there, so that the most important ones stay when they are (Once-for-All); what
+    /// the largest network computes does not change. `trained` has per decision the choices that the weights were trained for.
+    fn sort_channels(&self, _trained: &[ChoiceSet]) {}
+
+    /// Sets the last scale of each block with a shortcut to 0, so that it begins as its shortcut alone.
+    fn silence_residuals(&self) {}
 }
 
 /// Where a site's candidates are.
@@ -171,11 +181,6 @@ impl CellSupernet {
 }
 
 impl CellSupernet {
-    /// The network that is walked.
-    pub fn graph(&self) -> &Graph {
-        self.net.graph()
-    }
-
     /// What is computed on the way to the logits under these gates. Batch statistics are the batch's own.
     pub fn look(&self, images: &Tensor, gates: &dyn Gating) -> Look {
         let mut maps = Vec::new();
@@ -361,8 +366,9 @@ impl Supernet for CellSupernet {
         guard(|| {
             for (name, mut weight) in net.weights().variables() {
                 let size = weight.size();
-                let whole = all.get(&name).expect("derived weights have the supernet's names");
-                tch::no_grad(|| weight.copy_(&slice_like(whole, &size)));
+                let own = tch::no_grad(|| derived_weight(&all, &name, &size));
+                let own = own.expect("derived weights have the supernet's names");
+                tch::no_grad(|| weight.copy_(&own));
             }
             net
         })
@@ -377,5 +383,31 @@ impl Supernet for CellSupernet {
         let of_site =
             |(_, cell, site): (_, u16, &Site)| site.decisions().into_iter().map(move |d| (d, cell));
         sites.flat_map(of_site).collect()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.net.graph()
+    }
+
+    fn sort_channels(&self, trained: &[ChoiceSet]) {
+        self.elastic.values().for_each(|site| site.sort_channels(trained));
+    }
+
+    fn silence_residuals(&self) {
+        let all = self.weights.variables();
+        let of_node = |node: &Node| match &node.step {
+            Step::Fixed { op, .. } => vec![(node.name.clone(), *op)],
+            Step::Searched { site, .. } => {
+                let place = |op: &OpSpec| format!("{}.{}", node.name, op.op.name());
+                site.largest().iter().map(|op| (place(op), *op)).collect()
+            }
+            _ => vec![],
+        };
+        for (place, op) in self.net.graph().nodes.iter().flat_map(of_node) {
+            let scale = residual_scale(&op).and_then(|name| all.get(&format!("{place}.{name}")));
+            if let Some(scale) = scale {
+                let _ = tch::no_grad(|| scale.shallow_clone().zero_());
+            }
+        }
     }
 }

@@ -130,7 +130,7 @@ fn cheapest_connected(space: &dyn SearchSpace) -> Option<f64> {
 
 #[test]
 fn larger_lambda_never_gives_a_costlier_architecture() {
-    for (space, entry) in pairs().filter(|(_, entry)| !entry.is_training_only) {
+    for (space, entry) in pairs().filter(|(_, entry)| !entry.is_two_stage) {
         let cost = toy::cost(space.as_ref());
         let ladder = [0.0, 2.0, 20.0, 1000.0];
         let costs: Vec<f64> = ladder

@@ -26,7 +26,7 @@ fn options(entry: &MethodEntry) -> Options {
 
 /// The methods that answer by themselves.
 fn answering() -> impl Iterator<Item = &'static MethodEntry> {
-    METHODS.iter().filter(|entry| !entry.is_training_only)
+    METHODS.iter().filter(|entry| !entry.is_two_stage)
 }
 
 #[test]

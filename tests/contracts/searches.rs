@@ -79,7 +79,7 @@ fn another_seed_gives_another_search() {
             assert!(bits(&files[0], part) != bits(&files[1], part), "{}: {part}", entry.name);
         }
     }
-    for (space, entry) in pairs().filter(|(_, entry)| !entry.is_training_only) {
+    for (space, entry) in pairs().filter(|(_, entry)| !entry.is_two_stage) {
         let probs = [1, 2].map(|seed| {
             let method = entry.build(Preset::Quick, &Options::new(), space.as_ref(), seed);
             Tensor::cat(&method.unwrap().relaxed().probs, 0)
@@ -117,7 +117,7 @@ fn an_interrupted_search_goes_on_as_the_straight_one() {
         for part in ["net.", "method.", "objective"] {
             assert!(bits(&straight, part) == bits(&resumed, part), "{name}: {part}");
         }
-        if entry.is_training_only {
+        if entry.is_two_stage {
             continue;
         }
         let entropies: Vec<f64> = whole.epochs.iter().map(|e| e.alpha_entropy).collect();
@@ -192,7 +192,7 @@ fn the_cost_does_not_move_the_operation_weights() {
         let name = format!("{} on {}", entry.name, space.id());
         // With alpha held fast, weights can only differ by a gradient of the cost's own.
         let mut options = Options::new();
-        if !entry.is_sampling && !entry.is_training_only {
+        if !entry.is_sampling && !entry.is_two_stage {
             options.insert("alpha_lr".into(), 0.0.into());
         }
         let plan = Plan { options, ..Plan::new(1) };
@@ -209,7 +209,7 @@ fn the_cost_does_not_move_the_operation_weights() {
             true => cost.priced.into_inner() > 2,
             false => cost.asked.into_inner() > 0,
         };
-        assert_eq!(used, !entry.is_training_only, "{name} uses the cost unless it only trains");
+        assert_eq!(used, !entry.is_two_stage, "{name} uses the cost unless it only trains");
     }
 }
 

@@ -140,7 +140,7 @@ impl Ofa {
             let block = self.backbone.block(s, 7, middle[2]);
             let cut = |decision, of, values: [u32; 3]| Cut { decision, of, values: values.into() };
             let cuts = vec![
-                cut(stage.kernels.start + b, Measure::Kernel, KERNELS),
+                cut(stage.kernels.start + b, Measure::TransformedKernel, KERNELS),
                 cut(stage.expansions.start + b, Measure::Middle, middle),
             ];
             let stride = if b == 0 { row.stride } else { 1 };

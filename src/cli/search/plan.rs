@@ -49,7 +49,7 @@ impl<'a> Plan<'a> {
         let batch = args.batch.unwrap_or(method.schedule(preset).batch);
         check_batch(method.name, built.as_ref(), batch)?;
         let goal = goal(args);
-        let ending = args.ending.unwrap_or(built.ending());
+        let ending = args.ending.unwrap_or(method.ending());
         check_goal(goal)?;
         check_targets(args, ending)?;
         check_risk(args.risk)?;

@@ -18,7 +18,7 @@ use lat_space::Graph;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::SearchError;
-use crate::supernet::{AllChannels, CellSupernet, Gating};
+use crate::supernet::{AllChannels, CellSupernet, Gating, Supernet};
 use cells::{progressivity, trainability};
 use maps::patterns_and_correlation;
 

@@ -38,7 +38,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift, 2021, arXiv 2108.09671",
     [(24, 64), (200, 192)],
 )
-.training_only()
+.two_stage(needs::PAIRS)
 .needing(PAIRS);
 
 /// The options for `--set`.

@@ -66,6 +66,12 @@ impl Core {
         }
     }
 
+    /// Without architecture parameters, and without decay of biases and of batch norm's scales and shifts.
+    pub(crate) fn of_subnets(decisions: &[Decision], weights: WeightConfig) -> Self {
+        let core = Self::bare(decisions, weights);
+        Self { weights: core.weights.sparing_vectors(), ..core }
+    }
+
     /// With these parameters too, which one Adam moves; its state is named after the first of them.
     pub(crate) fn with<const N: usize>(
         mut self,

@@ -5,14 +5,18 @@ pub(crate) mod cooling;
 pub(crate) mod core;
 pub(crate) mod cost_of;
 pub(crate) mod derive;
+pub(crate) mod distillation;
 pub(crate) mod frequencies;
 pub(crate) mod largest;
 pub(crate) mod needs;
 pub(crate) mod nodes;
 mod ranges;
+pub(crate) mod sandwich;
 pub(crate) mod settings;
 pub(crate) mod stage;
+pub(crate) mod subnets;
 mod unrolled;
+pub(crate) mod warm_up;
 pub(crate) mod weights;
 
 /// What nearly every method's file names.

@@ -1,6 +1,6 @@
 //! Which spaces a method can search.
 
-use lat_space::{ChoiceSet, Graph, SPACES, SearchSpace};
+use lat_space::{ChoiceSet, Graph, SPACES, SearchSpace, Site, Step};
 
 use crate::error::SearchError;
 use crate::methods::MethodEntry;
@@ -20,6 +20,10 @@ pub enum Need {
     Several,
     /// Decisions that stand alone, each with at least two choices: two architectures can differ in all of them.
     Disjoint,
+    /// Decisions that stand alone: no edges that compete for a node.
+    Alone,
+    /// Operations that are cut down, or values that are picked: a largest network that all others are parts of.
+    Elastic,
 }
 
 /// Of most methods.
@@ -30,6 +34,11 @@ pub(crate) const ONE_LIST: &[Need] = &[Need::Plain, Need::OneList];
 pub(crate) const PAIRS: &[Need] = &[Need::Plain, Need::Disjoint];
 /// Of a method that weighs the edges of cells too.
 pub(crate) const CELLS: &[Need] = &[Need::Cells, Need::Plain, Need::OneList];
+
+/// Of a method that trains sub-networks, each drawn decision by decision.
+pub(crate) const SUBNETS: &[Need] = &[Need::Alone];
+/// Of a method that shrinks one network.
+pub(crate) const SHRINKS: &[Need] = &[Need::Alone, Need::Elastic];
 
 impl Need {
     fn is_met_by(self, space: &dyn SearchSpace) -> bool {
@@ -47,6 +56,10 @@ impl Need {
             Self::Disjoint => {
                 space.groups().is_empty() && space.decisions().iter().all(|d| d.choices.len() > 1)
             }
+            Self::Alone => space.groups().is_empty(),
+            Self::Elastic => {
+                graph(space).is_some_and(|graph| shrinks(&graph))
+            }
         }
     }
 
@@ -59,6 +72,8 @@ impl Need {
             Self::OneList => "whose decisions share one list of operations",
             Self::Several => "that hold several operations on an edge",
             Self::Disjoint => "whose decisions stand alone, each with two choices or more",
+            Self::Alone => "whose decisions stand alone",
+            Self::Elastic => "whose networks are cut out of one largest network",
         }
     }
 }
@@ -92,6 +107,13 @@ impl MethodEntry {
 /// The network of the first preset, where the space has any.
 fn graph(space: &dyn SearchSpace) -> Option<Graph> {
     space.skeletons().first().map(|preset| space.graph(&preset.skeleton))
+}
+
+/// Whether any operation is cut, or a value picked. A size of the image alone shrinks no network.
+fn shrinks(graph: &Graph) -> bool {
+    let is_cut = |site: &Site| site.candidates().iter().any(|c| !c.cuts.is_empty());
+    let picks = graph.nodes.iter().any(|node| matches!(node.step, Step::Pick { .. }));
+    picks || graph.sites().any(|(.., site)| is_cut(site))
 }
 
 /// Whether an architecture may have two operations on one edge.

@@ -71,7 +71,7 @@ mod tests {
     use std::collections::HashSet;
 
     use lat_nn::{NnError, StaticNet};
-    use lat_space::Architecture;
+    use lat_space::{Architecture, Graph};
     use tch::{Device, Kind, nn};
 
     use super::*;
@@ -132,6 +132,10 @@ mod tests {
 
         fn sites(&self) -> Vec<(usize, u16)> {
             Vec::new()
+        }
+
+        fn graph(&self) -> &Graph {
+            unreachable!("it is no network")
         }
     }
 

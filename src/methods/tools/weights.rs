@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::methods::Batch;
-use crate::optimizer::{Sgd, StateMap, cosine, ordered_weights};
+use crate::optimizer::{Sgd, StateMap, cosine, ordered_weights, summed};
 use crate::supernet::{Gating, Loss, Supernet};
 
 /// How operation weights are trained; part of every method's options.
@@ -43,12 +43,19 @@ impl WeightConfig {
 #[derive(Debug)]
 pub(crate) struct WeightStep {
     config: WeightConfig,
+    /// Whether biases and batch norm's scales and shifts are spared the decay.
+    spares_vectors: bool,
     sgd: Option<Sgd>,
 }
 
 impl WeightStep {
     pub(crate) fn new(config: WeightConfig) -> Self {
-        Self { config, sgd: None }
+        Self { config, spares_vectors: false, sgd: None }
+    }
+
+    /// Without decay of biases and of batch norm's scales and shifts.
+    pub(crate) fn sparing_vectors(self) -> Self {
+        Self { spares_vectors: true, ..self }
     }
 
     /// Takes hold of the supernet's weights, whatever it held before.
@@ -60,7 +67,8 @@ impl WeightStep {
     pub(crate) fn begin_with(&mut self, net: &dyn Supernet, own: Vec<Tensor>) {
         let weights = ordered_weights(net.weights()).into_iter().chain(own).collect();
         let WeightConfig { momentum, nesterov, decay, .. } = self.config;
-        self.sgd = Some(Sgd::new(weights, momentum, decay).nesterov(nesterov));
+        let sgd = Sgd::new(weights, momentum, decay).nesterov(nesterov);
+        self.sgd = Some(sgd.sparing_vectors(self.spares_vectors));
     }
 
     pub(super) fn sgd(&self) -> &Sgd {
@@ -82,6 +90,11 @@ impl WeightStep {
         net.smoothed_loss(batch, gates, self.config.label_smoothing)
     }
 
+    /// The same of logits `[n, classes]` that are there.
+    pub(crate) fn loss_of(&self, logits: Tensor, batch: &Batch) -> Loss {
+        Loss::of(logits, batch, self.config.label_smoothing)
+    }
+
     /// Moves the weights, clipped, at this point of the cosine; weights without a gradient rest.
     pub(crate) fn apply(&mut self, gradients: &[Tensor], progress: f64) {
         self.apply_clipped(gradients, progress, self.config.clip);
@@ -90,6 +103,11 @@ impl WeightStep {
     /// The same with a bound of its own.
     pub(crate) fn apply_clipped(&mut self, gradients: &[Tensor], progress: f64, clip: f64) {
         let lr = self.lr(progress);
+        self.move_at(gradients, lr, clip);
+    }
+
+    /// The same at a learning rate of its own.
+    pub(crate) fn move_at(&mut self, gradients: &[Tensor], lr: f64, clip: f64) {
         self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
     }
 
@@ -97,6 +115,22 @@ impl WeightStep {
     pub(crate) fn apply_at(&mut self, gradients: &[Tensor], lr: f64) {
         let clip = self.config.clip;
         self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
+    }
+
+    /// Forgets the momentum, where training begins anew.
+    pub(crate) fn rest(&mut self) {
+        self.sgd.as_mut().expect("begin comes before rest").rest();
+    }
+
+    /// Gradients of a loss, one per weight, added to those of others.
+    pub(crate) fn add_gradients(
+        &self,
+        net: &dyn Supernet,
+        loss: &Tensor,
+        others: Vec<Tensor>,
+    ) -> Vec<Tensor> {
+        let own = net.gradients(loss, self.weights());
+        if others.is_empty() { own } else { summed(others, own) }
     }
 
     pub(crate) fn state(&self) -> Vec<(String, Tensor)> {

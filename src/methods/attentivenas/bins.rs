@@ -1,0 +1,171 @@
+//! Architectures by what they take: per bin a categorical model of each decision, counted from architectures that were drawn.
+
+use lat_space::{Architecture, Decision};
+use rand::RngCore;
+use rand::distributions::{Distribution, WeightedIndex};
+
+/// Draws until the last one is taken whatever its bin: the authors' 100 and one.
+const MOST_TRIES: usize = 101;
+
+/// The bins that were seen, in ascending order.
+#[derive(Debug)]
+pub(super) struct Bins {
+    /// Width of a bin, in the unit of what architectures take.
+    step: f64,
+    bins: Vec<Bin>,
+    /// How often each was seen.
+    shares: WeightedIndex<u32>,
+}
+
+/// What was seen in one bin.
+#[derive(Debug)]
+struct Bin {
+    /// Amounts that round to so many steps.
+    number: i64,
+    n: u32,
+    /// Per decision how often each choice was seen.
+    counts: Vec<Vec<u32>>,
+}
+
+impl Bins {
+    /// Of architectures and what each takes; `step` is above 0, and at least one is there.
+    pub(super) fn count(
+        decisions: &[Decision],
+        seen: impl IntoIterator<Item = (Architecture, f64)>,
+        step: f64,
+    ) -> Self {
+        let empty = |number| Bin {
+            number,
+            n: 0,
+            counts: decisions.iter().map(|d| vec![0; d.choices.len()]).collect(),
+        };
+        let mut bins: Vec<Bin> = Vec::new();
+        for (architecture, amount) in seen {
+            let number = number(amount, step);
+            let place = bins.binary_search_by_key(&number, |bin| bin.number);
+            let place = place.unwrap_or_else(|place| {
+                bins.insert(place, empty(number));
+                place
+            });
+            bins[place].n += 1;
+            for (counts, set) in bins[place].counts.iter_mut().zip(&architecture.choices) {
+                set.iter().for_each(|choice| counts[choice] += 1);
+            }
+        }
+        let shares = WeightedIndex::new(bins.iter().map(|bin| bin.n));
+        Self { step, shares: shares.expect("an architecture was seen"), bins }
+    }
+
+    /// A bin, as often as it was seen: its place among those that were.
+    pub(super) fn draw_bin(&self, rng: &mut dyn RngCore) -> usize {
+        self.shares.sample(rng)
+    }
+
+    /// An architecture of a bin, each decision drawn by itself as often as its choices were seen there, again while `amount` puts it
+    /// into another bin; after [`MOST_TRIES`] tries the last one.
+    ///
+    /// # Errors
+    /// Those of `amount`.
+    pub(super) fn draw<E>(
+        &self,
+        space: &str,
+        bin: usize,
+        rng: &mut dyn RngCore,
+        amount: impl Fn(&Architecture) -> Result<f64, E>,
+    ) -> Result<Architecture, E> {
+        let bin = &self.bins[bin];
+        let choices = bin.counts.iter().map(|counts| {
+            WeightedIndex::new(counts).expect("each decision of what was seen has a choice")
+        });
+        let choices: Vec<_> = choices.collect();
+        let mut tries = 0;
+        loop {
+            let drawn = choices.iter().map(|choice| choice.sample(rng)).collect::<Vec<_>>();
+            let architecture = Architecture::new(space, drawn);
+            tries += 1;
+            if tries == MOST_TRIES || number(amount(&architecture)?, self.step) == bin.number {
+                return Ok(architecture);
+            }
+        }
+    }
+}
+
+/// How many steps an amount rounds to; halves round to even numbers, as Python rounds them.
+fn number(amount: f64, step: f64) -> i64 {
+    (amount / step).round_ties_even() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use lat_space::Choice;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn decisions() -> Vec<Decision> {
+        let two = || vec![Choice::number("1"), Choice::number("2")];
+        vec![Decision::slot("a", two()), Decision::slot("b", two())]
+    }
+
+    fn of(choices: [usize; 2]) -> Architecture {
+        Architecture::new("x", choices)
+    }
+
+    /// The authors' `round_flops` and their table of four architectures.
+    #[test]
+    fn amounts_are_rounded_and_counted_as_the_authors_do_it() {
+        for (amount, rounded) in [
+            (12.4, 0),
+            (12.5, 0),
+            (37.5, 50),
+            (62.5, 50),
+            (187.5, 200),
+            (212.5, 200),
+            (237.4, 225),
+            (237.5, 250),
+            (203.389_568, 200),
+        ] {
+            assert_eq!(25 * number(amount, 25.0), rounded, "{amount}");
+        }
+        let seen = [([1, 1], 212.5), ([0, 0], 190.0), ([0, 1], 187.5), ([1, 0], 237.4)];
+        let bins = Bins::count(&decisions(), seen.map(|(c, amount)| (of(c), amount)), 25.0);
+        let found: Vec<_> = bins.bins.iter().map(|bin| (25 * bin.number, bin.n)).collect();
+        assert_eq!(found, [(200, 3), (225, 1)]);
+        assert_eq!(bins.bins[0].counts, [[2, 1], [1, 2]]);
+        assert_eq!(bins.bins[1].counts, [[0, 1], [1, 0]]);
+    }
+
+    // Number 6 of what must be true of AttentiveNAS.
+    #[test]
+    fn attentivenas_6_what_is_drawn_is_in_its_bin_unless_the_tries_ran_out() {
+        let amount = |a: &Architecture| -> f64 {
+            a.choices.iter().map(|set| set.only().unwrap() as f64).sum()
+        };
+        let all = [[0, 0], [0, 1], [1, 0], [1, 1]].map(of);
+        let seen = all.clone().map(|a| (a.clone(), amount(&a)));
+        let bins = Bins::count(&decisions(), seen, 1.0);
+        for bin in &bins.bins {
+            for counts in &bin.counts {
+                assert_eq!(counts.iter().sum::<u32>(), bin.n, "marginals sum to one");
+            }
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        // The middle bin has [0, 1] and [1, 0], whose marginals give all four.
+        for _ in 0..50 {
+            let ok = |a: &Architecture| Ok::<_, ()>(amount(a));
+            let drawn = bins.draw("x", 1, &mut rng, ok).unwrap();
+            assert!((amount(&drawn) - 1.0).abs() < 1e-9);
+            let bin = bins.draw_bin(&mut rng);
+            let drawn = bins.draw("x", bin, &mut rng, ok).unwrap();
+            assert_eq!(number(amount(&drawn), 1.0), bins.bins[bin].number);
+        }
+        let tries = std::cell::Cell::new(0);
+        let never = |_: &Architecture| {
+            tries.set(tries.get() + 1);
+            Ok::<_, ()>(99.0)
+        };
+        bins.draw("x", 1, &mut rng, never).unwrap();
+        assert_eq!(tries.get(), MOST_TRIES - 1, "the last one is not asked about");
+    }
+}

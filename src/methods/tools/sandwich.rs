@@ -1,0 +1,57 @@
+//! Sub-networks that learn together: gradients of several on one batch, summed before one step of the weights.
+
+use std::cell::OnceCell;
+
+use lat_nn::unremembered;
+use lat_space::{Architecture, Graph, SearchSpace};
+use tch::Tensor;
+
+use super::core::Core;
+use super::distillation::Divergence;
+use super::subnets::Extremes;
+use crate::methods::{Batch, StepReport};
+use crate::supernet::Supernet;
+
+/// The two ends of a space in the network that is searched, found when they are first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Ends(OnceCell<Extremes>);
+
+impl Ends {
+    /// In this network.
+    pub(crate) fn of(&self, space: &dyn SearchSpace, graph: &Graph) -> &Extremes {
+        self.0.get_or_init(|| Extremes::of(space, graph))
+    }
+
+    /// The largest: in the network that is searched, or in the space's first where there is none yet.
+    pub(crate) fn largest(&self, space: &dyn SearchSpace) -> Architecture {
+        let found = self.0.get().cloned();
+        let first = || Extremes::of(space, &space.graph(&space.skeletons()[0].skeleton));
+        found.unwrap_or_else(first).largest
+    }
+}
+
+impl Core {
+    /// One sandwich (`BigNAS`, arXiv 2003.11142, section 3): the largest network learns from the labels, the others from its answers, which
+    /// carry no gradient. Returns the largest one's report and the sums of all gradients. Batch norm remembers what it sees in the
+    /// largest network alone.
+    pub(crate) fn sandwich(
+        &self,
+        net: &dyn Supernet,
+        batch: &Batch,
+        largest: &Architecture,
+        others: &[Architecture],
+        divergence: Divergence,
+    ) -> (StepReport, Vec<Tensor>) {
+        let logits = net.forward_t(&batch.images, &self.hard(largest), true);
+        let teacher = logits.detach();
+        let loss = self.weights.loss_of(logits, batch);
+        let mut gradients = self.weights.add_gradients(net, &loss.value, Vec::new());
+        for other in others {
+            let gates = self.hard(other);
+            let logits = unremembered(|| net.forward_t(&batch.images, &gates, true));
+            let distilled = divergence.of(&logits, &teacher);
+            gradients = self.weights.add_gradients(net, &distilled, gradients);
+        }
+        (StepReport::of(&loss), gradients)
+    }
+}
