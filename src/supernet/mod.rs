@@ -221,6 +221,14 @@ impl CellSupernet {
         }
     }
 
+    /// By a site's name that of the site whose weights it uses, where that is another.
+    fn lenders(&self) -> HashMap<&str, &str> {
+        let nodes = &self.graph().nodes;
+        let name = |node: ValueId| nodes[node].name.as_str();
+        let lent = self.sites.iter().filter(|(node, owned)| **node != owned.owner);
+        lent.map(|(&node, owned)| (name(node), name(owned.owner))).collect()
+    }
+
     /// Logits; the observer is shown each value.
     fn walk(
         &self,
@@ -298,9 +306,12 @@ impl Supernet for CellSupernet {
         let (phase, init) = (Phase::Search, WeightInit::Uniform);
         let net = StaticNet::new(derived, self.weights.device(), phase, init)?;
         let all = self.weights.variables();
+        let lenders = self.lenders();
         guard(|| {
             for (name, mut weight) in net.weights().variables() {
                 let size = weight.size();
+                let (node, rest) = name.split_once('.').expect("weights lie in their node");
+                let name = format!("{}.{rest}", lenders.get(node).copied().unwrap_or(node));
                 let whole = all.get(&name).expect("derived weights have the supernet's names");
                 tch::no_grad(|| weight.copy_(&slice_like(whole, &size)));
             }
