@@ -9,7 +9,7 @@ use lat_space::{
 };
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::{Extent, Extents, LayerBuilder, Phase, WeightInit};
+use crate::{BnRule, Extent, Extents, LayerBuilder, Phase, WeightInit, recalibrate};
 
 /// Names of a block's weights in the order of the official code, those that a block has not left out.
 const BLOCK: &str = "pw1.weight pw1.bias bn1.weight bn1.bias dw.weight dw.bias bn2.weight bn2.bias \
@@ -187,6 +187,60 @@ fn pi_nas_candidates() {
             let xs = wave(31, &[3, 8, 7, 7], 1.0, 0.0);
             let ys = (block.forward_t(&xs, true) + shortcut.forward_t(&xs, true)).relu();
             assert_official(&format!("pinas_candidate{c}_stride{stride}"), &ys);
+        }
+    }
+}
+
+/// What a rule makes of three batches, of 4, 4 and 2 images: means and variances of two layers of BN, and the first outputs in eval mode.
+type Calibrated = [&'static [f64]; 5];
+
+/// once-for-all's `set_running_statistics`. The first layer's statistics are what its code computes; the rest is the same rule written
+/// down in numpy, in double precision.
+const BY_IMAGE: Calibrated = [
+    &[-0.037_896_943_9, -0.000_135_610_1, 0.037_976_177_8, -0.022_053_020_6],
+    &[7.665_594_332_9, 0.876_535_617_9, 6.452_007_645_5, 3.993_478_809_8],
+    &[0.171_250_670_5, 0.435_402_957_9, 0.236_736_418_4, -0.213_573_040_4, -0.436_861_478_4],
+    &[0.380_190_654_2, 0.758_387_942_3, 0.924_809_585_4, 0.359_892_453_5, 0.827_290_045_9],
+    &[0.068_716_02, 0.055_969_16, 0.056_736_62, 0.057_500_03],
+];
+/// The same of `AttentiveNAS` and of Pi-NAS, whose codes agree.
+const BY_BATCH: Calibrated = [
+    &[-0.072_560_852_3, 0.007_085_674_3, 0.068_420_851_4, -0.047_062_446_3],
+    &[7.768_140_599_0, 0.879_333_873_1, 6.555_618_732_1, 4.029_627_762_6],
+    &[0.170_843_087_9, 0.435_579_652_3, 0.237_309_569_7, -0.213_212_673_0, -0.437_096_953_4],
+    &[0.379_416_121_5, 0.769_273_278_4, 0.941_232_840_4, 0.358_442_469_1, 0.840_355_354_5],
+    &[0.084_870_35, 0.072_190_59, 0.072_956_86, 0.073_719_05],
+];
+
+#[test]
+fn recalibrated_batch_norm_is_the_official_codes() {
+    let relu =
+        Op::ConvBnAct { k: 3, activation: Activation::Relu, biased: false, norm: Norm::Affine };
+    let builder = LayerBuilder { phase: Phase::Evaluation, ..builder() };
+    let stores = [(), ()].map(|()| nn::VarStore::new(Device::Cpu));
+    let first = builder.layer(&stores[0].root(), &spec(relu, [3, 4], 1));
+    let second = builder.layer(&stores[1].root(), &spec(Op::ConvBn { k: 1 }, [4, 5], 1));
+    fill(&stores[1], CONV, fill(&stores[0], CONV, 0, &[]), &[]);
+    for store in &stores {
+        let weight = &store.variables()["conv.weight"];
+        tch::no_grad(|| weight.shallow_clone().copy_(&(weight / 0.3)));
+    }
+    let images = |k, n| wave(k, &[n, 3, 6, 6], 1.0, 0.0);
+    let batches = [images(50, 4), images(51, 4), images(52, 2)];
+    let forward = |xs: &Tensor, train| second.forward_t(&first.forward_t(xs, train), train);
+    for (rule, expected) in [(BnRule::PerImage, BY_IMAGE), (BnRule::PerBatch, BY_BATCH)] {
+        recalibrate(rule, &batches, |xs| drop(forward(xs, true)));
+        let statistic = |store: &nn::VarStore, name: &str| store.variables()[name].copy();
+        let found = [
+            statistic(&stores[0], "bn.running_mean"),
+            statistic(&stores[0], "bn.running_var"),
+            statistic(&stores[1], "bn.running_mean"),
+            statistic(&stores[1], "bn.running_var"),
+            forward(&images(53, 2), false).flatten(0, -1).narrow(0, 0, 4).detach(),
+        ];
+        for (part, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let error = (found - Tensor::from_slice(expected)).abs().max().double_value(&[]);
+            assert!(error <= 1e-5, "{rule}, part {part}: {error}");
         }
     }
 }

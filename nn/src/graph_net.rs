@@ -50,6 +50,8 @@ pub struct GraphNet {
     pieces: Vec<Piece>,
     /// Whether any value is picked, so that some may not be needed.
     picks: bool,
+    /// Whether what it computes is recorded, for any number of images.
+    is_traced: bool,
     /// Per value whether drop path applies to it.
     droppable: Vec<bool>,
     /// Per value the last node that reads it, so that memory is given back as soon as the walk allows.
@@ -103,6 +105,7 @@ impl GraphNet {
             last_reader: last_readers(&graph),
             droppable: droppable(&graph),
             picks,
+            is_traced: false,
             pieces,
             graph,
         }
@@ -115,6 +118,11 @@ impl GraphNet {
         }
         let is_taken = |decision, choice: usize| taken(decision)[choice].is_some();
         self.graph.needed(&is_taken)
+    }
+
+    /// From now on nothing that is computed is made for the number of images at hand, so that a trace of it holds for others.
+    pub(crate) fn prepare_trace(&mut self) {
+        self.is_traced = true;
     }
 
     /// The graph that is walked.
@@ -179,7 +187,10 @@ impl GraphNet {
                 (Step::Resize { from, decision, hw }, _) => {
                     Some(resized(at(from), &taken(*decision), hw))
                 }
-                (Step::Sum(from), _) => Some(sum(from.iter().map(at), images, node.shape)),
+                (Step::Sum(from), _) if from.is_empty() => {
+                    Some(zeros(images, node.shape, self.is_traced))
+                }
+                (Step::Sum(from), _) => sum(from.iter().map(at)),
                 (Step::Concat(from), _) => {
                     Some(Tensor::cat(&from.iter().map(at).collect::<Vec<_>>(), 1))
                 }
@@ -215,13 +226,21 @@ fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16]) -> Tensor {
     resize(xs, hw) * weight
 }
 
-/// Sum of the values; zeros of `shape` where there are none.
-fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>, images: &Tensor, shape: Shape) -> Tensor {
-    let Some(first) = values.next() else {
-        let (c, hw) = (i64::from(shape.c), i64::from(shape.hw));
-        return Tensor::zeros([images.size()[0], c, hw, hw], (images.kind(), images.device()));
-    };
-    values.fold(first.shallow_clone(), |sum, value| sum + value)
+/// Sum of the values; nothing where there are none.
+fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>) -> Option<Tensor> {
+    let first = values.next()?;
+    Some(values.fold(first.shallow_clone(), |sum, value| sum + value))
+}
+
+/// Zeros of this shape, as many as there are images. A trace records the number of images where it is asked for; a pixel of each is
+/// as many without being asked.
+fn zeros(images: &Tensor, shape: Shape, is_traced: bool) -> Tensor {
+    let (c, hw) = (i64::from(shape.c), i64::from(shape.hw));
+    if is_traced {
+        let pixels = images.narrow(1, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1);
+        return pixels.zeros_like().expand([-1, c, hw, hw], false);
+    }
+    Tensor::zeros([images.size()[0], c, hw, hw], (images.kind(), images.device()))
 }
 
 /// Per value whether drop path applies: to operations of cells fixed by hand, and to derived ones that a sum reads.

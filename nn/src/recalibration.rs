@@ -1,6 +1,8 @@
 //! Batch norm's statistics made anew for a part of a network, as supernets need it before a part is judged.
 
 use std::cell::Cell;
+use std::fmt;
+use std::str::FromStr;
 
 use tch::Tensor;
 
@@ -12,6 +14,35 @@ pub enum BnRule {
     PerBatch,
     /// Batches weigh by their images, variances biased: once-for-all's `set_running_statistics`.
     PerImage,
+}
+
+impl BnRule {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::PerImage, Self::PerBatch];
+
+    /// The name by which people choose it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PerBatch => "per-batch",
+            Self::PerImage => "per-image",
+        }
+    }
+}
+
+impl fmt::Display for BnRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for BnRule {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(" or ");
+        let found = Self::ALL.into_iter().find(|rule| rule.name() == name);
+        found.ok_or_else(|| format!("expected {}, found '{name}'", known()))
+    }
 }
 
 /// What a batch does to the statistics.
@@ -108,6 +139,15 @@ mod tests {
         assert_eq!(store.variables()["running_mean"], before);
         let _ = bn.forward_t(&batch(&[7.0, 9.0]), true);
         assert_ne!(store.variables()["running_mean"], before, "afterwards it is");
+    }
+
+    #[test]
+    fn rules_are_found_by_name_and_others_are_told_which_there_are() {
+        for rule in BnRule::ALL {
+            assert_eq!(rule.to_string().parse(), Ok(rule));
+        }
+        let error = "per-epoch".parse::<BnRule>().unwrap_err();
+        assert_eq!(error, "expected per-image or per-batch, found 'per-epoch'");
     }
 
     #[test]

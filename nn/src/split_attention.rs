@@ -46,8 +46,9 @@ impl SplitAttention {
     /// The sum of the splits `[n, radix * c, h, w]`, weighted.
     fn attend(&self, splits: &Tensor, train: bool) -> Tensor {
         let radix = i64::from(self.block.radix);
-        let (n, c, h, w) = splits.size4().expect("images have four dimensions");
-        let parts = splits.view([n, radix, c / radix, h, w]);
+        // The number of images is left open, so that a trace of this holds for any.
+        let (_, c, h, w) = splits.size4().expect("images have four dimensions");
+        let parts = splits.view([-1, radix, c / radix, h, w]);
         let mean = parts.sum_dim_intlist([1i64].as_slice(), false, parts.kind()).mean_dim(
             [2i64, 3].as_slice(),
             true,
@@ -55,20 +56,21 @@ impl SplitAttention {
         );
         let (fc1, bn, fc2) = &self.attention;
         let weights = fc2.forward(&bn.forward_t(&fc1.forward(&mean), train).relu());
-        let weights = self.normalised(&weights.view([n, c]));
-        let weighted = parts * weights.view([n, radix, c / radix, 1, 1]);
+        let weights = self.normalised(&weights.view([-1, c]));
+        let weighted = parts * weights.view([-1, radix, c / radix, 1, 1]);
         weighted.sum_dim_intlist([1i64].as_slice(), false, splits.kind())
     }
 
     /// A softmax over the splits, of one split a sigmoid; `[n, cardinality * radix * c]` to `[n, radix * cardinality * c]`.
     fn normalised(&self, weights: &Tensor) -> Tensor {
-        let (n, c) = weights.size2().expect("two dimensions");
+        let (_, c) = weights.size2().expect("two dimensions");
         let Block { radix, cardinality, .. } = self.block;
         if radix == 1 {
             return weights.sigmoid();
         }
-        let by_split = weights.view([n, i64::from(cardinality), i64::from(radix), -1]);
-        by_split.transpose(1, 2).softmax(1, weights.kind()).reshape([n, c])
+        let (cardinality, radix) = (i64::from(cardinality), i64::from(radix));
+        let by_split = weights.view([-1, cardinality, radix, c / (cardinality * radix)]);
+        by_split.transpose(1, 2).softmax(1, weights.kind()).reshape([-1, c])
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lat_space::{Graph, Site, ValueId};
-use tch::{Device, Tensor, nn};
+use tch::{CModule, Device, Kind, Tensor, nn};
 
 use crate::{
     Answers, DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightArena, WeightInit,
@@ -71,6 +71,24 @@ impl StaticNet {
         let taken = |_| unreachable!("a static network picks nothing");
         let answers = Answers { site: &mut site, taken: &taken };
         self.net.forward_t(images, train, drop_path, answers)
+    }
+
+    /// The network in eval mode as `TorchScript`, where it computes: `forward` takes images `[n, 3, hw, hw]` of this height and width, as
+    /// many as one likes, and gives logits `[n, classes]`. The weights are constants of the module.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] with libtorch's words.
+    pub fn traced(mut self, hw: u16) -> Result<CModule, NnError> {
+        // Constants have no gradients.
+        self.weights.freeze();
+        self.net.prepare_trace();
+        let hw = i64::from(hw);
+        let example = Tensor::zeros([2, 3, hw, hw], (Kind::Float, self.weights.device()));
+        let mut forward =
+            |inputs: &[Tensor]| vec![self.forward_t(&inputs[0], false, DropPath::OFF).main];
+        let traced =
+            guard(|| CModule::create_by_tracing("Network", "forward", &[example], &mut forward))?;
+        Ok(traced?)
     }
 
     /// `[n, 3, h, w]` to `[n, classes]` in eval mode.

@@ -2,6 +2,7 @@
 
 mod epoch;
 mod log;
+mod opened;
 mod parts;
 mod saved;
 mod tally;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use lat_data::Dataset;
-use lat_space::{Architecture, Graph, SearchSpace};
+use lat_space::{Architecture, SearchSpace, Skeleton};
 use tch::Device;
 
 use crate::diagnostics::{Collapse, Watch, collapse};
@@ -23,6 +24,7 @@ use crate::spent::{Meter, Spent};
 use crate::supernet::CellSupernet;
 use epoch::Halves;
 pub use log::{EpochReport, NO_COST, SearchSettings};
+pub use opened::OpenedSupernet;
 
 /// Architectures drawn for the relaxation gap at the end.
 const GAP_SAMPLES: i64 = 1000;
@@ -210,14 +212,11 @@ impl Search<'_, '_> {
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<CellSupernet, SearchError> {
         self.method.enter(stage);
-        let graph: Graph = stage.graph(self.space, &self.settings.skeleton)?;
-        let mixed_op = self.method.mixed_op();
-        for variant in graph.variants().filter(|variant| !variant.when.is_empty()) {
-            mixed_op.check(&variant.op).map_err(SearchError::Settings)?;
-        }
         // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
-        let net = CellSupernet::new(graph, mixed_op.as_ref(), self.device)?;
+        let settings = &self.settings;
+        let net =
+            supernet(self.space, &settings.skeleton, self.method.as_ref(), stage, self.device)?;
         lat_nn::guard(|| self.method.initialise(self.space, &net))?;
         if let Some(before) = before.filter(|_| stage.keeps_weights) {
             lat_nn::guard(|| net.inherit(before))?;
@@ -229,4 +228,20 @@ impl Search<'_, '_> {
         }
         Ok(net)
     }
+}
+
+/// The supernet of a stage, its sites built as the method wants them.
+fn supernet(
+    space: &dyn SearchSpace,
+    skeleton: &Skeleton,
+    method: &dyn Method,
+    stage: &Stage,
+    device: Device,
+) -> Result<CellSupernet, SearchError> {
+    let graph = stage.graph(space, skeleton)?;
+    let mixed_op = method.mixed_op();
+    for variant in graph.variants().filter(|variant| !variant.when.is_empty()) {
+        mixed_op.check(&variant.op).map_err(SearchError::Settings)?;
+    }
+    Ok(CellSupernet::new(graph, mixed_op.as_ref(), device)?)
 }

@@ -106,18 +106,7 @@ impl Search<'_, '_> {
             path: checkpoint.clone(),
             reason: format!("expected {name}, found none; delete it to start over"),
         };
-        tch::no_grad(|| -> Result<(), String> {
-            for (name, mut tensor) in net.weights().variables() {
-                let name = format!("net.{name}");
-                let old = tensors.get(&name).ok_or_else(|| name.clone())?;
-                if old.size() != tensor.size() {
-                    return Err(name);
-                }
-                tensor.copy_(old);
-            }
-            Ok(())
-        })
-        .map_err(missing)?;
+        take_weights(net, tensors).map_err(missing)?;
         let state = tensors
             .iter()
             .filter_map(|(n, t)| Some((n.strip_prefix("method.")?.to_owned(), t.shallow_clone())))
@@ -128,4 +117,22 @@ impl Search<'_, '_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Puts a checkpoint's weights into its supernet.
+///
+/// # Errors
+/// The name of a tensor that is missing or of another shape.
+pub(super) fn take_weights(net: &CellSupernet, tensors: &StateMap) -> Result<(), String> {
+    tch::no_grad(|| {
+        for (name, mut tensor) in net.weights().variables() {
+            let name = format!("net.{name}");
+            let old = tensors.get(&name).ok_or_else(|| name.clone())?;
+            if old.size() != tensor.size() {
+                return Err(name);
+            }
+            tensor.copy_(old);
+        }
+        Ok(())
+    })
 }

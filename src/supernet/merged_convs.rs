@@ -15,6 +15,10 @@ pub struct MergedConvs {
 }
 
 impl BuildMixedOp for MergedConvs {
+    fn uncuttable(&self) -> Option<&'static str> {
+        Some("convolutions of an edge share one kernel and are none of the space's operations")
+    }
+
     fn build(
         &self,
         builder: &LayerBuilder,

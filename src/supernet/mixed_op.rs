@@ -39,6 +39,11 @@ pub trait BuildMixedOp {
         Ok(())
     }
 
+    /// Why no network can be cut out of a supernet of such sites; nothing where each candidate is the operation that the space means.
+    fn uncuttable(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether the sites of a cell that read one value share their candidates, so that each is computed once per pass.
     fn shares_sources(&self) -> bool {
         false

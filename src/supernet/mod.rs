@@ -246,6 +246,14 @@ impl CellSupernet {
         }
     }
 
+    /// By a site's name that of the site whose weights it uses, where that is another.
+    fn lenders(&self) -> HashMap<&str, &str> {
+        let nodes = &self.graph().nodes;
+        let name = |node: ValueId| nodes[node].name.as_str();
+        let lent = self.sites.iter().filter(|(node, owned)| **node != owned.owner);
+        lent.map(|(&node, owned)| (name(node), name(owned.owner))).collect()
+    }
+
     /// Logits, and what the classifier reads. Where sizes of the image are mixed, there is a pass for each.
     fn walk(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> (Tensor, Tensor) {
         let Some(sizes) = SoftSizes::of(self.graph(), gates) else {
@@ -363,9 +371,12 @@ impl Supernet for CellSupernet {
         let (phase, init) = (Phase::Search, WeightInit::Uniform);
         let net = StaticNet::new(derived, self.weights.device(), phase, init)?;
         let all = self.weights.variables();
+        let lenders = self.lenders();
         guard(|| {
             for (name, mut weight) in net.weights().variables() {
                 let size = weight.size();
+                let (node, rest) = name.split_once('.').expect("weights lie in their node");
+                let name = format!("{}.{rest}", lenders.get(node).copied().unwrap_or(node));
                 let own = tch::no_grad(|| derived_weight(&all, &name, &size));
                 let own = own.expect("derived weights have the supernet's names");
                 tch::no_grad(|| weight.copy_(&own));

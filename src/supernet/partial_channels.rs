@@ -31,6 +31,10 @@ impl BuildMixedOp for PartialChannels {
         Ok(())
     }
 
+    fn uncuttable(&self) -> Option<&'static str> {
+        (self.divisor > 1).then_some("operations see a part of the channels each")
+    }
+
     fn build(
         &self,
         builder: &LayerBuilder,
