@@ -62,7 +62,7 @@ impl<T: Clone + PartialEq> Cases<T> {
 }
 
 /// Both conditions as one; None where they contradict each other.
-fn both(a: &Condition, b: &Condition) -> Option<Condition> {
+pub(crate) fn both(a: &Condition, b: &Condition) -> Option<Condition> {
     let mut all = a.clone();
     for &(decision, choice) in b {
         match a.iter().find(|(d, _)| *d == decision) {

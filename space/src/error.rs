@@ -48,6 +48,17 @@ pub enum SpaceError {
         /// What is there.
         found: String,
     },
+    /// An operation that a form of published latency tables has no name for.
+    #[error(
+        "a latency table in {form}'s form has no row for {key}: such tables hold the papers' blocks, at widths whose expansions are \
+         whole numbers"
+    )]
+    NoRow {
+        /// Whose form.
+        form: &'static str,
+        /// Key of the operation at its place, see [`crate::OpSpec::key`].
+        key: String,
+    },
     /// More distinct architectures asked for than there are.
     #[error(
         "expected at most {size} samples, since {space} has {size} architectures; found {asked}"

@@ -40,12 +40,14 @@ mod neighbours;
 mod ofa;
 mod op;
 mod peak_memory;
+mod piece;
 mod pinas;
 mod proxyless;
 mod reach;
 mod site;
 mod skeleton;
 mod structure;
+mod table_form;
 mod variants;
 mod work;
 
@@ -74,10 +76,12 @@ pub use neighbours::neighbours;
 pub use ofa::Ofa;
 pub use op::{Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
+pub use piece::Piece;
 pub use reach::Reach;
 pub use site::{Candidate, Cut, Measure, Site};
 pub use skeleton::{Skeleton, SkeletonPreset, Stem, find_skeleton};
 pub use structure::{Edges, Presence, Structure};
+pub use table_form::{FormRow, TableForm};
 pub use variants::{Condition, Variant};
 pub use work::Work;
 
@@ -173,6 +177,11 @@ pub trait SearchSpace: Space {
 
     /// The network with all candidates in it, of a skeleton that [`SearchSpace::check_skeleton`] accepts.
     fn graph(&self, skeleton: &Skeleton) -> Graph;
+
+    /// The form of the latency tables that are published for the space's networks; None where there is none.
+    fn table_form(&self) -> Option<TableForm> {
+        None
+    }
 
     /// How many architectures of the published form there are.
     fn size(&self) -> u128;

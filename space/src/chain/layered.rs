@@ -3,7 +3,7 @@
 use super::{Chain, Row, Scale, check_single, digits, quoted, words};
 use crate::{
     Architecture, Choice, Decision, DecisionId, Graph, Op, SearchSpace, Skeleton, SkeletonPreset,
-    Space, SpaceError, Structure, Work, work,
+    Space, SpaceError, Structure, TableForm, Work, work,
 };
 
 /// A searched layer of a chain at a skeleton.
@@ -35,6 +35,10 @@ pub(crate) trait Layers: std::fmt::Debug + Send + Sync {
     fn rows(&self) -> Vec<Row>;
     /// What can be chosen in a layer.
     fn choices(&self, is_first: bool) -> Vec<Choice>;
+    /// The form of the latency tables that are published for it.
+    fn table_form(&self) -> Option<TableForm> {
+        None
+    }
     /// What stands before the searched layers; the stem has this stride.
     fn begin(&self, chain: &mut Chain, skeleton: &Skeleton, stride: u8);
     /// A layer's operations in the order of its choices.
@@ -177,6 +181,10 @@ impl SearchSpace for LayeredSpace {
     fn reads_input(&self, _: &Architecture) -> bool {
         // No choice of a chain cuts it.
         true
+    }
+
+    fn table_form(&self) -> Option<TableForm> {
+        self.parts.table_form()
     }
 
     fn size(&self) -> u128 {

@@ -11,6 +11,7 @@
 use crate::chain::{Chain, Layer, LayeredSpace, Layers, Row, Scale, presets, rows};
 use crate::{
     Activation, Choice, Grouping, InvertedResidual, Kind, Norm, Op, Skeleton, SkeletonPreset, Stem,
+    TableForm,
 };
 
 /// The choices in HW-NAS-Bench's order: kernel, expansion and whether its convolutions are grouped; then `skip`.
@@ -103,6 +104,10 @@ impl Layers for FbNet {
 
     fn skeletons(&self) -> &'static [SkeletonPreset] {
         SKELETONS
+    }
+
+    fn table_form(&self) -> Option<TableForm> {
+        (self.dialect == Dialect::HwNasBench).then_some(TableForm::HwNasBench)
     }
 
     fn scale(&self) -> Scale {

@@ -2,7 +2,7 @@
 
 use crate::chain::{Chain, Row, presets, rows, scaled_divisible};
 use crate::proxyless;
-use crate::{Activation, InvertedResidual, Norm, Op, SkeletonPreset, SqueezeExcite};
+use crate::{Activation, InvertedResidual, Norm, Op, SkeletonPreset, SqueezeExcite, TableForm};
 
 /// A backbone at a width.
 #[derive(Debug)]
@@ -65,6 +65,14 @@ fn mobile_net_block(k: u8, middle: u32) -> InvertedResidual {
 }
 
 impl Backbone {
+    /// Whose latency tables hold its blocks.
+    pub(super) fn table_form(&self) -> TableForm {
+        match self.kind {
+            Kind::MobileNet => TableForm::Ofa,
+            Kind::Proxyless => TableForm::Proxyless,
+        }
+    }
+
     fn width(&self, width: u32) -> u32 {
         scaled_divisible(width, self.multiplier, 8)
     }

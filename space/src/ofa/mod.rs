@@ -19,7 +19,7 @@ use backbone::Backbone;
 use crate::chain::{Chain, Row, Scale, check_single, digits, divisible, number, sizes};
 use crate::{
     Architecture, Cut, Decision, DecisionId, Graph, Measure, Op, SearchSpace, Skeleton,
-    SkeletonPreset, Space, SpaceError, Structure,
+    SkeletonPreset, Space, SpaceError, Structure, TableForm,
 };
 
 const KERNELS: [u32; 3] = [3, 5, 7];
@@ -212,6 +212,10 @@ impl SearchSpace for Ofa {
     fn reads_input(&self, _: &Architecture) -> bool {
         // No choice of a chain cuts it.
         true
+    }
+
+    fn table_form(&self) -> Option<TableForm> {
+        Some(self.backbone.table_form())
     }
 
     fn size(&self) -> u128 {

@@ -9,6 +9,7 @@
 use crate::chain::{Chain, Layer, LayeredSpace, Layers, Row, Scale, presets};
 use crate::{
     Activation, Choice, InvertedResidual, Kind, Norm, Op, Shortcut, Skeleton, SkeletonPreset,
+    TableForm,
 };
 
 /// The choices in the official order, with kernel and expansion; `Zero` comes last.
@@ -117,6 +118,10 @@ impl Layers for Proxyless {
 
     fn skeletons(&self) -> &'static [SkeletonPreset] {
         self.skeletons
+    }
+
+    fn table_form(&self) -> Option<TableForm> {
+        Some(TableForm::Proxyless)
     }
 
     fn scale(&self) -> Scale {
