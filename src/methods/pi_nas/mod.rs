@@ -38,8 +38,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift, 2021, arXiv 2108.09671",
     [(24, 64), (200, 192)],
 )
-.two_stage(needs::PAIRS)
-.needing(PAIRS);
+.two_stage(PAIRS);
 
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
