@@ -14,5 +14,6 @@ mod pc_darts;
 mod proxylessnas;
 mod random;
 mod snas;
+mod subnets;
 mod survey;
 mod toponas;

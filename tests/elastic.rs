@@ -212,9 +212,9 @@ fn soft_gates_learn_and_what_hard_gates_leave_out_rests() {
 }
 
 #[test]
-fn methods_refuse_a_space_that_stretches_with_a_sentence() {
+fn methods_that_choose_among_operations_refuse_a_space_that_stretches_with_a_sentence() {
     let (space, mut n_of_cuts) = (StretchSpace::new(), 0);
-    for entry in METHODS {
+    for entry in METHODS.iter().filter(|entry| !entry.is_two_stage) {
         let error = entry.build(Preset::Quick, &Options::new(), &space, 0).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("searches spaces") && text.contains("found stretch"), "{text}");

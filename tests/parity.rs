@@ -1,5 +1,6 @@
 //! Layers and small networks against what PyTorch computes; `tests/parity/README.md` describes the files.
 
+mod attentivenas;
 mod official;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -77,6 +78,8 @@ fn every_file_is_compared() {
     let is_npz = |path: &PathBuf| path.extension().is_some_and(|e| e == "npz");
     let files: BTreeSet<String> = files.filter(is_npz).map(stem).collect();
     let known = OPS.iter().map(|(name, _)| *name).chain(NETWORKS).chain(official::FILES);
+    // The losses are compared beside the functions, in `src/methods/tools/distillation.rs`.
+    let known = known.chain([attentivenas::FILE, "official_losses"]);
     assert_eq!(files, known.map(str::to_owned).collect());
 }
 

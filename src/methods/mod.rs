@@ -13,6 +13,7 @@ mod gdas;
 mod local_search;
 mod mergenas;
 mod method;
+mod ofa;
 mod p_darts;
 mod parsec;
 mod pc_darts;
@@ -52,6 +53,7 @@ pub const METHODS: &[MethodEntry] = &[
     local_search::ENTRY,
     bignas::ENTRY,
     attentivenas::ENTRY,
+    ofa::ENTRY,
 ];
 
 /// The method of this name.

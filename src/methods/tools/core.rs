@@ -74,7 +74,8 @@ impl Core {
         self
     }
 
-    /// Numbers that are no parameters but part of the state, under a name; replaces what the name had.
+    /// Numbers that are no parameters but part of the state, under a name; replaces what the name had. Where there are none yet, as many
+    /// may be loaded as were saved.
     pub(crate) fn keep(&mut self, name: &'static str, numbers: Tensor) {
         self.kept.insert(name, numbers);
     }
@@ -234,10 +235,11 @@ impl Core {
     }
 }
 
-/// The saved tensor of this name, where it is of the same shape and kind.
+/// The saved tensor of this name, where it is of the same shape and kind; of any shape where there were no numbers before.
 fn saved<'a>(state: &'a StateMap, name: &str, like: &Tensor) -> Result<&'a Tensor, String> {
     let saved = state.get(name).ok_or(name)?;
-    if (saved.size(), saved.kind()) == (like.size(), like.kind()) {
+    let fits = saved.size() == like.size() || like.numel() == 0;
+    if fits && saved.kind() == like.kind() {
         return Ok(saved);
     }
     Err(format!("{name} of shape {:?} and kind {:?}", like.size(), like.kind()))
