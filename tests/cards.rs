@@ -15,5 +15,6 @@ mod pi_nas;
 mod proxylessnas;
 mod random;
 mod snas;
+mod subnets;
 mod survey;
 mod toponas;

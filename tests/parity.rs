@@ -1,5 +1,6 @@
 //! Layers and small networks against what PyTorch computes; `tests/parity/README.md` describes the files.
 
+mod attentivenas;
 mod official;
 mod pi_nas;
 
@@ -79,6 +80,8 @@ fn every_file_is_compared() {
     let files: BTreeSet<String> = files.filter(is_npz).map(stem).collect();
     let known = OPS.iter().map(|(name, _)| *name).chain(NETWORKS).chain(official::FILES);
     let known = known.chain(pi_nas::FILES);
+    // The losses are compared beside the functions, in `src/methods/tools/distillation.rs`.
+    let known = known.chain([attentivenas::FILE, "official_losses"]);
     assert_eq!(files, known.map(str::to_owned).collect());
 }
 

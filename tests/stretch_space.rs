@@ -1,4 +1,5 @@
-//! A small space of everything that stretches: resolution, depth, widths, middle channels, kernels, and a choice that is cut too.
+//! A small space of everything that stretches: resolution, depth, widths, middle channels, kernels (one of them through a matrix), and a
+//! choice that is cut too.
 
 use lat_space::{
     Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, InvertedResidual, Measure,
@@ -20,7 +21,7 @@ const DECISIONS: [(&str, usize); 10] = [
 ];
 const SKELETONS: &[SkeletonPreset] = &[SkeletonPreset {
     name: "quick",
-    skeleton: Skeleton { channels: 4, layers: 3, resolution: 8, classes: 3, stem: Stem::Cifar },
+    skeleton: Skeleton { channels: 4, layers: 3, resolution: 8, classes: 10, stem: Stem::Cifar },
 }];
 
 /// The space.
@@ -38,13 +39,19 @@ impl StretchSpace {
 }
 
 /// A block of a stage whose width is decision 1's.
-fn block(b: &mut GraphBuilder, from: ValueId, cell: u16, stride: u8, cuts: [usize; 2]) -> ValueId {
+fn block(
+    b: &mut GraphBuilder,
+    from: ValueId,
+    cell: u16,
+    stride: u8,
+    (measure, cuts): (Measure, [usize; 2]),
+) -> ValueId {
     let middle = 12;
     let largest = b.spec(from, Op::InvertedResidual(InvertedResidual::new(5, middle)), 8, stride);
     let [kernel, channels] = cuts;
     let cuts = vec![
         Cut { decision: 1, of: Measure::Out, values: vec![5, 8] },
-        Cut { decision: kernel, of: Measure::Kernel, values: vec![3, 5] },
+        Cut { decision: kernel, of: measure, values: vec![3, 5] },
         Cut { decision: channels, of: Measure::Middle, values: vec![7, middle] },
     ];
     b.elastic(from, cell, Candidate { largest, cuts })
@@ -95,8 +102,8 @@ impl SearchSpace for StretchSpace {
         let image = b.input(skeleton.resolution);
         let image = b.resize(image, 0, vec![6, skeleton.resolution]);
         let stem = b.outside(image, Op::ConvBn { k: 3 }, 4, 1);
-        let first = block(&mut b, stem, 0, 2, [2, 3]);
-        let second = block(&mut b, first, 1, 1, [4, 5]);
+        let first = block(&mut b, stem, 0, 2, (Measure::Kernel, [2, 3]));
+        let second = block(&mut b, first, 1, 1, (Measure::TransformedKernel, [4, 5]));
         let stage = b.pick(vec![first, second], 6);
         // What is fixed behind a searched width.
         let stage = b.outside(stage, Op::Relu, 8, 1);

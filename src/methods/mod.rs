@@ -15,6 +15,7 @@ mod gdas;
 mod local_search;
 mod mergenas;
 mod method;
+mod ofa;
 mod p_darts;
 mod parsec;
 mod pc_darts;
@@ -57,6 +58,7 @@ pub const METHODS: &[MethodEntry] = &[
     local_search::ENTRY,
     bignas::ENTRY,
     attentivenas::ENTRY,
+    ofa::ENTRY,
     pi_nas::ENTRY,
 ];
 

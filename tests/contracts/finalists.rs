@@ -31,7 +31,7 @@ fn search(
 
 #[test]
 fn targets_are_met_and_change_nothing_where_the_search_meets_them_by_itself() {
-    for entry in METHODS {
+    for entry in METHODS.iter().filter(|entry| !entry.is_two_stage) {
         let covered = SPACES.iter().map(|build| build()).filter(|s| entry.covers(s.as_ref()));
         let space = covered.min_by_key(|space| space.size()).unwrap();
         let (space, folder) = (space.as_ref(), tempfile::tempdir().unwrap());

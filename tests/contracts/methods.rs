@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
+use crate::stretch_space::StretchSpace;
 use crate::toy;
 use crate::toy_net::{ToyNet, steps, steps_by};
 
@@ -198,7 +199,7 @@ fn every_method_restores_its_state() {
 
 #[test]
 fn probabilities_sum_to_one_and_topologies_are_whole() {
-    for (space, entry) in pairs() {
+    for (space, entry) in pairs().chain(supernet_pairs()) {
         let build = entry.build(Preset::Paper, &Options::new(), space.as_ref(), 3);
         let relaxed = build.unwrap().relaxed();
         assert_eq!(relaxed.probs.len(), space.decisions().len());
@@ -228,7 +229,7 @@ fn probabilities_sum_to_one_and_topologies_are_whole() {
 
 #[test]
 fn unknown_options_are_errors_that_name_them() {
-    for (space, entry) in pairs() {
+    for (space, entry) in pairs().chain(supernet_pairs()) {
         let options = Options::from_iter([("no_such_option".to_owned(), 1.into())]);
         let error = entry.build(Preset::Quick, &options, space.as_ref(), 0).unwrap_err();
         assert!(error.to_string().contains("no_such_option"), "{}: {error}", entry.name);
@@ -255,9 +256,23 @@ fn every_method_covers_a_space_and_names_those_it_covers() {
     }
 }
 
-/// Every method with every space that it covers.
+/// Every method whose steps move what it believes, with every space that it covers.
 pub(super) fn pairs() -> impl Iterator<Item = (Box<dyn SearchSpace>, &'static MethodEntry)> {
     crate::setup::ready();
     let all = SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)));
-    all.filter(|(space, method)| method.covers(space.as_ref()))
+    all.filter(|(space, method)| !method.is_two_stage && method.covers(space.as_ref()))
+}
+
+/// Every method that trains a supernet alone, with the smallest space that it covers and with a small one of everything that stretches:
+/// each step trains several networks, and the spaces of chains have dozens of blocks.
+pub(super) fn supernet_pairs() -> Vec<(Box<dyn SearchSpace>, &'static MethodEntry)> {
+    crate::setup::ready();
+    let mut pairs: Vec<(Box<dyn SearchSpace>, &MethodEntry)> = Vec::new();
+    for entry in METHODS.iter().filter(|entry| entry.is_two_stage) {
+        let all = SPACES.iter().map(|build| build());
+        let plain = all.filter(|s| s.size() < 100_000 && entry.covers(s.as_ref()));
+        pairs.extend(plain.min_by_key(|space| space.size()).map(|space| (space, entry)));
+        pairs.push((Box::new(StretchSpace::new()), entry));
+    }
+    pairs
 }

@@ -1,4 +1,4 @@
-//! Every method finds what a task needs, on images and with weights that are learnt.
+//! Every method whose steps choose an architecture finds what a task needs, on images and with weights that are learnt.
 
 use lat::methods::{METHODS, MethodEntry, Options};
 use lat::objective::{Estimator, Goal, Objective};

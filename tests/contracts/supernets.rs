@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
-use lat_nn::{BnRule, DropPath, LayerBuilder, Phase, StaticNet, WeightInit, slice_like};
+use lat_nn::{BnRule, DropPath, LayerBuilder, Phase, WeightInit, slice_like};
 use lat_space::{OpSpec, SPACES, architecture_at};
 use tch::{Device, Kind, Tensor, nn};
 
@@ -40,17 +40,15 @@ fn a_supernet_with_hard_gates_is_the_derived_network() {
     let _generator = setup::exclusive();
     for space in SPACES.iter().map(|build| build()) {
         let graph = space.graph(&toy::skeleton(space.as_ref()));
-        let supernet = CellSupernet::new(graph.clone(), &AllChannels, Device::Cpu).unwrap();
+        let supernet = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
         let images = formula::tensor("x", &[4, 3, 8, 8]);
         for i in 0..5 {
             let architecture = architecture_at(space.as_ref(), 7, i).unwrap();
-            let derived = graph.derive(&architecture).pruned(false);
-            let (phase, init) = (Phase::Search, WeightInit::Uniform);
-            let net = StaticNet::new(derived, Device::Cpu, phase, init).unwrap();
             let gates = SharedGates::hard(space.decisions(), &architecture, Device::Cpu);
             for train in [false, true] {
+                // Every name is found by what extraction is: copies of the supernet's weights, kernels through their matrices.
                 formula::fill(supernet.weights());
-                copy(supernet.weights(), net.weights());
+                let net = supernet.extract(&architecture).unwrap();
                 let expected = net.forward_t(&images, train, DropPath::OFF).main;
                 let found = supernet.forward_t(&images, &gates, train);
                 let largest = expected.abs().max().double_value(&[]);
@@ -135,16 +133,6 @@ fn architectures_differ_in_what_the_supernet_computes() {
         };
         let all: HashSet<Vec<u64>> = (0..5).map(logits).collect();
         assert_eq!(all.len(), 5, "{}", space.id());
-    }
-}
-
-/// Gives the weights of the second store the values of those of the same name in the first, of larger ones what a cut leaves.
-fn copy(from: &nn::VarStore, to: &nn::VarStore) {
-    let from = from.variables();
-    for (name, mut variable) in to.variables() {
-        let value = from.get(&name).unwrap_or_else(|| panic!("the supernet has no {name}"));
-        let size = variable.size();
-        tch::no_grad(|| variable.copy_(&slice_like(value, &size)));
     }
 }
 

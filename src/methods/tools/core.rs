@@ -86,7 +86,7 @@ impl Core {
     }
 
     /// Numbers that are no parameters but part of the state, under a name; replaces what the name had. A state is taken back in place,
-    /// so that a tensor which is shared with a network stays shared.
+    /// so that a tensor which is shared with a network stays shared; where there are none yet, as many may be loaded as were saved.
     pub(crate) fn keep(&mut self, name: impl Into<String>, numbers: Tensor) {
         self.kept.insert(name.into(), numbers);
     }
@@ -285,16 +285,21 @@ impl Core {
         }
         for (name, tensor) in &mut self.kept {
             let saved = saved(state, name, tensor)?;
-            tch::no_grad(|| tensor.copy_(saved));
+            if tensor.numel() == 0 {
+                *tensor = saved.copy();
+            } else {
+                tch::no_grad(|| tensor.copy_(saved));
+            }
         }
         Ok(())
     }
 }
 
-/// The saved tensor of this name, where it is of the same shape and kind.
+/// The saved tensor of this name, where it is of the same shape and kind; of any shape where there were no numbers before.
 fn saved<'a>(state: &'a StateMap, name: &str, like: &Tensor) -> Result<&'a Tensor, String> {
     let saved = state.get(name).ok_or(name)?;
-    if (saved.size(), saved.kind()) == (like.size(), like.kind()) {
+    let fits = saved.size() == like.size() || like.numel() == 0;
+    if fits && saved.kind() == like.kind() {
         return Ok(saved);
     }
     Err(format!("{name} of shape {:?} and kind {:?}", like.size(), like.kind()))
