@@ -14,7 +14,7 @@ use crate::optimizer::StateMap;
 /// Name of the tensor that holds the text.
 const LABEL: &str = "label";
 /// Key of the metadata, which hold the checksum; checkpoints of older programs have none.
-const KEY: &str = "lat";
+pub(crate) const KEY: &str = "lat";
 /// Kinds of tensors that checkpoints hold.
 const KINDS: [(Kind, Dtype); 5] = [
     (Kind::Float, Dtype::F32),
@@ -44,7 +44,8 @@ impl Checkpoint {
         mut tensors: Vec<(String, Tensor)>,
     ) -> Result<(), SearchError> {
         tensors.push((LABEL.to_owned(), Tensor::from_slice(label.as_bytes())));
-        let content = content(&tensors);
+        let head = format!("{{\"checksum\":\"{BLANK_CHECKSUM}\"}}");
+        let content = sealed(&tensors, head);
         WholeFile::write(path, &content).map_err(SearchError::Write)
     }
 
@@ -61,11 +62,7 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(&bytes);
         let file = file.map_err(|e| damaged(format!("cannot be read ({e})")))?;
         check_sealed(&bytes).map_err(damaged)?;
-        let mut tensors = StateMap::new();
-        for (name, view) in file.tensors() {
-            let tensor = tensor(&view).ok_or_else(|| damaged(format!("has no tensor '{name}'")))?;
-            tensors.insert(name, tensor);
-        }
+        let mut tensors = tensors(&file).map_err(damaged)?;
         let label = tensors
             .remove(LABEL)
             .filter(|t| t.kind() == Kind::Uint8)
@@ -76,17 +73,16 @@ impl Checkpoint {
     }
 }
 
-/// The file's bytes.
+/// The bytes of a file with a head, JSON whose first field is a [`BLANK_CHECKSUM`], and its checksum.
 ///
 /// # Panics
 /// Where a tensor is of a kind that no run's state has.
-fn content(tensors: &[(String, Tensor)]) -> Vec<u8> {
+pub(crate) fn sealed(tensors: &[(String, Tensor)], head: String) -> Vec<u8> {
     let packed: Vec<_> = tensors.iter().map(|(name, tensor)| (name, packed(tensor))).collect();
     let views = packed.iter().map(|(name, (dtype, shape, bytes))| {
         let view = TensorView::new(*dtype, shape.clone(), bytes);
         (name.as_str(), view.expect("the bytes are the tensor's"))
     });
-    let head = format!("{{\"checksum\":\"{BLANK_CHECKSUM}\"}}");
     let metadata = HashMap::from([(KEY.to_owned(), head)]);
     let mut bytes =
         safetensors::serialize(views, Some(metadata)).expect("names of tensors are distinct");
@@ -101,6 +97,18 @@ fn packed(tensor: &Tensor) -> (Dtype, Vec<usize>, Vec<u8>) {
     let mut bytes = vec![0; tensor.numel() * kind.elt_size_in_bytes()];
     tensor.copy_data_u8(&mut bytes, tensor.numel());
     (dtype, tensor.size().iter().map(|&n| n as usize).collect(), bytes)
+}
+
+/// A file's tensors by name.
+///
+/// # Errors
+/// The name of one of a kind that no run's state has, for the end of a sentence.
+pub(crate) fn tensors(file: &SafeTensors<'_>) -> Result<StateMap, String> {
+    let read = |(name, view): (String, TensorView<'_>)| match tensor(&view) {
+        Some(tensor) => Ok((name, tensor)),
+        None => Err(format!("has no tensor '{name}'")),
+    };
+    file.tensors().into_iter().map(read).collect()
 }
 
 /// The tensor, unless it is of a kind that no run's state has.

@@ -50,6 +50,17 @@ pub enum SearchError {
         /// What differs or is broken.
         reason: String,
     },
+    /// The file of an extracted network that is damaged or none.
+    #[error("network {path}: {reason}", path = path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// What is broken.
+        reason: String,
+    },
+    /// A network could not be written as `TorchScript`.
+    #[error("the network could not be written as TorchScript: {0}; leave --torchscript out")]
+    Trace(String),
     /// A checkpoint could not be written.
     #[error(transparent)]
     Write(lat_data::DataError),
@@ -84,6 +95,13 @@ fn kept(epoch: u32) -> String {
 impl SearchError {
     /// Whether the input was bad (exit code 2) rather than the work (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::NotANumber { .. } | Self::Nn(_) | Self::Write(_) | Self::Interrupted)
+        !matches!(
+            self,
+            Self::NotANumber { .. }
+                | Self::Trace(_)
+                | Self::Nn(_)
+                | Self::Write(_)
+                | Self::Interrupted
+        )
     }
 }

@@ -16,6 +16,7 @@ use crate::accuracy::accuracy;
 use crate::batches::{Images, epoch_rng, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::error::SearchError;
+use crate::extracted::ExtractedNet;
 use crate::methods::{Batch, Preset};
 use crate::optimizer::{Sgd, cosine, ordered_weights};
 use crate::spent::{Meter, Spent};
@@ -82,6 +83,9 @@ pub struct EvaluationSettings {
     pub plan: TrainingPlan,
     /// Seed of everything random.
     pub seed: u64,
+    /// Checksum of the extracted network that training begins with; nothing where it begins from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
 
 impl EvaluationSettings {
@@ -92,6 +96,7 @@ impl EvaluationSettings {
         let theirs = if images.is_empty() { "" } else { &other.images };
         let number = |a: f64, b: f64| (a.to_string(), b.to_string());
         let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let begun = |weights: &Option<String>| weights.clone().unwrap_or_else(|| "random".into());
         let (plan, old) = (&self.plan, &other.plan);
         let pairs = [
             ("architecture", text(&self.architecture, &other.architecture)),
@@ -108,6 +113,7 @@ impl EvaluationSettings {
             ("bound of the gradient", number(plan.clip, old.clip)),
             ("weight of the auxiliary head", number(plan.auxiliary, old.auxiliary)),
             ("drop path", number(plan.drop_path, old.drop_path)),
+            ("first weights", (begun(&self.weights), begun(&other.weights))),
         ];
         let differs = pairs.into_iter().find(|(_, (ours, theirs))| ours != theirs);
         differs.map(|(name, (ours, theirs))| (name, ours, theirs))
@@ -185,33 +191,72 @@ pub fn evaluate(
         Phase::Evaluation,
         WeightInit::Uniform,
     )?;
-    let weights = ordered_weights(net.weights());
-    let mut training = Training {
-        settings,
-        net,
-        sgd: Sgd::new(weights, settings.plan.momentum, settings.plan.decay),
-        train: Images::training(dataset, device),
-        checkpoint,
-        meter,
-    };
-    let mut epochs = training.resume()?;
-    while (epochs.len() as u32) < settings.plan.epochs {
-        let epoch = epochs.len() as u32;
-        let report = lat_nn::guard(|| training.epoch(epoch, stop))??;
-        on_epoch(&report);
-        epochs.push(report);
-        training.save(&epochs)?;
-    }
-    let test = Images::testing(dataset, device);
-    let all: Vec<usize> = (0..test.len()).collect();
-    let forward = |batch: &Batch| training.net.forward_t(&batch.images, false, DropPath::OFF).main;
-    let (test_loss, test_accuracy) =
-        lat_nn::guard(|| accuracy(&test, &all, settings.plan.batch as usize, forward))?;
-    let seconds = training.meter.spent().seconds;
-    Ok(Evaluation { test_accuracy, test_loss, cost, epochs, seconds })
+    let train = Images::training(dataset, device);
+    let training = Training::new(settings, net, train, (checkpoint, meter));
+    training.run((dataset, device), cost, stop, on_epoch)
 }
 
-impl Training<'_> {
+/// Goes on training an extracted network, whose layers stay those of the search phase, or from the checkpoint, and tests it; with a plan
+/// of no epochs it is tested as it is. The images should be [`crate::extracted::NetLabel::normalised`].
+///
+/// # Errors
+/// As [`evaluate`], and [`SearchError::Space`] for a label that is none of this program's.
+pub fn go_on(
+    extracted: ExtractedNet,
+    settings: &EvaluationSettings,
+    (dataset, device): (&Dataset, Device),
+    checkpoint: PathBuf,
+    stop: &AtomicBool,
+    on_epoch: &mut dyn FnMut(&TrainedEpoch),
+) -> Result<Evaluation, SearchError> {
+    let meter = Meter::begin(None);
+    let (space, architecture) = extracted.label.named()?;
+    let cost = count(&space.graph(&settings.skeleton).derive(&architecture));
+    let train = Images::training(dataset, device);
+    let training = Training::new(settings, extracted.net, train, (checkpoint, meter));
+    training.run((dataset, device), cost, stop, on_epoch)
+}
+
+impl<'a> Training<'a> {
+    fn new(
+        settings: &'a EvaluationSettings,
+        net: StaticNet,
+        train: Images,
+        (checkpoint, meter): (PathBuf, Meter),
+    ) -> Self {
+        let weights = ordered_weights(net.weights());
+        let sgd = Sgd::new(weights, settings.plan.momentum, settings.plan.decay);
+        Self { settings, net, sgd, train, checkpoint, meter }
+    }
+
+    /// All epochs that are left, and the test.
+    fn run(
+        self,
+        (dataset, device): (&Dataset, Device),
+        cost: Cost,
+        stop: &AtomicBool,
+        on_epoch: &mut dyn FnMut(&TrainedEpoch),
+    ) -> Result<Evaluation, SearchError> {
+        let mut training = self;
+        let plan = training.settings.plan;
+        let mut epochs = training.resume()?;
+        while (epochs.len() as u32) < plan.epochs {
+            let epoch = epochs.len() as u32;
+            let report = lat_nn::guard(|| training.epoch(epoch, stop))??;
+            on_epoch(&report);
+            epochs.push(report);
+            training.save(&epochs)?;
+        }
+        let test = Images::testing(dataset, device);
+        let all: Vec<usize> = (0..test.len()).collect();
+        let net = &training.net;
+        let forward = |batch: &Batch| net.forward_t(&batch.images, false, DropPath::OFF).main;
+        let (test_loss, test_accuracy) =
+            lat_nn::guard(|| accuracy(&test, &all, plan.batch as usize, forward))?;
+        let seconds = training.meter.spent().seconds;
+        Ok(Evaluation { test_accuracy, test_loss, cost, epochs, seconds })
+    }
+
     fn epoch(&mut self, epoch: u32, stop: &AtomicBool) -> Result<TrainedEpoch, SearchError> {
         let start = std::time::Instant::now();
         let plan = self.settings.plan;

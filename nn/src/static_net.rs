@@ -7,7 +7,7 @@ use tch::{CModule, Device, Kind, Tensor, nn};
 
 use crate::{
     Answers, DropPath, GraphNet, LayerBuilder, Logits, NnError, Phase, WeightArena, WeightInit,
-    guard,
+    channels_last, guard,
 };
 
 /// A network without searched sites: timed, or trained from scratch.
@@ -71,6 +71,22 @@ impl StaticNet {
         let taken = |_| unreachable!("a static network picks nothing");
         let answers = Answers { site: &mut site, taken: &taken };
         self.net.forward_t(images, train, drop_path, answers)
+    }
+
+    /// The same with weights of another number format, those of four dimensions channels last where asked for.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] where libtorch has no room for them.
+    pub fn converted(mut self, kind: Kind, is_channels_last: bool) -> Result<Self, NnError> {
+        guard(|| {
+            self.weights.set_kind(kind);
+            for mut weight in self.weights.variables().into_values() {
+                if is_channels_last && weight.dim() == 4 {
+                    weight.set_data(&channels_last(&weight.detach()));
+                }
+            }
+            self
+        })
     }
 
     /// The network in eval mode as `TorchScript`, where it computes: `forward` takes images `[n, 3, hw, hw]` of this height and width, as

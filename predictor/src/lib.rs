@@ -28,8 +28,8 @@ mod transfer;
 
 pub use cost::{CostModel, CountCost, PredictorCost, TableCost, above_zero, at_least_zero};
 pub use error::PredictError;
-pub use export::ExportFormat;
-pub use metrics::{Metrics, noise_floor, spearman};
+pub use export::{ExportFormat, torchscript_file};
+pub use metrics::{Metrics, kendall, noise_floor, spearman};
 pub use model::Predictions;
 pub use predictor::{DecisionLabel, FORMAT, Label, Predictor, unit};
 pub use regressor::{Differentiable, LEAST_SAMPLES, Layout, Regressor, RegressorEntry, Setup};

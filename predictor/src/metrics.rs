@@ -107,7 +107,8 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn kendall(truth: &[f64], predicted: &[f64]) -> f64 {
+/// Kendall's tau-b, -1 to 1; 0 where either side is constant. The lists are of one length.
+pub fn kendall(truth: &[f64], predicted: &[f64]) -> f64 {
     let order = |a: &f64, b: &f64| a.partial_cmp(b).unwrap_or(Ordering::Equal);
     match kendalls::tau_b_with_comparator(truth, predicted, order) {
         Ok((tau, _)) if tau.is_finite() => tau,

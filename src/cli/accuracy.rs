@@ -35,6 +35,12 @@ pub(super) struct AccuracyArgs {
 }
 
 impl AccuracyArgs {
+    /// The flags of a command that names table and column itself.
+    pub(super) fn of(file: Option<PathBuf>, column: Option<String>) -> Self {
+        let columns = column.into_iter().filter(|_| file.is_some()).collect();
+        Self { file, columns, unit: None }
+    }
+
     /// The table that is named, else the program's own of this space; None where there is neither. What was done to its values is
     /// said on standard error, quiet or not.
     pub(super) fn table(&self, space: &dyn Space) -> anyhow::Result<Option<AccuracyTable>> {

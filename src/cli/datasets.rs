@@ -28,6 +28,22 @@ impl DatasetArgs {
         self.data_dir.iter().chain(&found).fold(Written::default(), Written::tree)
     }
 
+    /// The same with the data set of a search where no flag names another: `digits-500` are 500 training images of `digits`.
+    pub(super) fn or_of(&self, name: &str) -> Self {
+        if self.dataset.is_some() || self.images.is_some() {
+            return self.clone();
+        }
+        let proxy = || {
+            let (name, images) = name.rsplit_once('-')?;
+            Some((name.to_owned(), images.parse().ok()?))
+        };
+        let (dataset, images) = match proxy() {
+            Some((name, images)) => (name, Some(images)),
+            None => (name.to_owned(), None),
+        };
+        Self { dataset: Some(dataset), images, ..self.clone() }
+    }
+
     /// Loads the images; gives their name and a line that says which they are.
     pub(super) fn load(
         &self,
@@ -69,5 +85,23 @@ impl DatasetArgs {
             train.n, test.n, train.hw, train.hw, train.classes
         );
         Ok((name, dataset, line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_set_of_a_search_is_taken_where_none_is_named() {
+        let none = DatasetArgs { dataset: None, data_dir: None, images: None };
+        let of = |args: &DatasetArgs, name: &str| {
+            let DatasetArgs { dataset, images, .. } = args.or_of(name);
+            (dataset.unwrap_or_default(), images)
+        };
+        assert_eq!(of(&none, "digits-500"), ("digits".to_owned(), Some(500)));
+        assert_eq!(of(&none, "fashion-part"), ("fashion-part".to_owned(), None));
+        let named = DatasetArgs { dataset: Some("mnist".into()), ..none };
+        assert_eq!(of(&named, "digits-500"), ("mnist".to_owned(), None));
     }
 }

@@ -1,12 +1,13 @@
-//! `lat evaluate`: trains an architecture from scratch and tests it.
+//! `lat evaluate`: trains an architecture from scratch, or from weights of its own, and tests it.
 
 use std::path::{Path, PathBuf};
 
-use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
+use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate, go_on};
+use lat::extracted::{ExtractedNet, NetLabel};
 use lat::methods::Preset;
 use lat::record::{EvaluationRecord, Published};
 use lat_data::{Dataset, RunLock};
-use lat_profiler::{DeviceSpec, ProfileOptions, check_point, measure_one};
+use lat_profiler::{DeviceSpec, ProfileOptions, check_point, measure_one, time_net};
 use lat_space::{Architecture, SearchSpace, Skeleton};
 
 use super::accuracy::{AccuracyArgs, say_published};
@@ -21,13 +22,23 @@ use super::{STOP, runs};
 /// Train an architecture from scratch and test it.
 ///
 /// Reports test accuracy, parameters, multiply-adds and measured latency. Ctrl-C keeps whole epochs; the same command resumes.
+/// With --weights training begins with the weights of an extracted network; --epochs 0 tests it as it is.
 ///
 /// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-by-4f0c2a91-c8-l4-r8-seed0/search.json
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// An architecture text, or the search.json of a search.
-    #[arg(long, value_name = "TEXT|FILE")]
-    arch: String,
+    #[arg(
+        long,
+        value_name = "TEXT|FILE",
+        required_unless_present = "weights",
+        conflicts_with = "weights"
+    )]
+    arch: Option<String>,
+    /// Go on training the network of this file, which `lat extract` wrote, instead of one from scratch; its architecture, skeleton
+    /// and normalisation are the file's, its layers those of the search phase, without an auxiliary head.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Search space of the text [default: the one that reads it].
     #[arg(long)]
     space: Option<String>,
@@ -40,9 +51,12 @@ pub(super) struct Args {
     preset: Option<Preset>,
     #[command(flatten)]
     skeleton: SkeletonArgs,
-    /// Passes over the training images [default: the preset's].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Passes over the training images; 0 with --weights alone: tested as they are [default: the preset's].
+    #[arg(long)]
     epochs: Option<u32>,
+    /// SGD's learning rate at the start of a cosine to zero [default: the preset's].
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    lr: Option<f64>,
     /// Images per batch [default: the preset's].
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
     batch: Option<u32>,
@@ -63,25 +77,39 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let written = written(args);
     written.check()?;
-    let found = read(&args.arch, args.space.as_deref())?;
+    let device = device(args.device.as_deref())?;
+    check(args, device)?;
+    let start = Start::read(args, device)?;
+    let found = start.named(args)?;
     let (space, architecture) = (found.space.as_ref(), &found.architecture);
     let accuracies = args.accuracies.table(space)?;
     let published = Published::of(accuracies.as_ref(), space, architecture);
-    let device = device(args.device.as_deref())?;
     let preset =
         args.preset.unwrap_or(if is_small(device) { Preset::Quick } else { Preset::Paper });
-    let (dataset_name, dataset, line) = args.images.load(args.skeleton.resolution)?;
-    let settings = settings(args, &found, preset, (dataset_name, &dataset))?;
+    let resolution = start.label().map(|label| label.skeleton.resolution);
+    let (name, dataset, line) = args.images.load(resolution.or(args.skeleton.resolution))?;
+    let dataset = match start.label() {
+        Some(label) => label.normalised(dataset)?,
+        None => dataset,
+    };
+    let settings = settings(args, (&found, &start), preset, (name, &dataset))?;
     let dir = args.out.clone().unwrap_or_else(|| default_dir(&settings));
     written.folder(&dir).check()?;
     runs::writable_dir(&dir)?;
     let _lock = RunLock::take(&dir)?;
     say(format!("{line}; network {}, {} epochs", settings.skeleton, settings.plan.epochs))?;
     let work = Work { space, architecture, dataset: &dataset };
-    let trained = train(&work, &settings, torch_device(device), &dir, screen)?;
+    let trained = train(&work, start, &settings, torch_device(device), &dir, screen)?;
     let measuring = std::time::Instant::now();
     let options = timing(&found, settings.skeleton, device);
-    let row = measure_one(space, &options, architecture)?;
+    let row = match &args.weights {
+        // What is timed is the same whatever the weights have become.
+        Some(path) => {
+            let (extracted, _) = ExtractedNet::load(path, torch_device(device))?;
+            time_net(extracted.net, &settings.architecture, &options)?
+        }
+        None => measure_one(space, &options, architecture)?,
+    };
     let result = EvaluationRecord {
         settings,
         published,
@@ -106,15 +134,16 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
 /// What is evaluated and how, by the flags.
 fn settings(
     args: &Args,
-    found: &Named,
+    (found, start): (&Named, &Start),
     preset: Preset,
     (name, dataset): (String, &Dataset),
 ) -> anyhow::Result<EvaluationSettings> {
     let space = found.space.as_ref();
     let size = if preset == Preset::Quick { "quick" } else { "cifar" };
     let defaults = TrainingPlan::preset(preset);
-    let batch = args.batch.unwrap_or(defaults.batch);
-    if dataset.train.n < batch as usize {
+    let (batch, epochs) =
+        (args.batch.unwrap_or(defaults.batch), args.epochs.unwrap_or(defaults.epochs));
+    if epochs > 0 && dataset.train.n < batch as usize {
         return Err(bad(format!(
             "expected at least one batch of {batch} training images, found {}; lower --batch",
             dataset.train.n
@@ -125,10 +154,79 @@ fn settings(
         space: space.id().to_owned(),
         dataset: name,
         images: dataset.checksum(),
-        skeleton: args.skeleton.for_images(space, size, dataset)?,
-        plan: TrainingPlan { epochs: args.epochs.unwrap_or(defaults.epochs), batch, ..defaults },
+        skeleton: match start.label() {
+            Some(label) => label.skeleton,
+            None => args.skeleton.for_images(space, size, dataset)?,
+        },
+        plan: TrainingPlan {
+            epochs,
+            batch,
+            lr: args.lr.unwrap_or(defaults.lr),
+            // The network of a file has no such head.
+            auxiliary: if start.label().is_some() { 0.0 } else { defaults.auxiliary },
+            ..defaults
+        },
         seed: args.seed,
+        weights: match start {
+            Start::Scratch => None,
+            Start::Weights(_, checksum) => Some(checksum.clone()),
+        },
     })
+}
+
+/// Refuses flags that do not fit together, before anything is read.
+fn check(args: &Args, device: DeviceSpec) -> anyhow::Result<()> {
+    if args.epochs == Some(0) && args.weights.is_none() {
+        return Err(bad(
+            "expected --epochs of at least 1, found 0: only --weights can be tested untrained",
+        ));
+    }
+    if let Some(lr) = args.lr.filter(|lr| !(lr.is_finite() && *lr > 0.0)) {
+        return Err(bad(format!("expected --lr to be a number above 0, found {lr}")));
+    }
+    if args.weights.is_some() && device == DeviceSpec::Fake {
+        return Err(bad("expected --weights on a device that computes, found fake: cpu or cuda:N"));
+    }
+    Ok(())
+}
+
+/// What training begins with.
+enum Start {
+    Scratch,
+    /// An extracted network and the checksum of its file.
+    Weights(Box<ExtractedNet>, String),
+}
+
+impl Start {
+    fn read(args: &Args, device: DeviceSpec) -> anyhow::Result<Self> {
+        let Some(path) = &args.weights else { return Ok(Self::Scratch) };
+        let (extracted, checksum) = ExtractedNet::load(path, torch_device(device))?;
+        args.skeleton.check_is(&extracted.label.skeleton)?;
+        Ok(Self::Weights(Box::new(extracted), checksum))
+    }
+
+    fn label(&self) -> Option<&NetLabel> {
+        match self {
+            Self::Scratch => None,
+            Self::Weights(extracted, _) => Some(&extracted.label),
+        }
+    }
+
+    /// The architecture of the file or of the flags.
+    fn named(&self, args: &Args) -> anyhow::Result<Named> {
+        let asked = args.space.as_deref();
+        let Some(label) = self.label() else {
+            return read(args.arch.as_deref().unwrap_or_default(), asked);
+        };
+        if let Some(asked) = asked.filter(|asked| *asked != label.space) {
+            return Err(bad(format!(
+                "expected weights of a network of {asked}, found those of one of {}; leave --space out, or name another --weights",
+                label.space
+            )));
+        }
+        let (space, architecture) = label.named()?;
+        Ok(Named { space, architecture, reference_ms: None, place: None })
+    }
 }
 
 /// How the network is timed: as the cost of its search was if that was measured on this device, so that the two can be compared; else
@@ -148,7 +246,8 @@ fn timing(found: &Named, skeleton: Skeleton, device: DeviceSpec) -> ProfileOptio
 /// The file that is asked for beside the folder, and what must not be written over.
 fn written(args: &Args) -> Written {
     let written = args.images.protected().inputs(args.accuracies.file.iter());
-    let written = written.output("--json", args.json.as_deref()).inputs([&args.arch]);
+    let written = written.output("--json", args.json.as_deref()).inputs(&args.arch);
+    let written = written.inputs(&args.weights);
     written.folder(args.out.as_deref().unwrap_or(runs::root()))
 }
 
@@ -159,9 +258,10 @@ struct Work<'a> {
     dataset: &'a Dataset,
 }
 
-/// Trains from scratch and tests, with a bar of the epochs.
+/// Trains and tests, with a bar of the epochs.
 fn train(
     work: &Work<'_>,
+    start: Start,
     settings: &EvaluationSettings,
     device: tch::Device,
     dir: &Path,
@@ -170,21 +270,25 @@ fn train(
     let epochs = settings.plan.epochs;
     let bar = screen.bar("epochs");
     bar.set_length(u64::from(epochs));
-    let found = evaluate(
-        (work.space, work.architecture),
-        settings,
-        (work.dataset, device),
-        dir.join("checkpoint.safetensors"),
-        &STOP,
-        &mut |epoch| {
-            bar.set_position(u64::from(epoch.epoch));
-            let TrainedEpoch { epoch, train_loss, train_accuracy, seconds } = epoch;
-            let line = format!(
-                "epoch {epoch}/{epochs}: loss {train_loss:.4} acc {train_accuracy:.1} %, {seconds:.1} s"
-            );
-            screen.note(Some(&bar), &line);
-        },
-    );
+    let checkpoint = dir.join("checkpoint.safetensors");
+    let on = (work.dataset, device);
+    let on_epoch = &mut |epoch: &TrainedEpoch| {
+        bar.set_position(u64::from(epoch.epoch));
+        let TrainedEpoch { epoch, train_loss, train_accuracy, seconds } = epoch;
+        let line = format!(
+            "epoch {epoch}/{epochs}: loss {train_loss:.4} acc {train_accuracy:.1} %, {seconds:.1} s"
+        );
+        screen.note(Some(&bar), &line);
+    };
+    let found = match start {
+        Start::Scratch => {
+            let subject = (work.space, work.architecture);
+            evaluate(subject, settings, on, checkpoint, &STOP, on_epoch)
+        }
+        Start::Weights(extracted, _) => {
+            go_on(*extracted, settings, on, checkpoint, &STOP, on_epoch)
+        }
+    };
     bar.finish_and_clear();
     Ok(found?)
 }
@@ -213,8 +317,9 @@ fn default_dir(settings: &EvaluationSettings) -> PathBuf {
     let hash = architecture
         .bytes()
         .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    let from = settings.weights.as_ref().map_or_else(String::new, |sum| format!("-from-{sum}"));
     runs::named(&format!(
-        "evaluate-{space}-{hash:08x}-{dataset}-{}-seed{seed}",
+        "evaluate-{space}-{hash:08x}-{dataset}-{}{from}-seed{seed}",
         runs::short(skeleton)
     ))
 }

@@ -4,7 +4,7 @@ use lat::methods::METHODS;
 use lat_data::{BENCHMARKS, DATASETS};
 use lat_predictor::REGRESSORS;
 use lat_profiler::{PROBES, available, enable_cuda};
-use lat_space::SPACES;
+use lat_space::{SPACES, VARIANTS};
 
 use super::list_columns;
 use super::output::{say, table};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     say(match args.what {
         What::Columns => unreachable!("listed above"),
         What::Spaces => {
-            let spaces = SPACES.iter().map(|build| build());
+            let spaces = SPACES.iter().chain(VARIANTS).map(|build| build());
             table(
                 &["name", "what", "paper"],
                 spaces.map(|s| texts(&[s.id(), s.summary(), s.paper()])),

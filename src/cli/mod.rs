@@ -15,6 +15,7 @@ mod doctor;
 mod error_budget;
 mod evaluate;
 mod export;
+mod extract;
 mod failure;
 mod front;
 mod list;
@@ -26,10 +27,13 @@ mod output;
 mod place;
 mod predict;
 mod profile;
+mod rank;
+mod recalibration;
 mod records;
 mod report;
 mod runs;
 mod search;
+mod search_folder;
 mod signals;
 mod skeleton;
 mod table_args;
@@ -81,6 +85,8 @@ enum Command {
     Front(front::Args),
     Count(count::Args),
     Evaluate(evaluate::Args),
+    Extract(extract::Args),
+    Rank(rank::Args),
     Doctor(doctor::Args),
     Time(time::Args),
     Diff(diff::Args),
@@ -119,6 +125,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Front(args) => front::run(&args),
         Command::Count(args) => count::run(&args),
         Command::Evaluate(args) => evaluate::run(&args, screen),
+        Command::Extract(args) => extract::run(&args),
+        Command::Rank(args) => rank::run(&args, screen),
         Command::Doctor(args) => doctor::run(&args),
         Command::Time(args) => time::run(&args),
         Command::Diff(args) => diff::run(&args),

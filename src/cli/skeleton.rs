@@ -35,6 +35,22 @@ impl SkeletonArgs {
         Ok(skeleton)
     }
 
+    /// Refuses flags that ask for another network than the one that is there.
+    pub(super) fn check_is(&self, skeleton: &Skeleton) -> anyhow::Result<()> {
+        let flags = [
+            ("--channels", self.channels, skeleton.channels),
+            ("--layers", self.layers.map(u32::from), u32::from(skeleton.layers)),
+            ("--resolution", self.resolution.map(u32::from), u32::from(skeleton.resolution)),
+        ];
+        match flags.into_iter().find(|(_, asked, own)| asked.is_some_and(|asked| asked != *own)) {
+            None => Ok(()),
+            Some((flag, asked, own)) => Err(super::failure::bad(format!(
+                "expected {flag} {own}, which the network of --weights has, found {}; leave {flag} out",
+                asked.unwrap_or_default()
+            ))),
+        }
+    }
+
     /// As [`SkeletonArgs::skeleton`], for images of a data set: its size and classes.
     pub(super) fn for_images(
         &self,

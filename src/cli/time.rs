@@ -1,30 +1,47 @@
-//! `lat time`: times somebody's own network.
+//! `lat time`: times somebody's own network, or an extracted one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use lat::extracted::ExtractedNet;
 use lat_data::Measurement;
 use lat_data::{Mode, OperatingPoint, Precision};
-use lat_profiler::{DeviceSpec, time_module};
+use lat_profiler::{DeviceSpec, ProfileOptions, time_module, time_net};
 
 use super::failure::bad;
 use super::output::{say, write_json};
-use super::skeleton::device;
+use super::skeleton::{device, torch_device};
 use super::written::Written;
 
-/// Time a TorchScript module of your own.
+/// Time a TorchScript module of your own, or a network that `lat extract` wrote.
 ///
 /// With the care that architectures get: warm-up, timed runs until the 95 % interval of the median is within 1 % or the cap
 /// comes, CUDA events on a GPU, the reference network on a CPU. Make the file with torch.jit.trace(model, x).save("model.pt").
 /// A module is a program and can do what you can, write files too: time only modules that you trust.
 ///
 /// Example: lat time model.pt --input 1x3x224x224 --device cuda:0 --mode both
+///
+/// Example: lat time --weights net.safetensors --batch 8
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The module's file.
-    file: PathBuf,
+    #[arg(required_unless_present = "weights", conflicts_with = "weights")]
+    file: Option<PathBuf>,
     /// Shape of an input, batch first; once per input.
-    #[arg(long, value_name = "NxCxHxW", required = true, value_parser = shape)]
+    #[arg(
+        long,
+        value_name = "NxCxHxW",
+        required_unless_present = "weights",
+        conflicts_with = "weights",
+        value_parser = shape
+    )]
     input: Vec<Shape>,
+    /// Time the network of this file, which `lat extract` wrote, with its own weights, instead of a module: as `lat profile` times
+    /// architectures, data alone and no program.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Images per batch of --weights.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
     /// cpu or cuda:N [default: cuda:0 where there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
@@ -62,29 +79,55 @@ fn shape(text: &str) -> Result<Shape, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    Written::default().output("--json", args.json.as_deref()).inputs([&args.file]).check()?;
+    let inputs = args.file.iter().chain(&args.weights);
+    Written::default().output("--json", args.json.as_deref()).inputs(inputs).check()?;
     let device = device(args.device.as_deref())?;
-    if !args.file.is_file() {
-        return Err(bad(format!(
-            "expected a TorchScript module at {}, found no file; make one with torch.jit.trace(model, x).save(...)",
-            args.file.display()
-        )));
-    }
     let point = OperatingPoint {
         mode: args.mode,
         precision: args.precision,
         channels_last: args.channels_last,
         cold: args.cold,
     };
-    let shapes: Vec<Vec<i64>> = args.input.iter().map(|shape| shape.0.clone()).collect();
-    let row = time_module(&args.file, &shapes, device, point, args.max_ms).map_err(|error| {
-        bad(format!("{} cannot be timed on such inputs: {error}", args.file.display()))
-    })?;
+    let row = match (&args.weights, &args.file) {
+        (Some(weights), _) => network(args, weights, device, point)?,
+        (None, file) => module(args, file.as_deref().unwrap_or(Path::new("")), device, point)?,
+    };
     say(text(&row, device, point))?;
     match &args.json {
         Some(path) => write_json(path, &row),
         None => Ok(()),
     }
+}
+
+/// The row of somebody's module.
+fn module(
+    args: &Args,
+    file: &Path,
+    device: DeviceSpec,
+    point: OperatingPoint,
+) -> anyhow::Result<Measurement> {
+    if !file.is_file() {
+        return Err(bad(format!(
+            "expected a TorchScript module at {}, found no file; make one with torch.jit.trace(model, x).save(...)",
+            file.display()
+        )));
+    }
+    let shapes: Vec<Vec<i64>> = args.input.iter().map(|shape| shape.0.clone()).collect();
+    time_module(file, &shapes, device, point, args.max_ms)
+        .map_err(|error| bad(format!("{} cannot be timed on such inputs: {error}", file.display())))
+}
+
+/// The row of an extracted network.
+fn network(
+    args: &Args,
+    file: &Path,
+    device: DeviceSpec,
+    point: OperatingPoint,
+) -> anyhow::Result<Measurement> {
+    let (ExtractedNet { label, net }, _) = ExtractedNet::load(file, torch_device(device))?;
+    let defaults = ProfileOptions::new(label.skeleton, device);
+    let options = ProfileOptions { point, batch: args.batch, max_ms: args.max_ms, ..defaults };
+    Ok(time_net(net, &label.architecture, &options)?)
 }
 
 /// The row for people.

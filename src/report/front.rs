@@ -260,6 +260,7 @@ mod tests {
                 skeleton: of.settings.skeleton,
                 plan: TrainingPlan::preset(Preset::Quick),
                 seed: 0,
+                weights: None,
             },
             published: Published::default(),
             test_accuracy,

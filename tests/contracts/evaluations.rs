@@ -33,6 +33,7 @@ fn run(
         skeleton: toy::skeleton(space),
         plan: TrainingPlan { epochs: 6, batch: 32, ..regularised },
         seed,
+        weights: None,
     };
     let stop = AtomicBool::new(false);
     let mut on_epoch =

@@ -16,6 +16,7 @@ use std::str::FromStr;
 use lat_data::WholeFile;
 
 use crate::{PredictError, Predictor};
+pub use torchscript::torchscript_file;
 
 /// Name of the label in exported files.
 const LABEL: &str = "lat_label";

@@ -18,8 +18,21 @@ pub(super) fn file(
     let failed = |reason: String| PredictError::TorchScript { reason };
     let module = traced(predictor, with_sd).map_err(|e| failed(e.to_string()))?;
     let n_bytes = predictor.to_bytes().map_or(0, |bytes| bytes.len());
-    let bytes = saved(&module, n_bytes).map_err(|e| failed(e.to_string()))?;
-    labelled(bytes, label).map_err(|e| failed(e.to_string()))
+    torchscript_file(&module, ("predictor", n_bytes), label).map_err(failed)
+}
+
+/// The bytes of a module's file, whose archive has this name, with a label among its extra files, as `lat_label`. What the module is
+/// made of takes about so many bytes.
+///
+/// # Errors
+/// libtorch's or the system's words.
+pub fn torchscript_file(
+    module: &CModule,
+    (name, n_bytes): (&str, usize),
+    label: &str,
+) -> Result<Vec<u8>, String> {
+    let bytes = saved(module, name, n_bytes).map_err(|e| e.to_string())?;
+    labelled(bytes, label).map_err(|e| e.to_string())
 }
 
 /// What the predictor does to two rows of gates, recorded. No size of the two rows is part of it.
@@ -39,15 +52,15 @@ fn traced(predictor: &Predictor, with_sd: bool) -> Result<CModule, TchError> {
     CModule::create_by_tracing("Predictor", "forward", &[example], &mut forward)
 }
 
-/// The module's file, of a predictor of so many bytes. libtorch names the archive's folder after the file, so its name is always
+/// The module's file, of a module of so many bytes. libtorch names the archive's folder after the file, so its name is always
 /// the same.
-fn saved(module: &CModule, n_bytes: usize) -> Result<Vec<u8>, TchError> {
+fn saved(module: &CModule, name: &str, n_bytes: usize) -> Result<Vec<u8>, TchError> {
     let folder = tempfile::tempdir()?;
     // libtorch ends the whole program where it finds no room, so it is looked for before.
     let probe = folder.path().join("room");
     std::fs::write(&probe, vec![0; 4 * n_bytes + (1 << 18)])?;
     std::fs::remove_file(probe)?;
-    let path = folder.path().join("predictor.pt");
+    let path = folder.path().join(format!("{name}.pt"));
     module.save(&path)?;
     Ok(std::fs::read(path)?)
 }

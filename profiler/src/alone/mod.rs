@@ -1,7 +1,9 @@
-//! What is timed by itself: single operations, and networks that no space describes.
+//! What is timed by itself: single operations, networks with weights of their own, and modules that no space describes.
 
 mod module;
+mod network;
 mod op_bench;
 
 pub use module::time_module;
+pub use network::time_net;
 pub use op_bench::{OpRow, measure_ops};

@@ -87,6 +87,13 @@ impl ProfileOptions {
     /// # Errors
     /// [`ProfileError::Option`] names the option, [`SpaceError::Skeleton`] comes from the space.
     pub fn check(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
+        self.check_numbers()?;
+        space.check_skeleton(&self.skeleton)?;
+        check_point(self.point, self.device)
+    }
+
+    /// The same of what no space has a say in.
+    pub(crate) fn check_numbers(&self) -> Result<(), ProfileError> {
         let number = |name, expected, ok: bool, found: f64| {
             let error = || ProfileError::Option { name, expected, found: found.to_string() };
             ok.then_some(()).ok_or_else(error)
@@ -113,14 +120,7 @@ impl ProfileOptions {
         let energy = self.energy_fraction;
         number("the share of energies", "from 0 to 1", (0.0..=1.0).contains(&energy), energy)?;
         let shards = f64::from(self.shard.map_or(1, Shard::count));
-        number(
-            "the number of shards",
-            "at most that of samples",
-            shards <= samples as f64,
-            shards,
-        )?;
-        space.check_skeleton(&self.skeleton)?;
-        check_point(self.point, self.device)
+        number("the number of shards", "at most that of samples", shards <= samples as f64, shards)
     }
 
     /// The same for a run, which draws its samples from the space: refuses more of them than there are.

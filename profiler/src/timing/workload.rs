@@ -68,6 +68,11 @@ impl NetWorkload {
         Ok(Self { net, input, is_tuned, n_runs: 0, run_bytes: None })
     }
 
+    /// A network with weights of its own, and `input` on its device and in its format.
+    pub(crate) fn of(net: StaticNet, input: Tensor) -> Self {
+        Self { net, input, is_tuned: false, n_runs: 0, run_bytes: None }
+    }
+
     /// Bytes of so many numbers in the network's format.
     fn bytes_of(&self, numbers: u64) -> u64 {
         numbers * self.input.kind().elt_size_in_bytes() as u64
