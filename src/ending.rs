@@ -14,3 +14,10 @@ pub enum Ending {
     /// Random parts of the trained supernet are judged, as many as evolution would: what evolution must beat.
     Random,
 }
+
+impl Ending {
+    /// Whether nothing of the trained supernet is judged.
+    pub fn is_finalists(&self) -> bool {
+        *self == Self::Finalists
+    }
+}

@@ -127,6 +127,7 @@ pub(crate) fn search_by(
         risk: 0.0,
         finalists: plan.finalists,
         ending: plan.ending,
+        bn_rule: "per-batch".into(),
         steps_goal: String::new(),
         cost_model: None,
     };

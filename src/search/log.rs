@@ -39,8 +39,11 @@ pub struct SearchSettings {
     #[serde(default = "one")]
     pub finalists: u32,
     /// How it ends.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Ending::is_finalists")]
     pub ending: Ending,
+    /// How batch norm is made anew for parts of the supernet, by [`lat_nn::BnRule::name`]; empty where no parts are judged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bn_rule: String,
     /// What the steps of the search are after: the goal, or `lambda 0` where finalists alone meet a target. Searches that differ in
     /// goal or finalists but not in this may go on from one another's checkpoint.
     #[serde(default)]
@@ -167,6 +170,7 @@ mod tests {
             risk: 0.0,
             finalists: 1,
             ending: Ending::Finalists,
+            bn_rule: String::new(),
             steps_goal: String::new(),
             cost_model: None,
         }

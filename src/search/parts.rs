@@ -20,12 +20,13 @@ impl Search<'_, '_> {
         halves: &Halves,
         given: &Architecture,
     ) -> Result<Finals, SearchError> {
+        let rule = self.settings.bn_rule.parse().map_err(SearchError::Settings)?;
         let judge = Judge::new(
             (net, self.space.decisions()),
             &halves.images,
             (&halves.train, &halves.valid),
             self.settings.batch as usize,
-            self.method.bn_rule(),
+            rule,
             self.device,
         );
         let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);

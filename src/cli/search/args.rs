@@ -7,6 +7,7 @@ use lat::methods::Preset;
 use lat::objective::Estimator;
 use lat::product::Reading;
 use lat::steering::Joining;
+use lat_nn::BnRule;
 
 use crate::cli::accuracy::AccuracyArgs;
 use crate::cli::datasets::DatasetArgs;
@@ -70,6 +71,10 @@ pub(in crate::cli) struct Args {
     /// of it [default: the method's].
     #[arg(long, value_enum)]
     pub(super) ending: Option<Ending>,
+    /// How batch norm's statistics are made anew for each part of the supernet that is judged: per-image as once-for-all does, or
+    /// per-batch as AttentiveNAS, BigNAS and Pi-NAS do [default: the method's].
+    #[arg(long, value_name = "RULE")]
+    pub(super) bn_rule: Option<BnRule>,
     /// Standard deviations of the prediction that are added to it: what is uncertain counts as dearer.
     #[arg(long, default_value_t = 0.0, value_name = "K", allow_negative_numbers = true)]
     pub(super) risk: f64,

@@ -90,9 +90,14 @@ fn short(number: f64) -> String {
     }
 }
 
-/// Several targets are for evolution; each must be in range.
+/// Several targets and a rule for batch norm are for the parts of a supernet; each target must be in range.
 pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
     let targets = &args.target_ms;
+    if let (Some(rule), Ending::Finalists) = (args.bn_rule, ending) {
+        return Err(bad(format!(
+            "expected no --bn-rule if finalists are drawn, found {rule}; add --ending evolution, which judges parts of the supernet"
+        )));
+    }
     targets.iter().try_for_each(|&target| check_goal(Goal::Target(target)))?;
     if targets.len() < 2 || (ending != Ending::Finalists && args.finalists > 1) {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lat::ending::Ending;
 use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::SearchSettings;
@@ -79,6 +80,10 @@ impl<'a> Plan<'a> {
             risk: args.risk,
             finalists: args.finalists,
             ending,
+            bn_rule: match ending {
+                Ending::Finalists => String::new(),
+                _ => args.bn_rule.unwrap_or(built.bn_rule()).name().to_owned(),
+            },
             steps_goal: match goal {
                 Goal::Target(_) if args.finalists > 1 => goal_text(Goal::Lambda(0.0), unit, args),
                 goal => goal_text(goal, unit, args),

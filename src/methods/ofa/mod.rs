@@ -14,7 +14,7 @@
 
 mod phases;
 
-use lat_nn::{DropPath, StaticNet, resize, unremembered};
+use lat_nn::{BnRule, DropPath, StaticNet, resize, unremembered};
 use lat_space::{Graph, Step};
 
 use super::tools::distillation::soft_cross_entropy;
@@ -227,6 +227,10 @@ impl Method for Ofa {
 
     fn core_mut(&mut self) -> &mut Core {
         &mut self.core
+    }
+
+    fn bn_rule(&self) -> BnRule {
+        BnRule::PerImage
     }
 
     fn initialise(&self, space: &dyn SearchSpace, net: &dyn Supernet) {
