@@ -108,6 +108,11 @@ fn largest(space: &StretchSpace) -> Box<[ChoiceSet]> {
     choices
 }
 
+/// What is not there without depth and without a kernel to choose has the last choice.
+fn smallest() -> Box<[ChoiceSet]> {
+    [0, 0, 0, 0, 1, 1, 0, 0, 0, 1].map(ChoiceSet::one).into()
+}
+
 /// Gradients by name of a loss, zeros where nothing took part.
 fn gradients(net: &CellSupernet, loss: &Tensor) -> Vec<(String, Tensor)> {
     net.weights().variables().values().for_each(|w| w.shallow_clone().zero_grad());
@@ -165,7 +170,7 @@ fn bignas_steps_by_the_sum_of_the_sandwichs_gradients() {
     assert!(passes.iter().all(|(_, learns)| *learns));
     assert_eq!(networks.len(), 5);
     assert_eq!(networks[0], largest(&space));
-    assert_eq!(networks[4], of(&space, |_| 0));
+    assert_eq!(networks[4], smallest());
     assert!(networks[1..4].iter().all(|n| *n != networks[0] && *n != networks[4]));
 
     let fresh = Kept::new(&space).net;
@@ -197,7 +202,7 @@ fn bignas_clips_the_norm_and_attentivenas_each_entry() {
     let gradients = gradients(&fresh, &sandwich(&space, &fresh, &networks));
     let clamped: Vec<_> =
         gradients.into_iter().map(|(name, g)| (name, g.clamp(-0.01, 0.01))).collect();
-    assert!(clamped.iter().any(|(_, g)| g.abs().max().double_value(&[]) >= 0.01));
+    assert!(clamped.iter().any(|(_, g)| g.abs().max().double_value(&[]) > 0.0099));
     assert_stepped(&kept, &fresh, &clamped, 1.0);
 }
 

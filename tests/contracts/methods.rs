@@ -256,8 +256,11 @@ fn every_method_covers_a_space_and_names_those_it_covers() {
     }
 }
 
+/// A space and a method that covers it.
+pub(super) type Pair = (Box<dyn SearchSpace>, &'static MethodEntry);
+
 /// Every method whose steps move what it believes, with every space that it covers.
-pub(super) fn pairs() -> impl Iterator<Item = (Box<dyn SearchSpace>, &'static MethodEntry)> {
+pub(super) fn pairs() -> impl Iterator<Item = Pair> {
     crate::setup::ready();
     let all = SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)));
     all.filter(|(space, method)| !method.is_two_stage && method.covers(space.as_ref()))
@@ -265,9 +268,9 @@ pub(super) fn pairs() -> impl Iterator<Item = (Box<dyn SearchSpace>, &'static Me
 
 /// Every method that trains a supernet alone, with the smallest space that it covers and with a small one of everything that stretches:
 /// each step trains several networks, and the spaces of chains have dozens of blocks.
-pub(super) fn supernet_pairs() -> Vec<(Box<dyn SearchSpace>, &'static MethodEntry)> {
+pub(super) fn supernet_pairs() -> Vec<Pair> {
     crate::setup::ready();
-    let mut pairs: Vec<(Box<dyn SearchSpace>, &MethodEntry)> = Vec::new();
+    let mut pairs: Vec<Pair> = Vec::new();
     for entry in METHODS.iter().filter(|entry| entry.is_two_stage) {
         let all = SPACES.iter().map(|build| build());
         let plain = all.filter(|s| s.size() < 100_000 && entry.covers(s.as_ref()));
