@@ -16,6 +16,8 @@ mod contracts;
 mod crash;
 // Sites that are cut down, picks and sizes: prices, shapes, what is computed.
 mod elastic;
+// Networks cut out of supernets: what they compute, and as files.
+mod extractions;
 // Predictors in other programs.
 mod exports;
 // What only a GPU can show.

@@ -123,7 +123,7 @@ pub(crate) fn search_by(
         batch: plan.batch,
         seed: plan.seed,
         goal: "as the test says".into(),
-        options: plan.options.to_string(),
+        options: format!("{:?} {}", Preset::Quick, plan.options),
         risk: 0.0,
         finalists: plan.finalists,
         ending: plan.ending,

@@ -2,6 +2,7 @@
 
 mod accuracies;
 mod counts;
+mod extractions;
 mod goals;
 mod limits;
 mod long_tables;
@@ -293,6 +294,7 @@ fn lists_help_completions_and_the_man_page_are_printed() {
     let dir = folder();
     for (what, name) in [
         ("spaces", "darts"),
+        ("spaces", "ofa-w12"),
         ("methods", "pc-darts"),
         ("devices", "cpu"),
         ("datasets", "digits"),
@@ -301,7 +303,9 @@ fn lists_help_completions_and_the_man_page_are_printed() {
     ] {
         lat(dir.path()).args(["list", what]).assert().success().stdout(contains(name));
     }
-    for command in ["profile", "merge", "train", "predict", "search", "front", "evaluate"] {
+    for command in
+        ["profile", "merge", "train", "predict", "search", "front", "evaluate", "extract", "rank"]
+    {
         lat(dir.path())
             .args([command, "--help"])
             .assert()
