@@ -4,10 +4,16 @@
 //! Each step trains one architecture drawn uniformly. In the last part of the search a fixed list of architectures, drawn once, is
 //! compared by the mean validation loss with shared weights plus the cost; all see the same batches.
 //!
+//! With `fair` the weights learn by strict fairness (`FairNAS`, Chu, Zhang, Xu, 2019, arXiv 1907.01845, algorithm 1): per step and decision a
+//! random permutation of the choices makes as many paths as there are choices, each choice on one of them; their gradients on the one
+//! batch are summed before one step of the weights.
+//!
 //! Deviations: the reference draws 1000 architectures after the search, compares them on 10 batches, and the best of them on the
 //! whole validation half; here the list is compared beside the last steps of training. BN uses each batch's own statistics.
 
 use lat_space::{architecture_at, sample};
+use rand::RngCore;
+use rand::seq::SliceRandom;
 
 use super::tools::frequencies::{frequencies, numbers, of_numbers};
 use super::tools::prelude::*;
@@ -32,11 +38,13 @@ struct Config {
     candidates: u32,
     /// Share of the search after which they are.
     compare_from: f64,
+    /// Whether each step trains every choice once.
+    fair: bool,
 }
 
 impl Settings for Config {
     fn paper(_: &dyn SearchSpace) -> Self {
-        Self { weights: WeightConfig::DARTS, candidates: 1000, compare_from: 0.98 }
+        Self { weights: WeightConfig::DARTS, candidates: 1000, compare_from: 0.98, fair: false }
     }
 
     fn quick(_: &dyn SearchSpace) -> Options {
@@ -56,6 +64,14 @@ impl Settings for Config {
         })?;
         ensure((0.0..1.0).contains(compare_from), || {
             format!("compare_from of at least 0 and below 1, found {compare_from}")
+        })?;
+        let n_choices = |d: usize| space.decisions()[d].choices.len();
+        let alike = (1..space.decisions().len()).all(|d| n_choices(d) == n_choices(0));
+        ensure(!self.fair || (alike && space.groups().is_empty()), || {
+            let space = space.id();
+            format!(
+                "fair=false in {space}, whose decisions compete or have different numbers of choices; found true"
+            )
         })
     }
 
@@ -102,6 +118,27 @@ impl Random {
         of_numbers(&self.space, &self.core.kept(CANDIDATES).get(number))
     }
 
+    /// One step of the weights on paths that have each choice of each decision once.
+    fn train_fairly(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> StepReport {
+        let (mut losses, mut n_correct) = (Vec::new(), Vec::new());
+        let weights = &mut self.core.weights;
+        let mut sums: Vec<Tensor> = weights.weights().iter().map(|_| Tensor::new()).collect();
+        for path in fair_paths(cx.space, cx.rng) {
+            let gates = SharedGates::hard(&self.core.decisions, &path, self.core.device);
+            let loss = weights.loss(cx.net, &gates, batch);
+            let gradients = cx.net.gradients(&loss.value, weights.weights());
+            for (sum, gradient) in sums.iter_mut().zip(gradients).filter(|(_, g)| g.defined()) {
+                *sum = if sum.defined() { &*sum + gradient } else { gradient };
+            }
+            n_correct.push(loss.n_correct().to_kind(Kind::Double));
+            losses.push(loss.value.detach());
+        }
+        weights.apply(&sums, cx.progress);
+        let mean = |of: &[Tensor]| DeviceScalar::of(&Tensor::stack(of, 0).mean(of[0].kind()));
+        let (train_loss, n_correct) = (mean(&losses), mean(&n_correct));
+        StepReport { train_loss, n_correct, valid_loss: None }
+    }
+
     /// Adds each candidate's loss on one batch; returns the mean of them.
     fn compare(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
         let n = i64::from(self.config.candidates);
@@ -135,6 +172,21 @@ impl Random {
     }
 }
 
+/// As many architectures as a decision has choices: per decision its choices in an order of their own.
+fn fair_paths(space: &dyn SearchSpace, rng: &mut dyn RngCore) -> Vec<Architecture> {
+    let orders: Vec<Vec<usize>> = space
+        .decisions()
+        .iter()
+        .map(|decision| {
+            let mut order: Vec<usize> = (0..decision.choices.len()).collect();
+            order.shuffle(rng);
+            order
+        })
+        .collect();
+    let path = |k: usize| Architecture::new(space.id(), orders.iter().map(|order| order[k]));
+    (0..orders[0].len()).map(path).collect()
+}
+
 impl Method for Random {
     fn core(&self) -> &Core {
         &self.core
@@ -145,8 +197,12 @@ impl Method for Random {
     }
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
-        let drawn = sample(cx.space, cx.rng);
-        let report = self.core.train(cx, &self.core.hard(&drawn), &batches.train);
+        let report = if self.config.fair {
+            self.train_fairly(cx, &batches.train)
+        } else {
+            let drawn = sample(cx.space, cx.rng);
+            self.core.train(cx, &self.core.hard(&drawn), &batches.train)
+        };
         if cx.progress < self.config.compare_from {
             return Ok(report);
         }

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use lat::methods::{Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
 use lat_predictor::CostModel;
-use lat_space::{Darts, NasBench201, SearchSpace, architecture_at};
+use lat_space::{Darts, NasBench201, SearchSpace, architecture_at, find_space};
 
-use super::paths::{built, drawn, refused};
+use super::paths::{built, drawn, real_net, refused, steps_on_images};
 use crate::toy_net::{N_TRAIN, N_VALID, ToyNet, Watched, steps};
 use crate::{setup, toy};
 
@@ -102,6 +102,54 @@ fn local_search_climbs_to_the_best_architecture_of_a_separable_space() {
     let mut cheapest = all.clone();
     cheapest.sort_by(f64::total_cmp);
     assert!(costs[1] <= cheapest[all.len() / 100], "{} of {:?}", costs[1], &cheapest[..5]);
+}
+
+/// `FairNAS`, arXiv 1907.01845, algorithm 1.
+#[test]
+fn fair_steps_train_every_choice_once_on_one_batch() {
+    setup::ready();
+    let space = NasBench201::new();
+    let toy = ToyNet::indifferent(&space);
+    let net = Watched::new(&toy, &space);
+    let mut method = built("random", &space, &[("fair", true.into())]);
+    method.begin(&net);
+    steps(method.as_mut(), &space, &net, None, (3, 0.4));
+    let passes = net.passes();
+    assert_eq!(passes.len(), 3 * 5);
+    assert!(passes.iter().all(|p| p.n_images == N_TRAIN && !p.without_gradients));
+    let mut orders = HashSet::new();
+    for step in passes.chunks(5) {
+        let open = step.iter().map(|pass| pass.weights.shallow_clone()).collect::<Vec<_>>();
+        let sum = open.iter().fold(open[0].zeros_like(), |sum, weights| sum + weights);
+        // `none`, the first choice, is not computed.
+        let expected: Vec<f32> = [0.0, 1.0, 1.0, 1.0, 1.0].repeat(6);
+        assert_eq!(Vec::<f32>::try_from(&sum.flatten(0, -1)).unwrap(), expected);
+        orders.insert(step.iter().map(drawn).collect::<Vec<_>>());
+    }
+    assert_eq!(orders.len(), 3, "other paths in each step");
+    refused("random", ("fair", true.into()), "fair=false in darts");
+}
+
+#[test]
+fn in_a_fair_step_all_candidates_learn() {
+    let space = find_space("nasbench-macro").unwrap();
+    let mut momenta = Vec::new();
+    for fair in [true, false] {
+        let net = real_net(space.as_ref());
+        let options = [("fair", fair.into()), ("decay", 0.0.into()), ("clip", 1e9.into())];
+        let mut method = built(
+            "random",
+            space.as_ref(),
+            &[&options[..], &[("compare_from", 0.9.into())]].concat(),
+        );
+        method.begin(&net);
+        steps_on_images(method.as_mut(), space.as_ref(), &net);
+        let of_weight =
+            method.state().into_iter().filter(|(n, _)| n.starts_with("weights.momentum"));
+        momenta.push(of_weight.filter(|(_, m)| m.abs().max().double_value(&[]) > 0.0).count());
+    }
+    // All candidates with weights learn in one step, where else those of one path do.
+    assert!(momenta[0] > 2 * momenta[1], "{momenta:?}");
 }
 
 #[test]

@@ -13,7 +13,8 @@
 //! `none` can cut a path from its input, the pair is drawn anew. On spaces whose candidates share no shortcut only stem, neck and fixed
 //! layers follow twice a step. The reference's tree search over paths is no part of the training; what is derived here is the path
 //! with most multiply-adds whatever was learnt, and all choices are believed alike.
-//! The quick preset has a shorter queue and memory, a smaller neck and learning rates so that some hundred steps suffice.
+//! The quick preset has a shorter queue and memory, a smaller neck, a lower temperature (`MoCo`'s first) and learning rates so that some
+//! hundred steps suffice.
 
 mod contrast;
 mod neck;
@@ -86,10 +87,11 @@ impl Settings for Config {
             lr = 0.1
             clip = 5.0
             m = 0.99
+            temperature = 0.07
             queue = 512
             neck_hidden = 128
             neck_out = 64
-            linear_lr = 1.0
+            linear_lr = 0.02
         }
     }
 
