@@ -108,7 +108,8 @@ impl Supernet for ToyNet {
         let weight = weights.root().ones("weight", &[1]);
         weights.freeze();
         let (harms, nones) = (self.harms.shallow_clone(), self.nones.clone());
-        Ok(Box::new(Self { weights, weight, harms, nones }))
+        let graph = self.graph.clone();
+        Ok(Box::new(Self { weights, weight, harms, nones, graph }))
     }
 
     fn extract(&self, _: &Architecture) -> Result<StaticNet, NnError> {

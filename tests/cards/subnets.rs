@@ -1,10 +1,11 @@
 //! What the descriptions of `BigNAS`, `AttentiveNAS` and Once-for-All say must be true of training sub-networks together.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use lat::methods::{Batch, Batches, Context, Method, Options, Preset, find_method};
 use lat::optimizer::{cosine, joint_norm};
-use lat::supernet::{AllChannels, CellSupernet, Gating, Path, SharedGates, Supernet};
+use lat::supernet::{AllChannels, BuildMixedOp, CellSupernet, Gating, Path, SharedGates, Supernet};
 use lat_nn::{NnError, StaticNet};
 use lat_space::{Architecture, ChoiceSet, DecisionId, Graph, SearchSpace, Space, find_space};
 use rand::SeedableRng;
@@ -48,6 +49,22 @@ impl Supernet for Kept {
 
     fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
         self.net.features_t(images, gates, train)
+    }
+
+    fn width(&self) -> i64 {
+        self.net.width()
+    }
+
+    fn classify(&self, features: &Tensor) -> Tensor {
+        self.net.classify(features)
+    }
+
+    fn used(&self, gates: &dyn Gating) -> HashSet<String> {
+        self.net.used(gates)
+    }
+
+    fn twin(&self, mixed_op: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError> {
+        self.net.twin(mixed_op)
     }
 
     fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError> {
