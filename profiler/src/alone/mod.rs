@@ -2,6 +2,7 @@
 
 mod module;
 mod op_bench;
+mod parts;
 
 pub use module::time_module;
 pub use op_bench::{OpRow, measure_ops};
