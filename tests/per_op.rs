@@ -1,8 +1,8 @@
 //! Tables of operations measured alone: made, judged on whole networks, searched with, refused where they do not fit.
 
-use lat_predictor::{CostModel, TableCost};
-use lat_profiler::{DeviceSpec, OpRow, ProfileOptions, fake_latency_ms, measure_ops};
-use lat_space::{Node, Op, OpSpec, SPACES, Step, architecture_at};
+use lat_predictor::{CostModel, PieceCosts};
+use lat_profiler::{DeviceSpec, ProfileOptions, fake_latency_ms, measure_ops};
+use lat_space::{Node, Op, Piece, SPACES, Step, VARIANTS, architecture_at};
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -48,15 +48,16 @@ fn sums_of_a_table_are_the_networks_with_a_launch_per_operation() {
     // What the fake device takes once per network, and so once per operation alone.
     const LAUNCH_MS: f64 = 0.1;
     setup::ready();
-    for space in SPACES.iter().map(|build| build()) {
+    for space in SPACES.iter().chain(VARIANTS).map(|build| build()) {
         let skeleton = toy::skeleton(space.as_ref());
         let options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
-        let rows = measure_ops(space.as_ref(), &options, &mut |_, _| ()).unwrap();
-        let of = |key: &str| rows.iter().find(|row| row.key == key).map(|row| row.latency_ms);
-        let look_up = |op: &OpSpec| if op.op == Op::Identity { Some(0.0) } else { of(&op.key()) };
-        let rest = of(OpRow::CLASSIFIER).unwrap();
-        let table =
-            TableCost::look_up(space.as_ref(), &skeleton, "latency_ms", rest, &look_up).unwrap();
+        let rows = measure_ops(space.as_ref(), &options, &[], &mut |_, _| ()).unwrap();
+        let of = |piece: &Piece| {
+            let key = piece.key();
+            rows.iter().find(|row| row.key == key).map(|row| row.latency_ms)
+        };
+        let costs = PieceCosts::look_up(space.as_ref(), &skeleton, "latency_ms", &of).unwrap();
+        let table = costs.table(space.as_ref()).unwrap();
         let graph = space.graph(&skeleton);
         for i in 0..20 {
             let architecture = architecture_at(space.as_ref(), 1, i).unwrap();
@@ -68,6 +69,8 @@ fn sums_of_a_table_are_the_networks_with_a_launch_per_operation() {
             let found = table.cost(&architecture).unwrap();
             let text = space.format(&architecture);
             assert!((found / expected - 1.0).abs() < 0.01, "{text}: {found} {expected}");
+            let alone = costs.cost(&architecture).unwrap();
+            assert!((alone / found - 1.0).abs() < 1e-9, "{text}: {alone} {found}");
         }
     }
 }

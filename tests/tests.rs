@@ -26,6 +26,8 @@ mod gpu;
 mod image_sets;
 // Instruments for a machine or network of one's own.
 mod instruments;
+// Latency tables of blocks in the forms that others read.
+mod latency_tables;
 // Which crate may know which: manifests and sources against ARCHITECTURE.md.
 mod layers;
 // Layers and networks against what PyTorch computed.

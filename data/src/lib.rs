@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod block_table;
 mod durable;
 mod error;
 mod images;
@@ -21,6 +22,7 @@ pub use accuracy::{
     AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
     PublishedAccuracy, published_accuracies,
 };
+pub use block_table::{BlockFile, BlockRow, Spread, block_json, block_yaml, read_block_tables};
 pub use durable::{
     BLANK_CHECKSUM, Checksum, RunLock, WholeFile, check_sealed, checksum, read_at_most,
     read_text_at_most, seal,

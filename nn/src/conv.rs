@@ -266,7 +266,11 @@ impl Layer for FeatureMix {
 
 impl ElasticLayer for FeatureMix {
     fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, _train: bool) -> Tensor {
-        let pooled = xs.mean_dim([2i64, 3].as_slice(), true, xs.kind());
+        // One pixel is its own mean; timed alone behind its pool, the convolution is all there is.
+        let pooled = match xs.size()[2..] {
+            [1, 1] => xs.shallow_clone(),
+            _ => xs.mean_dim([2i64, 3].as_slice(), true, xs.kind()),
+        };
         let ys = self.conv.forward_cut(&pooled, &extents.out, &Extent::Full);
         extents.out.mask(activate(&ys, self.activation))
     }

@@ -188,6 +188,28 @@ pub enum PredictError {
         /// Key of the operation at its place, see `lat_space::OpSpec::key`.
         key: String,
     },
+    /// A published latency table without a row that the network needs.
+    #[error(
+        "expected a latency table with a row '{name}', found none, the most like it '{nearest}'; a table of other widths, image sizes or \
+         classes, or a part of one, does not price these networks"
+    )]
+    NoRow {
+        /// The row's name.
+        name: String,
+        /// The row that begins most like it.
+        nearest: String,
+    },
+    /// Published latency tables without one for an image size.
+    #[error(
+        "expected a latency table for images of {size} pixels, found tables for {found}; name its file too, or measure one with lat \
+         profile --per-op"
+    )]
+    NoSize {
+        /// Height and width in pixels.
+        size: u16,
+        /// The sizes that there are tables for.
+        found: String,
+    },
     /// The space refused a skeleton or an architecture.
     #[error(transparent)]
     Space(#[from] SpaceError),

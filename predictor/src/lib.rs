@@ -26,7 +26,9 @@ mod structured;
 mod train;
 mod transfer;
 
-pub use cost::{CostModel, CountCost, PredictorCost, TableCost, above_zero, at_least_zero};
+pub use cost::{
+    CostModel, CountCost, PieceCosts, PredictorCost, TableCost, above_zero, at_least_zero,
+};
 pub use error::PredictError;
 pub use export::{ExportFormat, torchscript_file};
 pub use metrics::{Metrics, kendall, noise_floor, spearman};

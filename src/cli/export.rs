@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use lat_predictor::{ExportFormat, Predictor};
 
-use super::newest;
+use super::failure::bad;
 use super::output::say;
 use super::written::Written;
+use super::{block_export, newest};
 
-/// Write a predictor for other programs: TorchScript or ONNX.
+/// Write a predictor for other programs (TorchScript or ONNX), or a table of operations in the form of published latency tables.
 ///
 /// Input `probs` [b, n_gates], float32: per decision a number per choice, in the order of the label, 0/1 for an architecture or
 /// probabilities. Output `cost` [b] in the column's unit, differentiable and therefore without the floor that `lat predict` has;
@@ -17,16 +18,25 @@ use super::written::Written;
 /// In Python: torch.jit.load("p.pt")(probs).sum().backward(), or
 /// onnxruntime.InferenceSession("p.onnx").run(None, {"probs": probs}).
 ///
+/// With --per-op the table of `lat profile --per-op` is written as the published tables of its space are: YAML that ProxylessNAS and
+/// Once-for-All read (of the latter a folder, with a file per size of the image), JSON of HW-NAS-Bench's names.
+///
 /// Example: lat export --format onnx --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat --out p.onnx
+///
+/// Example: lat export --per-op runs/operations-proxyless-cpu-c32-l21-r224-b1-seed0 --out mobile.yaml
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Predictor file [default: the newest].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
-    /// The form to write.
-    #[arg(long, value_name = "torchscript|onnx")]
-    format: ExportFormat,
-    /// File to write [default: the predictor's, ending in .pt or .onnx].
+    /// The form to write a predictor in.
+    #[arg(long, value_name = "torchscript|onnx", required_unless_present = "per_op")]
+    format: Option<ExportFormat>,
+    /// Folder of a table of operations (`lat profile --per-op`) to write instead of a predictor.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["predictor", "format", "sd"])]
+    per_op: Option<PathBuf>,
+    /// File to write, of tables for several sizes of the image a folder [default: the predictor's, ending in .pt or .onnx; of a table
+    /// of operations latency-table in its folder].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// TorchScript: give cost and standard deviation, [2, b], so that `cost, sd = module(probs)`; ONNX has both anyway.
@@ -35,15 +45,19 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(dir) = &args.per_op {
+        return block_export::run(dir, args.out.as_deref());
+    }
+    let format = args.format.ok_or_else(|| bad("expected --format, found none"))?;
     let path = match &args.predictor {
         Some(path) => path.clone(),
         None => newest::any_predictor()?,
     };
-    let out = args.out.clone().unwrap_or_else(|| path.with_extension(args.format.extension()));
+    let out = args.out.clone().unwrap_or_else(|| path.with_extension(format.extension()));
     Written::default().output("--out", Some(&out)).inputs([&path]).check()?;
     let predictor = Predictor::load(&path)?;
-    predictor.export(args.format, args.sd, &out)?;
-    let result = match (args.format, args.sd) {
+    predictor.export(format, args.sd, &out)?;
+    let result = match (format, args.sd) {
         (ExportFormat::TorchScript, false) => "cost [b]",
         (ExportFormat::TorchScript, true) => "cost and sd [2, b]",
         (ExportFormat::Onnx, _) => "cost [b], sd [b]",
@@ -52,7 +66,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     say(format!(
         "{}: {} of {} for {}, probs [b, {n_gates}] -> {result} in {}",
         out.display(),
-        args.format.name(),
+        format.name(),
         label.column,
         label.space,
         label.unit,

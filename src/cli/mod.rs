@@ -7,6 +7,7 @@
 
 mod accuracy;
 mod architectures;
+mod block_export;
 mod complete;
 mod count;
 mod datasets;
@@ -22,6 +23,7 @@ mod list;
 mod list_columns;
 mod merge;
 mod newest;
+mod op_costs;
 mod op_table;
 mod output;
 mod place;

@@ -1,15 +1,16 @@
 //! The latency table of single operations: a folder that `lat profile --per-op` wrote.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Context;
 use lat_data::{RunHeader, checksum};
-use lat_predictor::{CostModel, Metrics, TableCost};
+use lat_predictor::{Metrics, PieceCosts};
 use lat_profiler::OpRow;
-use lat_space::{Architecture, SearchSpace};
+use lat_space::{Architecture, Piece, SearchSpace};
 use serde::{Deserialize, Serialize};
 
 use super::failure::bad;
+use super::op_costs::Pricer;
 use super::output::{write_json, write_whole};
 use super::texts;
 
@@ -45,6 +46,19 @@ impl OpTable {
 
     /// Reads the table of a folder, which must be of this space.
     pub(super) fn read(dir: &Path, space: &str) -> anyhow::Result<Self> {
+        let table = Self::read_any(dir)?;
+        if table.header.space != space {
+            return Err(bad(format!(
+                "expected a table of operations of {space}, found one of {} in {}; measure it with lat profile --per-op --space {space}",
+                table.header.space,
+                dir.display()
+            )));
+        }
+        Ok(table)
+    }
+
+    /// Reads the table of a folder, whichever space it is of.
+    pub(super) fn read_any(dir: &Path) -> anyhow::Result<Self> {
         let file = dir.join(FILE);
         let text = texts::read(&file).map_err(|e| {
             bad(format!(
@@ -55,28 +69,16 @@ impl OpTable {
         let mut table: Self = serde_json::from_str(&text).map_err(|e| {
             bad(format!("expected the table of operations at {}, found: {e}", file.display()))
         })?;
-        if table.header.space != space {
-            return Err(bad(format!(
-                "expected a table of operations of {space}, found one of {} in {}; measure it with lat profile --per-op --space {space}",
-                table.header.space,
-                dir.display()
-            )));
-        }
         table.checksum = checksum(text.as_bytes());
         Ok(table)
     }
 
-    /// The cost that adds the operations up.
-    pub(super) fn cost(&self, space: &dyn SearchSpace) -> anyhow::Result<TableCost> {
-        let of =
-            |key: &str| self.operations.iter().find(|row| row.key == key).map(|r| r.latency_ms);
-        let rest = of(OpRow::CLASSIFIER).context("the table has no classifier")?;
-        let look_up = |spec: &lat_space::OpSpec| match spec.op {
-            // It computes nothing.
-            lat_space::Op::Identity => Some(0.0),
-            _ => of(&spec.key()),
-        };
-        Ok(TableCost::look_up(space, &self.header.skeleton, COLUMN, rest, &look_up)?)
+    /// The costs of the pieces of the space's networks.
+    pub(super) fn costs(&self, space: &dyn SearchSpace) -> anyhow::Result<PieceCosts> {
+        let all: HashMap<&str, f64> =
+            self.operations.iter().map(|row| (row.key.as_str(), row.latency_ms)).collect();
+        let look_up = |piece: &Piece| all.get(piece.key().as_str()).copied();
+        Ok(PieceCosts::look_up(space, &self.header.skeleton, COLUMN, &look_up)?)
     }
 
     /// Median difference of an operation's two medians, percent.
@@ -103,7 +105,7 @@ pub(super) struct Judged {
 
 /// Judges a table on rows (architecture, milliseconds).
 pub(super) fn judge(
-    table: &TableCost,
+    table: &Pricer<'_>,
     train: &[(&Architecture, f64)],
     test: &[(&Architecture, f64)],
 ) -> anyhow::Result<Judged> {

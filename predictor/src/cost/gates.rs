@@ -24,6 +24,12 @@ impl GateLayout {
 
     /// The 0/1 gates of an architecture of the layout's space.
     pub(crate) fn gates(&self, architecture: &Architecture) -> Result<Vec<f32>, PredictError> {
+        self.check(architecture)?;
+        Ok(architecture.gates(&self.decisions))
+    }
+
+    /// Whether the architecture is of the layout's space.
+    pub(crate) fn check(&self, architecture: &Architecture) -> Result<(), PredictError> {
         if architecture.space != self.space {
             return Err(PredictError::Mismatch {
                 what: "an architecture of space",
@@ -36,7 +42,7 @@ impl GateLayout {
         if expected != found {
             return Err(PredictError::Width { what: "decisions", expected, found });
         }
-        Ok(architecture.gates(&self.decisions))
+        Ok(())
     }
 
     /// Gates as `[m, n_gates]`, and whether they were a single vector.

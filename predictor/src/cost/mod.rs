@@ -2,6 +2,7 @@
 
 mod count;
 mod gates;
+mod piece_costs;
 mod range;
 mod table;
 
@@ -12,6 +13,7 @@ use crate::model::cut;
 use crate::{PredictError, Predictor};
 pub use count::CountCost;
 use gates::GateLayout;
+pub use piece_costs::PieceCosts;
 pub use range::{above_zero, at_least_zero};
 pub use table::TableCost;
 

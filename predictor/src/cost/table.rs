@@ -87,7 +87,7 @@ impl TableCost {
         Self::of_conditions(space, column, rest + constant, weights)
     }
 
-    fn of_conditions(
+    pub(super) fn of_conditions(
         space: &dyn SearchSpace,
         column: &str,
         constant: f64,

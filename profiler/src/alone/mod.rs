@@ -3,6 +3,7 @@
 mod module;
 mod network;
 mod op_bench;
+mod parts;
 
 pub use module::time_module;
 pub use network::time_net;

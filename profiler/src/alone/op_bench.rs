@@ -1,13 +1,12 @@
 //! Each distinct operation of a network timed alone: the latency table of `ProxylessNAS` and `FBNet`.
 
-use std::collections::BTreeMap;
-
 use lat_data::{Measurement, OperatingPoint, Role, Status};
 use lat_nn::{Layer, LayerBuilder, Phase, WeightInit, guard};
-use lat_space::{Graph, Node, Op, OpSpec, SearchSpace, Shape, Step};
+use lat_space::{Graph, Node, Piece, SearchSpace, Shape, Step};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
+use super::parts::{Part, parts};
 use crate::options::operating_point::kind;
 use crate::row::blank;
 use crate::timer::Timer;
@@ -16,124 +15,106 @@ use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload, o
 /// One operation's latency, alone and with nothing before or after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpRow {
-    /// [`OpSpec::key`], or that of the classifier ([`OpRow::CLASSIFIER`]).
+    /// [`Piece::key`].
     pub key: String,
-    /// How often it stands in the network with all candidates.
+    /// How often it stands in the network with all candidates; of a part of another row that published tables price by itself, 0.
     pub places: usize,
     /// Mean of two medians, measured in opposite orders, milliseconds.
     pub latency_ms: f64,
     /// The two medians, milliseconds.
     pub medians_ms: [f64; 2],
+    /// Standard deviation of the runs of both, each around its own mean, milliseconds; not in tables of before.
+    #[serde(default)]
+    pub sd_ms: Option<f64>,
     /// Timed runs of both.
     pub n_runs: u32,
     /// The worse status of both.
     pub status: String,
 }
 
-impl OpRow {
-    /// Key of the global average pool and the linear classifier behind the last operation.
-    pub const CLASSIFIER: &'static str = "classifier";
-}
-
-/// What is timed.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Op(OpSpec),
-    Classifier { from: Shape, classes: u32 },
-}
-
-/// Times every distinct operation that a space's network of this skeleton may have, and its classifier. `none` and skip connections
-/// compute nothing and are left out. `on_row` is told after each measurement how many of how many are done.
+/// Times every distinct operation that a space's network of this skeleton may have, and its classifier; where tables of the space's
+/// blocks are published, also the parts that these price by themselves. `none` and skip connections compute nothing and are left out.
+/// Where `sizes` names sizes of the image in pixels, only what networks of these have. `on_row` is told after each measurement how many
+/// of how many are done.
 ///
 /// # Errors
 /// [`ProfileError`] where the options are out of range, the device does not answer, or an operation cannot be run.
 pub fn measure_ops(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
+    sizes: &[u16],
     on_row: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<OpRow>, ProfileError> {
     options.check(space)?;
-    let parts = parts(&space.graph(&options.skeleton));
+    let parts = parts(space, &options.skeleton, sizes);
     let mut bed = open(options)?;
     let mut timer = Timer::new(options)?;
     let mut medians = vec![Vec::new(); parts.len()];
     // What lies first in one round lies last in the other, so that a device that slows down does so for all alike.
     let order = (0..parts.len()).chain((0..parts.len()).rev());
     for (done, i) in order.enumerate() {
-        let work = load(bed.as_mut(), parts[i].1.0, options, i as u64)?;
+        let work = load(bed.as_mut(), parts[i].piece, options, i as u64)?;
         let timing = timer.time(bed.as_mut(), work, false)?;
-        medians[i].push(timing.fill(blank(task(i as u64))));
+        let sd_ms = timing.sd_ms();
+        medians[i].push((timing.fill(blank(task(i as u64))), sd_ms));
         on_row(done + 1, 2 * parts.len());
     }
-    Ok(parts
-        .into_iter()
-        .zip(medians)
-        .map(|((key, (_, places)), both)| row(key, places, &both))
-        .collect())
+    Ok(parts.into_iter().zip(medians).map(|(part, both)| row(part, &both)).collect())
 }
 
 fn task(index: u64) -> Task {
     Task { role: Role::Sample, index, occurrence: 0 }
 }
 
-fn row(key: String, places: usize, both: &[Measurement]) -> OpRow {
-    let medians_ms = [both[0].latency_ms, both[1].latency_ms];
-    let steady = |m: &&Measurement| m.status == Status::Converged;
-    let status = both.iter().find(|m| !steady(m)).unwrap_or(&both[0]).status.name().to_owned();
+/// Of two measurements, each with its standard deviation.
+fn row(part: Part, both: &[(Measurement, f64)]) -> OpRow {
+    let [(first, _), (second, _)] = both else { unreachable!("each part is timed twice") };
+    let medians_ms = [first.latency_ms, second.latency_ms];
+    let status = if first.status == Status::Converged { second.status } else { first.status };
+    let n_runs = first.n_runs + second.n_runs;
+    let squares = both.iter().map(|(m, sd)| f64::from(m.n_runs) * sd * sd).sum::<f64>();
     OpRow {
-        key,
-        places,
+        key: part.key,
+        places: part.places,
         latency_ms: f64::midpoint(medians_ms[0], medians_ms[1]),
         medians_ms,
-        n_runs: both.iter().map(|m| m.n_runs).sum(),
-        status,
+        sd_ms: Some((squares / f64::from(n_runs)).sqrt()),
+        n_runs,
+        status: status.name().to_owned(),
     }
-}
-
-/// Distinct parts by key, with how often each occurs.
-fn parts(graph: &Graph) -> Vec<(String, (Part, usize))> {
-    let mut found: BTreeMap<String, (Part, usize)> = BTreeMap::new();
-    for spec in graph.without_auxiliary().variants().map(|variant| variant.op) {
-        if !matches!(spec.op, Op::None | Op::Identity) {
-            found.entry(spec.key()).or_insert((Part::Op(spec), 0)).1 += 1;
-        }
-    }
-    let mut parts: Vec<_> = found.into_iter().collect();
-    if let Some(Node { step: Step::Head { from, classes }, .. }) = graph.nodes.last() {
-        let part = Part::Classifier { from: graph.nodes[*from].shape, classes: *classes };
-        parts.push((OpRow::CLASSIFIER.to_owned(), (part, 1)));
-    }
-    parts
 }
 
 fn load(
     bed: &mut dyn Testbed,
-    part: Part,
+    piece: Piece,
     options: &ProfileOptions,
     index: u64,
 ) -> Result<Box<dyn Workload>, ProfileError> {
     let device = match options.device {
-        DeviceSpec::Fake => return bed.load(&alone(part), task(index)),
+        DeviceSpec::Fake => return bed.load(&alone(piece), task(index)),
         DeviceSpec::Cpu => Device::Cpu,
         DeviceSpec::Cuda(ordinal) => Device::Cuda(ordinal as usize),
     };
-    let work = guard(|| OpWorkload::new(part, options.batch, device, options.point))?;
+    let work = guard(|| OpWorkload::new(piece, options.batch, device, options.point))?;
     Ok(Box::new(work))
 }
 
-/// The graph of an operation alone, which only the fake device takes: a network reads images.
-fn alone(part: Part) -> Graph {
-    let node = |name: &str, step, c, hw| Node { name: name.into(), step, shape: Shape { c, hw } };
-    let (c, hw, step) = match part {
-        Part::Op(op) => {
-            let place = lat_space::Place::Derived;
-            (op.c_in, op.hw_in, Some(Step::Fixed { from: 0, op, place }))
-        }
-        Part::Classifier { from, .. } => (from.c, from.hw, None),
-    };
-    let mut nodes = vec![node("input", Step::Input, c, hw)];
-    if let (Some(step), Part::Op(op)) = (step, part) {
-        nodes.push(node("op", step, op.c_out, op.hw_out()));
+/// What a piece reads.
+fn input(piece: Piece) -> Shape {
+    match piece {
+        Piece::Op(op) => Shape { c: op.c_in, hw: op.hw_in },
+        Piece::Classifier { from, .. } | Piece::Pool(from) => from,
+        Piece::Linear { c, .. } => Shape { c, hw: 1 },
+    }
+}
+
+/// The graph of a piece alone, which only the fake device takes: a network reads images.
+fn alone(piece: Piece) -> Graph {
+    let node = |name: &str, step, shape| Node { name: name.into(), step, shape };
+    let mut nodes = vec![node("input", Step::Input, input(piece))];
+    if let Piece::Op(op) = piece {
+        let step = Step::Fixed { from: 0, op, place: lat_space::Place::Derived };
+        nodes.push(node("op", step, Shape { c: op.c_out, hw: op.hw_out() }));
     }
     Graph { nodes, pools_normalised_in_search: false }
 }
@@ -142,9 +123,11 @@ fn alone(part: Part) -> Graph {
 enum Timed {
     Op(Box<dyn Layer>),
     Classifier(nn::Linear),
+    Pool,
+    Linear(nn::Linear),
 }
 
-/// An operation in evaluation mode with a batch of its input.
+/// A piece in evaluation mode with a batch of its input.
 #[derive(Debug)]
 struct OpWorkload {
     timed: Timed,
@@ -155,39 +138,44 @@ struct OpWorkload {
 }
 
 impl OpWorkload {
-    fn new(part: Part, batch: u32, device: Device, point: OperatingPoint) -> Self {
+    fn new(piece: Piece, batch: u32, device: Device, point: OperatingPoint) -> Self {
         let mut weights = nn::VarStore::new(device);
         let builder = LayerBuilder {
             phase: Phase::Evaluation,
             pools_normalised: false,
             init: WeightInit::Uniform,
         };
-        let (c, hw) = match part {
-            Part::Op(op) => (op.c_in, op.hw_in),
-            Part::Classifier { from, .. } => (from.c, from.hw),
+        let linear = |c: u32, classes: u32| {
+            let config = nn::LinearConfig::default();
+            nn::linear(weights.root(), i64::from(c), i64::from(classes), config)
         };
-        let timed = match part {
-            Part::Op(op) => Timed::Op(builder.layer(&weights.root(), &op)),
-            Part::Classifier { from, classes } => {
-                let (c, n) = (i64::from(from.c), i64::from(classes));
-                Timed::Classifier(nn::linear(weights.root(), c, n, nn::LinearConfig::default()))
-            }
+        let timed = match piece {
+            Piece::Op(op) => Timed::Op(builder.layer(&weights.root(), &op)),
+            Piece::Classifier { from, classes, .. } => Timed::Classifier(linear(from.c, classes)),
+            Piece::Pool(_) => Timed::Pool,
+            Piece::Linear { c, classes } => Timed::Linear(linear(c, classes)),
         };
         let kind = kind(point.precision);
         weights.set_kind(kind);
-        let sizes = [i64::from(batch), i64::from(c), i64::from(hw), i64::from(hw)];
-        let input = Tensor::randn(sizes, (Kind::Float, device)).to_kind(kind);
-        let input = if point.channels_last { lat_nn::channels_last(&input) } else { input };
+        let Shape { c, hw } = input(piece);
+        let sizes = match piece {
+            Piece::Linear { .. } => vec![i64::from(batch), i64::from(c)],
+            _ => vec![i64::from(batch), i64::from(c), i64::from(hw), i64::from(hw)],
+        };
+        let input = Tensor::randn(sizes.as_slice(), (Kind::Float, device)).to_kind(kind);
+        let is_map = sizes.len() == 4;
+        let input =
+            if point.channels_last && is_map { lat_nn::channels_last(&input) } else { input };
         Self { timed, _weights: weights, input, device }
     }
 
     fn run(&self) -> Tensor {
+        let pooled = || self.input.mean_dim([2i64, 3].as_slice(), false, None::<Kind>);
         match &self.timed {
             Timed::Op(layer) => layer.forward_t(&self.input, false),
-            Timed::Classifier(linear) => {
-                let pooled = self.input.mean_dim([2i64, 3].as_slice(), false, None::<Kind>);
-                pooled.apply(linear)
-            }
+            Timed::Classifier(linear) => pooled().apply(linear),
+            Timed::Pool => pooled(),
+            Timed::Linear(linear) => self.input.apply(linear),
         }
     }
 }
@@ -208,24 +196,9 @@ impl Workload for OpWorkload {
 #[cfg(test)]
 mod tests {
     use lat_data::{Mode, Precision};
-    use lat_space::{SPACES, find_skeleton, find_space};
+    use lat_space::{Op, OpSpec, find_skeleton, find_space};
 
     use super::*;
-
-    #[test]
-    fn every_operation_of_every_space_is_a_part_once() {
-        for space in SPACES.iter().map(|build| build()) {
-            let skeleton = find_skeleton(space.as_ref(), "quick").unwrap();
-            let graph = space.graph(&skeleton);
-            let parts = parts(&graph);
-            let keys: Vec<&str> = parts.iter().map(|(key, _)| key.as_str()).collect();
-            assert!(keys.contains(&OpRow::CLASSIFIER), "{}: {keys:?}", space.id());
-            for op in graph.variants().map(|variant| variant.op) {
-                let is_free = matches!(op.op, Op::None | Op::Identity);
-                assert_eq!(keys.contains(&op.key().as_str()), !is_free, "{}", op.key());
-            }
-        }
-    }
 
     #[test]
     fn the_fake_device_s_operations_take_what_they_take() {
@@ -234,21 +207,29 @@ mod tests {
         let options =
             ProfileOptions { batch: 2, ..ProfileOptions::new(skeleton, DeviceSpec::Fake) };
         let mut told = Vec::new();
-        let rows = measure_ops(space.as_ref(), &options, &mut |done, all| told.push((done, all)));
-        let rows = rows.unwrap();
+        let mut tell = |done, all| told.push((done, all));
+        let rows = measure_ops(space.as_ref(), &options, &[], &mut tell).unwrap();
         assert_eq!(told.last(), Some(&(2 * rows.len(), 2 * rows.len())));
-        for row in rows.iter().filter(|row| row.key != OpRow::CLASSIFIER) {
-            let part = parts(&space.graph(&skeleton)).into_iter().find(|p| p.0 == row.key);
-            let truth_ms = crate::fake_latency_ms(&alone(part.unwrap().1.0), 2);
+        for row in rows.iter().filter(|row| row.key != Piece::CLASSIFIER) {
+            let parts = parts(space.as_ref(), &skeleton, &[]);
+            let part = parts.into_iter().find(|part| part.key == row.key);
+            let truth_ms = crate::fake_latency_ms(&alone(part.unwrap().piece), 2);
             assert!((row.latency_ms / truth_ms - 1.0).abs() < 0.01, "{row:?} {truth_ms}");
+            assert!(row.sd_ms.is_some_and(|sd| sd > 0.0 && sd < row.latency_ms), "{row:?}");
         }
     }
 
     #[test]
-    fn a_cpu_times_operations_in_either_precision_and_layout() {
+    fn a_cpu_times_pieces_in_either_precision_and_layout() {
         let op = OpSpec { op: Op::SepConv { k: 3 }, c_in: 8, c_out: 8, stride: 2, hw_in: 8 };
-        let shape = Shape { c: 8, hw: 4 };
-        for part in [Part::Op(op), Part::Classifier { from: shape, classes: 3 }] {
+        let from = Shape { c: 8, hw: 4 };
+        let pieces: [(Piece, &[i64]); 4] = [
+            (Piece::Op(op), &[2, 8, 4, 4]),
+            (Piece::Classifier { from, classes: 3, is_largest: true }, &[2, 3]),
+            (Piece::Pool(from), &[2, 8]),
+            (Piece::Linear { c: 8, classes: 3 }, &[2, 3]),
+        ];
+        for (piece, expected) in pieces {
             for precision in [Precision::Fp32, Precision::Bf16] {
                 let point = OperatingPoint {
                     mode: Mode::Eager,
@@ -256,11 +237,10 @@ mod tests {
                     channels_last: precision == Precision::Bf16,
                     cold: false,
                 };
-                let mut work = OpWorkload::new(part, 2, Device::Cpu, point);
+                let mut work = OpWorkload::new(piece, 2, Device::Cpu, point);
                 work.enqueue().unwrap();
                 let found = work.run();
                 assert_eq!(found.kind(), kind(precision));
-                let expected: &[i64] = if let Part::Op(_) = part { &[2, 8, 4, 4] } else { &[2, 3] };
                 assert_eq!(found.size(), expected);
             }
         }

@@ -183,6 +183,15 @@ impl Timer {
 }
 
 impl Timing {
+    /// Standard deviation of the timed runs, milliseconds.
+    pub(crate) fn sd_ms(&self) -> f64 {
+        let samples = &self.series.reading.samples;
+        let mean =
+            |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / samples.len() as f64;
+        let middle = mean(&mut samples.iter().copied());
+        mean(&mut samples.iter().map(|ms| (ms - middle).powi(2))).sqrt()
+    }
+
     /// The row with all that was measured.
     pub(crate) fn fill(self, row: Measurement) -> Measurement {
         let Self { series, summary, eager_ms, graph_ms, peak_memory_mib, energy_mj, .. } = self;

@@ -19,26 +19,17 @@ impl TableForm {
 
     /// The skeleton whose networks these rows are of: channels, resolution and stem by the first convolution, classes by the
     /// classifier. Where the image's size is searched, the resolution is the space's own if that has all the sizes, else the largest.
+    /// Rows without a first convolution are taken for the paper's network.
     ///
     /// # Errors
-    /// [`SpaceError::Skeleton`] where no row is the first convolution's, or the space cannot be built so.
+    /// [`SpaceError::Skeleton`] where the space cannot be built so.
     pub fn skeleton<'a>(
-        self,
         space: &dyn SearchSpace,
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Skeleton, SpaceError> {
         let firsts: Vec<First> = names.clone().filter_map(first).collect();
-        let Some(&largest) = firsts.iter().max_by_key(|first| first.hw_in) else {
-            let row = match self {
-                Self::HwNasBench => "ConvNorm_H224_W224_Cin3_..",
-                _ => "Conv-input:224x224x3-..",
-            };
-            let reason = format!(
-                "a latency table tells its network by the row of the first convolution, such as {row}, and there is none"
-            );
-            return Err(SpaceError::Skeleton { reason });
-        };
         let own = find_skeleton(space, "imagenet")?;
+        let Some(&largest) = firsts.iter().max_by_key(|first| first.hw_in) else { return Ok(own) };
         let of = |resolution| Skeleton {
             channels: largest.c_out,
             resolution,
@@ -106,18 +97,18 @@ mod tests {
 
     #[test]
     fn rows_tell_the_skeleton() {
-        let of = |form: TableForm, id: &str, names: &[&str]| {
+        let of = |id: &str, names: &[&str]| {
             let space = find_space(id).unwrap();
-            form.skeleton(space.as_ref(), names.iter().copied()).map_err(|e| e.to_string())
+            TableForm::skeleton(space.as_ref(), names.iter().copied()).map_err(|e| e.to_string())
         };
         let stem = "Conv-input:160x160x3-output:80x80x24";
         let logits = "Logits-input:1x1x1536-output:1000";
-        let found = of(TableForm::Ofa, "ofa-w12", &[stem, logits]).unwrap();
+        let found = of("ofa-w12", &[stem, logits]).unwrap();
         let imagenet = find_skeleton(find_space("ofa-w12").unwrap().as_ref(), "imagenet").unwrap();
         assert_eq!(found, imagenet);
         // A size that training does not draw is the skeleton's own.
         let odd = "Conv-input:236x236x3-output:118x118x24";
-        assert_eq!(of(TableForm::Ofa, "ofa-w12", &[odd]).unwrap().resolution, 236);
+        assert_eq!(of("ofa-w12", &[odd]).unwrap().resolution, 236);
         let proxyless = of(
             TableForm::Proxyless,
             "proxyless",
@@ -126,12 +117,11 @@ mod tests {
         let Skeleton { channels, resolution, classes, .. } = proxyless.unwrap();
         assert_eq!((channels, resolution, classes), (32, 160, 7));
         let cifar = "ConvNorm_H32_W32_Cin3_Cout16_kernel3_stride1_group1";
-        let found = of(TableForm::HwNasBench, "fbnet-hwnas", &[cifar, "FC_Cin1504_Cout100"]);
+        let found = of("fbnet-hwnas", &[cifar, "FC_Cin1504_Cout100"]);
         let found = found.unwrap();
         assert_eq!((found.stem, found.resolution, found.classes), (Stem::Cifar, 32, 100));
-        let error = of(TableForm::Ofa, "ofa-w12", &[logits]).unwrap_err();
-        assert!(error.contains("first convolution"), "{error}");
+        assert_eq!(of("ofa-w12", &[logits]).unwrap(), imagenet);
         let wide = "Conv-input:224x224x3-output:112x112x999";
-        assert!(of(TableForm::Ofa, "ofa", &[wide]).unwrap_err().contains("channels"));
+        assert!(of("ofa", &[wide]).unwrap_err().contains("channels"));
     }
 }

@@ -12,14 +12,17 @@ use std::path::PathBuf;
 use anyhow::Context;
 use lat_data::read_architectures;
 use lat_predictor::Predictor;
+use lat_space::{Space, find_space};
 
 use super::accuracy::AccuracyArgs;
 use super::failure::bad;
 use super::newest;
+use super::op_costs::{self, OpCosts};
+use super::op_table::OpTable;
 use super::written::Written;
 use blocks::{Block, Blocks};
 use json_array::JsonArray;
-use pricer::Pricer;
+use pricer::{By, Pricer};
 use turns::Turns;
 
 /// Predict the cost of architectures.
@@ -31,12 +34,24 @@ use turns::Turns;
 ///
 /// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
 ///
+/// With --per-op costs are sums of a latency table instead: one's own, or a published one of the space's blocks. Such a table tells no
+/// deviations.
+///
 /// Example: lat predict --sd --file architectures.txt
+///
+/// Example: lat predict --space proxyless --per-op mobile_trim.yaml --file architectures.txt
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Predictor file [default: the newest].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
+    /// Latency table to add up instead: the folder of `lat profile --per-op`, or a published table of the space's blocks (YAML, JSON or
+    /// CSV), of which a folder or several may be named; may be repeated.
+    #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["predictor", "sd"])]
+    per_op: Vec<PathBuf>,
+    /// Search space of --per-op [default: that of one's own table].
+    #[arg(long, value_name = "NAME", requires = "per_op")]
+    space: Option<String>,
     /// Architecture texts.
     #[arg(value_name = "ARCHITECTURE")]
     architectures: Vec<String>,
@@ -54,13 +69,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.per_op.is_empty() { by_predictor(args) } else { by_table(args) }
+}
+
+fn by_predictor(args: &Args) -> anyhow::Result<()> {
     let path = match &args.predictor {
         Some(path) => path.clone(),
         None => newest::any_predictor()?,
     };
-    let inputs = [Some(&path), args.file.as_ref(), args.accuracies.file.as_ref()];
-    let written = Written::default().output("--json", args.json.as_deref());
-    written.inputs(inputs.into_iter().flatten()).check()?;
+    check_written(args, vec![path.clone()])?;
     let predictor = Predictor::load(&path)?;
     let space = predictor.label().read_space()?;
     predictor.check(space.as_ref(), &predictor.label().column)?;
@@ -71,11 +88,57 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             predictor.label().regressor
         )));
     }
-    let accuracies = args.accuracies.table(space.as_ref())?;
-    let blocks = match &args.file {
+    let by = || By::Predictor(predictor.to_device(tch::Device::Cpu));
+    price(args, space.as_ref(), &by)
+}
+
+fn by_table(args: &Args) -> anyhow::Result<()> {
+    check_written(args, op_costs::files(&args.per_op))?;
+    let space = match (&args.space, &args.per_op[..]) {
+        (Some(id), _) => find_space(id)?,
+        (None, [dir]) if op_costs::is_own(dir) => {
+            find_space(&OpTable::read_any(dir)?.header.space)?
+        }
+        (None, _) => {
+            return Err(bad(
+                "expected --space with published latency tables, which do not name theirs; found none",
+            ));
+        }
+    };
+    let costs = OpCosts::read(&args.per_op, space.as_ref())?;
+    let table = costs.pricer(space.as_ref());
+    price(args, space.as_ref(), &|| By::Table(&table))
+}
+
+/// Refuses a file of results that would destroy one that is read.
+fn check_written(args: &Args, prices: Vec<PathBuf>) -> anyhow::Result<()> {
+    let inputs = [args.file.as_ref(), args.accuracies.file.as_ref()];
+    let inputs = inputs.into_iter().flatten().cloned().chain(prices);
+    Written::default().output("--json", args.json.as_deref()).inputs(inputs).check()
+}
+
+/// Prices what is asked for, by so many workers, each with what prices of its own.
+fn price<'a>(args: &Args, space: &'a dyn Space, by: &dyn Fn() -> By<'a>) -> anyhow::Result<()> {
+    let accuracies = args.accuracies.table(space)?;
+    let blocks = blocks(args, space)?;
+    let json = args.json.as_deref().map(JsonArray::create).transpose()?;
+    let workers = tch::get_num_threads().clamp(1, 64);
+    let pricers = (0..workers).map(|_| Pricer {
+        by: by(),
+        space,
+        accuracies: accuracies.as_ref(),
+        sd: args.sd,
+        json: args.json.is_some(),
+    });
+    price_all(blocks, pricers.collect(), json)
+}
+
+/// The architectures that are asked for.
+fn blocks<'a>(args: &Args, space: &'a dyn Space) -> anyhow::Result<Blocks<'a>> {
+    Ok(match &args.file {
         Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
         Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
-            Blocks::of_texts(read_architectures(file, space.as_ref())?.map(|text| Ok(text?)))
+            Blocks::of_texts(read_architectures(file, space)?.map(|text| Ok(text?)))
         }
         Some(file) => {
             let open = std::fs::File::open(file).with_context(|| {
@@ -94,19 +157,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                     "expected an architecture text, found argument {number} empty"
                 )));
             }
-            None => Blocks::of_texts(args.architectures.iter().cloned().map(Ok)),
+            None => {
+                let texts = args.architectures.clone();
+                Blocks::of_texts(texts.into_iter().map(Ok))
+            }
         },
-    };
-    let json = args.json.as_deref().map(JsonArray::create).transpose()?;
-    let workers = tch::get_num_threads().clamp(1, 64);
-    let pricers = (0..workers).map(|_| Pricer {
-        predictor: predictor.to_device(tch::Device::Cpu),
-        space: space.as_ref(),
-        accuracies: accuracies.as_ref(),
-        sd: args.sd,
-        json: args.json.is_some(),
-    });
-    price_all(blocks, pricers.collect(), json)
+    })
 }
 
 /// Prices block after block, several at once, and writes the answers in order.

@@ -46,6 +46,9 @@ pub(in crate::cli) struct Args {
     /// `lat train --per-op` to judge and `lat search --per-op` to use.
     #[arg(long, conflicts_with_all = ["samples", "until", "plan", "shard", "supervise", "energy"])]
     pub(super) per_op: bool,
+    /// With --per-op only operations of networks on images of these sizes in pixels, of a space that searches the size: 160,192.
+    #[arg(long, value_name = "PIXELS", value_delimiter = ',', requires = "per_op")]
+    pub(super) sizes: Vec<u16>,
     /// Images per batch.
     #[arg(long, default_value_t = 1)]
     pub(super) batch: u32,

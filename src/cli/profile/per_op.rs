@@ -26,12 +26,13 @@ pub(super) fn run(
     if devices.len() > 1 {
         return Err(bad(format!("expected one device with --per-op, found {}", devices.len())));
     }
-    let dir = args.out.clone().unwrap_or_else(|| folder(space, &options));
+    check_sizes(&args.sizes, space, &options)?;
+    let dir = args.out.clone().unwrap_or_else(|| folder(space, &options, &args.sizes));
     runs::writable_dir(&dir)?;
     let _lock = RunLock::take(&dir)?;
     options.reference_ms = reference_ms(options.device, &dir)?;
     let bar = screen.bar("measurements");
-    let operations = measure_ops(space, &options, &mut |done, all| {
+    let operations = measure_ops(space, &options, &args.sizes, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     });
@@ -69,8 +70,27 @@ pub(super) fn run(
     )
 }
 
-fn folder(space: &dyn SearchSpace, options: &ProfileOptions) -> PathBuf {
+/// Sizes must be among those that the space searches at this skeleton.
+fn check_sizes(
+    sizes: &[u16],
+    space: &dyn SearchSpace,
+    options: &ProfileOptions,
+) -> anyhow::Result<()> {
+    let known: Vec<u16> =
+        space.graph(&options.skeleton).image_sizes().into_iter().map(|(_, size)| size).collect();
+    let Some(other) = sizes.iter().find(|size| !known.contains(size)) else { return Ok(()) };
+    let names: Vec<String> = known.iter().map(ToString::to_string).collect();
+    Err(bad(format!(
+        "expected --sizes of {}, which images of {} have at {}; found {other}",
+        names.join(", "),
+        space.id(),
+        options.skeleton
+    )))
+}
+
+fn folder(space: &dyn SearchSpace, options: &ProfileOptions, sizes: &[u16]) -> PathBuf {
     let profile = runs::profile_dir(space.id(), &options.device.to_string(), options);
     let name = profile.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    profile.with_file_name(name.replacen("profile-", "operations-", 1))
+    let sizes: String = sizes.iter().map(|size| format!("-{size}px")).collect();
+    profile.with_file_name(name.replacen("profile-", "operations-", 1) + &sizes)
 }

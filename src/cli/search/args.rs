@@ -81,9 +81,10 @@ pub(in crate::cli) struct Args {
     /// Predictor file [default: the newest of the space and target].
     #[arg(long, value_name = "FILE")]
     pub(super) predictor: Option<PathBuf>,
-    /// Folder of a table of operations (`lat profile --per-op`) to add up instead of asking a predictor.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["predictor", "risk", "target"])]
-    pub(super) per_op: Option<PathBuf>,
+    /// Latency table to add up instead of asking a predictor: the folder of `lat profile --per-op`, or a published table of the space's
+    /// blocks (YAML, JSON or CSV), of which a folder or several may be named; may be repeated.
+    #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["predictor", "risk", "target"])]
+    pub(super) per_op: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) accuracies: AccuracyArgs,
     #[command(flatten)]

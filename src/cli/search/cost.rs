@@ -10,7 +10,7 @@ use lat_space::{SearchSpace, Skeleton};
 use super::args::Args;
 use crate::cli::failure::bad;
 use crate::cli::newest;
-use crate::cli::op_table::OpTable;
+use crate::cli::op_costs::OpCosts;
 use crate::cli::place::MeasuredCost;
 
 /// A cost model, and the predictor file behind it where there is one.
@@ -47,14 +47,14 @@ pub(super) fn cost(
         };
         return Ok((Some(Cost { model, predictor: None, file: None, id, measured: None }), line));
     }
-    if let Some(dir) = &args.per_op {
-        let table = OpTable::read(dir, space.id())?;
-        let model = Box::new(table.cost(space)?);
-        let line = format!("{} operations of {}, added up", table.operations.len(), dir.display());
-        let measured = Some(MeasuredCost::of_header(&table.header));
+    if !args.per_op.is_empty() {
+        let table = OpCosts::read(&args.per_op, space)?;
+        let model = Box::new(table.costs.table(space)?);
+        let line = table.line();
+        let measured = table.header.as_ref().map(MeasuredCost::of_header);
         let id = CostId {
             column: model.column().to_owned(),
-            source: format!("operations of {}", dir.display()),
+            source: table.source,
             checksum: table.checksum,
         };
         return Ok((Some(Cost { model, predictor: None, file: None, id, measured }), line));

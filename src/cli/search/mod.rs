@@ -25,7 +25,7 @@ use super::failure::{bad, failed};
 use super::output::{Screen, say, write_json};
 use super::skeleton::torch_device;
 use super::written::Written;
-use super::{STOP, newest, op_table, runs};
+use super::{STOP, newest, op_costs, runs};
 pub(super) use args::Args;
 use log::SearchLog;
 use plan::Plan;
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
 
 /// The file that is asked for beside the folder, and what must not be written over.
 fn written(args: &Args) -> Written {
-    let tables = args.per_op.iter().map(|dir| dir.join(op_table::FILE));
+    let tables = op_costs::files(&args.per_op);
     let predictors = args.predictor.clone().map_or_else(newest::predictors, |path| vec![path]);
     let inputs = predictors.into_iter().chain(args.accuracies.file.clone()).chain(tables);
     let written = args.images.protected().output("--json", args.json.as_deref());

@@ -31,10 +31,10 @@ pub(in crate::cli) struct Args {
     /// Fit all regressors for comparison, baselines included.
     #[arg(long)]
     pub(super) compare: bool,
-    /// Judge this table of operations (`lat profile --per-op`) beside the regressors: the sum of a network's operations, as it is
-    /// and scaled.
-    #[arg(long, value_name = "DIR", conflicts_with = "from")]
-    pub(super) per_op: Option<PathBuf>,
+    /// Judge this table of operations (`lat profile --per-op`, or a published one) beside the regressors: the sum of a network's
+    /// operations, as it is and scaled; may be repeated for published tables of several image sizes.
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "from")]
+    pub(super) per_op: Vec<PathBuf>,
     /// Rows to train on [default: all that are not for testing].
     #[arg(long, value_name = "N")]
     pub(super) train: Option<usize>,

@@ -13,7 +13,8 @@ use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
-use super::op_table::{Judged, OpTable, judge};
+use super::op_costs::OpCosts;
+use super::op_table::{Judged, judge};
 use super::output::{say, write_json};
 use super::runs;
 use super::table_args::SpaceTable;
@@ -55,11 +56,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let predictor =
         report.predictor(space.as_ref(), &args.target, measured.header.as_ref(), floor)?;
     predictor.save(&out)?;
-    let judged = args.per_op.as_deref().map(|dir| {
+    let judged = (!args.per_op.is_empty()).then(|| {
         let pairs = |rows: &[usize]| -> Vec<(&Architecture, f64)> {
             rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)).collect()
         };
-        per_op(dir, args, &measured, &pairs(&train_rows), &pairs(&test_rows))
+        per_op(args, &measured, &pairs(&train_rows), &pairs(&test_rows))
     });
     let judged = judged.transpose()?;
     say(report_table(&report, judged.as_ref(), unit(&args.target)))?;
@@ -122,7 +123,6 @@ fn out(args: &Args, data: &Path) -> anyhow::Result<PathBuf> {
 
 /// Judges a table of operations on these rows, which must have been measured as it was.
 fn per_op(
-    dir: &Path,
     args: &Args,
     measured: &LatencyTable,
     train: &[(&Architecture, f64)],
@@ -139,15 +139,21 @@ fn per_op(
             args.target
         )));
     }
-    let table = OpTable::read(dir, &header.space)?;
-    let alike =
-        RunHeader { seed: header.seed, reference_ms: header.reference_ms, ..table.header.clone() };
+    let space = find_space(&header.space)?;
+    let table = OpCosts::read(&args.per_op, space.as_ref())?;
+    // A published table does not say how it was measured, only of which network.
+    let known = table.header.as_ref().unwrap_or(header);
+    let alike = RunHeader {
+        seed: header.seed,
+        reference_ms: header.reference_ms,
+        skeleton: *table.costs.skeleton(),
+        ..known.clone()
+    };
     if let Some((what, ours, theirs)) = header.difference(&alike) {
         return Err(bad(format!(
             "expected operations measured like the profile, {what} {ours}, found {theirs} in {}",
-            dir.display()
+            table.source
         )));
     }
-    let space = find_space(&header.space)?;
-    judge(&table.cost(space.as_ref())?, train, test)
+    judge(&table.pricer(space.as_ref()), train, test)
 }
