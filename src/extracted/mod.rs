@@ -17,8 +17,7 @@ use crate::search::OpenedSupernet;
 pub use calibration::Calibration;
 pub use label::{NetLabel, Origin, Recalibration};
 
-/// The network of one architecture with the weights that a supernet had for it. Its layers are those of the search phase: batch norm in
-/// cells has no scale and shift where the space's method paper has none.
+/// The network of one architecture with the weights that a supernet had for it. Its layers are those of [`Phase::Search`].
 #[derive(Debug)]
 pub struct ExtractedNet {
     /// Where it is from and what it needs.
