@@ -21,10 +21,17 @@ use crate::setup;
 pub(crate) struct ToyNet {
     weights: nn::VarStore,
     weight: Tensor,
-    /// `[n_decisions, n_choices]`.
+    /// `[n_decisions, n_choices]`; a decision with fewer choices has zeros behind them.
     harms: Tensor,
     /// Per decision the position of `none`.
     nones: Vec<Option<usize>>,
+}
+
+/// Rows one below the other, shorter ones with zeros behind them.
+fn stacked(rows: &[&Tensor]) -> Tensor {
+    let longest = rows.iter().map(|row| row.size()[0]).max().expect("a row per decision");
+    let padded = |row: &&Tensor| row.constant_pad_nd([0, longest - row.size()[0]]);
+    Tensor::stack(&rows.iter().map(padded).collect::<Vec<_>>(), 0)
 }
 
 /// Images in a training batch.
@@ -38,8 +45,9 @@ impl ToyNet {
         setup::ready();
         let weights = nn::VarStore::new(Device::Cpu);
         let weight = weights.root().ones("weight", &[1]);
-        let n = space.decisions().len() as i64;
-        let harms = Tensor::from_slice(harms).to_kind(Kind::Float).view([n, -1]);
+        let sizes: Vec<i64> = space.decisions().iter().map(|d| d.choices.len() as i64).collect();
+        let harms = Tensor::from_slice(harms).to_kind(Kind::Float).split_with_sizes(sizes, 0);
+        let harms = stacked(&harms.iter().collect::<Vec<_>>());
         let nones = space.decisions().iter().map(Decision::none).collect();
         Self { weights, weight, harms, nones }
     }
@@ -64,13 +72,14 @@ impl Supernet for ToyNet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, _train: bool) -> Tensor {
         let gates: Vec<Gate> = (0..self.nones.len()).map(|d| gates.gate(d, 0)).collect();
         let weights: Vec<&Tensor> = gates.iter().map(|g| &g.weights).collect();
-        let weights = Tensor::stack(&weights, 0);
+        let weights = stacked(&weights);
         let counts = |(gate, none): (&Gate, &Option<usize>)| {
             let paths = gate.paths.iter().enumerate();
             paths.map(|(c, p)| f32::from(u8::from(*p != Path::Off || Some(c) == *none))).collect()
         };
         let counted: Vec<Vec<f32>> = gates.iter().zip(&self.nones).map(counts).collect();
-        let counted = Tensor::from_slice(&counted.concat()).view_as(&self.harms);
+        let counted: Vec<Tensor> = counted.iter().map(|row| Tensor::from_slice(row)).collect();
+        let counted = stacked(&counted.iter().collect::<Vec<_>>());
         let mut harms = (&weights * &self.harms * counted).sum_dim_intlist(1, false, Kind::Float);
         if let Some(edges) = gates.iter().map(|g| g.edge.as_ref()).collect::<Option<Vec<_>>>() {
             let edges = Tensor::stack(&edges, 0);
@@ -159,7 +168,7 @@ impl Supernet for Watched<'_> {
         let logits = self.net.forward_t(images, gates, train);
         self.passes.borrow_mut().push(Pass {
             n_images: images.size()[0],
-            weights: Tensor::stack(&weights, 0).detach(),
+            weights: stacked(&weights).detach(),
             paths: all.into_iter().map(|g| g.paths).collect(),
             without_gradients: !logits.requires_grad(),
         });

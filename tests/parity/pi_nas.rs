@@ -29,7 +29,7 @@ const TOLERANCE: f64 = 1e-5;
 /// Element i is `scale * sin((i + 1) (1 + k / 10))`.
 fn wave(k: usize, shape: &[i64], scale: f64) -> Tensor {
     let places = Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) + 1.0;
-    ((places * (1.0 + k as f64 / 10.0)).sin() * scale).view(shape).to_kind(Kind::Float)
+    ((places * (1.0 + k as f64 / 10.0)).sin() * scale).view(shape)
 }
 
 fn block(block: usize, candidate: usize) -> String {
@@ -61,12 +61,18 @@ impl StandIn {
 
     fn new(scale: f64) -> Self {
         setup::ready();
-        let weights = nn::VarStore::new(Device::Cpu);
-        for (j, (name, shape)) in Self::names().into_iter().enumerate() {
+        let mut weights = nn::VarStore::new(Device::Cpu);
+        for (name, shape) in Self::names() {
             let path = name.split('.').fold(weights.root(), |path, part| {
                 if part == "weight" { path } else { path / part }
             });
-            let mut weight = path.zeros("weight", &shape);
+            let _ = path.zeros("weight", &shape);
+        }
+        // The official numbers are of this kind; through sixteen blocks rounding grows.
+        weights.double();
+        let mut all = weights.variables();
+        for (j, (name, shape)) in Self::names().into_iter().enumerate() {
+            let weight = all.get_mut(&name).unwrap();
             tch::no_grad(|| weight.copy_(&wave(j, &shape, scale)));
         }
         Self { weights }
@@ -131,7 +137,7 @@ impl Supernet for StandIn {
 
 /// The official neck is one matrix M: `[M, -M]` behind `relu([x, -x])`.
 fn neck(scale: f64) -> [Tensor; 2] {
-    let (one, m) = (Tensor::eye(WIDTH, tch::kind::FLOAT_CPU), wave(67, &[OUT, WIDTH], scale));
+    let (one, m) = (Tensor::eye(WIDTH, tch::kind::DOUBLE_CPU), wave(67, &[OUT, WIDTH], scale));
     [Tensor::cat(&[&one, &-&one], 0), Tensor::cat(&[&m, &-&m], 1)]
 }
 
@@ -168,13 +174,12 @@ fn stepped() -> (Box<dyn Method>, StandIn, f64) {
     let mut method = entry.build(Preset::Paper, &options, space.as_ref(), 1).unwrap();
     let net = StandIn::new(0.5);
     let ([w0, w2], [_, teachers]) = (neck(0.5), neck(0.4));
-    let queue = file["queue_before"].to_kind(Kind::Float);
     let start = [
         ("neck.0.weight", w0.copy()),
         ("neck.2.weight", w2),
         ("teacher.neck.0.weight", w0),
         ("teacher.neck.2.weight", teachers),
-        ("queue", queue),
+        ("queue", file["queue_before"].copy()),
     ];
     begin_with(method.as_mut(), &net, &start);
     // Images of four views each; a batch has them view by view.
