@@ -21,17 +21,10 @@ use crate::setup;
 pub(crate) struct ToyNet {
     weights: nn::VarStore,
     weight: Tensor,
-    /// `[n_decisions, n_choices]`; a decision with fewer choices has zeros behind them.
+    /// `[n_decisions, n_choices]`; rows of fewer choices end in zeros.
     harms: Tensor,
     /// Per decision the position of `none`.
     nones: Vec<Option<usize>>,
-}
-
-/// Rows one below the other, shorter ones with zeros behind them.
-fn stacked(rows: &[&Tensor]) -> Tensor {
-    let longest = rows.iter().map(|row| row.size()[0]).max().expect("a row per decision");
-    let padded = |row: &&Tensor| row.constant_pad_nd([0, longest - row.size()[0]]);
-    Tensor::stack(&rows.iter().map(padded).collect::<Vec<_>>(), 0)
 }
 
 /// Images in a training batch.
@@ -45,9 +38,10 @@ impl ToyNet {
         setup::ready();
         let weights = nn::VarStore::new(Device::Cpu);
         let weight = weights.root().ones("weight", &[1]);
-        let sizes: Vec<i64> = space.decisions().iter().map(|d| d.choices.len() as i64).collect();
-        let harms = Tensor::from_slice(harms).to_kind(Kind::Float).split_with_sizes(sizes, 0);
-        let harms = stacked(&harms.iter().collect::<Vec<_>>());
+        let n_choices: Vec<i64> =
+            space.decisions().iter().map(|d| d.choices.len() as i64).collect();
+        let harms = Tensor::from_slice(harms).to_kind(Kind::Float);
+        let harms = padded(&harms.split_with_sizes(&n_choices, 0));
         let nones = space.decisions().iter().map(Decision::none).collect();
         Self { weights, weight, harms, nones }
     }
@@ -71,15 +65,14 @@ impl ToyNet {
 impl Supernet for ToyNet {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, _train: bool) -> Tensor {
         let gates: Vec<Gate> = (0..self.nones.len()).map(|d| gates.gate(d, 0)).collect();
-        let weights: Vec<&Tensor> = gates.iter().map(|g| &g.weights).collect();
-        let weights = stacked(&weights);
+        let weights = padded(&gates.iter().map(|g| g.weights.shallow_clone()).collect::<Vec<_>>());
         let counts = |(gate, none): (&Gate, &Option<usize>)| {
             let paths = gate.paths.iter().enumerate();
-            paths.map(|(c, p)| f32::from(u8::from(*p != Path::Off || Some(c) == *none))).collect()
+            let counts = |(c, p): (usize, &Path)| *p != Path::Off || Some(c) == *none;
+            let counted: Vec<f32> = paths.map(|p| f32::from(u8::from(counts(p)))).collect();
+            Tensor::from_slice(&counted)
         };
-        let counted: Vec<Vec<f32>> = gates.iter().zip(&self.nones).map(counts).collect();
-        let counted: Vec<Tensor> = counted.iter().map(|row| Tensor::from_slice(row)).collect();
-        let counted = stacked(&counted.iter().collect::<Vec<_>>());
+        let counted = padded(&gates.iter().zip(&self.nones).map(counts).collect::<Vec<_>>());
         let mut harms = (&weights * &self.harms * counted).sum_dim_intlist(1, false, Kind::Float);
         if let Some(edges) = gates.iter().map(|g| g.edge.as_ref()).collect::<Option<Vec<_>>>() {
             let edges = Tensor::stack(&edges, 0);
@@ -141,7 +134,7 @@ pub(crate) struct Watched<'a> {
 pub(crate) struct Pass {
     /// Images in the batch: [`N_TRAIN`] or [`N_VALID`] in [`steps`].
     pub(crate) n_images: i64,
-    /// `[n_decisions, n_choices]` without its graph.
+    /// `[n_decisions, n_choices]` without its graph; rows of fewer choices end in zeros.
     pub(crate) weights: Tensor,
     /// Per decision one per choice.
     pub(crate) paths: Vec<Vec<Path>>,
@@ -164,11 +157,11 @@ impl<'a> Watched<'a> {
 impl Supernet for Watched<'_> {
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor {
         let all: Vec<Gate> = (0..self.n_decisions).map(|d| gates.gate(d, 0)).collect();
-        let weights: Vec<&Tensor> = all.iter().map(|g| &g.weights).collect();
+        let weights: Vec<Tensor> = all.iter().map(|g| g.weights.shallow_clone()).collect();
         let logits = self.net.forward_t(images, gates, train);
         self.passes.borrow_mut().push(Pass {
             n_images: images.size()[0],
-            weights: stacked(&weights).detach(),
+            weights: padded(&weights).detach(),
             paths: all.into_iter().map(|g| g.paths).collect(),
             without_gradients: !logits.requires_grad(),
         });
@@ -206,6 +199,13 @@ impl Supernet for Watched<'_> {
     fn sites(&self) -> Vec<(usize, u16)> {
         self.net.sites()
     }
+}
+
+/// Rows as one matrix; shorter ones end in zeros.
+fn padded(rows: &[Tensor]) -> Tensor {
+    let widest = rows.iter().map(|row| row.size()[0]).max().expect("at least one decision");
+    let pad = |row: &Tensor| row.constant_pad_nd([0, widest - row.size()[0]]);
+    Tensor::stack(&rows.iter().map(pad).collect::<Vec<_>>(), 0)
 }
 
 /// Images of the right class, in so many views.
