@@ -17,8 +17,8 @@ impl Contrast {
     pub(super) fn of(queries: &Tensor, keys: &Tensor, queue: &Tensor, temperature: f64) -> Self {
         let positives = (queries * keys).sum_dim_intlist(1, true, queries.kind());
         let logits = Tensor::cat(&[positives, queries.matmul(queue)], 1) / temperature;
-        let first = Tensor::zeros([queries.size()[0]], (Kind::Int64, queries.device()));
-        Self { value: logits.cross_entropy_for_logits(&first), logits }
+        let of_first = logits.log_softmax(-1, logits.kind()).select(1, 0);
+        Self { value: -of_first.mean(logits.kind()), logits }
     }
 
     /// How many queries are nearest to their own key, a scalar.

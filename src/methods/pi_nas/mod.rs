@@ -247,12 +247,14 @@ impl Method for PiNas {
         }
         let Config { queue, neck_hidden, neck_out, .. } = self.config;
         let (mut rng, device) = (rng(self.seed), self.core.device);
+        let kind = self.core.weights.weights().first().map_or(Kind::Float, Tensor::kind);
         let sizes = [neck_hidden, neck_out].map(i64::from);
-        let neck = Neck::new(net.width(), sizes, &mut rng, device);
+        let neck = Neck::new(net.width(), sizes, &mut rng, (kind, device));
         let teacher = Teacher::new(net, &neck);
         let core = &mut self.core;
         core.weights.begin_with(net, neck.weights());
-        core.keep(QUEUE, random_queue(neck_out, queue, &mut rng).to_device(device));
+        let queue = random_queue(neck_out, queue, &mut rng).to_device(device);
+        core.keep(QUEUE, queue.to_kind(kind));
         core.keep(POINTER, Tensor::zeros([1], (Kind::Int64, device)));
         for (name, weight) in neck::NAMES.into_iter().zip(neck.weights()) {
             core.keep(name, weight);

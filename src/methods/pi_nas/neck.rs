@@ -1,7 +1,7 @@
 //! The neck: what makes queries and keys of features.
 
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::contrast::normalised;
 use crate::methods::tools::alphas::normals;
@@ -18,19 +18,20 @@ pub(super) const NAMES: [&str; 4] =
     ["neck.0.weight", "neck.0.bias", "neck.2.weight", "neck.2.bias"];
 
 impl Neck {
-    /// For features of `width` channels. Weights by the rule of He for `ReLU`, biases 0, as the reference has them.
+    /// For features of `width` channels, of the kind of `options` and on its device. Weights by the rule of He for `ReLU`, biases 0, as the reference has them.
     pub(super) fn new(
         width: i64,
         [hidden, out]: [i64; 2],
         rng: &mut ChaCha8Rng,
-        device: Device,
+        options: (Kind, Device),
     ) -> Self {
         let mut layer = |n_in: i64, n_out: i64| {
             let scale = (2.0 / n_in as f64).sqrt() as f32;
             let values: Vec<f32> =
                 normals((n_in * n_out) as usize, rng).map(|value| scale * value).collect();
-            let weight = Tensor::from_slice(&values).view([n_out, n_in]).to_device(device);
-            let bias = Tensor::zeros([n_out], (weight.kind(), device));
+            let weight = Tensor::from_slice(&values).view([n_out, n_in]).to(options.1);
+            let weight = weight.to_kind(options.0);
+            let bias = Tensor::zeros([n_out], options);
             (weight.set_requires_grad(true), bias.set_requires_grad(true))
         };
         Self { layers: [layer(width, hidden), layer(hidden, out)] }
@@ -60,14 +61,13 @@ impl Neck {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
-    use tch::Kind;
 
     use super::*;
 
     #[test]
     fn a_twin_answers_alike_without_gradients() {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let neck = Neck::new(64, [256, 16], &mut rng, Device::Cpu);
+        let neck = Neck::new(64, [256, 16], &mut rng, tch::kind::FLOAT_CPU);
         let features = Tensor::arange(3 * 64 * 4, tch::kind::FLOAT_CPU).sin().view([3, 64, 2, 2]);
         let (ours, theirs) = (neck.forward(&features), neck.twin().forward(&features));
         assert_eq!(ours.size(), [3, 16]);

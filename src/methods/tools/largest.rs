@@ -2,8 +2,8 @@
 
 use lat_space::{Architecture, SearchSpace};
 
-/// The architecture with most multiply-adds: per decision the choice that computes most, of equals the later one. Where the space does
-/// not count what its choices do, all are equals.
+/// The architecture with most multiply-adds in the skeleton `cifar`, where [`lat_space::Work`] is counted: per decision the choice that
+/// computes most, of equals the later one. Where the space does not count what its choices do, all are equals.
 pub(crate) fn largest(space: &dyn SearchSpace) -> Architecture {
     let work = space.work();
     let of = |d: usize, c: usize| work.as_ref().map_or(0.0, |work| work[d][c].multiply_adds);
@@ -16,7 +16,7 @@ pub(crate) fn largest(space: &dyn SearchSpace) -> Architecture {
 
 #[cfg(test)]
 mod tests {
-    use lat_space::{NasBench201, Space, architecture_at, count, find_space};
+    use lat_space::{NasBench201, Space, architecture_at, count, find_skeleton, find_space};
 
     use super::*;
 
@@ -28,7 +28,7 @@ mod tests {
         assert_eq!(NasBench201::new().format(&nb201), expected);
         for id in ["nasbench-macro", "fbnet", "proxyless", "pinas"] {
             let space = find_space(id).unwrap();
-            let graph = space.graph(&space.skeletons()[0].skeleton);
+            let graph = space.graph(&find_skeleton(space.as_ref(), "cifar").unwrap());
             let adds = |a: &Architecture| count(&graph.derive(a)).multiply_adds;
             let most = adds(&largest(space.as_ref()));
             let drawn = (0..50).map(|i| architecture_at(space.as_ref(), 1, i).unwrap());
