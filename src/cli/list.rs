@@ -1,6 +1,6 @@
 //! `lat list`: what there is to choose from.
 
-use lat::methods::METHODS;
+use lat::methods::{METHODS, MethodEntry};
 use lat_data::{BENCHMARKS, DATASETS};
 use lat_predictor::REGRESSORS;
 use lat_profiler::{PROBES, available, enable_cuda};
@@ -50,8 +50,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             )
         }
         What::Methods => {
-            let rows = METHODS.iter().map(|m| texts(&[m.name, m.summary, m.paper]));
-            table(&["name", "what", "paper"], rows)
+            let spaces: Vec<_> = SPACES.iter().map(|build| build()).collect();
+            let searched = |method: &MethodEntry| {
+                let covered = spaces.iter().filter(|space| method.covers(space.as_ref()));
+                covered.map(|space| space.id()).collect::<Vec<_>>().join(" ")
+            };
+            let rows = METHODS.iter().map(|m| texts(&[m.name, m.summary, &searched(m), m.paper]));
+            table(&["name", "what", "spaces", "paper"], rows)
         }
         What::Datasets => {
             let rows = DATASETS.iter().map(|d| texts(&[d.name, d.summary, d.source]));

@@ -6,6 +6,7 @@ use super::cell::{Cell, derived};
 use super::html::{Figure, Page, number, percent};
 use super::search_plots::{alphas, diagnostics, plots};
 use super::shown::{ShownSearch, known};
+use crate::finalists::Finalist;
 use crate::record::SearchRecord;
 use crate::search::{EpochReport, SearchSettings};
 
@@ -40,6 +41,7 @@ pub fn search_page(search: &ShownSearch) -> Result<String, SpaceError> {
         page.table(&["decision", "choice"], &rows);
     }
     cost(&mut page, record);
+    front(&mut page, record);
     page.section("The search, epoch by epoch");
     page.figures(&plots(record));
     let state = diagnostics(record);
@@ -127,6 +129,27 @@ fn cost(page: &mut Page, record: &SearchRecord) {
         let error = percent((predicted / measured - 1.0).abs());
         page.text(&format!("The prediction is {error} off the measurement."));
     }
+}
+
+/// The front of a trained supernet's parts and what answers each target, as predicted and as measured.
+fn front(page: &mut Page, record: &SearchRecord) {
+    let is_judged = |f: &&Finalist| f.inherited_accuracy.is_some();
+    if !record.front.iter().chain(record.answers.iter().map(|a| &a.best)).any(|f| is_judged(&f)) {
+        return;
+    }
+    let unit = record.unit();
+    let row = |what: String, f: &Finalist| {
+        let accuracy = f.inherited_accuracy.map_or_else(|| "-".to_owned(), |a| format!("{a:.2}"));
+        vec![what, number(f.cost, unit), number(f.measured, unit), accuracy, f.architecture.clone()]
+    };
+    page.section("The front of the supernet's parts");
+    page.text("Accuracies are those of the weights that each part inherits, on images that these were not trained with; training a part by itself gives another one.");
+    let of_targets = record.answers.iter().map(|a| row(format!("at most {}", a.target), &a.best));
+    let rows = record.front.iter().map(|f| row("front".to_owned(), f)).chain(of_targets);
+    page.table(
+        &["", "predicted", "measured", "accuracy %", "architecture"],
+        &rows.collect::<Vec<_>>(),
+    );
 }
 
 fn epochs(page: &mut Page, record: &SearchRecord) {
@@ -220,6 +243,20 @@ mod tests {
             assert!(html.contains(text), "{text}");
         }
         assert!(!html.contains("Nothing to draw") && !html.contains("Curvature"));
+    }
+
+    #[test]
+    fn the_front_of_judged_parts_is_shown_and_no_other() {
+        let mut search = search();
+        let finalist = r#"{"architecture": "a<b", "cost": 0.25, "patterns": null, "correlation": null, "score": 0.875,
+            "inherited_accuracy": 87.5, "measured": 0.26}"#;
+        search.record.front = vec![serde_json::from_str(finalist).unwrap()];
+        let html = search_page(&search).unwrap();
+        for text in ["The front of", "a&lt;b", "0.2500 ms", "0.2600 ms", "87.50"] {
+            assert!(html.contains(text), "{text}");
+        }
+        search.record.front[0].inherited_accuracy = None;
+        assert!(!search_page(&search).unwrap().contains("The front of"), "of untrained networks");
     }
 
     #[test]
