@@ -6,7 +6,7 @@ use tch::Kind;
 use crate::methods::{GRADIENT_SQUARES, Method};
 use crate::optimizer::named_weights;
 use crate::relaxed::Relaxed;
-use crate::supernet::{Candidate, CellSupernet, Supernet};
+use crate::supernet::{OwnChoice, CellSupernet, Supernet};
 
 /// Gini coefficient within edges and correlation with the probabilities; see [`super::Diagnostics`]. Nothing where no gradient was
 /// seen yet.
@@ -21,7 +21,7 @@ pub(super) fn effect(
     };
     let squares = Vec::<f64>::try_from(squares.to_kind(Kind::Double)).expect("one dimension");
     let weights = named_weights(net.weights());
-    let of = |candidate: &Candidate| -> Option<f64> {
+    let of = |candidate: &OwnChoice| -> Option<f64> {
         let prefix = format!("{}.", candidate.path);
         let own =
             || weights.iter().zip(&squares).filter(|((name, _), _)| name.starts_with(&prefix));
@@ -29,7 +29,7 @@ pub(super) fn effect(
         (n > 0.0).then(|| (own().map(|(_, squares)| squares).sum::<f64>() / n).sqrt())
     };
     let (mut ginis, mut probs, mut gradients) = (Vec::new(), Vec::new(), Vec::new());
-    for site in net.candidates().chunk_by(|a, b| a.site == b.site) {
+    for site in net.own_choices().chunk_by(|a, b| a.site == b.site) {
         let mut found = Vec::new();
         for candidate in site {
             let Some(gradient) = of(candidate) else { continue };

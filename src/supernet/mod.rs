@@ -112,7 +112,7 @@ struct Owned {
 
 /// A choice of a site that has weights of its own.
 #[derive(Debug)]
-pub struct Candidate {
+pub struct OwnChoice {
     /// Which site it is of, in the order of the network.
     pub site: usize,
     /// The site's decision.
@@ -216,13 +216,13 @@ impl CellSupernet {
     }
 
     /// The candidates of all sites that own them, site by site; some may turn out to have no weights.
-    pub fn candidates(&self) -> Vec<Candidate> {
+    pub fn own_choices(&self) -> Vec<OwnChoice> {
         let graph = self.net.graph();
         let owned =
             graph.choices().filter(|(node, ..)| self.sites[node].owner == *node).enumerate();
         let of_site = owned.flat_map(|(site, (node, _, decision, candidates))| {
             let place = &graph.nodes[node].name;
-            candidates.into_iter().enumerate().map(move |(choice, spec)| Candidate {
+            candidates.into_iter().enumerate().map(move |(choice, spec)| OwnChoice {
                 site,
                 decision,
                 choice,

@@ -29,7 +29,7 @@ fn small(space: &dyn SearchSpace) -> Box<dyn Method> {
 
 /// Per candidate that has weights its decision and choice, by the begin of its weights' names.
 fn candidates(net: &CellSupernet) -> Vec<(String, (usize, usize))> {
-    let all = net.candidates().into_iter();
+    let all = net.own_choices().into_iter();
     all.map(|c| (format!("{}.", c.path), (c.decision, c.choice))).collect()
 }
 

@@ -26,7 +26,12 @@ pub(super) fn patterns_and_correlation(maps: &[(Tensor, Tensor)]) -> (f64, f64) 
 
 /// Least eigenvalue of the correlations of the channels of `[c, h, w]`; a constant channel correlates with none.
 fn least_correlation(map: &Tensor) -> f64 {
-    let correlations = map.flatten(1, -1).corrcoef().nan_to_num(0.0, 0.0, 0.0);
+    let rows = map.flatten(1, -1);
+    // One pixel says nothing of how channels go together, and libtorch warns of each such map.
+    if rows.size()[1] < 2 {
+        return 0.0;
+    }
+    let correlations = rows.corrcoef().nan_to_num(0.0, 0.0, 0.0);
     let n = correlations.size();
     if n.is_empty() {
         return 0.0;
