@@ -1,6 +1,7 @@
 //! Smaller kernels made of larger ones by matrices that are learnt: Once-for-All (arXiv 1908.09791, section 3.3).
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use tch::{Kind, Tensor, nn};
 
@@ -33,7 +34,11 @@ impl KernelTransform {
     }
 
     /// Those that stand under a place among weights, for a kernel of this side; None where there is none.
-    fn found(weights: &HashMap<String, Tensor>, place: &str, largest: i64) -> Option<Self> {
+    fn found<S: BuildHasher>(
+        weights: &HashMap<String, Tensor, S>,
+        place: &str,
+        largest: i64,
+    ) -> Option<Self> {
         let matrix = |side: i64| {
             let matrix = weights.get(&format!("{place}.{}", name(side)))?;
             Some((side, matrix.shallow_clone()))
@@ -72,8 +77,8 @@ impl KernelTransform {
 
 /// What a smaller network has of the weight of this name: of its first two dimensions the first ones, of its kernel the centre, through
 /// the matrices that stand beside it. None where there is no such weight.
-pub fn derived_weight(
-    weights: &HashMap<String, Tensor>,
+pub fn derived_weight<S: BuildHasher>(
+    weights: &HashMap<String, Tensor, S>,
     name: &str,
     size: &[i64],
 ) -> Option<Tensor> {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use lat::methods::{Batch, Batches, Context, Method, Options, Preset, find_method};
+use lat::objective::{Estimator, Goal, Objective};
 use lat::optimizer::{cosine, joint_norm};
 use lat::supernet::{AllChannels, BuildMixedOp, CellSupernet, Gating, Path, SharedGates, Supernet};
 use lat_nn::{NnError, StaticNet};
@@ -165,11 +166,11 @@ fn sandwich(space: &StretchSpace, net: &CellSupernet, networks: &[Box<[ChoiceSet
     let teacher = first.detach().softmax(-1, Kind::Float);
     let labels = &batch.labels;
     let hard = first.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.1);
-    let soft = |choices: &Box<[ChoiceSet]>| {
+    let soft = |choices: &[ChoiceSet]| {
         let log = logits(choices).log_softmax(-1, Kind::Float);
         -(&teacher * log).sum(Kind::Float) / 8.0
     };
-    networks[1..].iter().map(soft).fold(hard, |sum, loss| sum + loss)
+    networks[1..].iter().map(|choices| soft(choices)).fold(hard, |sum, loss| sum + loss)
 }
 
 // Number 4 of what must be true of AttentiveNAS: one largest, one smallest, n - 2 others; only the largest sees labels, and what it
@@ -288,7 +289,6 @@ fn attentivenas_by_cost_needs_a_cost() {
         "{error}"
     );
 
-    use lat::objective::{Estimator, Goal, Objective};
     let cost = toy::cost(&space);
     let goal = Goal::Lambda(0.1);
     let mut objective = Objective::new(&space, &cost, goal, Estimator::Expected).unwrap();

@@ -12,7 +12,7 @@ const MOST_TRIES: usize = 101;
 pub(super) struct Bins {
     /// Width of a bin, in the unit of what architectures take.
     step: f64,
-    bins: Vec<Bin>,
+    seen: Vec<Bin>,
     /// How often each was seen.
     shares: WeightedIndex<u32>,
 }
@@ -53,7 +53,7 @@ impl Bins {
             }
         }
         let shares = WeightedIndex::new(bins.iter().map(|bin| bin.n));
-        Self { step, shares: shares.expect("an architecture was seen"), bins }
+        Self { step, shares: shares.expect("an architecture was seen"), seen: bins }
     }
 
     /// A bin, as often as it was seen: its place among those that were.
@@ -73,7 +73,7 @@ impl Bins {
         rng: &mut dyn RngCore,
         amount: impl Fn(&Architecture) -> Result<f64, E>,
     ) -> Result<Architecture, E> {
-        let bin = &self.bins[bin];
+        let bin = &self.seen[bin];
         let choices = bin.counts.iter().map(|counts| {
             WeightedIndex::new(counts).expect("each decision of what was seen has a choice")
         });
@@ -130,10 +130,10 @@ mod tests {
         }
         let seen = [([1, 1], 212.5), ([0, 0], 190.0), ([0, 1], 187.5), ([1, 0], 237.4)];
         let bins = Bins::count(&decisions(), seen.map(|(c, amount)| (of(c), amount)), 25.0);
-        let found: Vec<_> = bins.bins.iter().map(|bin| (25 * bin.number, bin.n)).collect();
+        let found: Vec<_> = bins.seen.iter().map(|bin| (25 * bin.number, bin.n)).collect();
         assert_eq!(found, [(200, 3), (225, 1)]);
-        assert_eq!(bins.bins[0].counts, [[2, 1], [1, 2]]);
-        assert_eq!(bins.bins[1].counts, [[0, 1], [1, 0]]);
+        assert_eq!(bins.seen[0].counts, [[2, 1], [1, 2]]);
+        assert_eq!(bins.seen[1].counts, [[0, 1], [1, 0]]);
     }
 
     // Number 6 of what must be true of AttentiveNAS.
@@ -145,7 +145,7 @@ mod tests {
         let all = [[0, 0], [0, 1], [1, 0], [1, 1]].map(of);
         let seen = all.clone().map(|a| (a.clone(), amount(&a)));
         let bins = Bins::count(&decisions(), seen, 1.0);
-        for bin in &bins.bins {
+        for bin in &bins.seen {
             for counts in &bin.counts {
                 assert_eq!(counts.iter().sum::<u32>(), bin.n, "marginals sum to one");
             }
@@ -158,7 +158,7 @@ mod tests {
             assert!((amount(&drawn) - 1.0).abs() < 1e-9);
             let bin = bins.draw_bin(&mut rng);
             let drawn = bins.draw("x", bin, &mut rng, ok).unwrap();
-            assert_eq!(number(amount(&drawn), 1.0), bins.bins[bin].number);
+            assert_eq!(number(amount(&drawn), 1.0), bins.seen[bin].number);
         }
         let tries = std::cell::Cell::new(0);
         let never = |_: &Architecture| {
