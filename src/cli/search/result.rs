@@ -135,7 +135,7 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
     let cost = |c: Option<f64>| c.map_or_else(String::new, |c| format!(", {c:.4} {unit}"));
     let other = record.most_probable.as_ref().filter(|text| **text != record.architecture);
     say(format!(
-        "the best of at most {} finalists{budget}; the most probable architecture was {}{}",
+        "the best of up to {} finalists{budget}; the most probable architecture was {}{}",
         record.settings.finalists,
         other.map_or("this one", String::as_str),
         cost(other.and(record.most_probable_predicted))
