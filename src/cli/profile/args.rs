@@ -47,7 +47,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, conflicts_with_all = ["samples", "until", "plan", "shard", "supervise", "energy"])]
     pub(super) per_op: bool,
     /// With --per-op only operations of networks on images of these sizes in pixels, of a space that searches the size: 160,192.
-    #[arg(long, value_name = "PIXELS", value_delimiter = ',', requires = "per_op")]
+    #[arg(long, value_name = "PIXELS", value_delimiter = ',')]
     pub(super) sizes: Vec<u16>,
     /// Images per batch.
     #[arg(long, default_value_t = 1)]

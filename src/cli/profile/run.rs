@@ -10,6 +10,7 @@ use super::opened::{announce, finish, open, run_dir, wanted};
 use super::options::options;
 use super::summary::plan_text;
 use super::{per_op, until, workers};
+use crate::cli::failure::bad;
 use crate::cli::output::{Screen, say};
 use crate::cli::signals;
 use crate::cli::written::Written;
@@ -25,6 +26,9 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check_run(space.as_ref())?;
+    if !args.sizes.is_empty() && !args.per_op {
+        return Err(bad("expected --sizes with --per-op alone, found no --per-op"));
+    }
     check_json(args, space.as_ref(), &options, &devices)?;
     if args.per_op {
         return per_op::run(args, space.as_ref(), options, &devices, screen);
