@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lat::methods::{METHODS, Options, Preset};
+use lat::methods::{METHODS, MethodEntry, Options, Preset};
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
 use lat_nn::DropPath;
 use lat_predictor::{CostModel, CountCost, TableCost};
@@ -204,7 +204,8 @@ fn soft_gates_learn_and_what_hard_gates_leave_out_rests() {
 #[test]
 fn methods_without_masks_refuse_a_space_that_stretches_with_a_sentence() {
     let (space, mut n_of_cuts) = (StretchSpace::new(), 0);
-    let (covering, others): (Vec<_>, Vec<_>) = METHODS.iter().partition(|m| m.covers(&space));
+    let (covering, others): (Vec<&MethodEntry>, Vec<_>) =
+        METHODS.iter().partition(|m| m.covers(&space));
     assert_eq!(covering.iter().map(|m| m.name).collect::<Vec<_>>(), ["fbnetv2"]);
     for entry in others {
         let error = entry.build(Preset::Quick, &Options::new(), &space, 0).unwrap_err();

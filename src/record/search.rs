@@ -29,7 +29,7 @@ pub struct SearchRecord {
     /// Those of them that no other beats in both cost and score, the cheapest first; none if the search had no cost.
     #[serde(default)]
     pub front: Vec<Finalist>,
-    /// What the goal allowed: a target, or what lambda asks for.
+    /// What the goal allowed: a target, what lambda asks for, or what a product's search came to.
     #[serde(default)]
     pub budget: Option<f64>,
     /// Cost of what the score alone would take.
