@@ -4,6 +4,7 @@ mod darts;
 mod dropnas;
 mod entrannas;
 mod entrannas_dst;
+mod fbnetv2;
 mod gdas;
 mod la_darts;
 mod mergenas;

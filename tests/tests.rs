@@ -59,6 +59,10 @@ mod setup;
 mod toy;
 // A space with one right answer, and images that make it so.
 mod planted_space;
+// What masks cost: a measurement.
+mod mask_bench;
+// A space of two convolutions whose widths are searched.
+mod mask_space;
 // A space of everything that stretches.
 mod stretch_space;
 // A stand-in for the supernet with a known loss.

@@ -24,7 +24,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "fbnet",
     "all operations of every layer weighed by one soft draw per step, at a falling temperature",
     "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable NAS, 2018, arXiv 1812.03443",
-    [(16, 64), (90, 192)],
+    [(12, 64), (90, 192)],
 );
 
 /// The options for `--set`.
@@ -149,6 +149,7 @@ mod tests {
 
     use super::*;
     use crate::methods::tools::alphas::chosen;
+    use crate::product::{Product, Reading};
 
     fn fbnet() -> FbNet {
         FbNet::new(Config::PAPER, &Darts::new(), 1)
@@ -202,5 +203,28 @@ mod tests {
         let largest = concrete(&logits, &noise, 0.01).amax([-1i64].as_slice(), false);
         let nearly = largest.gt(0.99).to_kind(Kind::Double).mean(Kind::Double);
         assert!(nearly.double_value(&[]) > 0.9);
+    }
+
+    /// Gates, latency and the gradient of the product are those of the paper's formulas, see `tests/parity/formula/README.md`.
+    #[test]
+    fn draws_and_their_product_are_those_of_the_formula() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/formula/fbnet_gumbel.npz");
+        let all: std::collections::HashMap<String, Tensor> =
+            Tensor::read_npz(file).unwrap().into_iter().collect();
+        let close = |found: &Tensor, name: &str| {
+            let error = (found.detach() - &all[name]).abs().max().double_value(&[]);
+            assert!(error <= 1e-5 * all[name].abs().max().double_value(&[]), "{name}: {error}");
+        };
+        let theta = all["theta"].to_kind(Kind::Float).set_requires_grad(true);
+        let noise = -(-all["uniform"].log()).log();
+        let gates = concrete(&theta, &noise.to_kind(Kind::Float), 5.0);
+        close(&gates, "gates_tau5");
+        let latency = (&gates * &all["table_ms"]).sum(Kind::Double);
+        close(&latency, "latency_tau5");
+        let product = Product { alpha: 0.2, beta: 0.6, reading: Reading::Paper };
+        (product.factor(&latency, "ms").unwrap() * 2.5).backward();
+        close(&theta.grad(), "grad_theta_tau5");
+        let expected = (theta.softmax(-1, Kind::Float) * &all["table_ms"]).sum(Kind::Double);
+        close(&expected, "expected_latency_softmax");
     }
 }

@@ -21,7 +21,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     "fbnetv2",
     "FBNet where channels and image sizes are searched too, by masks over one operation",
     "FBNetV2: Differentiable NAS for Spatial and Channel Dimensions, 2020, arXiv 2004.05565",
-    [(16, 64), (90, 192)],
+    [(8, 64), (90, 192)],
 )
 .needing(&[Need::Masks]);
 

@@ -33,7 +33,7 @@ pub struct SearchRecord {
     /// Per target, where there were several, the best that meets it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
-    /// What the goal allowed: a target, or what lambda asks for.
+    /// What the goal allowed: a target, what lambda asks for, or what a product's search came to.
     #[serde(default)]
     pub budget: Option<f64>,
     /// Cost of what the score alone would take.

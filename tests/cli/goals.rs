@@ -57,6 +57,24 @@ fn one_search_serves_several_targets() {
 }
 
 #[test]
+fn a_product_bounds_the_finalists_by_the_most_probable_architecture() {
+    let dir = folder();
+    for (out, reading) in [("paper", "paper"), ("code", "code")] {
+        lat(dir.path())
+            .args(SEARCH)
+            .args(["--product", "0.2,0.6", "--product-reading", reading, "--out", out])
+            .assert()
+            .success();
+        let found = result(dir.path(), out);
+        assert_eq!(found["budget"], found["most_probable_predicted"]);
+        assert!(found["predicted"].as_f64() <= found["budget"].as_f64());
+        let goal = found["goal"].as_str().unwrap();
+        assert!(goal.starts_with("product 0.2 0.6") && goal.contains("expected"), "{goal}");
+        assert_eq!(goal.contains("as the code reads it"), out == "code");
+    }
+}
+
+#[test]
 fn goals_that_cannot_be_are_refused_and_nothing_is_written() {
     let dir = folder();
     let with = |goal: &[&'static str]| [&SEARCH[..], &["--out", "s"], goal].concat();
@@ -66,6 +84,11 @@ fn goals_that_cannot_be_are_refused_and_nothing_is_written() {
         (vec!["--target-ms", "0"], "above 0, found 0"),
         (vec!["--lambda", "-1"], "at least 0, found -1"),
         (vec!["--lambda", "0.1", "--target-ms", "5"], "cannot be used with"),
+        (vec!["--product", "0.2,0.6", "--lambda", "1"], "cannot be used with"),
+        (vec!["--product", "0.2,0.6", "--target-ms", "5"], "cannot be used with"),
+        (vec!["--product", "0.2"], "two numbers with a comma between"),
+        (vec!["--product", "0.2,-1"], "two numbers above 0 and at most 20, found -1"),
+        (vec!["--product-reading", "code"], "--product <ALPHA,BETA>"),
         (vec!["--finalists", "0", "--lambda", "0"], "0 is not in 1..=100000"),
     ] {
         refused(dir.path(), &with(&goal), &[text]);

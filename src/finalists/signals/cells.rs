@@ -1,5 +1,6 @@
 //! Two measures of how cells pass on what they read before any training, of AZ-NAS.
 
+use lat_nn::slice_like;
 use tch::{Kind, Tensor};
 
 use super::finite;
@@ -26,7 +27,7 @@ fn entropy(features: &Tensor) -> f64 {
 }
 
 /// Trainability: mean over the cells of `2 - s - 1/s`, largest where the spectral norm `s` of how a cell passes gradients on is 1.
-/// `signs` are gradients of +-1 at the cells' outputs.
+/// `signs` are gradients of +-1 at the cells' outputs; of smaller outputs their first entries count.
 pub(super) fn trainability(cells: &[(Tensor, Tensor)], signs: &[Tensor]) -> f64 {
     let of_cell = |((read, computed), signs): (&(Tensor, Tensor), &Tensor)| {
         let s = passed_on(read, computed, signs);
@@ -37,17 +38,26 @@ pub(super) fn trainability(cells: &[(Tensor, Tensor)], signs: &[Tensor]) -> f64 
 
 /// Spectral norm of the channels' mean Jacobian between two values, by gradients of random sign.
 fn passed_on(read: &Tensor, computed: &Tensor, signs: &Tensor) -> f64 {
-    let loss = (computed * signs).sum(Kind::Float);
+    let signs = slice_like(signs, &computed.size()[..2]);
+    let hw = computed.size()[2];
+    let signs = signs.narrow(2, 0, hw).narrow(3, 0, hw);
+    let loss = (computed * &signs).sum(Kind::Float);
     let mut gradient = Tensor::run_backward(&[loss], &[read], true, false).remove(0);
     if !gradient.defined() {
         return 0.0;
     }
-    let stride = gradient.size()[2] / signs.size()[2];
+    let read_hw = gradient.size()[2];
+    let stride = (read_hw + hw - 1) / hw;
     if stride > 1 {
+        // A map of odd size that is halved has half a pixel behind it.
+        let missing = stride * hw - read_hw;
+        if missing > 0 {
+            gradient = gradient.constant_pad_nd([0, missing, 0, missing]);
+        }
         gradient = gradient.pixel_unshuffle(stride);
     }
     let rows = |t: &Tensor| t.permute([0, 2, 3, 1]).flatten(0, 2);
-    let signs = rows(signs);
+    let signs = rows(&signs);
     let mean = rows(&gradient).tr().matmul(&signs) / signs.size()[0] as f64;
     mean.linalg_norm(2, [0i64, 1].as_slice(), false, Kind::Float).double_value(&[])
 }
@@ -103,5 +113,18 @@ mod tests {
         assert!(trainability(&[(xs.shallow_clone(), halved)], &signs) > -0.3);
         let nothing = features().slice(2, 0, None, 2).slice(3, 0, None, 2);
         assert!(trainability(&[(xs, nothing)], &signs) < -1e5);
+    }
+
+    #[test]
+    fn az_nas_trainability_knows_narrow_cells_and_odd_maps() {
+        // A searched width is cut, and 5 pixels are halved to 3.
+        let xs = features().detach().narrow(2, 0, 5).narrow(3, 0, 5).set_requires_grad(true);
+        let cut = |t: &Tensor| t.slice(2, 0, None, 2).slice(3, 0, None, 2).narrow(1, 0, 2);
+        let found = trainability(&[(xs.shallow_clone(), cut(&xs) * 3.0)], &signs());
+        let like_even = {
+            let xs = features().detach().narrow(2, 0, 6).narrow(3, 0, 6).set_requires_grad(true);
+            trainability(&[(xs.shallow_clone(), cut(&xs) * 3.0)], &signs())
+        };
+        assert!(found.is_finite() && (found - like_even).abs() < 1e-5, "{found} {like_even}");
     }
 }
