@@ -96,7 +96,8 @@ impl EvaluationSettings {
         let theirs = if images.is_empty() { "" } else { &other.images };
         let number = |a: f64, b: f64| (a.to_string(), b.to_string());
         let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        let begun = |weights: &Option<String>| weights.clone().unwrap_or_else(|| "random".into());
+        let begun =
+            |weights: &Option<String>| weights.clone().unwrap_or_else(|| "drawn anew".into());
         let (plan, old) = (&self.plan, &other.plan);
         let pairs = [
             ("architecture", text(&self.architecture, &other.architecture)),

@@ -34,8 +34,8 @@ impl DatasetArgs {
             return self.clone();
         }
         let proxy = || {
-            let (name, images) = name.rsplit_once('-')?;
-            Some((name.to_owned(), images.parse().ok()?))
+            let (name, images) = name.split_at(name.rfind('-')?);
+            Some((name.to_owned(), images[1..].parse().ok()?))
         };
         let (dataset, images) = match proxy() {
             Some((name, images)) => (name, Some(images)),
