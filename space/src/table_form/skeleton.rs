@@ -110,7 +110,6 @@ mod tests {
         let odd = "Conv-input:236x236x3-output:118x118x24";
         assert_eq!(of("ofa-w12", &[odd]).unwrap().resolution, 236);
         let proxyless = of(
-            TableForm::Proxyless,
             "proxyless",
             &["Conv-input:160x160x3-output:80x80x32", "Logits-input:5x5x1280-output:7"],
         );
