@@ -6,7 +6,7 @@ use tch::Kind;
 use crate::methods::{GRADIENT_SQUARES, Method};
 use crate::optimizer::named_weights;
 use crate::relaxed::Relaxed;
-use crate::supernet::{OwnChoice, CellSupernet, Supernet};
+use crate::supernet::{CellSupernet, OwnChoice, Supernet};
 
 /// Gini coefficient within edges and correlation with the probabilities; see [`super::Diagnostics`]. Nothing where no gradient was
 /// seen yet.
