@@ -224,13 +224,6 @@ fn padded(rows: &[Tensor]) -> Tensor {
     Tensor::stack(&rows.iter().map(pad).collect::<Vec<_>>(), 0)
 }
 
-/// Rows as one matrix; shorter ones end in zeros.
-fn padded(rows: &[Tensor]) -> Tensor {
-    let widest = rows.iter().map(|row| row.size()[0]).max().expect("at least one decision");
-    let pad = |row: &Tensor| row.constant_pad_nd([0, widest - row.size()[0]]);
-    Tensor::stack(&rows.iter().map(pad).collect::<Vec<_>>(), 0)
-}
-
 /// Images of the right class, in so many views.
 fn batch(n: i64, n_views: usize) -> Batch {
     Batch {
