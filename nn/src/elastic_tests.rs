@@ -183,7 +183,7 @@ fn ofa_block(excites: bool, c_out: u32, stride: u8) -> (Box<dyn ElasticLayer>, n
 }
 
 #[test]
-fn once_for_alls_blocks_cut_down_and_their_gradients() {
+fn blocks_of_once_for_all_cut_down_and_their_gradients() {
     let all = official();
     let xs = wave(30, &[2, 8, 9, 9], 1.0, 0.0);
     for (kind, excites) in [("plain", false), ("se_hswish", true)] {
