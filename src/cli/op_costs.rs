@@ -74,7 +74,7 @@ impl OpCosts {
     /// What an architecture costs; of a table that lacks some pieces, those that consist of the others.
     pub(super) fn pricer(&self, space: &dyn SearchSpace) -> Pricer<'_> {
         match self.costs.table(space) {
-            Ok(table) => Pricer::Whole(table),
+            Ok(table) => Pricer::Whole(Box::new(table)),
             Err(_) => Pricer::Part(&self.costs),
         }
     }
@@ -82,7 +82,7 @@ impl OpCosts {
 
 /// A table that has all pieces, or one that is asked for those of each architecture.
 pub(super) enum Pricer<'a> {
-    Whole(TableCost),
+    Whole(Box<TableCost>),
     Part(&'a PieceCosts),
 }
 

@@ -97,16 +97,6 @@ impl PieceCosts {
         &self.skeleton
     }
 
-    /// How many pieces a network can be made of, each at its place.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The sum for one architecture, in the column's unit. Only the pieces of its network are looked for.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ fn by_predictor(args: &Args) -> anyhow::Result<()> {
             predictor.label().regressor
         )));
     }
-    let by = || By::Predictor(predictor.to_device(tch::Device::Cpu));
+    let by = || By::Predictor(Box::new(predictor.to_device(tch::Device::Cpu)));
     price(args, space.as_ref(), &by)
 }
 

@@ -16,7 +16,7 @@ type GatesAndAccuracies<'a> = (Vec<f32>, Vec<Option<&'a [f64]>>);
 /// What prices.
 pub(super) enum By<'a> {
     /// A worker's own predictor.
-    Predictor(Predictor),
+    Predictor(Box<Predictor>),
     /// A latency table, added up.
     Table(&'a op_costs::Pricer<'a>),
 }
