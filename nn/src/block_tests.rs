@@ -130,7 +130,7 @@ fn the_pooled_block_before_a_classifier() {
 }
 
 #[test]
-fn once_for_alls_largest_blocks() {
+fn largest_blocks_of_once_for_all() {
     // Numbers 3 and 4 are kernel matrices, which the largest kernel does not read.
     let block = Block { norm: Norm::Affine, ..Block::new(7, 48) };
     let plain = spec(Op::InvertedResidual(block), [8, 16], 2);

@@ -76,7 +76,7 @@ impl PieceCosts {
         let form = space.table_form().ok_or_else(|| no_form(space.id()))?;
         files.iter().try_for_each(|file| check_form(form, file))?;
         let all = files.iter().flat_map(|file| file.rows.keys());
-        let skeleton = TableForm::skeleton(space, all.clone().map(String::as_str))?;
+        let skeleton = TableForm::skeleton(space, &all.clone().map(String::as_str))?;
         let graph = space.graph(&skeleton);
         let wanted: BTreeSet<u16> = graph.image_sizes().into_iter().map(|(_, size)| size).collect();
         let known = by_size(files, &wanted)?;

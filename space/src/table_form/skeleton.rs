@@ -25,7 +25,7 @@ impl TableForm {
     /// [`SpaceError::Skeleton`] where the space cannot be built so.
     pub fn skeleton<'a>(
         space: &dyn SearchSpace,
-        names: impl Iterator<Item = &'a str> + Clone,
+        names: &(impl Iterator<Item = &'a str> + Clone),
     ) -> Result<Skeleton, SpaceError> {
         let firsts: Vec<First> = names.clone().filter_map(first).collect();
         let own = find_skeleton(space, "imagenet")?;
@@ -99,7 +99,7 @@ mod tests {
     fn rows_tell_the_skeleton() {
         let of = |id: &str, names: &[&str]| {
             let space = find_space(id).unwrap();
-            TableForm::skeleton(space.as_ref(), names.iter().copied()).map_err(|e| e.to_string())
+            TableForm::skeleton(space.as_ref(), &names.iter().copied()).map_err(|e| e.to_string())
         };
         let stem = "Conv-input:160x160x3-output:80x80x24";
         let logits = "Logits-input:1x1x1536-output:1000";
