@@ -114,7 +114,7 @@ fn proxyless_rows_are_measured_written_and_searched_with() {
 }
 
 #[test]
-fn hw_nas_benchs_rows_are_measured_and_written() {
+fn rows_of_hw_nas_bench_are_measured_and_written() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     run(dir, "profile --device fake --space fbnet-hwnas --preset imagenet --per-op --out ops")
