@@ -29,7 +29,7 @@ fn drawn(id: &str, text: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn once_for_alls_rows_are_measured_written_and_read_again() {
+fn rows_of_once_for_all_are_measured_written_and_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let profile = "profile --device fake --space ofa-w12 --preset imagenet --per-op";
