@@ -8,9 +8,9 @@ const PUBLISHED: &str = "---
 # a comment
 Conv-input:224x224x3-output:112x112x32:
   count: 982
-  mean: 4.083755600814664
+  mean: 4.083_755_600_814_664
   var: 0.2502372872758427
-'Logits-input:7x7x1280-output:1000': {count: 982, mean: 0.3096415478615071, var: 0.05}
+'Logits-input:7x7x1280-output:1000': {count: 982, mean: 0.309_641_547_861_507_1, var: 0.05}
 
 \"Conv_1-input:7x7x320-output:7x7x1280\":
     mean: 3
@@ -28,8 +28,8 @@ fn yaml_json_and_csv_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let found = read_one(dir.path(), "a.yaml", PUBLISHED).unwrap();
     assert_eq!(found.rows.len(), 3);
-    assert_eq!(found.rows["Conv-input:224x224x3-output:112x112x32"], 4.083755600814664);
-    assert_eq!(found.rows["Logits-input:7x7x1280-output:1000"], 0.3096415478615071);
+    assert_eq!(found.rows["Conv-input:224x224x3-output:112x112x32"], 4.083_755_600_814_664);
+    assert_eq!(found.rows["Logits-input:7x7x1280-output:1000"], 0.309_641_547_861_507_1);
     assert_eq!(found.rows["Conv_1-input:7x7x320-output:7x7x1280"], 3.0);
     let json = read_one(dir.path(), "a.json", "{\"a\": 1.5, \"b\": {\"mean\": 2, \"std\": 1}}");
     assert_eq!(json.unwrap().rows, [("a".to_owned(), 1.5), ("b".to_owned(), 2.0)].into());

@@ -171,12 +171,15 @@ fn check_form(form: TableForm, file: &BlockFile) -> Result<(), PredictError> {
     }
 }
 
-/// Milliseconds by size of the image and row, with the file that has them. A file without a first convolution holds for all `sizes`:
+/// Milliseconds by size of the image and row, with the file that has them.
+type Known<'a> = BTreeMap<(u16, &'a str), (f64, &'a Path)>;
+
+/// What files say. A file without a first convolution holds for all `sizes`:
 /// what it lacks is then named.
 fn by_size<'a>(
     files: &'a [BlockFile],
     sizes: &BTreeSet<u16>,
-) -> Result<BTreeMap<(u16, &'a str), (f64, &'a Path)>, PredictError> {
+) -> Result<Known<'a>, PredictError> {
     let mut known = BTreeMap::new();
     for file in files {
         let own: BTreeSet<u16> =

@@ -28,7 +28,9 @@ pub(super) fn parts(space: &dyn SearchSpace, skeleton: &Skeleton, sizes: &[u16])
         }
     }
     // A classifier stands once, whichever shapes it reads.
-    classifiers.values_mut().for_each(|(_, places)| *places = 1);
+    for (_, places) in classifiers.values_mut() {
+        *places = 1;
+    }
     let mut further = BTreeMap::new();
     // At widths that the published form has no names for no such table can be written, and its parts are not needed.
     let rows = space.table_form().and_then(|form| form.rows(&graph).ok()).unwrap_or_default();
