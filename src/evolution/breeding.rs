@@ -33,7 +33,7 @@ impl Breeding<'_> {
         let one = |i: usize| {
             let child = if self.parents.is_empty() {
                 sample(self.space, rng)
-            } else if i % 2 == 0 {
+            } else if i.is_multiple_of(2) {
                 self.mutant(self.parent(rng), rng)
             } else {
                 let (one, other) = (self.parent(rng), self.parent(rng));

@@ -9,7 +9,7 @@ use super::epoch::Halves;
 use crate::error::SearchError;
 use crate::evolution::{Evolution, Judge, Judged, Worth};
 use crate::finalists::{Answer, FINALISTS_STREAM, Finalist, Finals, SHORT_LIST, budget, front_of};
-use crate::objective::Goal;
+use crate::objective::{Goal, Objective};
 use crate::supernet::CellSupernet;
 
 impl Search<'_, '_> {
@@ -32,7 +32,7 @@ impl Search<'_, '_> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.settings.seed);
         rng.set_stream(FINALISTS_STREAM);
         let objective = self.objective.as_ref();
-        let mut evolution = Evolution::new(self.space, objective.map(|o| o.cost()), rng)?;
+        let mut evolution = Evolution::new(self.space, objective.map(Objective::cost), rng)?;
         let (budgets, free_cost) = self.looked_at(&mut evolution, given, &judge)?;
         let mut again: Vec<Judged> = Vec::new();
         for judged in candidates(&evolution, &budgets) {
@@ -77,7 +77,7 @@ impl Search<'_, '_> {
         let (ending, n) = (self.settings.ending, self.settings.finalists as usize);
         let mut judging = |a: &Architecture| Ok(judge.first_look(a));
         let given = std::slice::from_ref(given);
-        let goal = self.objective.as_ref().map_or(Goal::Lambda(0.0), |o| o.goal());
+        let goal = self.objective.as_ref().map_or(Goal::Lambda(0.0), Objective::goal);
         let targets: Vec<f64> = match goal {
             Goal::Target(target) => [vec![target], self.more_targets.clone()].concat(),
             Goal::Lambda(0.0) => {

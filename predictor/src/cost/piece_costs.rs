@@ -176,10 +176,7 @@ type Known<'a> = BTreeMap<(u16, &'a str), (f64, &'a Path)>;
 
 /// What files say. A file without a first convolution holds for all `sizes`:
 /// what it lacks is then named.
-fn by_size<'a>(
-    files: &'a [BlockFile],
-    sizes: &BTreeSet<u16>,
-) -> Result<Known<'a>, PredictError> {
+fn by_size<'a>(files: &'a [BlockFile], sizes: &BTreeSet<u16>) -> Result<Known<'a>, PredictError> {
     let mut known = BTreeMap::new();
     for file in files {
         let own: BTreeSet<u16> =

@@ -49,10 +49,12 @@ mod tests {
         let mut counts = [[[0u32; 4]; 16]; 2];
         for _ in 0..1000 {
             let pair = disjoint(space.as_ref(), &mut rng);
-            for d in 0..16 {
-                let choices = [0, 1].map(|path| pair[path].choices[d].only().unwrap());
-                assert_ne!(choices[0], choices[1]);
-                (0..2).for_each(|path| counts[path][d][choices[path]] += 1);
+            for (d, choices) in pair[0].choices.iter().zip(&pair[1].choices).enumerate() {
+                let taken = [choices.0, choices.1].map(|set| set.only().unwrap());
+                assert_ne!(taken[0], taken[1]);
+                for (counts, choice) in counts.iter_mut().zip(taken) {
+                    counts[d][choice] += 1;
+                }
             }
         }
         for of_path in counts {
