@@ -78,7 +78,7 @@ fn pi_nas_2_the_teacher_follows_what_paths_use_and_twice_what_they_share() {
                 }
                 Some(_) => assert!(!learns, "{id}: {name} rests"),
                 None if name.starts_with(&head) => {
-                    assert!(found == zero && !learns, "{id}: {name}")
+                    assert!(found == zero && !learns, "{id}: {name}");
                 }
                 None => {
                     assert!(found == twice, "{id}: {name}");

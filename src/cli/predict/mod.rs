@@ -150,18 +150,15 @@ fn blocks<'a>(args: &Args, space: &'a dyn Space) -> anyhow::Result<Blocks<'a>> {
             return Err(bad("expected architecture texts or --file, found neither"));
         }
         // An answer for each argument, so that the two can be told apart by their order.
-        None => match args.architectures.iter().position(|text| text.trim().is_empty()) {
-            Some(i) => {
-                let number = i + 1;
+        None => {
+            let empty = args.architectures.iter().position(|text| text.trim().is_empty());
+            if let Some(number) = empty.map(|i| i + 1) {
                 return Err(bad(format!(
                     "expected an architecture text, found argument {number} empty"
                 )));
             }
-            None => {
-                let texts = args.architectures.clone();
-                Blocks::of_texts(texts.into_iter().map(Ok))
-            }
-        },
+            Blocks::of_texts(args.architectures.clone().into_iter().map(Ok))
+        }
     })
 }
 

@@ -54,7 +54,9 @@ fn measured_front(
     (0..looked_at)
         .map(|i| i * (n - 1) / (looked_at - 1).max(1))
         .for_each(|i| measure(&mut front[i]));
-    answers.iter_mut().for_each(|answer| measure(&mut answer.best));
+    for answer in &mut answers {
+        measure(&mut answer.best);
+    }
     (front, answers)
 }
 
