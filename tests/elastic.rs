@@ -205,7 +205,8 @@ fn soft_gates_learn_and_what_hard_gates_leave_out_rests() {
 fn methods_that_choose_among_operations_refuse_a_space_that_stretches_with_a_sentence() {
     let (space, mut n_of_cuts) = (StretchSpace::new(), 0);
     let of_gates = METHODS.iter().filter(|entry| !entry.is_two_stage);
-    let (covering, others): (Vec<&MethodEntry>, Vec<&MethodEntry>) = of_gates.partition(|m| m.covers(&space));
+    let (covering, others): (Vec<&MethodEntry>, Vec<&MethodEntry>) =
+        of_gates.partition(|m| m.covers(&space));
     assert_eq!(covering.iter().map(|m| m.name).collect::<Vec<_>>(), ["fbnetv2"]);
     for entry in others {
         let error = entry.build(Preset::Quick, &Options::new(), &space, 0).unwrap_err();

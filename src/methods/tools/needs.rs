@@ -57,9 +57,7 @@ impl Need {
                 space.groups().is_empty() && space.decisions().iter().all(|d| d.choices.len() > 1)
             }
             Self::Alone => space.groups().is_empty(),
-            Self::Elastic => {
-                graph(space).is_some_and(|graph| shrinks(&graph))
-            }
+            Self::Elastic => graph(space).is_some_and(|graph| shrinks(&graph)),
         }
     }
 
