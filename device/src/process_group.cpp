@@ -8,11 +8,17 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <c10/util/Flags.h>
+#include <c10/util/Logging.h>
+
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
+
+C10_DECLARE_int(caffe2_log_level);
 
 namespace {
 
@@ -116,6 +122,10 @@ Group* lat_group_join(
     int64_t timeout_ms,
     char* error,
     size_t length) noexcept {
+  // libtorch would print a stack for each error, which is told in a sentence here; who sets its own variable wants them.
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
+    FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+  }
   auto group = c10::make_intrusive<Group>();
   const auto failed = guarded(error, length, [&] {
     const auto timeout = std::chrono::milliseconds(timeout_ms);
