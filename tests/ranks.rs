@@ -94,7 +94,10 @@ fn gdas_by_two_processes_is_gdas_by_one() {
 #[test]
 fn attentivenas_by_two_processes_is_attentivenas_by_one() {
     let flags = ["--space", "attentivenas", "--channels", "4", "--method", "attentivenas"];
-    assert_equal_to_one(&[&flags[..], &["--ending", "finalists", "--set", "draws=50"]].concat(), 1e-6);
+    assert_equal_to_one(
+        &[&flags[..], &["--ending", "finalists", "--set", "draws=50"]].concat(),
+        1e-6,
+    );
 }
 
 #[test]

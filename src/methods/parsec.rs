@@ -97,7 +97,8 @@ impl Parsec {
     /// Mean cross entropies of the children on one batch, and their importances.
     fn importances(&self, net: &dyn Supernet, children: &Children, batch: &Batch) -> Importances {
         let losses: Vec<f64> = tch::no_grad(|| {
-            let loss = |g| net.mean_over_ranks(&net.loss(batch, g).value).double_value(&[]);
+            let loss =
+                |g: &SharedGates| net.mean_over_ranks(&net.loss(batch, g).value).double_value(&[]);
             children.gates.iter().map(loss).collect()
         });
         let n_images = batch.images.size()[0] as f64 * f64::from(net.n_ranks());
