@@ -1,15 +1,19 @@
-//! Compiles `src/allocator.cpp` against libtorch's headers, with the flags that torch-sys compiles its own half with: the classes
+//! Compiles the C++ of `src/` against libtorch's headers, with the flags that torch-sys compiles its own half with: the classes
 //! it uses must be laid out alike.
 
 use std::env;
 use std::path::PathBuf;
 
-const SOURCE: &str = "src/allocator.cpp";
+const SOURCES: [&str; 2] = ["src/allocator.cpp", "src/process_group.cpp"];
+/// Declarations of Gloo, which libtorch's packages lack.
+const GLOO: &str = "gloo";
 /// What tells that a folder holds the headers of a libtorch that is new enough.
 const HEADER: &str = "c10/core/CachingDeviceAllocator.h";
 
 fn main() {
-    println!("cargo:rerun-if-changed={SOURCE}");
+    for watched in SOURCES.into_iter().chain([GLOO]) {
+        println!("cargo:rerun-if-changed={watched}");
+    }
     let root = variable("LIBTORCH_INCLUDE").or_else(|| variable("LIBTORCH"));
     let include = root.map(PathBuf::from).unwrap_or_default().join("include");
     if !include.join(HEADER).exists() {
@@ -23,10 +27,12 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .warnings(false)
-        .include(include)
+        .include(GLOO)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        .file(SOURCE)
-        .compile("lat_allocator");
+        .files(SOURCES)
+        .compile("lat_device");
 }
 
 /// An environment variable whose change compiles anew.

@@ -17,6 +17,11 @@ impl DeviceScalar {
         self.0.double_value(&[])
     }
 
+    /// What the function makes of the number, where it lies.
+    pub(crate) fn mapped(&self, made: impl FnOnce(&Tensor) -> Tensor) -> Self {
+        Self::of(&made(&self.0))
+    }
+
     /// All of these numbers by one wait for the device of the first.
     pub fn values<'a>(numbers: impl Iterator<Item = &'a Self>) -> Vec<f64> {
         let numbers: Vec<&Tensor> = numbers.map(|number| &number.0).collect();

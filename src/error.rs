@@ -73,6 +73,9 @@ pub enum SearchError {
     /// From libtorch.
     #[error(transparent)]
     Nn(#[from] lat_nn::NnError),
+    /// From the processes that work on the search together.
+    #[error(transparent)]
+    Device(#[from] lat_device::DeviceError),
     /// From the cost model.
     #[error(transparent)]
     Predict(#[from] lat_predictor::PredictError),
@@ -100,6 +103,7 @@ impl SearchError {
             Self::NotANumber { .. }
                 | Self::Trace(_)
                 | Self::Nn(_)
+                | Self::Device(_)
                 | Self::Write(_)
                 | Self::Interrupted
         )

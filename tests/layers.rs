@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("lat-device", &["lat-nn"]),
     ("lat-profiler", &["lat-data", "lat-device", "lat-nn", "lat-space"]),
     ("lat-predictor", &["lat-data", "lat-space"]),
-    ("lat", &["lat-data", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
+    ("lat", &["lat-data", "lat-device", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
 ];
 /// Crates that use libtorch, and those that talk to the GPU's driver themselves.
 const WITH_TORCH: [&str; 5] = ["lat", "lat-device", "lat-nn", "lat-predictor", "lat-profiler"];

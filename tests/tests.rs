@@ -34,6 +34,8 @@ mod layers;
 mod parity;
 // Tables of single operations.
 mod per_op;
+// Searches that several processes share.
+mod ranks;
 // Pages and comparisons of runs.
 mod reports;
 // What a search leaves beside its result.

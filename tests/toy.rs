@@ -128,6 +128,7 @@ pub(crate) fn search_by(
         finalists: plan.finalists,
         ending: plan.ending,
         bn_rule: "per-batch".into(),
+        bn_images: 0,
         steps_goal: String::new(),
         cost_model: None,
     };
@@ -150,6 +151,7 @@ pub(crate) fn search_by(
         checkpoint,
         watch,
         may_adopt,
+        ranks: None,
         more_targets,
         meter,
     };

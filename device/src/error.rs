@@ -14,6 +14,22 @@ pub enum DeviceError {
         /// The driver's own words.
         reason: String,
     },
+    /// What says which rank of a job this is does not make sense.
+    #[error("{0}")]
+    Launch(String),
+    /// The ranks of a job did not find each other, or one of them is gone.
+    #[error(
+        "expected all {size} ranks to answer within {timeout_s} s, found that not all do ({reason}); check that all of them were started \
+         and still run"
+    )]
+    Ranks {
+        /// How many there should be.
+        size: i32,
+        /// How long is waited for them.
+        timeout_s: u64,
+        /// libtorch's own first line.
+        reason: String,
+    },
     /// libtorch refused a computation.
     #[error(transparent)]
     Torch(#[from] lat_nn::NnError),

@@ -1,5 +1,5 @@
 //! What touches drivers and libtorch's own functions: which GPUs there are, libtorch's CUDA half, timing by events, capture,
-//! the allocator, caches, sensors.
+//! the allocator, caches, sensors, the ranks of a job.
 //!
 //! Invariants: all `unsafe` code of the program, its CUDA bindings and its C++ are here; a machine without a GPU, a driver or a
 //! CUDA half of libtorch gets an error or nothing, and no crash; nothing here knows what a network is, or why it is timed.
@@ -10,8 +10,10 @@ mod cuda;
 mod cuda_graph;
 mod error;
 mod events;
+mod launch;
 mod libtorch;
 mod nvml;
+mod process_group;
 mod sleep;
 mod telemetry;
 mod torch_context;
@@ -21,10 +23,12 @@ pub use cuda::Stream;
 pub use cuda_graph::CapturedRun;
 pub use error::DeviceError;
 pub use events::Events;
+pub use launch::Launch;
 pub use libtorch::{
     CudaStatus, LIBTORCH_VERSION, cuda_runtime_version, cudnn_version, enable_cuda,
 };
 pub use nvml::{Card, driver_version};
+pub use process_group::ProcessGroup;
 pub use sleep::sleep;
 pub use telemetry::{CpuSensor, NvmlSensor, Sensor, Telemetry};
 pub use torch_context::{CUDNN_CHOICE, allow_tf32, choose_by_trial};

@@ -6,6 +6,7 @@ use crate::WeightInit;
 use crate::elastic::first;
 use crate::recalibration::{Update, current_update};
 use crate::reorder::reorder;
+use crate::synchronised::{MeanOverRanks, current_ranks};
 use crate::weight_arena::Fill;
 
 /// Batch normalisation with `PyTorch`'s defaults where nothing else is said: eps 1e-5, momentum 0.1.
@@ -68,6 +69,9 @@ impl BatchNorm {
 
     /// `[n, c, h, w]` to the same shape.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        if let (true, Some(ranks)) = (train, current_ranks()) {
+            return self.synchronised_t(xs, ranks.as_ref());
+        }
         let momentum = match current_update() {
             Some(update) if train => {
                 if update.share > 0.0 {
@@ -89,15 +93,93 @@ impl BatchNorm {
         )
     }
 
+    /// The same by the statistics of the images of all ranks together, which have as many each.
+    fn synchronised_t(&self, xs: &Tensor, ranks: &dyn MeanOverRanks) -> Tensor {
+        let of_channel = [0i64, 2, 3].as_slice();
+        let mean_of =
+            |xs: &Tensor| ranks.differentiable_mean(&xs.mean_dim(of_channel, true, Kind::Float));
+        let mean = mean_of(xs);
+        let centred = xs - &mean;
+        let var = mean_of(&centred.square());
+        let n = (xs.numel() as f64 / xs.size()[1] as f64) * ranks.size() as f64;
+        let update = current_update().unwrap_or(Update { share: MOMENTUM, unbiased: true });
+        if update.share > 0.0 {
+            let unbiased = if update.unbiased { n / (n - 1.0) } else { 1.0 };
+            self.move_statistics(&mean.flatten(0, -1), &(&var * unbiased).flatten(0, -1), update);
+        }
+        let ys = centred * (var + self.eps).rsqrt();
+        let channels = |of_channel: &Tensor| of_channel.view([1, -1, 1, 1]);
+        match &self.scale_shift {
+            Some((scale, shift)) => ys * channels(scale) + channels(shift),
+            None => ys,
+        }
+    }
+
     /// Moves the statistics towards those of a batch while they are made anew.
     fn remember(&self, xs: &Tensor, update: Update) {
         tch::no_grad(|| {
             let of_channel = [0i64, 2, 3].as_slice();
             let (var, mean) =
                 xs.to_kind(Kind::Float).var_mean_dim(of_channel, update.unbiased, false);
+            self.move_statistics(&mean, &var, update);
+        });
+    }
+
+    fn move_statistics(&self, mean: &Tensor, var: &Tensor, update: Update) {
+        tch::no_grad(|| {
             for (old, new) in [(&self.running_mean, mean), (&self.running_var, var)] {
-                let _ = old.shallow_clone().lerp_(&new, update.share);
+                let _ = old.shallow_clone().lerp_(new, update.share);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tch::Device;
+
+    use super::*;
+    use crate::synchronised;
+
+    /// One rank: its own mean.
+    #[derive(Debug)]
+    struct Alone;
+
+    impl MeanOverRanks for Alone {
+        fn differentiable_mean(&self, xs: &Tensor) -> Tensor {
+            xs.shallow_clone()
+        }
+
+        fn size(&self) -> i64 {
+            1
+        }
+    }
+
+    fn found(ranks: Option<Rc<dyn MeanOverRanks>>) -> Vec<Tensor> {
+        tch::manual_seed(3);
+        let store = nn::VarStore::new(Device::Cpu);
+        let bn = BatchNorm::new(&WeightInit::Uniform, &store.root(), 4, true).eps(1e-3);
+        let weights = ["weight", "bias"].map(|name| store.variables()[name].shallow_clone());
+        tch::no_grad(|| weights.iter().for_each(|w| drop(w.shallow_clone().uniform_(0.5, 2.0))));
+        let xs = Tensor::randn([6, 4, 5, 5], tch::kind::FLOAT_CPU).set_requires_grad(true);
+        let wave = Tensor::randn([6, 4, 5, 5], tch::kind::FLOAT_CPU);
+        let pass = || bn.forward_t(&(&xs * 2.0 + 3.0), true);
+        let ys = match ranks {
+            Some(ranks) => synchronised(&ranks, pass),
+            None => pass(),
+        };
+        let of = [&xs, &weights[0], &weights[1]];
+        let gradients = Tensor::run_backward(&[(&ys * wave).sum(Kind::Float)], &of, false, false);
+        let statistics = ["running_mean", "running_var"].map(|name| store.variables()[name].copy());
+        [ys.detach()].into_iter().chain(gradients).chain(statistics).collect()
+    }
+
+    #[test]
+    fn synchronised_over_one_rank_is_batch_norm() {
+        for (ours, torchs) in found(Some(Rc::new(Alone))).iter().zip(found(None)) {
+            assert!(ours.allclose(&torchs, 1e-4, 1e-5, false), "{ours} {torchs}");
+        }
     }
 }

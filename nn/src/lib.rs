@@ -29,6 +29,7 @@ mod separable;
 mod split_attention;
 mod squeeze_excite;
 mod static_net;
+mod synchronised;
 mod weight_arena;
 
 pub use batch_norm::BatchNorm;
@@ -43,4 +44,5 @@ pub use merged_conv::MergedConv;
 pub use recalibration::{BnRule, recalibrate, unremembered};
 pub use scatter::{scatter, scattered_sum};
 pub use static_net::StaticNet;
+pub use synchronised::{MeanOverRanks, synchronised};
 pub use weight_arena::{ArenaLoan, WeightArena, channels_last};

@@ -95,7 +95,8 @@ impl LocalSearch {
         batch: &Batch,
     ) -> Result<(f64, f64)> {
         let gates = self.core.hard(architecture);
-        let loss = tch::no_grad(|| cx.net.loss(batch, &gates).value).double_value(&[]);
+        let loss = tch::no_grad(|| cx.net.loss(batch, &gates).value);
+        let loss = cx.net.mean_over_ranks(&loss).double_value(&[]);
         let price = cx.objective.as_ref().map_or(Ok(0.0), |o| o.price(architecture, loss))?;
         Ok((loss, loss + price))
     }

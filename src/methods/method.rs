@@ -72,7 +72,9 @@ impl<'c> Context<'_, 'c> {
         loss: &DeviceScalar,
     ) -> Vec<Tensor> {
         match (&mut self.objective, cost) {
-            (Some(objective), Some(cost)) => objective.joined(task, cost, loss),
+            (Some(objective), Some(cost)) => {
+                objective.joined(task, cost, &loss.mapped(|value| self.net.mean_over_ranks(value)))
+            }
             _ => task,
         }
     }
@@ -162,6 +164,12 @@ pub trait Method: Debug {
     /// Called once the core has taken hold of a stage's supernet, before the first step and before a state is taken back: for
     /// weights of the method's own.
     fn prepare(&mut self, _net: &dyn Supernet) {}
+
+    /// Whether the gradients of several processes, each on its share of a batch, average to those of the batch: not where what a
+    /// process keeps depends on the images that it saw.
+    fn is_data_parallel(&self) -> bool {
+        true
+    }
 
     /// Whether weights and architecture learn from the same images, all of them; else each has a half of its own.
     fn is_one_level(&self) -> bool {

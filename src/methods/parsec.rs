@@ -97,9 +97,12 @@ impl Parsec {
     /// Mean cross entropies of the children on one batch, and their importances.
     fn importances(&self, net: &dyn Supernet, children: &Children, batch: &Batch) -> Importances {
         let losses: Vec<f64> = tch::no_grad(|| {
-            children.gates.iter().map(|g| net.loss(batch, g).value.double_value(&[])).collect()
+            let loss =
+                |g: &SharedGates| net.mean_over_ranks(&net.loss(batch, g).value).double_value(&[]);
+            children.gates.iter().map(loss).collect()
         });
-        let weights = importances(&losses, self.config.kappa * batch.images.size()[0] as f64);
+        let n_images = batch.images.size()[0] as f64 * f64::from(net.n_ranks());
+        let weights = importances(&losses, self.config.kappa * n_images);
         Importances { losses, weights }
     }
 
@@ -109,7 +112,7 @@ impl Parsec {
         let found = self.importances(cx.net, &children, &batches.valid);
         let weights = Tensor::from_slice(&found.weights).to_kind(Kind::Float);
         // The marginal log-likelihood sums over the batch; the cost stands beside a mean over images, as in all methods.
-        let n_images = batches.valid.images.size()[0] as f64;
+        let n_images = batches.valid.images.size()[0] as f64 * f64::from(cx.net.n_ranks());
         let task =
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
         let loss = found.mean_loss().into();

@@ -176,8 +176,9 @@ impl ProxylessNas {
             let gates = self.core.partly(&active, &active);
             let logits = tch::no_grad(|| cx.net.forward_t(&batch.images, &gates, true));
             let hits = logits.argmax(-1, false).eq_tensor(&batch.labels).to_kind(Kind::Float);
-            rewards.push(hits.mean(Kind::Float).double_value(&[]));
-            losses += logits.cross_entropy_for_logits(&batch.labels).double_value(&[]);
+            let mean = |number: &Tensor| cx.net.mean_over_ranks(number).double_value(&[]);
+            rewards.push(mean(&hits.mean(Kind::Float)));
+            losses += mean(&logits.cross_entropy_for_logits(&batch.labels));
             log_probs.push((active * &log_softmax).sum(Kind::Float));
         }
         let n = f64::from(self.config.samples);

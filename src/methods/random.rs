@@ -145,7 +145,8 @@ impl Random {
         let mut losses = Vec::new();
         for number in 0..n {
             let gates = self.core.hard(&self.candidate(number));
-            losses.push(tch::no_grad(|| cx.net.loss(batch, &gates).value).double_value(&[]));
+            let loss = tch::no_grad(|| cx.net.loss(batch, &gates).value);
+            losses.push(cx.net.mean_over_ranks(&loss).double_value(&[]));
         }
         let sums = self.core.kept(LOSSES) + Tensor::from_slice(&losses);
         let n_batches = self.core.kept(N_BATCHES) + 1;

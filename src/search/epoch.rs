@@ -74,6 +74,9 @@ impl Search<'_, '_> {
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<EpochReport, SearchError> {
         let trained = self.train(net, halves, epoch, stop, on_event)?;
+        if let Some(ranks) = &self.ranks {
+            ranks.settle_statistics(net)?;
+        }
         self.judge(net, halves, epoch, &trained)
     }
 
@@ -91,19 +94,21 @@ impl Search<'_, '_> {
         let batch = self.settings.batch as usize;
         let train = shuffled(&halves.train, batch, &mut rng);
         let valid = shuffled(&halves.valid, batch, &mut rng);
-        let mut tally = Tally::new(epoch + 1);
+        let mut tally = Tally::new(epoch + 1, self.ranks.clone());
         for (step, indices) in train.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
                 return Err(SearchError::Interrupted);
             }
+            // Each process draws the whole batch, so that all generators stay alike.
             let batches = Batches {
-                train: halves.images.views(indices, self.method.n_views(), &mut rng),
-                valid: halves.images.batch(&valid[step % valid.len()], &mut rng),
+                train: self.share(halves.images.views(indices, self.method.n_views(), &mut rng)),
+                valid: self.share(halves.images.batch(&valid[step % valid.len()], &mut rng)),
             };
             let at = f64::from(epoch) + step as f64 / train.len() as f64;
             let progress = at / f64::from(self.settings.epochs);
             let report = self.step(net, &batches, progress, &mut rng)?;
-            tally.add(report, indices.len())?;
+            let n_ranks = self.ranks.as_ref().map_or(1, |ranks| ranks.size() as usize);
+            tally.add(report, indices.len() / n_ranks * n_ranks)?;
             on_event(SearchEvent::Step(step + 1, train.len(), epoch + 1));
         }
         let (loss, accuracy, n_steps) = tally.finish()?;
@@ -161,9 +166,25 @@ impl Search<'_, '_> {
         progress: f64,
         rng: &mut ChaCha8Rng,
     ) -> Result<StepReport, SearchError> {
+        let parallel;
+        let net: &dyn Supernet = match &self.ranks {
+            Some(ranks) => {
+                parallel = ranks.over(net);
+                &parallel
+            }
+            None => net,
+        };
         let mut cx =
             Context { space: self.space, net, objective: self.objective.as_mut(), progress, rng };
         self.method.step(&mut cx, batches)
+    }
+
+    /// The rows of a batch that this process works on.
+    fn share(&self, batch: Batch) -> Batch {
+        match &self.ranks {
+            Some(ranks) => ranks.share(&batch),
+            None => batch,
+        }
     }
 
     fn diagnose(

@@ -44,6 +44,9 @@ pub struct SearchSettings {
     /// How batch norm is made anew for parts of the supernet, by [`lat_nn::BnRule::name`]; empty where no parts are judged.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bn_rule: String,
+    /// Images behind batch norm's statistics in training; 0: those of the batch, also where several processes share it.
+    #[serde(default, skip_serializing_if = "is_batch")]
+    pub bn_images: u32,
     /// What the steps of the search are after: the goal, or `lambda 0` where finalists alone meet a target. Searches that differ in
     /// goal or finalists but not in this may go on from one another's checkpoint.
     #[serde(default)]
@@ -55,6 +58,11 @@ pub struct SearchSettings {
 
 /// The goal of steps that see no cost.
 pub const NO_COST: &str = "lambda 0";
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_batch(bn_images: &u32) -> bool {
+    *bn_images == 0
+}
 
 fn one() -> u32 {
     1
@@ -118,6 +126,7 @@ impl SearchSettings {
             ("skeleton", self.skeleton.to_string(), other.skeleton.to_string()),
             ("epochs", self.epochs.to_string(), other.epochs.to_string()),
             ("batch", self.batch.to_string(), other.batch.to_string()),
+            ("images per batch norm", self.bn_images().to_string(), other.bn_images().to_string()),
             ("seed", self.seed.to_string(), other.seed.to_string()),
             ("goal", self.steps_goal().to_owned(), other.steps_goal().to_owned()),
             ("risk", self.risk.to_string(), other.risk.to_string()),
@@ -135,6 +144,10 @@ impl SearchSettings {
     /// Whether the steps of the search depend on the cost model: not where nothing or finalists alone look at it.
     pub fn steps_see_cost(&self) -> bool {
         self.steps_goal() != NO_COST
+    }
+
+    fn bn_images(&self) -> u32 {
+        if self.bn_images == 0 { self.batch } else { self.bn_images }
     }
 
     fn steps_goal(&self) -> &str {
@@ -171,6 +184,7 @@ mod tests {
             finalists: 1,
             ending: Ending::Finalists,
             bn_rule: String::new(),
+            bn_images: 0,
             steps_goal: String::new(),
             cost_model: None,
         }

@@ -4,11 +4,12 @@ mod epoch;
 mod log;
 mod opened;
 mod parts;
+mod ranks;
 mod saved;
 mod tally;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat_data::Dataset;
 use lat_space::{Architecture, SearchSpace, Skeleton};
@@ -21,7 +22,8 @@ use crate::finalists::{Contest, Finals, n_images};
 use crate::methods::{Method, Stage};
 use crate::objective::{Objective, RelaxationGap};
 use crate::spent::{Meter, Spent};
-use crate::supernet::CellSupernet;
+use crate::supernet::Supernet;
+use crate::supernet::{CellSupernet, Ranks, sorted};
 use epoch::Halves;
 pub use log::{EpochReport, NO_COST, SearchSettings};
 pub use opened::OpenedSupernet;
@@ -90,6 +92,9 @@ pub struct Search<'a, 'c> {
     pub may_adopt: bool,
     /// Targets that evolution shall meet besides that of the goal, in the cost's unit.
     pub more_targets: Vec<f64>,
+    /// The processes that work on it together, where there are several. All search; what is found is that of the first, which alone
+    /// writes the checkpoint and judges finalists.
+    pub ranks: Option<Ranks>,
     /// What it takes; begun with whatever belongs to the search.
     pub meter: Meter,
 }
@@ -99,8 +104,26 @@ impl Search<'_, '_> {
     ///
     /// # Errors
     /// [`SearchError::Dataset`] for a set too small for the batch, [`SearchError::NotANumber`] for a loss that is NaN or infinite,
-    /// [`SearchError::Checkpoint`] for another search's checkpoint, [`SearchError::Interrupted`].
+    /// [`SearchError::Checkpoint`] for another search's checkpoint, [`SearchError::Interrupted`], [`SearchError::Device`] where one of
+    /// several processes is gone.
     pub fn run(
+        self,
+        dataset: &Dataset,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<SearchOutcome, SearchError> {
+        let ranks = self.ranks.clone();
+        let done = self.run_through(dataset, stop, on_event);
+        let lost = ranks.filter(|_| done.is_err()).and_then(|ranks| ranks.failure());
+        match lost {
+            // Who is asked to stop asks all of them, at moments of their own.
+            Some(_) if stop.load(Ordering::Relaxed) => Err(SearchError::Interrupted),
+            Some(lost) => Err(lost.into()),
+            None => done,
+        }
+    }
+
+    fn run_through(
         mut self,
         dataset: &Dataset,
         stop: &AtomicBool,
@@ -108,7 +131,9 @@ impl Search<'_, '_> {
     ) -> Result<SearchOutcome, SearchError> {
         let halves = self.halves(dataset)?;
         self.check_batch()?;
+        self.check_ranks()?;
         let saved = self.saved()?;
+        self.check_agreement(saved.as_ref().map_or(0, |(label, _)| label.epochs.len()))?;
         let (mut epochs, stage) = saved.as_ref().map_or_else(Default::default, |(label, _)| {
             (label.epochs.clone(), label.stage.clone())
         });
@@ -175,7 +200,7 @@ impl Search<'_, '_> {
     /// The last step: the most probable architecture, or the best of several.
     fn finals(&self, net: &CellSupernet, halves: &Halves) -> Result<Finals, SearchError> {
         let most_probable = self.method.derive(self.space);
-        if self.settings.finalists <= 1 {
+        if self.settings.finalists <= 1 || !self.is_first() {
             return Ok(Finals::only(most_probable));
         }
         if self.settings.ending != Ending::Finalists {
@@ -222,6 +247,11 @@ impl Search<'_, '_> {
             lat_nn::guard(|| net.inherit(before))?;
         }
         lat_nn::guard(|| self.method.begin(&net))?;
+        if let Some(ranks) = &self.ranks {
+            let mut numbers = sorted(net.weights(), |_| true);
+            numbers.extend(self.method.core().parameters());
+            ranks.settle(&numbers)?;
+        }
         let n_stages = self.method.n_stages();
         if n_stages > 1 {
             on_event(SearchEvent::Stage(stage, n_stages));

@@ -31,6 +31,9 @@ impl Search<'_, '_> {
         epochs: &[EpochReport],
         stage: &Stage,
     ) -> Result<(), SearchError> {
+        if !self.is_first() {
+            return Ok(());
+        }
         let label = Label {
             settings: self.settings.clone(),
             epochs: epochs.to_vec(),
@@ -85,6 +88,9 @@ impl Search<'_, '_> {
             epoch.relaxed_cost = None;
             epoch.derived_cost = None;
             epoch.relaxation_gap_percent = None;
+        }
+        if !self.is_first() {
+            return Ok(());
         }
         let text = serde_json::to_string(label).expect("settings are plain values");
         let same = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));

@@ -3,6 +3,7 @@
 use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
 use crate::methods::StepReport;
+use crate::supernet::Ranks;
 
 /// Steps between two reads: none of them waits for the device but the one that reads.
 const READ_EVERY: usize = 16;
@@ -18,15 +19,18 @@ pub(super) struct Tally {
     loss: f64,
     n_correct: f64,
     n_images: usize,
+    /// Whose reports are averaged.
+    ranks: Option<Ranks>,
 }
 
 impl Tally {
-    /// Of an epoch, numbered from 1.
-    pub(super) fn new(epoch: u32) -> Self {
-        Self { epoch, waiting: Vec::new(), n_steps: 0, loss: 0.0, n_correct: 0.0, n_images: 0 }
+    /// Of an epoch, numbered from 1, in which each of these processes reports of its own images.
+    pub(super) fn new(epoch: u32, ranks: Option<Ranks>) -> Self {
+        let (waiting, loss, n_correct) = (Vec::new(), 0.0, 0.0);
+        Self { epoch, waiting, n_steps: 0, loss, n_correct, n_images: 0, ranks }
     }
 
-    /// Takes the report of a step on so many images.
+    /// Takes the report of a step on so many images, all processes together.
     ///
     /// # Errors
     /// [`SearchError::NotANumber`] with the step, up to [`READ_EVERY`] steps later, for a loss that is NaN or infinite.
@@ -50,7 +54,13 @@ impl Tally {
         let scalars = waiting.iter().flat_map(|(report, _)| {
             [&report.train_loss, &report.n_correct].into_iter().chain(&report.valid_loss)
         });
-        let mut values = DeviceScalar::values(scalars).into_iter();
+        let mut values = DeviceScalar::values(scalars);
+        let mut n_ranks = 1.0;
+        if let Some(ranks) = self.ranks.as_ref().filter(|_| !values.is_empty()) {
+            values = ranks.means(&values)?;
+            n_ranks = f64::from(ranks.size());
+        }
+        let mut values = values.into_iter();
         for (report, n_images) in &waiting {
             let mut next = || values.next().expect("a value per scalar");
             let (train_loss, n_correct) = (next(), next());
@@ -60,7 +70,7 @@ impl Tally {
                 self.check("validation loss", next())?;
             }
             self.loss += train_loss * *n_images as f64;
-            self.n_correct += n_correct;
+            self.n_correct += n_correct * n_ranks;
             self.n_images += n_images;
         }
         Ok(())
@@ -88,7 +98,7 @@ mod tests {
 
     #[test]
     fn means_are_weighted_by_images() {
-        let mut tally = Tally::new(1);
+        let mut tally = Tally::new(1, None);
         for step in 0..=READ_EVERY {
             let (loss, n) = if step == 0 { (18.0, 17) } else { (1.0, 10) };
             tally.add(report(loss, (step % 2 == 0).then_some(0.5)), n).unwrap();
@@ -107,7 +117,7 @@ mod tests {
             (report(f64::INFINITY, Some(1.0)), "training loss"),
             (report(1.0, Some(f64::NAN)), "validation loss"),
         ] {
-            let mut tally = Tally::new(4);
+            let mut tally = Tally::new(4, None);
             tally.add(report(1.0, None), 8).unwrap();
             tally.add(bad, 8).unwrap();
             tally.add(report(1.0, None), 8).unwrap();

@@ -5,6 +5,7 @@ mod gates;
 mod loss;
 mod merged_convs;
 mod mixed_op;
+mod parallel;
 mod partial_channels;
 mod sizes;
 mod skip_dropout;
@@ -27,6 +28,8 @@ pub use gates::{Gate, Gating, Path, SharedGates};
 pub use loss::Loss;
 pub use merged_convs::MergedConvs;
 pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, Outputs, SharedSources, WeightedSum};
+pub use parallel::Ranks;
+pub(crate) use parallel::sorted;
 pub use partial_channels::{PartialChannels, shuffle};
 pub use skip_dropout::{DroppedSkips, SkipDropout};
 
@@ -70,6 +73,17 @@ pub trait Supernet: std::fmt::Debug {
     /// Gradients for these tensors alone of a scalar made from what the network computed. Undefined for a tensor that took no part.
     fn gradients(&self, loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
         gradients(loss, of)
+    }
+
+    /// The mean over the processes that train this network of a number that each found on its own images, as a loss by which a method
+    /// decides: all must decide alike.
+    fn mean_over_ranks(&self, number: &Tensor) -> Tensor {
+        number.shallow_clone()
+    }
+
+    /// How many processes train this network, each on as many images.
+    fn n_ranks(&self) -> u32 {
+        1
     }
 
     /// The network of one architecture, cut out: it computes what the supernet computes with the architecture's hard gates. Its weights

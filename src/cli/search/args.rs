@@ -109,6 +109,13 @@ pub(in crate::cli) struct Args {
     /// Where the supernet computes: cpu or cuda:N [default: cuda:0 where there is one, else cpu].
     #[arg(long)]
     pub(super) device: Option<String>,
+    /// Where several processes share a search (see docs/distributed.md): batch norm by the statistics of the whole batch, not of each
+    /// process's share.
+    #[arg(long)]
+    pub(super) sync_bn: bool,
+    /// Seconds that a process of several waits for the others before it gives up.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) rank_timeout: u64,
     /// Option of the method, as in --set alpha_lr=0.001; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,

@@ -7,6 +7,7 @@ mod goal;
 mod log;
 mod plan;
 mod progress;
+mod ranks;
 mod result;
 mod seeds;
 mod warnings;
@@ -19,6 +20,7 @@ use lat::objective::Objective;
 use lat::record::SearchRecord;
 use lat::search::{Search, SearchEvent};
 use lat::spent::Meter;
+use lat::supernet::Ranks;
 use lat_data::RunLock;
 
 use super::failure::{bad, failed};
@@ -38,7 +40,14 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     })?;
     let written = written(args);
     written.check()?;
-    let mut plan = Plan::new(args)?;
+    let launch = ranks::launch(args)?;
+    let mut plan = Plan::new(args, launch.as_ref())?;
+    let ranks = launch.map(|launch| ranks::join(args, launch)).transpose()?;
+    if ranks.as_ref().is_some_and(|ranks| !ranks.is_first()) {
+        // What this one finds the first one has found too, and says.
+        search(&plan, &dir(&plan), ranks)?.run(&plan.dataset, &STOP, &mut |_| {})?;
+        return Ok(());
+    }
     let mut rows = Vec::new();
     for seed in args.seed..=last {
         plan.settings.seed = seed;
@@ -46,7 +55,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         written.clone().folder(&dir).check()?;
         runs::writable_dir(&dir)?;
         let _lock = RunLock::take(&dir)?;
-        let found = one_seed(&plan, &dir, screen)?;
+        let found = one_seed(&plan, &dir, ranks.clone(), screen)?;
         write_json(&dir.join(SearchRecord::FILE), &found).map_err(failed)?;
         if let (Some(path), 1) = (&args.json, args.seeds) {
             write_json(path, &found)?;
@@ -86,7 +95,11 @@ fn dir(plan: &Plan<'_>) -> PathBuf {
 }
 
 /// The search that a plan asks for, and the meter begun.
-fn search<'a>(plan: &'a Plan<'_>, dir: &Path) -> anyhow::Result<Search<'a, 'a>> {
+fn search<'a>(
+    plan: &'a Plan<'_>,
+    dir: &Path,
+    ranks: Option<Ranks>,
+) -> anyhow::Result<Search<'a, 'a>> {
     let meter = Meter::begin(Some(plan.device));
     let space = plan.space.as_ref();
     let method = find_method(&plan.settings.method)?;
@@ -114,13 +127,19 @@ fn search<'a>(plan: &'a Plan<'_>, dir: &Path) -> anyhow::Result<Search<'a, 'a>> 
             stop_on_collapse: plan.args.stop_on_collapse,
         },
         more_targets: plan.args.target_ms.iter().skip(1).copied().collect(),
+        ranks,
         may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
         meter,
     })
 }
 
-fn one_seed(plan: &Plan<'_>, dir: &Path, screen: Screen) -> anyhow::Result<SearchRecord> {
-    let search = search(plan, dir)?;
+fn one_seed(
+    plan: &Plan<'_>,
+    dir: &Path,
+    ranks: Option<Ranks>,
+    screen: Screen,
+) -> anyhow::Result<SearchRecord> {
+    let search = search(plan, dir, ranks)?;
     let space = plan.space.as_ref();
     let mut log = SearchLog::new(dir);
     let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);

@@ -7,6 +7,7 @@ use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::SearchSettings;
 use lat_data::{AccuracyTable, Dataset};
+use lat_device::Launch;
 use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, find_space};
 
@@ -36,7 +37,7 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Reads and loads what the flags name; nothing is written.
-    pub(super) fn new(args: &'a Args) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &'a Args, launch: Option<&Launch>) -> anyhow::Result<Self> {
         let space = find_space(&args.space)?;
         let method = find_method(&args.method)?;
         let device = device(args.device.as_deref())?;
@@ -65,7 +66,9 @@ impl<'a> Plan<'a> {
         if let (Goal::Product(_), Some(cost)) = (goal, &cost) {
             check_product(space.as_ref(), cost.model.as_ref())?;
         }
-        say(format!("{cost_line}; {line}"))?;
+        if launch.is_none_or(|launch| launch.rank == 0) {
+            say(format!("{cost_line}; {line}"))?;
+        }
         let unit = cost.as_ref().map_or("", |c| c.model.unit());
         let settings = SearchSettings {
             space: space.id().to_owned(),
@@ -84,6 +87,9 @@ impl<'a> Plan<'a> {
                 Ending::Finalists => String::new(),
                 _ => args.bn_rule.unwrap_or(built.bn_rule()).name().to_owned(),
             },
+            bn_images: launch
+                .filter(|_| !args.sync_bn)
+                .map_or(0, |l| batch / l.size.unsigned_abs()),
             steps_goal: match goal {
                 Goal::Target(_) if args.finalists > 1 => goal_text(Goal::Lambda(0.0), unit, args),
                 goal => goal_text(goal, unit, args),

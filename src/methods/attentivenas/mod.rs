@@ -194,7 +194,7 @@ impl AttentiveNas {
         let loss = |candidate: &Architecture| {
             let gates = self.core.hard(candidate);
             let loss = || unremembered(|| self.core.weights.loss(net, &gates, batch).value);
-            tch::no_grad(loss).double_value(&[])
+            net.mean_over_ranks(&tch::no_grad(loss)).double_value(&[])
         };
         let losses: Vec<f64> = of.iter().map(loss).collect();
         of.into_iter().nth(picked(self.config.sampling, &losses)).expect("as many as losses")

@@ -225,6 +225,11 @@ impl Method for PiNas {
         })
     }
 
+    /// Its queue holds the keys of the images that this process saw.
+    fn is_data_parallel(&self) -> bool {
+        false
+    }
+
     fn n_stages(&self) -> usize {
         2
     }
