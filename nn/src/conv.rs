@@ -144,6 +144,16 @@ impl Conv {
         reorder(&self.weight, 1, order);
     }
 
+    /// A convolution without groups, cut down as by [`Conv::forward_cut`], of a map whose channels a mask in `read` weighs.
+    pub(crate) fn forward_reading(&self, xs: &Tensor, out: &Extent, read: &Extent) -> Tensor {
+        let Extent::Masked(mask) = read else {
+            return self.forward_cut(xs, out, &Extent::Full);
+        };
+        let weight = out.slice(&self.weight) * mask.view([1, -1, 1, 1]);
+        let bias = self.bias.as_ref().map(|bias| first(bias, 0, weight.size()[0]));
+        self.convolve(xs, (&weight, bias.as_ref()), self.padding, self.groups)
+    }
+
     fn convolve(
         &self,
         xs: &Tensor,

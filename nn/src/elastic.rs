@@ -262,6 +262,29 @@ mod tests {
     }
 
     #[test]
+    fn masks_of_the_middle_mix_what_blocks_of_several_middles_compute() {
+        let excited = Block {
+            squeeze_excite: Some(SqueezeExcite::MobileVision { divisor: 1 }),
+            ..Block::new(5, 12)
+        };
+        for op in [BLOCK.op, Op::InvertedResidual(excited)] {
+            let store = nn::VarStore::new(Device::Cpu);
+            let layer = builder().elastic_layer(&store.root(), &OpSpec { op, ..BLOCK }).unwrap();
+            let xs = Tensor::randn([3, 6, 7, 7], (Kind::Float, Device::Cpu));
+            let run = |middle| {
+                let (out, kernel) = (Extent::Full, Extent::Full);
+                layer.forward_cut_t(&xs, &Extents { out, middle, kernel, expansion: None }, false)
+            };
+            let (narrow, wide) = (run(Extent::First(5)), run(Extent::First(12)));
+            let mixed = run(Extent::Masked(steps(5, 12) * 0.3 + steps(12, 12) * 0.7));
+            // Squeeze-and-excite is no linear function of the map that it weighs.
+            let expected = narrow * 0.3 + wide * 0.7;
+            assert!(op != BLOCK.op || close(&mixed, &expected), "{}", op.name());
+            assert!(close(&run(Extent::Masked(steps(5, 12))), &run(Extent::First(5))));
+        }
+    }
+
+    #[test]
     fn a_cut_operation_is_the_smaller_one_with_its_share_of_the_weights() {
         let small =
             OpSpec { op: Op::InvertedResidual(Block::new(3, 9)), c_in: 4, c_out: 3, ..BLOCK };

@@ -142,12 +142,15 @@ impl ElasticLayer for InvertedResidual {
         }
         ys = self.shuffled(ys);
         ys = self.activate(&conv_bn(&self.depthwise, &ys, &Extent::Full, kernel));
-        // Here and not before: BN's shift would fill masked channels again.
-        ys = middle.mask(ys);
+        // Masked here and not before: BN's shift would fill masked channels again. Where nothing else reads the map, the weights that
+        // read it are masked instead, which is the same and spares another map of the most channels.
+        let mut read = middle;
         if let Some(squeeze_excite) = &self.squeeze_excite {
-            ys = squeeze_excite.forward_cut(&ys, middle);
+            ys = squeeze_excite.forward_cut(&middle.mask(ys), middle);
+            read = &Extent::Full;
         }
-        ys = conv_bn(&self.project, &ys, out, &Extent::Full);
+        let (project, bn) = &self.project;
+        ys = bn.forward_first_t(&project.forward_reading(&ys, out, read), train);
         match self.shortcut {
             // The input may be wider than what is left of the output.
             Shortcut::Padded => out.mask(self.shortcut.added(ys, xs)),
