@@ -83,10 +83,7 @@ impl<'a> Plan<'a> {
             risk: args.risk,
             finalists: args.finalists,
             ending,
-            bn_rule: match ending {
-                Ending::Finalists => String::new(),
-                _ => args.bn_rule.unwrap_or(built.bn_rule()).name().to_owned(),
-            },
+            bn_rule: bn_rule(args, ending, built.as_ref()),
             bn_images: launch
                 .filter(|_| !args.sync_bn)
                 .map_or(0, |l| batch / l.size.unsigned_abs()),
@@ -130,6 +127,14 @@ impl<'a> Plan<'a> {
             goal.trim_matches('-'),
             s.seed
         ))
+    }
+}
+
+/// The rule by which batch norm is made anew for parts of the supernet; empty if none are judged.
+fn bn_rule(args: &Args, ending: Ending, method: &dyn Method) -> String {
+    match ending {
+        Ending::Finalists => String::new(),
+        _ => args.bn_rule.unwrap_or(method.bn_rule()).name().to_owned(),
     }
 }
 
