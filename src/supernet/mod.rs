@@ -223,8 +223,10 @@ impl CellSupernet {
         let taken = |decision| taken(gates, decision);
         let answers = Answers { site: &mut site, taken: &taken };
         self.net.observed_t(images, true, DropPath::OFF, answers, &mut observer);
-        let value = |id: ValueId| values[&id].shallow_clone();
-        let cells = of_cells.iter().map(|&(read, computed)| (value(read), value(computed)));
+        // Cells beyond an elastic depth are not computed.
+        let value = |id: ValueId| values.get(&id).map(Tensor::shallow_clone);
+        let cells =
+            of_cells.iter().filter_map(|&(read, computed)| Some((value(read)?, value(computed)?)));
         let cells = cells.collect();
         Look { maps, cells }
     }
