@@ -106,7 +106,8 @@ impl Sgd {
             (0i64..).zip(gradients).filter(|(_, g)| g.defined()).map(|(i, _)| i).collect();
         if !places.is_empty() {
             let places = Tensor::from_slice(&places).to_device(self.squares.device());
-            let _ = self.squares.index_add_(0, &places, &Tensor::stack(norms, 0).square());
+            let squares = Tensor::stack(norms, 0).square().to_kind(self.squares.kind());
+            let _ = self.squares.index_add_(0, &places, &squares);
         }
     }
 

@@ -97,7 +97,7 @@ impl BatchNorm {
     fn synchronised_t(&self, xs: &Tensor, ranks: &dyn MeanOverRanks) -> Tensor {
         let of_channel = [0i64, 2, 3].as_slice();
         let mean_of =
-            |xs: &Tensor| ranks.differentiable_mean(&xs.mean_dim(of_channel, true, Kind::Float));
+            |xs: &Tensor| ranks.differentiable_mean(&xs.mean_dim(of_channel, true, xs.kind()));
         let mean = mean_of(xs);
         let centred = xs - &mean;
         let var = mean_of(&centred.square());

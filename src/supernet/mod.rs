@@ -28,8 +28,8 @@ pub use gates::{Gate, Gating, Path, SharedGates};
 pub use loss::Loss;
 pub use merged_convs::MergedConvs;
 pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, Outputs, SharedSources, WeightedSum};
-pub use parallel::Ranks;
 pub(crate) use parallel::sorted;
+pub use parallel::{Parallel, Ranks};
 pub use partial_channels::{PartialChannels, shuffle};
 pub use skip_dropout::{DroppedSkips, SkipDropout};
 
