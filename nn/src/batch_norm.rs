@@ -97,7 +97,7 @@ impl BatchNorm {
     fn synchronised_t(&self, xs: &Tensor, ranks: &dyn MeanOverRanks) -> Tensor {
         let of_channel = [0i64, 2, 3].as_slice();
         let mean_of =
-            |xs: &Tensor| ranks.differentiable_mean(&xs.mean_dim(of_channel, true, Kind::Float));
+            |xs: &Tensor| ranks.differentiable_mean(&xs.mean_dim(of_channel, true, xs.kind()));
         let mean = mean_of(xs);
         let centred = xs - &mean;
         let var = mean_of(&centred.square());
@@ -157,14 +157,17 @@ mod tests {
         }
     }
 
-    fn found(ranks: Option<Rc<dyn MeanOverRanks>>) -> Vec<Tensor> {
-        tch::manual_seed(3);
+    /// Of images and the output's weights in a loss.
+    fn found(
+        [xs, wave]: [&Tensor; 2],
+        scale: &Tensor,
+        ranks: Option<Rc<dyn MeanOverRanks>>,
+    ) -> Vec<Tensor> {
         let store = nn::VarStore::new(Device::Cpu);
         let bn = BatchNorm::new(&WeightInit::Uniform, &store.root(), 4, true).eps(1e-3);
         let weights = ["weight", "bias"].map(|name| store.variables()[name].shallow_clone());
-        tch::no_grad(|| weights.iter().for_each(|w| drop(w.shallow_clone().uniform_(0.5, 2.0))));
-        let xs = Tensor::randn([6, 4, 5, 5], tch::kind::FLOAT_CPU).set_requires_grad(true);
-        let wave = Tensor::randn([6, 4, 5, 5], tch::kind::FLOAT_CPU);
+        tch::no_grad(|| weights[0].shallow_clone().copy_(scale));
+        let xs = xs.copy().set_requires_grad(true);
         let pass = || bn.forward_t(&(&xs * 2.0 + 3.0), true);
         let ys = match ranks {
             Some(ranks) => synchronised(&ranks, pass),
@@ -178,7 +181,12 @@ mod tests {
 
     #[test]
     fn synchronised_over_one_rank_is_batch_norm() {
-        for (ours, torchs) in found(Some(Rc::new(Alone))).iter().zip(found(None)) {
+        // Drawn once: tests beside this one draw from the same generator.
+        let drawn = [(); 2].map(|()| Tensor::randn([6, 4, 5, 5], tch::kind::FLOAT_CPU));
+        let drawn = drawn.each_ref();
+        let scale = Tensor::from_slice(&[0.5f32, 1.0, 1.5, 2.0]);
+        let ours = found(drawn, &scale, Some(Rc::new(Alone)));
+        for (ours, torchs) in ours.iter().zip(found(drawn, &scale, None)) {
             assert!(ours.allclose(&torchs, 1e-4, 1e-5, false), "{ours} {torchs}");
         }
     }

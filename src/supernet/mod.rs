@@ -28,8 +28,8 @@ pub use gates::{Gate, Gating, Path, SharedGates};
 pub use loss::Loss;
 pub use merged_convs::MergedConvs;
 pub use mixed_op::{AllChannels, BuildMixedOp, MixedOp, Outputs, SharedSources, WeightedSum};
-pub use parallel::Ranks;
 pub(crate) use parallel::sorted;
+pub use parallel::{Parallel, Ranks};
 pub use partial_channels::{PartialChannels, shuffle};
 pub use skip_dropout::{DroppedSkips, SkipDropout};
 
@@ -142,7 +142,7 @@ pub struct OwnChoice {
 pub struct Look {
     /// Input and output `[n, c, h, w]` of each site that runs an operation with weights, in the order of the network.
     pub maps: Vec<(Tensor, Tensor)>,
-    /// What each cell reads and what it computes `[n, c, h, w]`, see [`Graph::cells`].
+    /// What each cell that is computed reads and what it computes `[n, c, h, w]`, see [`Graph::cells`].
     pub cells: Vec<(Tensor, Tensor)>,
 }
 

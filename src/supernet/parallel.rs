@@ -41,7 +41,7 @@ impl Ranks {
     }
 
     /// This process's rows of a batch, of each view the same; what does not divide by the number of processes is left out.
-    pub(crate) fn share(&self, batch: &Batch) -> Batch {
+    pub fn share(&self, batch: &Batch) -> Batch {
         let all = batch.labels.size()[0];
         let n = all / i64::from(self.group.size());
         let begin = n * i64::from(self.group.rank());
@@ -83,7 +83,7 @@ impl Ranks {
     }
 
     /// What this process trains of the supernet.
-    pub(crate) fn over<N>(&self, net: N) -> Parallel<N> {
+    pub fn over<N>(&self, net: N) -> Parallel<N> {
         Parallel { net, ranks: self.clone() }
     }
 }
@@ -98,7 +98,7 @@ pub(crate) fn sorted(store: &nn::VarStore, is_wanted: impl Fn(&Tensor) -> bool) 
 /// A process's part in the training of a supernet: what it computes of its own images, and gradients that are means over all
 /// processes.
 #[derive(Debug)]
-pub(crate) struct Parallel<N> {
+pub struct Parallel<N> {
     net: N,
     ranks: Ranks,
 }
