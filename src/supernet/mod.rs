@@ -144,6 +144,8 @@ pub struct Look {
     pub maps: Vec<(Tensor, Tensor)>,
     /// What each cell that is computed reads and what it computes `[n, c, h, w]`, see [`Graph::cells`].
     pub cells: Vec<(Tensor, Tensor)>,
+    /// Which of the graph's cells these are: beyond an elastic depth there are none.
+    pub computed: Vec<usize>,
 }
 
 /// The supernet of a graph.
@@ -225,10 +227,11 @@ impl CellSupernet {
         self.net.observed_t(images, true, DropPath::OFF, answers, &mut observer);
         // Cells beyond an elastic depth are not computed.
         let value = |id: ValueId| values.get(&id).map(Tensor::shallow_clone);
-        let cells =
-            of_cells.iter().filter_map(|&(read, computed)| Some((value(read)?, value(computed)?)));
-        let cells = cells.collect();
-        Look { maps, cells }
+        let of_cell = |(cell, &(read, computed)): (usize, &(ValueId, ValueId))| {
+            Some((cell, (value(read)?, value(computed)?)))
+        };
+        let (computed, cells) = of_cells.iter().enumerate().filter_map(of_cell).unzip();
+        Look { maps, cells, computed }
     }
 
     /// The candidates of all sites that own them, site by site; some may turn out to have no weights.

@@ -73,7 +73,8 @@ impl Untrained {
         let look = || self.net.look(&images, gates);
         let look = if with_trainability { look() } else { tch::no_grad(look) };
         let trainability = with_trainability.then(|| {
-            let signs: Vec<Tensor> = self.signs.iter().map(|s| s.narrow(0, 0, n)).collect();
+            let signs = look.computed.iter().map(|&cell| self.signs[cell].narrow(0, 0, n));
+            let signs: Vec<Tensor> = signs.collect();
             trainability(&look.cells, &signs)
         });
         tch::no_grad(|| {
