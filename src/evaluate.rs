@@ -201,7 +201,7 @@ pub fn evaluate(
 /// of no epochs it is tested as it is. The images should be [`crate::extracted::NetLabel::normalised`].
 ///
 /// # Errors
-/// As [`evaluate`], and [`SearchError::Space`] for a label that is none of this program's.
+/// Those of [`evaluate`]; [`SearchError::Space`] if the file's label names a space or architecture that this program does not know.
 pub fn go_on(
     extracted: ExtractedNet,
     settings: &EvaluationSettings,

@@ -33,7 +33,7 @@ impl KernelTransform {
         Self { steps: sides.iter().skip(1).map(step).collect() }
     }
 
-    /// Those that stand under a place among weights, for a kernel of this side; None where there is none.
+    /// The matrices of a kernel of this side among a network's weights, under this path; None if the path has no matrices.
     fn found<S: BuildHasher>(
         weights: &HashMap<String, Tensor, S>,
         place: &str,

@@ -73,7 +73,7 @@ impl StaticNet {
         self.net.forward_t(images, train, drop_path, answers)
     }
 
-    /// The same with weights of another number format, those of four dimensions channels last where asked for.
+    /// The network with its weights in another number format; weights of four dimensions lie channels last if that is asked for.
     ///
     /// # Errors
     /// [`NnError::Torch`] where libtorch has no room for them.

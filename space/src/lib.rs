@@ -178,7 +178,7 @@ pub trait SearchSpace: Space {
     /// The network with all candidates in it, of a skeleton that [`SearchSpace::check_skeleton`] accepts.
     fn graph(&self, skeleton: &Skeleton) -> Graph;
 
-    /// The form of the latency tables that are published for the space's networks; None where there is none.
+    /// In which form latency tables of the space are published; None if there are no such tables.
     fn table_form(&self) -> Option<TableForm> {
         None
     }

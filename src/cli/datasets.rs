@@ -28,7 +28,7 @@ impl DatasetArgs {
         self.data_dir.iter().chain(&found).fold(Written::default(), Written::tree)
     }
 
-    /// The same with the data set of a search where no flag names another: `digits-500` are 500 training images of `digits`.
+    /// These flags; if they name no data set, with that of a search. `digits-500` means 500 training images of `digits`.
     pub(super) fn or_of(&self, name: &str) -> Self {
         if self.dataset.is_some() || self.images.is_some() {
             return self.clone();
