@@ -285,7 +285,8 @@ pub(super) fn supernet_pairs() -> Vec<Pair> {
         let all = SPACES.iter().map(|build| build());
         let plain = all.filter(|s| s.size() < 100_000 && entry.covers(s.as_ref()));
         pairs.extend(plain.min_by_key(|space| space.size()).map(|space| (space, entry)));
-        pairs.push((Box::new(StretchSpace::new()), entry));
+        let stretching: Box<dyn SearchSpace> = Box::new(StretchSpace::new());
+        pairs.extend(entry.covers(stretching.as_ref()).then_some((stretching, entry)));
     }
     pairs
 }
