@@ -2,8 +2,9 @@
 //! choice that is cut too.
 
 use lat_space::{
-    Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, InvertedResidual, Measure,
-    Op, SearchSpace, Skeleton, SkeletonPreset, Space, SpaceError, Stem, ValueId,
+    Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, Interpolation,
+    InvertedResidual, Measure, Op, SearchSpace, Skeleton, SkeletonPreset, Space, SpaceError, Stem,
+    ValueId,
 };
 
 /// Name and number of choices of each decision.
@@ -100,7 +101,7 @@ impl SearchSpace for StretchSpace {
     fn graph(&self, skeleton: &Skeleton) -> Graph {
         let mut b = GraphBuilder::new(false);
         let image = b.input(skeleton.resolution);
-        let image = b.resize(image, 0, vec![6, skeleton.resolution]);
+        let image = b.resize(image, 0, vec![6, skeleton.resolution], Interpolation::Bilinear);
         let stem = b.outside(image, Op::ConvBn { k: 3 }, 4, 1);
         let first = block(&mut b, stem, 0, 2, (Measure::Kernel, [2, 3]));
         let second = block(&mut b, first, 1, 1, (Measure::TransformedKernel, [4, 5]));

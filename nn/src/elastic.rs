@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 
-use lat_space::{Op, OpSpec};
+use lat_space::{Interpolation, Op, OpSpec};
 use tch::{Tensor, nn};
 
 use crate::conv::{ConvBn, ConvBnAct, FeatureMix, ReluConvBn};
@@ -157,13 +157,16 @@ pub fn slice_like(weight: &Tensor, size: &[i64]) -> Tensor {
     size.iter().enumerate().fold(weight.shallow_clone(), along)
 }
 
-/// A map `[n, c, h, w]` with another height and width, bilinearly as `PyTorch` does it with `align_corners=False`.
-pub fn resize(xs: &Tensor, hw: u16) -> Tensor {
+/// A map `[n, c, h, w]` with another height and width, as `PyTorch` does it with `align_corners=False`.
+pub fn resize(xs: &Tensor, hw: u16, by: Interpolation) -> Tensor {
     let hw = i64::from(hw);
     if xs.size()[2..] == [hw, hw] {
         return xs.shallow_clone();
     }
-    xs.upsample_bilinear2d([hw, hw], false, None, None)
+    match by {
+        Interpolation::Bilinear => xs.upsample_bilinear2d([hw, hw], false, None, None),
+        Interpolation::Bicubic => xs.upsample_bicubic2d([hw, hw], false, None, None),
+    }
 }
 
 #[cfg(test)]
@@ -368,7 +371,7 @@ mod tests {
             Op::ResidualBlock,
             Op::MaxPool { k: 3 },
             Op::Relu,
-            Op::Resize { hw: 4 },
+            Op::Resize { hw: 4, by: Interpolation::Bilinear },
             Op::ConvBn { k: 3 },
             Op::ReluConvBn { k: 1 },
             CONV_BN_ACT,

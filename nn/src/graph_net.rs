@@ -1,6 +1,6 @@
 //! A graph with its fixed pieces, and the walk that computes its values.
 
-use lat_space::{DecisionId, Graph, Node, Op, Place, Shape, Site, Step, ValueId};
+use lat_space::{DecisionId, Graph, Interpolation, Node, Op, Place, Shape, Site, Step, ValueId};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::head::{Auxiliary, Head};
@@ -184,8 +184,8 @@ impl GraphNet {
                     let weighed = taken(*decision).into_iter().zip(from);
                     weighed.filter_map(|(weight, v)| weight.map(|w| at(v) * w)).reduce(|a, b| a + b)
                 }
-                (Step::Resize { from, decision, hw }, _) => {
-                    Some(resized(at(from), &taken(*decision), hw))
+                (Step::Resize { from, decision, hw, by }, _) => {
+                    Some(resized(at(from), &taken(*decision), hw, *by))
                 }
                 (Step::Sum(from), _) if from.is_empty() => {
                     Some(zeros(images, node.shape, self.is_traced))
@@ -219,11 +219,11 @@ impl GraphNet {
 }
 
 /// The map at the one size that is taken.
-fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16]) -> Tensor {
+fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16], by: Interpolation) -> Tensor {
     let mut open = taken.iter().zip(hw).filter_map(|(weight, &hw)| Some((weight.as_ref()?, hw)));
     let (weight, hw) = open.next().expect("a size is taken");
     assert!(open.next().is_none(), "one size per pass");
-    resize(xs, hw) * weight
+    resize(xs, hw, by) * weight
 }
 
 /// Sum of the values; nothing where there are none.

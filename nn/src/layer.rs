@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use lat_space::{Norm, Op, OpSpec};
+use lat_space::{Interpolation, Norm, Op, OpSpec};
 use tch::{Tensor, nn};
 
 use crate::conv::{ConvBn, ConvBnAct, FeatureMix, ReluConvBn};
@@ -57,7 +57,7 @@ impl LayerBuilder {
             Op::None => Box::new(Zeros(*spec)),
             Op::Identity => Box::new(Identity),
             Op::Relu => Box::new(Relu),
-            Op::Resize { hw } => Box::new(Resize(hw)),
+            Op::Resize { hw, by } => Box::new(Resize(hw, by)),
             Op::MaxPool { .. } | Op::MaxPoolBn { .. } | Op::AvgPool { .. } => {
                 Box::new(Pool::new(self, path, spec))
             }
@@ -127,11 +127,11 @@ impl Layer for Relu {
 }
 
 #[derive(Debug)]
-struct Resize(u16);
+struct Resize(u16, Interpolation);
 
 impl Layer for Resize {
     fn forward_t(&self, xs: &Tensor, _train: bool) -> Tensor {
-        resize(xs, self.0)
+        resize(xs, self.0, self.1)
     }
 }
 

@@ -69,13 +69,14 @@ impl Derivation<'_> {
                 let picked = from[self.choice(*decision)];
                 (self.moved[picked], self.shapes[picked])
             }
-            Step::Resize { from, decision, hw } => {
+            Step::Resize { from, decision, hw, by } => {
                 let (hw, shape) = (hw[self.choice(*decision)], self.shapes[*from]);
                 if hw == shape.hw {
                     return (self.moved[*from], shape);
                 }
                 let Shape { c, hw: hw_in } = shape;
-                let op = OpSpec { op: Op::Resize { hw }, c_in: c, c_out: c, stride: 1, hw_in };
+                let op = Op::Resize { hw, by: *by };
+                let op = OpSpec { op, c_in: c, c_out: c, stride: 1, hw_in };
                 let step = Step::Fixed { from: self.at(*from), op, place: Place::Outside };
                 self.push(name, step, Shape { hw, ..shape })
             }

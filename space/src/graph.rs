@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{DecisionId, OpSpec, Site};
+use crate::{DecisionId, Interpolation, OpSpec, Site};
 
 /// Index of a [`Node`] and so of the value it computes.
 pub type ValueId = usize;
@@ -63,7 +63,7 @@ pub enum Step {
         /// Which decision settles it.
         decision: DecisionId,
     },
-    /// The map at another size, bilinearly: elastic resolution.
+    /// The map at another size: elastic resolution.
     Resize {
         /// Its input.
         from: ValueId,
@@ -71,6 +71,8 @@ pub enum Step {
         decision: DecisionId,
         /// Height and width in pixels per choice of the decision.
         hw: Vec<u16>,
+        /// How it is made.
+        by: Interpolation,
     },
     /// Global average pool and linear classifier: the network's output.
     Head {

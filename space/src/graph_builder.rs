@@ -1,7 +1,8 @@
 //! Builds graphs node by node.
 
 use crate::{
-    Candidate, DecisionId, Graph, Node, Op, OpSpec, Place, Shape, Shortcut, Site, Step, ValueId,
+    Candidate, DecisionId, Graph, Interpolation, Node, Op, OpSpec, Place, Shape, Shortcut, Site,
+    Step, ValueId,
 };
 
 /// Builds a [`Graph`], computing shapes as it goes.
@@ -116,10 +117,16 @@ impl GraphBuilder {
     }
 
     /// A map at one of several sizes; its shape is that of the largest.
-    pub fn resize(&mut self, from: ValueId, decision: DecisionId, hw: Vec<u16>) -> ValueId {
+    pub fn resize(
+        &mut self,
+        from: ValueId,
+        decision: DecisionId,
+        hw: Vec<u16>,
+        by: Interpolation,
+    ) -> ValueId {
         let largest = *hw.iter().max().expect("at least one size");
         let shape = Shape { hw: largest, ..self.shape(from) };
-        self.next(Step::Resize { from, decision, hw }, shape)
+        self.next(Step::Resize { from, decision, hw, by }, shape)
     }
 
     /// The operation as it stands after `from`.

@@ -74,7 +74,7 @@ pub use nasbench_macro::NasBenchMacro;
 pub use nasbench201::NasBench201;
 pub use neighbours::neighbours;
 pub use ofa::Ofa;
-pub use op::{Op, OpSpec};
+pub use op::{Interpolation, Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
 pub use piece::Piece;
 pub use reach::Reach;

@@ -81,11 +81,22 @@ pub enum Op {
     SplitAttention(SplitAttention),
     /// `ResNeSt`'s shortcut: average pool of the stride's size, 1x1 convolution, BN.
     PoolConvBn,
-    /// The map at another size, bilinearly, no corners aligned.
+    /// The map at another size, no corners aligned.
     Resize {
         /// Height and width in pixels.
         hw: u16,
+        /// How pixels between others are made.
+        by: Interpolation,
     },
+}
+
+/// How a map's pixels at another size are made of its own, as `PyTorch` does it without anti-aliasing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Interpolation {
+    /// Of the four around.
+    Bilinear,
+    /// Of the sixteen around, cubic convolution with a = -0.75.
+    Bicubic,
 }
 
 impl Op {
@@ -117,7 +128,8 @@ impl Op {
                 format!("split_attention_r{radix}_x{cardinality}_w{width}")
             }
             Self::PoolConvBn => "pool_conv_bn".into(),
-            Self::Resize { hw } => format!("resize_{hw}"),
+            Self::Resize { hw, by: Interpolation::Bilinear } => format!("resize_{hw}"),
+            Self::Resize { hw, by: Interpolation::Bicubic } => format!("resize_bicubic_{hw}"),
         }
     }
 
@@ -169,7 +181,7 @@ impl OpSpec {
     /// Height (= width) of the output map.
     pub fn hw_out(&self) -> u16 {
         match self.op {
-            Op::Resize { hw } => hw,
+            Op::Resize { hw, .. } => hw,
             Op::FeatureMix { .. } => 1,
             _ => self.hw_in.div_ceil(u16::from(self.stride)),
         }

@@ -77,7 +77,7 @@ impl Graph {
     /// not searched.
     pub fn image_sizes(&self) -> Vec<(Option<(DecisionId, usize)>, u16)> {
         let searched = self.nodes.iter().find_map(|node| match &node.step {
-            Step::Resize { from, decision, hw } if self.nodes[*from].step == Step::Input => {
+            Step::Resize { from, decision, hw, .. } if self.nodes[*from].step == Step::Input => {
                 Some((*decision, hw))
             }
             _ => None,

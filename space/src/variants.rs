@@ -1,7 +1,9 @@
 //! Every operation that can stand at a node, with the choices under which it does.
 
 use crate::cases::Cases;
-use crate::{Candidate, Cut, DecisionId, Graph, Op, OpSpec, Shape, Site, Step, ValueId};
+use crate::{
+    Candidate, Cut, DecisionId, Graph, Interpolation, Op, OpSpec, Shape, Site, Step, ValueId,
+};
 
 /// Choices that hold together, by decision in ascending order; of no choices: always.
 pub type Condition = Vec<(DecisionId, usize)>;
@@ -138,7 +140,7 @@ fn standing_at(step: &Step, values: &[ValueCases]) -> Cases<OpSpec> {
                 Site::Elastic(candidate) => operations(candidate, &input),
             }
         }
-        Step::Resize { from, decision, hw } => resizes(&input(*from), *decision, hw),
+        Step::Resize { from, decision, hw, by } => resizes(&input(*from), *decision, hw, *by),
         _ => Cases(vec![]),
     }
 }
@@ -181,7 +183,7 @@ fn cases_of(step: &Step, largest: Shape, before: &[ValueCases]) -> ValueCases {
             let hw = from.iter().map(|&v| before[v].hw.clone()).collect();
             ValueCases { c: Cases::by_choice(*decision, c), hw: Cases::by_choice(*decision, hw) }
         }
-        Step::Resize { from, decision, hw } => {
+        Step::Resize { from, decision, hw, .. } => {
             let sizes = hw.iter().map(|&hw| Cases::always(hw)).collect();
             ValueCases { c: before[*from].c.clone(), hw: Cases::by_choice(*decision, sizes) }
         }
@@ -189,11 +191,17 @@ fn cases_of(step: &Step, largest: Shape, before: &[ValueCases]) -> ValueCases {
 }
 
 /// The changes of size that a step can be; a map that has the size already stays as it is.
-fn resizes(input: &Cases<(u32, u16)>, decision: DecisionId, hw: &[u16]) -> Cases<OpSpec> {
+fn resizes(
+    input: &Cases<(u32, u16)>,
+    decision: DecisionId,
+    hw: &[u16],
+    by: Interpolation,
+) -> Cases<OpSpec> {
     let sizes = hw.iter().map(|&hw| Cases::always(hw)).collect();
     let all = input.with(&Cases::by_choice(decision, sizes)).0.into_iter();
     let changes = all.filter(|(_, ((_, from), to))| from != to);
-    let op = |(c, hw_in), hw| OpSpec { op: Op::Resize { hw }, c_in: c, c_out: c, stride: 1, hw_in };
+    let op =
+        |(c, hw_in), hw| OpSpec { op: Op::Resize { hw, by }, c_in: c, c_out: c, stride: 1, hw_in };
     Cases(changes.map(|(when, (from, to))| (when, op(from, to))).collect())
 }
 

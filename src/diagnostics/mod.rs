@@ -179,7 +179,8 @@ fn free_mass(decisions: &[Decision], probs: &[Tensor]) -> f64 {
         let choices = (0..decision.choices.len()).filter(|&c| decision.is_weightless(c));
         choices.map(|c| probs.double_value(&[c as i64])).sum()
     };
-    decisions.iter().zip(probs).map(free).sum::<f64>() / decisions.len() as f64
+    // The sum of no numbers is -0.0.
+    (0.0 + decisions.iter().zip(probs).map(free).sum::<f64>()) / decisions.len() as f64
 }
 
 /// Entropy of probabilities in nats.

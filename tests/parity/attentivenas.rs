@@ -1,8 +1,10 @@
-//! A small supernet of `AttentiveNAS`' blocks against its authors' own code: logits of networks cut out of it, and what one teaches another.
+//! A small supernet of `AttentiveNAS`' blocks against its authors' own code: logits of networks cut out of it, gradients of a sandwich,
+//! calibration.
 
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
+use lat_nn::BnRule;
 use lat_space::{
-    Activation, Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder,
+    Activation, Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, Interpolation,
     InvertedResidual, Measure, Norm, Op, Shortcut, SqueezeExcite, ValueId,
 };
 use tch::{Device, Kind, Reduction, Tensor};
@@ -96,12 +98,14 @@ impl Building {
     }
 }
 
-/// The official space, without its sizes of the image, and what each decision takes one of.
+/// The official space, and what each decision takes one of.
 fn space() -> (Graph, Vec<Vec<u32>>) {
     let conv =
         |k| Op::ConvBnAct { k, activation: Activation::Swish, biased: false, norm: Norm::Affine };
     let mut building = Building { b: GraphBuilder::new(false), values: vec![], cell: 0 };
     let image = building.b.input(PIXELS);
+    let sizes = building.decision(&[32, u32::from(PIXELS)]).unwrap();
+    let image = building.b.resize(image, sizes, vec![32, PIXELS], Interpolation::Bicubic);
     let cut = building.cut(&[8, 16], Measure::Out, 1);
     let mut at = building.piece(image, conv(3), 16, 2, cut.into_iter().collect());
     for stage in &STAGES {
@@ -147,10 +151,11 @@ const ORDER: [&str; 19] = [
     "linear.bias",
 ];
 
-/// Fills the weights in the official order. Official shortcuts always have a convolution; ours where widths can differ.
-fn fill(net: &CellSupernet) {
+/// Fills the weights in the official order, and gives each with its number there. Official shortcuts always have a convolution; ours where
+/// widths can differ.
+fn fill(net: &CellSupernet) -> Vec<(usize, Tensor)> {
     let all = net.weights().variables();
-    let mut number = 0;
+    let (mut number, mut filled) = (0, Vec::new());
     for node in &net.graph().nodes {
         let mut is_block = false;
         for part in ORDER {
@@ -171,6 +176,7 @@ fn fill(net: &CellSupernet) {
                 };
                 assert!(weight.requires_grad(), "{name}");
                 tch::no_grad(|| weight.shallow_clone().copy_(&value));
+                filled.push((number, weight.shallow_clone()));
                 number += 1;
             } else if part == "shortcut.weight" && is_block {
                 number += 1;
@@ -178,46 +184,119 @@ fn fill(net: &CellSupernet) {
         }
     }
     assert_eq!(number, 147, "weights of the official network");
+    filled
+}
+
+/// The supernet, filled.
+struct Filled {
+    net: CellSupernet,
+    weights: Vec<(usize, Tensor)>,
+    decisions: Vec<Decision>,
+    /// What each decision takes one of.
+    values: Vec<Vec<u32>>,
+}
+
+impl Filled {
+    fn new() -> Self {
+        setup::ready();
+        let (graph, values) = space();
+        let decision = |values: &Vec<u32>| {
+            let choices = values.iter().map(|v| Choice::number(&v.to_string()));
+            Decision::slot("x", choices.collect())
+        };
+        let decisions: Vec<Decision> = values.iter().map(decision).collect();
+        let net = {
+            let _generator = setup::exclusive();
+            CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap()
+        };
+        let weights = fill(&net);
+        Self { net, weights, decisions, values }
+    }
+
+    /// Of a network by its values: size of the image; stem; depth, width, kernel, expansion of each stage where there is a choice; last.
+    fn gates(&self, taken: &[u32]) -> SharedGates {
+        let place = |(v, list): (&u32, &Vec<u32>)| list.iter().position(|l| l == v).unwrap();
+        assert_eq!(taken.len(), self.values.len());
+        let architecture = Architecture::new("x", taken.iter().zip(&self.values).map(place));
+        SharedGates::hard(&self.decisions, &architecture, Device::Cpu)
+    }
+
+    fn logits(&self, taken: &[u32]) -> Tensor {
+        self.net.forward_t(&images(50), &self.gates(taken), true)
+    }
+}
+
+fn images(k: usize) -> Tensor {
+    wave(k, &[4, 3, 32, 32], 1.0, 0.0)
+}
+
+const LARGEST: [u32; 21] = [48, 16, 2, 16, 5, 2, 16, 5, 6, 2, 24, 5, 6, 2, 24, 5, 2, 32, 5, 5, 48];
+const MIDDLE: [u32; 21] = [48, 8, 2, 16, 3, 1, 8, 5, 4, 2, 24, 3, 6, 1, 16, 5, 2, 32, 3, 5, 32];
+const OTHER: [u32; 21] = [32, 16, 1, 8, 5, 2, 16, 3, 6, 1, 16, 5, 4, 2, 24, 3, 1, 24, 5, 3, 48];
+const SMALLEST: [u32; 21] = [32, 8, 1, 8, 3, 1, 8, 3, 4, 1, 16, 3, 4, 1, 16, 3, 1, 24, 3, 3, 32];
+
+/// An array of the file by this name.
+fn compare_one(name: &str, found: &Tensor) {
+    let found = Arrays::from([(name.to_owned(), found.shallow_clone())]);
+    compare(FILE, name, &read(FILE), &found);
 }
 
 #[test]
 fn networks_cut_out_of_it_compute_what_the_official_ones_do() {
-    setup::ready();
-    let (graph, values) = space();
-    let decision = |values: &Vec<u32>| {
-        let choices = values.iter().map(|v| Choice::number(&v.to_string()));
-        Decision::slot("x", choices.collect())
-    };
-    let decisions: Vec<Decision> = values.iter().map(decision).collect();
-    let net = {
-        let _generator = setup::exclusive();
-        CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap()
-    };
-    fill(&net);
-    let images = wave(50, &[4, 3, 32, 32], 1.0, 0.0);
-    // What is 48 pixels wide is resized from 32 bicubically by the official code.
-    let side = i64::from(PIXELS);
-    let images = images.upsample_bicubic2d([side, side], false, None, None);
-    let logits = |taken: &[u32]| {
-        let choices = taken.iter().zip(&values).map(|(v, list)| list.iter().position(|l| l == v));
-        let choices: Vec<usize> = choices.map(Option::unwrap).collect();
-        assert_eq!(choices.len(), values.len());
-        let architecture = Architecture::new("x", choices);
-        net.forward_t(&images, &SharedGates::hard(&decisions, &architecture, Device::Cpu), true)
-    };
-    // Stem; depth, width, kernel, expansion of each stage; last.
-    let largest = logits(&[16, 2, 16, 5, 2, 16, 5, 6, 2, 24, 5, 6, 2, 24, 5, 2, 32, 5, 5, 48]);
-    let middle = logits(&[8, 2, 16, 3, 1, 8, 5, 4, 2, 24, 3, 6, 1, 16, 5, 2, 32, 3, 5, 32]);
-    let (expected, found) = (read(FILE), |name: &str, ys: &Tensor| {
-        Arrays::from([(name.to_owned(), ys.shallow_clone())])
-    });
-    for (name, ys) in [("logits_largest", &largest), ("logits_middle", &middle)] {
-        compare(FILE, name, &expected, &found(name, ys));
+    let filled = Filled::new();
+    for (name, taken) in [("largest", LARGEST), ("middle", MIDDLE), ("smallest", SMALLEST)] {
+        compare_one(&format!("logits_{name}"), &filled.logits(&taken));
     }
+}
+
+#[test]
+fn gradients_of_a_sandwich_add_up_to_the_official_ones() {
+    let filled = Filled::new();
+    let largest = filled.logits(&LARGEST);
     let labels = Tensor::from_slice(&[3i64, 7, 1, 9]);
     let hard = largest.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.1);
-    assert!((hard.double_value(&[]) - 2.372_221_519_039_301).abs() < 1e-4, "{hard:?}");
     let teacher = largest.detach().softmax(-1, Kind::Float);
-    let soft = -(teacher * middle.log_softmax(-1, Kind::Float)).sum(Kind::Float) / 4.0;
-    assert!((soft.double_value(&[]) - 2.300_282_391_666_936).abs() < 1e-4, "{soft:?}");
+    let soft = |taken: &[u32]| {
+        let answers = filled.logits(taken).log_softmax(-1, Kind::Float);
+        -(&teacher * answers).sum(Kind::Float) / 4.0
+    };
+    let losses = [hard, soft(&MIDDLE), soft(&OTHER), soft(&SMALLEST)];
+    let expected = [2.372_221_519, 2.300_282_392, 2.300_723_772, 2.300_635_481];
+    for (loss, expected) in losses.iter().zip(expected) {
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-4, "{loss:?} {expected}");
+        loss.backward();
+    }
+    // Per weight of the official network sum, sum of magnitudes and largest magnitude.
+    let expected = &read(FILE)["gradients"];
+    for (number, weight) in &filled.weights {
+        // A shortcut between equal widths is the identity in all four.
+        let gradient = if weight.grad().defined() { weight.grad() } else { weight.zeros_like() };
+        let expected = |i: i64| expected.double_value(&[*number as i64, i]);
+        let found =
+            [gradient.sum(Kind::Double), gradient.abs().sum(Kind::Double), gradient.abs().max()];
+        for (i, found) in (0..).zip(&found) {
+            let off = (found.double_value(&[]) - expected(i)).abs();
+            // The first layers' gradients have gone through twelve blocks in single precision.
+            assert!(off < 2e-4 * expected(1) + 1e-5, "weight {number}, {i}: {off:e}");
+        }
+    }
+}
+
+#[test]
+fn calibration_leaves_the_official_statistics() {
+    let filled = Filled::new();
+    let batches = [60, 61].map(images);
+    filled.net.recalibrate(&batches, &filled.gates(&MIDDLE), BnRule::PerBatch);
+    let all = filled.net.weights().variables();
+    let first = filled.net.graph().nodes[2].name.clone();
+    for (name, of) in [("calibrated_mean_first_bn", "mean"), ("calibrated_var_first_bn", "var")] {
+        let (_, statistic) = all
+            .iter()
+            .find(|(name, _)| {
+                name.split('.').next() == Some(&first) && name.ends_with(&format!("running_{of}"))
+            })
+            .unwrap();
+        // Of 16 channels the middle network has 8.
+        compare_one(name, &statistic.narrow(0, 0, 8));
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) use stagewise::{StageRow, Table};
 pub(crate) use texts::{List, named_lists, quoted, words};
 pub(crate) use widths::{divisible, nearest_divisible, scaled_divisible};
 
-use crate::{Candidate, Cut, DecisionId, Graph, GraphBuilder, Op, Shape, ValueId};
+use crate::{Candidate, Cut, DecisionId, Graph, GraphBuilder, Interpolation, Op, Shape, ValueId};
 
 /// A row of a table: blocks of one width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl Chain {
     }
 
     /// The image at one of several sizes in pixels.
-    pub(crate) fn resize(&mut self, decision: DecisionId, hw: Vec<u16>) {
-        self.at = self.builder.resize(self.at, decision, hw);
+    pub(crate) fn resize(&mut self, decision: DecisionId, hw: Vec<u16>, by: Interpolation) {
+        self.at = self.builder.resize(self.at, decision, hw, by);
     }
 
     /// An operation that is not searched.

@@ -6,7 +6,7 @@ pub(crate) fn words(text: &str) -> Vec<&str> {
     text.split(is_between).filter(|word| !word.is_empty()).collect()
 }
 
-/// A list of numbers, None where there is none.
+/// Numbers in their order; nothing in the place of a `null`.
 pub(crate) type List = Vec<Option<u32>>;
 
 /// Lists of numbers by name, as `{"d": [2, 3], "r": [224]}` or `d=2,3 r=224`; `null` and `None` stand for no number.

@@ -16,7 +16,7 @@ mod text;
 use crate::chain::{Chain, Row, Scale, check_single, digits, divisible, number, presets, sizes};
 use crate::structure::neighbours;
 use crate::{
-    Activation, Architecture, Candidate, Choice, Cut, Decision, DecisionId, Graph,
+    Activation, Architecture, Candidate, Choice, Cut, Decision, DecisionId, Graph, Interpolation,
     InvertedResidual, Kind, Measure, Norm, Op, SearchSpace, Shortcut, Skeleton, SkeletonPreset,
     Space, SpaceError, SqueezeExcite, Structure,
 };
@@ -243,7 +243,8 @@ impl SearchSpace for FbNetV2 {
         let scaled = |width| Self::scale().width(skeleton, width);
         let (stem, rows) = Self::scale().rows(skeleton, &Self::rows());
         let mut chain = Chain::new(skeleton.resolution);
-        chain.resize(RESOLUTION, sizes(skeleton.resolution, &RESOLUTIONS, RESOLUTIONS[5]));
+        let sizes = sizes(skeleton.resolution, &RESOLUTIONS, RESOLUTIONS[5]);
+        chain.resize(RESOLUTION, sizes, Interpolation::Bilinear);
         let conv = |k| Op::ConvBnAct {
             k,
             activation: Activation::HSwish,

@@ -18,8 +18,8 @@ use backbone::Backbone;
 
 use crate::chain::{Chain, Row, Scale, check_single, digits, divisible, number, sizes};
 use crate::{
-    Architecture, Cut, Decision, DecisionId, Graph, Measure, Op, SearchSpace, Skeleton,
-    SkeletonPreset, Space, SpaceError, Structure, TableForm,
+    Architecture, Cut, Decision, DecisionId, Graph, Interpolation, Measure, Op, SearchSpace,
+    Skeleton, SkeletonPreset, Space, SpaceError, Structure, TableForm,
 };
 
 const KERNELS: [u32; 3] = [3, 5, 7];
@@ -201,7 +201,8 @@ impl SearchSpace for Ofa {
 
     fn graph(&self, skeleton: &Skeleton) -> Graph {
         let mut chain = Chain::new(skeleton.resolution);
-        chain.resize(RESOLUTION, sizes(skeleton.resolution, &called(), LARGEST));
+        let sizes = sizes(skeleton.resolution, &called(), LARGEST);
+        chain.resize(RESOLUTION, sizes, Interpolation::Bilinear);
         let (stem, rows) = self.scale().rows(skeleton, &self.backbone.rows());
         self.backbone.begin(&mut chain, |width| self.scale().width(skeleton, width), stem);
         rows.iter().enumerate().for_each(|(s, row)| self.put(&mut chain, s, row));

@@ -214,10 +214,12 @@ fn ordered(net: &StaticNet) -> Vec<Tensor> {
 /// Images at the size that an architecture has them.
 fn sized(graph: &Graph, architecture: &Architecture, images: &Tensor) -> Tensor {
     let size = graph.nodes.iter().find_map(|node| match &node.step {
-        Step::Resize { decision, hw, .. } => architecture.choices[*decision].only().map(|c| hw[c]),
+        Step::Resize { decision, hw, by, .. } => {
+            architecture.choices[*decision].only().map(|c| (hw[c], *by))
+        }
         _ => None,
     });
-    size.map_or_else(|| images.shallow_clone(), |hw| resize(images, hw))
+    size.map_or_else(|| images.shallow_clone(), |(hw, by)| resize(images, hw, by))
 }
 
 impl Method for Ofa {

@@ -24,9 +24,9 @@ mod teacher;
 use lat_space::sample;
 
 use super::tools::alphas::{normals, rng};
-use super::tools::largest::largest;
 use super::tools::needs::PAIRS;
 use super::tools::prelude::*;
+use super::tools::sandwich::Ends;
 use super::tools::stage::Stage;
 use crate::supernet::Loss;
 use contrast::{Contrast, enqueue, normalised};
@@ -110,6 +110,7 @@ impl Settings for Config {
             core: Core::bare(space.decisions(), self.weights),
             config: self,
             seed,
+            ends: Ends::default(),
             uniform: Relaxed::uniform(space),
             training: None,
             stage: CONTRASTIVE,
@@ -131,6 +132,7 @@ struct PiNas {
     core: Core,
     config: Config,
     seed: u64,
+    ends: Ends,
     uniform: Relaxed,
     /// Of the first stage, once it has a supernet.
     training: Option<Training>,
@@ -230,6 +232,10 @@ impl Method for PiNas {
         false
     }
 
+    fn initialise(&self, space: &dyn SearchSpace, net: &dyn Supernet) {
+        self.ends.of(space, net.graph());
+    }
+
     fn n_stages(&self) -> usize {
         2
     }
@@ -284,6 +290,6 @@ impl Method for PiNas {
 
     /// The path with most multiply-adds, of equals the later choice.
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {
-        largest(space)
+        self.ends.largest(space)
     }
 }

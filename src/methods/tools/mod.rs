@@ -7,7 +7,6 @@ pub(crate) mod cost_of;
 pub(crate) mod derive;
 pub(crate) mod distillation;
 pub(crate) mod frequencies;
-pub(crate) mod largest;
 pub(crate) mod needs;
 pub(crate) mod nodes;
 mod ranges;

@@ -5,9 +5,9 @@ mod text;
 use super::{Chain, Row, Scale, check_single, digits, number};
 use crate::structure::neighbours;
 use crate::{
-    Activation, Architecture, Cut, Decision, DecisionId, Graph, InvertedResidual, Measure, Norm,
-    Op, SearchSpace, Shortcut, Skeleton, SkeletonPreset, Space, SpaceError, SqueezeExcite,
-    Structure,
+    Activation, Architecture, Cut, Decision, DecisionId, Graph, Interpolation, InvertedResidual,
+    Measure, Norm, Op, SearchSpace, Shortcut, Skeleton, SkeletonPreset, Space, SpaceError,
+    SqueezeExcite, Structure,
 };
 
 /// A stage: what its blocks can be. All of them share width, kernel and expansion.
@@ -282,7 +282,8 @@ impl SearchSpace for StagewiseSpace {
         let mut chain = Chain::new(skeleton.resolution);
         if let Some(decision) = self.resolution.decision {
             let (called, largest) = (self.resolution.values, self.resolution.largest());
-            chain.resize(decision, super::sizes(skeleton.resolution, called, largest));
+            let sizes = super::sizes(skeleton.resolution, called, largest);
+            chain.resize(decision, sizes, Interpolation::Bicubic);
         }
         let mut building = Building { space: self, skeleton, chain };
         building.piece(conv(3), &self.first, 1, stem);
