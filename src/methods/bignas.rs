@@ -113,6 +113,10 @@ impl Method for BigNas {
         Ok(report)
     }
 
+    fn sees_cost(&self) -> bool {
+        false
+    }
+
     fn relaxed(&self) -> Relaxed {
         self.uniform.shallow_clone()
     }

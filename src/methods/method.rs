@@ -171,6 +171,11 @@ pub trait Method: Debug {
         true
     }
 
+    /// Whether its steps look at the search's cost; else a search may go on for another goal or another cost.
+    fn sees_cost(&self) -> bool {
+        true
+    }
+
     /// Whether weights and architecture learn from the same images, all of them; else each has a half of its own.
     fn is_one_level(&self) -> bool {
         false

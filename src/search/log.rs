@@ -47,7 +47,7 @@ pub struct SearchSettings {
     /// Images behind batch norm's statistics in training; 0: those of the batch, also where several processes share it.
     #[serde(default, skip_serializing_if = "is_batch")]
     pub bn_images: u32,
-    /// What the steps of the search are after: the goal, or `lambda 0` where finalists alone meet a target. Searches that differ in
+    /// What the steps of the search are after: the goal, or `lambda 0` where only the last step looks at it. Searches that differ in
     /// goal or finalists but not in this may go on from one another's checkpoint.
     #[serde(default)]
     pub steps_goal: String,
@@ -58,6 +58,8 @@ pub struct SearchSettings {
 
 /// The goal of steps that see no cost.
 pub const NO_COST: &str = "lambda 0";
+/// The goal of steps that look at the cost and at no goal: what is trained depends on the cost model alone.
+pub const COST_ALONE: &str = "any, by the cost model";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 fn is_batch(bn_images: &u32) -> bool {

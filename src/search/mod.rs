@@ -25,7 +25,7 @@ use crate::spent::{Meter, Spent};
 use crate::supernet::Supernet;
 use crate::supernet::{CellSupernet, Ranks, sorted};
 use epoch::Halves;
-pub use log::{EpochReport, NO_COST, SearchSettings};
+pub use log::{COST_ALONE, EpochReport, NO_COST, SearchSettings};
 pub use opened::OpenedSupernet;
 
 /// Architectures drawn for the relaxation gap at the end.

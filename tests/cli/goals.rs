@@ -37,9 +37,7 @@ fn one_search_serves_several_targets() {
     assert!(free["budget"].is_null() && free["published_accuracy"].is_object());
     assert_eq!(free["finalists_best"].as_array().unwrap().len(), 32);
     for (out, share) in [("most", 0.8), ("half", 0.5)] {
-        fs::create_dir(dir.path().join(out)).unwrap();
-        let copy = |name: &str| dir.path().join(name).join("checkpoint.safetensors");
-        fs::copy(copy("free"), copy(out)).unwrap();
+        copy_checkpoint(dir.path(), "free", out);
         let target = (share * found).to_string();
         lat(dir.path())
             .args(SEARCH)
@@ -54,6 +52,40 @@ fn one_search_serves_several_targets() {
     // A target is another goal than a lambda in the loss: that search must not go on from here.
     let other = [&SEARCH[..], &["--lambda", "0.5", "--out", "free"]].concat();
     refused(dir.path(), &other, &["belongs to a search with goal lambda 0"]);
+}
+
+fn copy_checkpoint(dir: &Path, from: &str, to: &str) {
+    fs::create_dir(dir.join(to)).unwrap();
+    let file = |name: &str| dir.join(name).join("checkpoint.safetensors");
+    fs::copy(file(from), file(to)).unwrap();
+}
+
+#[test]
+fn one_supernet_of_two_stages_serves_every_goal() {
+    let dir = folder();
+    let search = |method: &'static str, more: &[&'static str]| -> Vec<&'static str> {
+        let own = SEARCH.map(|word| if word == "gdas" { method } else { word });
+        [&own[..], &["--finalists", "8"], more].concat()
+    };
+    lat(dir.path()).args(search("bignas", &["--lambda", "0", "--out", "free"])).assert().success();
+    copy_checkpoint(dir.path(), "free", "fast");
+    lat(dir.path())
+        .args(search("bignas", &["--lambda", "0.5", "--out", "fast"]))
+        .assert()
+        .success();
+    let [free, fast] = ["free", "fast"].map(|out| result(dir.path(), out));
+    let losses = |record: &Value| -> Vec<Value> {
+        record["log"].as_array().unwrap().iter().map(|e| e["train_loss"].clone()).collect()
+    };
+    assert_eq!(losses(&free), losses(&fast), "the supernet is the same");
+    assert!(fast["budget"].is_number() && free["budget"].is_null());
+    // Bins by cost are of one cost model.
+    let bins = ["--set", "bins=cost", "--lambda", "0", "--out", "bins"];
+    lat(dir.path()).args(search("attentivenas", &bins)).assert().success();
+    let mut other = search("attentivenas", &bins);
+    let target = other.iter().position(|word| *word == "params").unwrap();
+    other[target] = "multiply_adds";
+    refused(dir.path(), &other, &["belongs to a search with the cost model"]);
 }
 
 #[test]

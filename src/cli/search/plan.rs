@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lat::ending::Ending;
 use lat::methods::{Method, Options, Preset, find_method};
 use lat::objective::Goal;
-use lat::search::SearchSettings;
+use lat::search::{COST_ALONE, NO_COST, SearchSettings};
 use lat_data::{AccuracyTable, Dataset};
 use lat_device::Launch;
 use lat_profiler::DeviceSpec;
@@ -88,7 +88,9 @@ impl<'a> Plan<'a> {
                 .filter(|_| !args.sync_bn)
                 .map_or(0, |l| batch / l.size.unsigned_abs()),
             steps_goal: match goal {
-                Goal::Target(_) if args.finalists > 1 => goal_text(Goal::Lambda(0.0), unit, args),
+                _ if !built.sees_cost() => NO_COST.to_owned(),
+                _ if method.is_two_stage => COST_ALONE.to_owned(),
+                Goal::Target(_) if args.finalists > 1 => NO_COST.to_owned(),
                 goal => goal_text(goal, unit, args),
             },
             options: format!("{preset:?} {options}")

@@ -260,6 +260,10 @@ impl Method for AttentiveNas {
         Ok(report)
     }
 
+    fn sees_cost(&self) -> bool {
+        self.config.bins == Amount::Cost
+    }
+
     fn relaxed(&self) -> Relaxed {
         self.uniform.shallow_clone()
     }

@@ -270,6 +270,10 @@ impl Method for Ofa {
         Ok(report)
     }
 
+    fn sees_cost(&self) -> bool {
+        false
+    }
+
     fn relaxed(&self) -> Relaxed {
         self.uniform.shallow_clone()
     }

@@ -284,6 +284,10 @@ impl Method for PiNas {
         })
     }
 
+    fn sees_cost(&self) -> bool {
+        false
+    }
+
     fn relaxed(&self) -> Relaxed {
         self.uniform.shallow_clone()
     }
