@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lat::ending::Ending;
-use lat::methods::{Method, Options, Preset, find_method};
+use lat::methods::{Method, MethodEntry, Options, Preset, find_method};
 use lat::objective::Goal;
 use lat::search::{COST_ALONE, NO_COST, SearchSettings};
 use lat_data::{AccuracyTable, Dataset};
@@ -87,12 +87,7 @@ impl<'a> Plan<'a> {
             bn_images: launch
                 .filter(|_| !args.sync_bn)
                 .map_or(0, |l| batch / l.size.unsigned_abs()),
-            steps_goal: match goal {
-                _ if !built.sees_cost() => NO_COST.to_owned(),
-                _ if method.is_two_stage => COST_ALONE.to_owned(),
-                Goal::Target(_) if args.finalists > 1 => NO_COST.to_owned(),
-                goal => goal_text(goal, unit, args),
-            },
+            steps_goal: steps_goal(args, goal, unit, (method, built.as_ref())),
             options: format!("{preset:?} {options}")
                 .split_whitespace()
                 .collect::<Vec<_>>()
@@ -177,4 +172,19 @@ fn parse_options(set: &[String]) -> anyhow::Result<Options> {
         options.insert(key.trim().to_owned(), value);
     }
     Ok(options)
+}
+
+/// What the steps are after, whatever the last step is.
+fn steps_goal(
+    args: &Args,
+    goal: Goal,
+    unit: &str,
+    (entry, method): (&MethodEntry, &dyn Method),
+) -> String {
+    match goal {
+        _ if !method.sees_cost() => NO_COST.to_owned(),
+        _ if entry.is_two_stage => COST_ALONE.to_owned(),
+        Goal::Target(_) if args.finalists > 1 => NO_COST.to_owned(),
+        goal => goal_text(goal, unit, args),
+    }
 }
