@@ -167,6 +167,11 @@ impl<'a> Evolution<'a> {
         fit.into_iter().take(n).map(|judged| judged.architecture.clone()).collect()
     }
 
+    /// What the cheapest of those judged costs.
+    pub(crate) fn least(&self) -> Option<f64> {
+        self.all.iter().filter_map(|judged| judged.cost).min_by(f64::total_cmp)
+    }
+
     /// All that cost at most `budget`, the best first; of equals the one judged first.
     pub(crate) fn best(&self, budget: Option<f64>) -> Vec<&Judged> {
         let mut fit: Vec<&Judged> =

@@ -89,7 +89,9 @@ impl Search<'_, '_> {
                 evolution.run(ending, n.div_ceil(2), None, given, &mut judging)?;
                 let free_cost = evolution.best(None).first().and_then(|best| best.cost);
                 let own = self.objective.as_ref().map(|o| o.cost().cost(&given[0])).transpose()?;
-                let allowed = free_cost.zip(own).and_then(|(free, own)| budget(goal, free, own));
+                let asked = free_cost.zip(own).and_then(|(free, own)| budget(goal, free, own));
+                // Less than the cheapest, which was looked at first, is not to be had.
+                let allowed = asked.map(|asked| evolution.least().map_or(asked, |l| asked.max(l)));
                 evolution.run(ending, n / 2, allowed, &[], &mut judging)?;
                 return Ok((vec![allowed], free_cost));
             }

@@ -79,6 +79,15 @@ fn one_supernet_of_two_stages_serves_every_goal() {
     };
     assert_eq!(losses(&free), losses(&fast), "the supernet is the same");
     assert!(fast["budget"].is_number() && free["budget"].is_null());
+    // More saving than there is: the cheapest.
+    copy_checkpoint(dir.path(), "free", "least");
+    lat(dir.path())
+        .args(search("bignas", &["--lambda", "1e6", "--out", "least"]))
+        .assert()
+        .success();
+    let least = result(dir.path(), "least");
+    assert_eq!(least["predicted"], least["budget"], "{least}");
+    assert!(!least["finalists_best"].as_array().unwrap().is_empty());
     // Bins by cost are of one cost model.
     let bins = ["--set", "bins=cost", "--lambda", "0", "--out", "bins"];
     lat(dir.path()).args(search("attentivenas", &bins)).assert().success();
