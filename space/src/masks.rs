@@ -30,7 +30,7 @@ fn is_maskable(candidate: &Candidate, reads_varying: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::SPACES;
+    use crate::{SPACES, VARIANTS};
 
     #[test]
     fn blocks_that_follow_a_searched_width_cannot_be_masked() {
@@ -39,7 +39,7 @@ mod tests {
             let graph = space.graph(&space.skeletons()[0].skeleton);
             (graph.is_elastic() && graph.is_maskable()).then(|| space.id().to_owned())
         };
-        let found: Vec<String> = SPACES.iter().filter_map(maskable).collect();
+        let found: Vec<String> = SPACES.iter().chain(VARIANTS).filter_map(maskable).collect();
         for id in ["fbnetv2", "ofa", "ofa-w12", "ofa-proxyless"] {
             assert!(found.iter().any(|f| f == id), "{id} {found:?}");
         }

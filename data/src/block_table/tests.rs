@@ -8,9 +8,9 @@ const PUBLISHED: &str = "---
 # a comment
 Conv-input:224x224x3-output:112x112x32:
   count: 982
-  mean: 4.083_755_600_814_664
+  mean: 4.083755600814664
   var: 0.2502372872758427
-'Logits-input:7x7x1280-output:1000': {count: 982, mean: 0.309_641_547_861_507_1, var: 0.05}
+'Logits-input:7x7x1280-output:1000': {count: 982, mean: 0.3096415478615071, var: 0.05}
 
 \"Conv_1-input:7x7x320-output:7x7x1280\":
     mean: 3
