@@ -2,9 +2,9 @@
 //! Reference: <https://github.com/facebookresearch/AttentiveNAS>. `AlphaNet` (arXiv 2102.07954) has the same space.
 //!
 //! Seven stages with a width, a depth, a kernel and an expansion each, the width of the stem and of the last convolution, and the size
-//! of the image. Deviations: sizes of the image are shares of the skeleton's resolution, which is what they call 288. The skeleton's channels scale all widths alike (16 is the
-//! paper's), and with the CIFAR stem, which the paper has not, the first two halvings are left out. In search and in training batch norm
-//! keeps statistics of its own.
+//! of the image. Deviations: sizes of the image are shares of the skeleton's resolution, which is what they call 288. The skeleton's
+//! channels scale all widths alike (16 is the paper's), and with the CIFAR stem, which the paper has not, the first two halvings are left
+//! out. In search and in training batch norm keeps statistics of its own.
 
 use crate::SkeletonPreset;
 use crate::chain::{StageRow, StagewiseSpace, Table, presets};
