@@ -44,6 +44,15 @@ impl Relaxed {
     pub fn competing(probs: Vec<Tensor>, strengths: Vec<Tensor>) -> Self {
         Self { probs, topology: Topology::Strengths(strengths) }
     }
+
+    /// All choices equally likely, all edges equally strong.
+    pub fn uniform(space: &dyn SearchSpace) -> Self {
+        let ones = |n: usize| Tensor::ones([n as i64], tch::kind::FLOAT_CPU);
+        let probs =
+            space.decisions().iter().map(|d| ones(d.choices.len()) / d.choices.len() as f64);
+        let strengths = space.decisions().iter().map(|_| ones(1).squeeze());
+        Self::competing(probs.collect(), strengths.collect())
+    }
 }
 
 /// How a method decides which edges there are.

@@ -98,7 +98,9 @@ fn trained(
 ) -> BTreeMap<String, Tensor> {
     let _held = setup::exclusive();
     let options: Options = match method {
-        "attentivenas" => toml::toml! { draws = 50 },
+        // What is left out at random must be the same images' and entries'.
+        "attentivenas" => toml::toml! { draws = 50
+        dropout = 0.3 },
         _ => Options::new(),
     };
     let mut method = find_method(method).unwrap().build(Preset::Quick, &options, space, 1).unwrap();

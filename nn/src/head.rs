@@ -4,6 +4,7 @@ use tch::Tensor;
 use tch::nn::{self, Module};
 
 use crate::elastic::first;
+use crate::regularised::drop_entries;
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Conv, LayerBuilder, WeightInit};
 
@@ -20,7 +21,7 @@ impl Head {
 
     /// Of a map of fewer channels than the classifier reads, these are its first ones.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
-        let pooled = xs.mean_dim([2i64, 3].as_slice(), false, xs.kind());
+        let pooled = drop_entries(xs.mean_dim([2i64, 3].as_slice(), false, xs.kind()));
         let c = pooled.size()[1];
         if c == self.linear.ws.size()[1] {
             return self.linear.forward(&pooled);

@@ -5,6 +5,7 @@ use tch::{Tensor, nn};
 
 use crate::activation::activate;
 use crate::elastic::{ElasticLayer, Extent, Extents};
+use crate::regularised::drop_images;
 use crate::reorder::by_importance;
 use crate::squeeze_excite::SqueezeExcite;
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
@@ -154,7 +155,11 @@ impl ElasticLayer for InvertedResidual {
         match self.shortcut {
             // The input may be wider than what is left of the output.
             Shortcut::Padded => out.mask(self.shortcut.added(ys, xs)),
-            _ => self.shortcut.added(out.mask(ys), xs),
+            _ => {
+                let ys = out.mask(ys);
+                let ys = if self.shortcut.is_input(xs, &ys) { drop_images(ys) } else { ys };
+                self.shortcut.added(ys, xs)
+            }
         }
     }
 
@@ -197,6 +202,16 @@ impl Shortcut {
         let is_convolved = is_elastic || spec.c_in != spec.c_out;
         let conv = is_convolved.then(|| b.conv(&(path / "shortcut"), spec.c_in, spec.c_out, 1));
         Self::Fitted { halves: spec.stride > 1, conv }
+    }
+
+    /// Whether the input is added as it is.
+    fn is_input(&self, xs: &Tensor, ys: &Tensor) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Input => true,
+            Self::Padded => xs.size()[1] == ys.size()[1],
+            Self::Fitted { halves, .. } => !halves && xs.size()[1] == ys.size()[1],
+        }
     }
 
     /// The block's own map with the shortcut of its input added.

@@ -35,7 +35,7 @@ impl Search<'_, '_> {
         let mut evolution = Evolution::new(self.space, objective.map(Objective::cost), rng)?;
         let (budgets, free_cost) = self.looked_at(&mut evolution, given, &judge)?;
         let mut again: Vec<Judged> = Vec::new();
-        for judged in candidates(&evolution, &budgets) {
+        for judged in candidates(&evolution, &budgets, self.settings.finalists as usize) {
             let worth = judge.second_look(&judged.architecture);
             again.push(Judged { worth, ..judged.clone() });
         }
@@ -119,9 +119,15 @@ impl Search<'_, '_> {
     }
 }
 
-/// What is worth a second look: the best within each budget, and the front of cost and accuracy.
-fn candidates<'a>(evolution: &'a Evolution<'_>, budgets: &[Option<f64>]) -> Vec<&'a Judged> {
-    let of_budgets = budgets.iter().flat_map(|b| evolution.best(*b).into_iter().take(SHORT_LIST));
+/// Of `n` looked at, what is worth a second look: the best quarter within each budget, of which there are 8 to [`SHORT_LIST`], and the
+/// front of cost and accuracy.
+fn candidates<'a>(
+    evolution: &'a Evolution<'_>,
+    budgets: &[Option<f64>],
+    n: usize,
+) -> Vec<&'a Judged> {
+    let of_budget = (n / 4).clamp(8, SHORT_LIST);
+    let of_budgets = budgets.iter().flat_map(|b| evolution.best(*b).into_iter().take(of_budget));
     let all = evolution.all();
     let points: Vec<(f64, f64)> =
         all.iter().map(|j| (j.cost.unwrap_or(f64::NAN), j.worth.accuracy)).collect();

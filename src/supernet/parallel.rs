@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use lat_device::{DeviceError, ProcessGroup};
-use lat_nn::{MeanOverRanks, NnError, StaticNet, synchronised};
+use lat_nn::{MeanOverRanks, NnError, StaticNet, on_rank, synchronised};
 use lat_space::{Architecture, ChoiceSet, DecisionId, Graph};
 use tch::{Kind, Tensor, nn};
 
@@ -105,10 +105,12 @@ pub struct Parallel<N> {
 
 impl<N> Parallel<N> {
     fn pass<T>(&self, train: bool, pass: impl FnOnce() -> T) -> T {
+        let group = &self.ranks.group;
+        let pass = || on_rank(group.rank().into(), group.size().into(), pass);
         if !(train && self.ranks.sync_bn) {
             return pass();
         }
-        let ranks: Rc<dyn MeanOverRanks> = Rc::<ProcessGroup>::clone(&self.ranks.group);
+        let ranks: Rc<dyn MeanOverRanks> = Rc::<ProcessGroup>::clone(group);
         synchronised(&ranks, pass)
     }
 

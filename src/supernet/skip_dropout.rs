@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lat_nn::LayerBuilder;
+use lat_nn::{LayerBuilder, uniform};
 use lat_space::{Op, OpSpec};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Tensor, nn};
 
 use super::gates::{Gate, Path};
 use super::mixed_op::{BuildMixedOp, MixedOp, WeightedSum};
@@ -39,23 +39,6 @@ impl SkipDropout {
         let stays = uniform(&xs.size(), seed, xs.device()).lt(keep);
         xs * stays.to_kind(xs.kind()) / keep
     }
-}
-
-/// Numbers from 0 to 1 that follow from `seed` and their place: the finaliser of `MurmurHash3` (Appleby 2011) on the numbers of
-/// the entries, in libtorch's integers, so that masks are made where the network computes.
-fn uniform(shape: &[i64], seed: u64, device: Device) -> Tensor {
-    // Products of 32-bit numbers with these constants stay below 2^63.
-    const BITS: i64 = 0x7fff_ffff;
-    let n: i64 = shape.iter().product();
-    let start = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as i64;
-    let mut x =
-        (Tensor::arange(n, (Kind::Int64, device)) * 0x9e37_79b1i64 + start).bitwise_and(BITS);
-    for (shift, factor) in [(16i64, 0x85eb_ca6bi64), (13, 0xc2b2_ae35)] {
-        x = x.bitwise_xor_tensor(&x.bitwise_right_shift_tensor_scalar(shift));
-        x = (x * factor).bitwise_and(BITS);
-    }
-    let x = x.bitwise_xor_tensor(&x.bitwise_right_shift_tensor_scalar(16));
-    (x.to_kind(Kind::Float) / (BITS as f64 + 1.0)).view(shape)
 }
 
 /// Builds sites whose skip connections of stride 1 are followed by dropout; those of stride 2 have weights and are left alone.
@@ -107,6 +90,8 @@ impl MixedOp for DroppedSkip {
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     #[test]
@@ -128,16 +113,5 @@ mod tests {
         );
         dropout.set(0.3, 7);
         assert_eq!(dropout.apply(&xs), first, "the seed alone says what is dropped");
-    }
-
-    #[test]
-    fn neighbours_are_independent() {
-        let numbers = uniform(&[100_000], 3, Device::Cpu) - 0.5;
-        for lag in [1, 2, 16, 32, 1024] {
-            let n = 100_000 - lag;
-            let product = numbers.narrow(0, 0, n) * numbers.narrow(0, lag, n);
-            let correlation = 12.0 * product.mean(Kind::Double).double_value(&[]);
-            assert!(correlation.abs() < 0.02, "lag {lag}: {correlation}");
-        }
     }
 }

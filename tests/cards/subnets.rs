@@ -1,7 +1,7 @@
 //! What the descriptions of `BigNAS`, `AttentiveNAS` and Once-for-All say must be true of training sub-networks together.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use lat::methods::{Batch, Batches, Context, Method, Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
@@ -270,6 +270,30 @@ fn batch_norm_remembers_the_largest_network_alone() {
     let [two, five] = [2, 5].map(|n| statistics("bignas", &format!("subnets = {n}")));
     assert_eq!(two, five);
     assert_eq!(two, statistics("attentivenas", ""));
+}
+
+#[test]
+fn what_is_left_out_at_random_changes_a_step_and_follows_from_the_seed() {
+    let space = StretchSpace::new();
+    let stepped = |method: &str, options: &str| {
+        let kept = Kept::new(&space);
+        let mut method = build(method, options, &space);
+        method.begin(&kept);
+        step(method.as_mut(), &space, &kept, 0.9);
+        let all: BTreeMap<_, _> = formula::values(kept.weights()).into_iter().collect();
+        all.into_values().map(|t| toy::tensor_bits(&t)).collect::<Vec<_>>()
+    };
+    for (method, option) in [
+        ("bignas", "dropout"),
+        ("attentivenas", "dropout"),
+        ("attentivenas", "drop_connect"),
+        ("ofa", "dropout"),
+    ] {
+        let [none, some, again] =
+            [0.0, 0.5, 0.5].map(|chance| stepped(method, &format!("{option} = {chance:?}")));
+        assert!(none != some, "{method}: {option} does nothing");
+        assert!(some == again, "{method}: {option} is not the same again");
+    }
 }
 
 #[test]

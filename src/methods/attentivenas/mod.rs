@@ -7,7 +7,8 @@
 //!
 //! Deviations: the authors drew their architectures from a file that is not public; here the categorical model of each bin is counted
 //! from architectures drawn evenly at the start of a search. Bins are so many over the whole space (70, of about the paper's 25 MFLOPs), not
-//! of a fixed width, or bins of the search's own cost. Dropout and drop-connect of the largest network are left out. Batch norm remembers
+//! of a fixed width, or bins of the search's own cost. Drop-connect reaches the blocks of
+//! the last size of the map, which at few pixels are more than the last two stages. Batch norm remembers
 //! the largest network's statistics, so that the log judges that one, where the reference remembers nothing; sub-networks need theirs
 //! made anew. The rate is that of a batch of 256 (0.1 per 256 images). Here on any space whose decisions stand alone; the largest network
 //! is then that of most multiply-adds. The quick preset counts fewer architectures and has a lower rate.
@@ -15,7 +16,7 @@
 mod bins;
 
 use bins::Bins;
-use lat_nn::unremembered;
+use lat_nn::{Regularisation, unremembered};
 use lat_space::{Graph, count};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -61,6 +62,10 @@ struct Config {
     draws: u32,
     /// What the others learn from the largest.
     divergence: Divergence,
+    /// Of the largest network: chance that an entry of the classifier's input is zeroed.
+    dropout: f64,
+    /// Of the largest network: chance that a block adds nothing to its shortcut, times the share of blocks before it.
+    drop_connect: f64,
 }
 
 /// Which candidate is trained.
@@ -106,6 +111,8 @@ impl Settings for Config {
             n_bins: 70,
             draws: 10_000,
             divergence: Divergence::Kl,
+            dropout: 0.2,
+            drop_connect: 0.2,
         }
     }
 
@@ -114,6 +121,8 @@ impl Settings for Config {
             lr = 0.05
             warmup = 0.05
             draws = 1000
+            dropout = 0.0
+            drop_connect = 0.0
         }
     }
 
@@ -251,9 +260,11 @@ impl Method for AttentiveNas {
         }
         let mut others = self.between(cx, &batches.train)?;
         others.push(ends.smallest);
-        let divergence = self.config.divergence;
+        let Config { divergence, dropout, drop_connect, .. } = self.config;
+        let seed = cx.rng.next_u64();
+        let largest = (&ends.largest, Regularisation { dropout, drop_connect, seed });
         let (report, gradients) =
-            self.core.sandwich(cx.net, &batches.train, &ends.largest, &others, divergence);
+            self.core.sandwich(cx.net, &batches.train, largest, &others, divergence);
         let WeightConfig { lr, lr_min, clip, .. } = self.config.weights;
         let lr = cosine(lr, lr_min, cx.progress) * self.config.warm_up.factor(cx.progress);
         self.core.weights.move_at(&clamped(gradients, clip), lr, f64::INFINITY);

@@ -8,13 +8,13 @@
 //! that they fit in few epochs too; each begins without momentum and has a cosine of its own. With one device the reference's warm-up is
 //! constant, here it is part of the cosine. A phase that shrinks nothing in a space is left out. Where operations are chosen they
 //! shrink with the kernels; all channels that are cut shrink with the expansions, but only those within blocks are sorted. Where there
-//! are more than three choices the first of two phases draws the two largest. The teacher's dropout is left out. Sub-networks of a step
+//! are more than three choices the first of two phases draws the two largest. The teacher is trained without dropout. Sub-networks of a step
 //! have their image size in common, drawn by the method's generator, not by seeds made of the step's number. The quick preset spends
 //! fewer steps on the teacher and shrinks at higher rates.
 
 mod phases;
 
-use lat_nn::{BnRule, DropPath, StaticNet, resize, unremembered};
+use lat_nn::{BnRule, DropPath, Regularisation, StaticNet, regularised, resize, unremembered};
 use lat_space::{Graph, Step};
 
 use super::tools::distillation::soft_cross_entropy;
@@ -47,6 +47,8 @@ struct Config {
     subnets: Vec<u32>,
     /// Factor of the teacher's part of the loss.
     distill: f64,
+    /// After the teacher's phase: chance that an entry of the classifier's input is zeroed.
+    dropout: f64,
 }
 
 impl Settings for Config {
@@ -67,6 +69,7 @@ impl Settings for Config {
             rates: vec![1.0, 1.0, slow, middling, slow, middling],
             subnets: vec![1, 1, 2, 2, 4, 4],
             distill: 1.0,
+            dropout: 0.1,
         }
     }
 
@@ -74,6 +77,7 @@ impl Settings for Config {
         toml! {
             lr = 0.05
             clip = 5.0
+            dropout = 0.0
             shares = [3.0, 2.0, 1.0, 2.0, 1.0, 2.0]
             rates = [1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
         }
@@ -169,7 +173,12 @@ impl Ofa {
     ) -> (StepReport, Vec<Tensor>) {
         let (mut gradients, mut losses, mut hits) = (Vec::new(), Vec::new(), Vec::new());
         for network in networks {
-            let logits = cx.net.forward_t(&batch.images, &self.core.hard(network), true);
+            let gates = self.core.hard(network);
+            let dropout = if taught.is_some() { self.config.dropout } else { 0.0 };
+            let regularisation =
+                Regularisation { dropout, drop_connect: 0.0, seed: cx.rng.next_u64() };
+            let forward = || cx.net.forward_t(&batch.images, &gates, true);
+            let logits = regularised(regularisation, forward);
             let soft = taught.map(|teacher| soft_cross_entropy(&logits, teacher));
             let hard = self.core.weights.loss_of(logits, batch);
             let whole = match soft {

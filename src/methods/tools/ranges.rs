@@ -13,7 +13,11 @@ const RANGES: [Range; 4] = [
     ),
     // `inf`: no bound at all.
     (&["clip", "alpha_clip"], |x| x > 0.0, "a number above 0"),
-    (&["momentum", "label_smoothing"], |x| (0.0..1.0).contains(&x), "a number from 0 to below 1"),
+    (
+        &["momentum", "label_smoothing", "dropout", "drop_connect"],
+        |x| (0.0..1.0).contains(&x),
+        "a number from 0 to below 1",
+    ),
     (&["warmup"], |x| (0.0..=1.0).contains(&x), "a number from 0 to 1"),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use lat_nn::unremembered;
+use lat_nn::{Regularisation, regularised, unremembered};
 use lat_space::{Architecture, Graph, SearchSpace};
 use tch::Tensor;
 
@@ -32,17 +32,18 @@ impl Ends {
 
 impl Core {
     /// One sandwich (`BigNAS`, arXiv 2003.11142, section 3): the largest network learns from the labels, the others from its answers, which
-    /// carry no gradient. Returns the largest one's report and the sums of all gradients. Batch norm remembers what it sees in the
-    /// largest network alone.
+    /// carry no gradient; it alone is regularised. Returns the largest one's report and the sums of all gradients. Batch norm remembers what
+    /// it sees in the largest network alone.
     pub(crate) fn sandwich(
         &self,
         net: &dyn Supernet,
         batch: &Batch,
-        largest: &Architecture,
+        (largest, regularisation): (&Architecture, Regularisation),
         others: &[Architecture],
         divergence: Divergence,
     ) -> (StepReport, Vec<Tensor>) {
-        let logits = net.forward_t(&batch.images, &self.hard(largest), true);
+        let gates = self.hard(largest);
+        let logits = regularised(regularisation, || net.forward_t(&batch.images, &gates, true));
         let teacher = logits.detach();
         let loss = self.weights.loss_of(logits, batch);
         let mut gradients = self.weights.add_gradients(net, &loss.value, Vec::new());

@@ -1,42 +1,23 @@
 //! The second half of a search's loss: what the architecture costs.
 
+mod gap;
+mod goal;
+
 use lat_predictor::{CostModel, above_zero, at_least_zero};
 use lat_space::{Architecture, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
-use crate::product::{Product, above_one};
+use crate::product::above_one;
 use crate::relaxed::{Blocks, Relaxed};
 use crate::steering::{Joining, Steering};
 
-/// How the cost's gradient passes through the choice of an architecture (LA-DARTS leaves it open; see [`crate::relaxed`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Estimator {
-    /// Mean over sampled architectures, gradient of the Gumbel-softmax straight through.
-    StraightThrough,
-    /// Cost of the exactly expected code. Free of noise, but the code is no architecture's.
-    Expected,
-    /// Score function (REINFORCE): unbiased, no gradient of the cost model needed, noisy.
-    ScoreFunction,
-}
-
-/// What the search is after besides accuracy.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Goal {
-    /// Task loss + lambda * cost / reference.
-    Lambda(f64),
-    /// Task loss + mu * (cost / target - 1), mu raised while the cost is above the target and lowered below (dual ascent),
-    /// never negative.
-    Target(f64),
-    /// Task loss times a power of the logarithm of the cost (`FBNet`).
-    Product(Product),
-}
+pub use gap::RelaxationGap;
+pub use goal::{Estimator, Goal};
 
 /// What the cost does to the gradient of a step.
 #[derive(Debug)]
@@ -59,29 +40,6 @@ const COST_STREAM: u64 = 1 << 32;
 const EXCESS_PRICE: f64 = 1000.0;
 /// Memory of the score function's baseline.
 const BASELINE_DECAY: f64 = 0.9;
-
-/// A relaxed architecture's cost in two ways, in the cost's unit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RelaxationGap {
-    /// Cost of the exactly expected code, which is no architecture's.
-    pub expected: f64,
-    /// Mean cost of architectures drawn from the same distribution.
-    pub sampled: f64,
-    /// Standard error of that mean, by which chance alone moves it.
-    pub standard_error: f64,
-}
-
-impl RelaxationGap {
-    /// By how much the first is above the second, percent of the second.
-    pub fn percent(&self) -> f64 {
-        100.0 * (self.expected / self.sampled - 1.0)
-    }
-
-    /// Standard error of [`RelaxationGap::percent`].
-    pub fn error_percent(&self) -> f64 {
-        100.0 * self.standard_error / self.sampled
-    }
-}
 
 /// Cost model, goal and estimator, joined.
 pub struct Objective<'a> {
@@ -303,28 +261,6 @@ impl<'a> Objective<'a> {
         Ok(self.cost.relaxed(&code)?.double_value(&[]))
     }
 
-    /// How far the cost of the expected code is from the mean cost of `n` architectures drawn from it. The draws have a
-    /// generator of their own, so that nothing else changes.
-    ///
-    /// # Errors
-    /// Where the cost model cannot answer.
-    pub fn relaxation_gap(
-        &self,
-        relaxed: &Relaxed,
-        n: i64,
-        seed: u64,
-    ) -> Result<RelaxationGap, SearchError> {
-        tch::no_grad(|| {
-            let expected = self.expected_cost(relaxed)?;
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let samples = self.blocks.sample(relaxed, n, None, &mut rng);
-            let costs = self.cost.relaxed(&samples.gates)?.to_kind(tch::Kind::Double);
-            let sampled = costs.mean(tch::Kind::Double).double_value(&[]);
-            let spread = costs.std(true).double_value(&[]);
-            Ok(RelaxationGap { expected, sampled, standard_error: spread / (n as f64).sqrt() })
-        })
-    }
-
     fn estimate(&mut self, relaxed: &Relaxed) -> Result<Tensor, SearchError> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(COST_STREAM + self.n_estimates);
@@ -387,16 +323,5 @@ impl std::fmt::Debug for Objective<'_> {
             .field("estimator", &self.estimator)
             .field("reference", &self.reference)
             .finish_non_exhaustive()
-    }
-}
-
-impl Relaxed {
-    /// All choices equally likely, all edges equally strong.
-    pub fn uniform(space: &dyn SearchSpace) -> Self {
-        let ones = |n: usize| Tensor::ones([n as i64], tch::kind::FLOAT_CPU);
-        let probs =
-            space.decisions().iter().map(|d| ones(d.choices.len()) / d.choices.len() as f64);
-        let strengths = space.decisions().iter().map(|_| ones(1).squeeze());
-        Self::competing(probs.collect(), strengths.collect())
     }
 }
