@@ -152,15 +152,15 @@ impl ElasticLayer for InvertedResidual {
         }
         let (project, bn) = &self.project;
         ys = bn.forward_first_t(&project.forward_reading(&ys, out, read), train);
-        match self.shortcut {
+        if let Shortcut::Padded = self.shortcut {
             // The input may be wider than what is left of the output.
-            Shortcut::Padded => out.mask(self.shortcut.added(ys, xs)),
-            _ => {
-                let ys = out.mask(ys);
-                let ys = if self.shortcut.is_input(xs, &ys) { drop_images(ys) } else { ys };
-                self.shortcut.added(ys, xs)
-            }
+            return out.mask(self.shortcut.added(ys, xs));
         }
+        ys = out.mask(ys);
+        if self.shortcut.is_input(xs, &ys) {
+            ys = drop_images(ys);
+        }
+        self.shortcut.added(ys, xs)
     }
 
     /// By the sum of magnitudes in the projection, as once-for-all's `re_organize_middle_weights` does; channels within
@@ -204,12 +204,11 @@ impl Shortcut {
         Self::Fitted { halves: spec.stride > 1, conv }
     }
 
-    /// Whether the input is added as it is.
+    /// Whether the input is added as it is; padding counts as a change.
     fn is_input(&self, xs: &Tensor, ys: &Tensor) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::Padded => false,
             Self::Input => true,
-            Self::Padded => xs.size()[1] == ys.size()[1],
             Self::Fitted { halves, .. } => !halves && xs.size()[1] == ys.size()[1],
         }
     }

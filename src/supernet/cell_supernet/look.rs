@@ -18,7 +18,7 @@ pub struct OwnChoice {
     pub decision: DecisionId,
     /// Number of the choice.
     pub choice: usize,
-    /// Its place in [`Supernet::weights`].
+    /// Its place in [`Supernet::weights`](crate::supernet::Supernet::weights).
     pub path: String,
 }
 
@@ -27,7 +27,7 @@ pub struct OwnChoice {
 pub struct Look {
     /// Input and output `[n, c, h, w]` of each site that runs an operation with weights, in the order of the network.
     pub maps: Vec<(Tensor, Tensor)>,
-    /// What each cell that is computed reads and what it computes `[n, c, h, w]`, see [`Graph::cells`].
+    /// What each cell that is computed reads and what it computes `[n, c, h, w]`, see [`lat_space::Graph::cells`].
     pub cells: Vec<(Tensor, Tensor)>,
     /// Which of the graph's cells these are: beyond an elastic depth there are none.
     pub computed: Vec<usize>,
