@@ -6,8 +6,8 @@
 //! against a queue of earlier keys). In the second the backbone is frozen and one linear classifier is trained on uniform paths.
 //!
 //! Deviations: one device, so that the reference's shuffle of a batch over devices, which keeps batch norm from telling positives, has
-//! nothing to shuffle over and is left out. Views are augmented as the data set says (shifts, flips), not by `MoCo` v2's crops, colours and
-//! blur. Both stages are half of the epochs, of one batch size (192 by the paper's preset; the reference has 256 in the second) and in
+//! nothing to shuffle over and is left out. Views are mirrored only where the data set allows it, and blurred in proportion to their size
+//! (`src/batches/contrastive.rs` has how else they differ from `MoCo` v2's). Both stages are half of the epochs, of one batch size (192 by the paper's preset; the reference has 256 in the second) and in
 //! full precision; both train on one half of the training images, so that the other is new to whoever ranks paths. The last batch of
 //! an epoch may be smaller, so the queue is written around its end. Blocks that end in BN begin with its scale at 1, not 0. Where
 //! `none` can cut a path from its input, the pair is drawn anew. On spaces whose candidates share no shortcut only stem, neck and fixed

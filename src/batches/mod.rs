@@ -1,5 +1,8 @@
 //! Image batches on a device, drawn and augmented by a seeded generator so that an epoch can be repeated to the bit.
 
+mod contrastive;
+
+use contrastive::{Contrastive, Scale};
 use lat_data::{Augment, Dataset, ImageSet};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -29,6 +32,7 @@ pub struct Images {
     pixels: Tensor,
     /// `[n]`.
     labels: Tensor,
+    scale: Scale,
     augment: Augment,
     device: Device,
 }
@@ -48,12 +52,14 @@ impl Images {
     fn new(set: &ImageSet, dataset: &Dataset, augment: Augment, device: Device) -> Self {
         let (n, hw) = (set.n as i64, set.hw as i64);
         let channel = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]);
+        let (mean, std) = (channel(dataset.mean), channel(dataset.std));
         let pixels = Tensor::from_slice(&set.pixels).view([n, 3, hw, hw]).to_kind(Kind::Float);
-        let pixels = (pixels / 255.0 - channel(dataset.mean)) / channel(dataset.std);
+        let pixels = (pixels / 255.0 - &mean) / &std;
         let labels: Vec<i64> = set.labels.iter().map(|&l| i64::from(l)).collect();
         Self {
             pixels: pixels.to_device(device),
             labels: Tensor::from_slice(&labels).to_device(device),
+            scale: Scale { mean: mean.to_device(device), std: std.to_device(device) },
             augment,
             device,
         }
@@ -87,16 +93,21 @@ impl Images {
 
     /// These images, augmented where the set is for training.
     pub fn batch(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
-        self.views(indices, 1, rng)
+        let Batch { images, labels } = self.plain(indices);
+        Batch { images: augmented(images, self.augment, rng), labels }
     }
 
-    /// Several views of these images, each augmented by itself; of one view it is [`Images::batch`].
+    /// Views of these images: of one it is [`Images::batch`], several differ as those of contrastive learning do, and are mirrored where the
+    /// data set allows it.
     pub fn views(&self, indices: &[usize], n: usize, rng: &mut ChaCha8Rng) -> Batch {
+        if n == 1 {
+            return self.batch(indices, rng);
+        }
         let Batch { images, labels } = self.plain(indices);
-        let view = |_| augmented(images.shallow_clone(), self.augment, rng);
-        let mut views: Vec<Tensor> = (0..n).map(view).collect();
-        let images = if n == 1 { views.remove(0) } else { Tensor::cat(&views, 0) };
-        Batch { images, labels }
+        let flips = self.augment.flip;
+        let view = |_| Contrastive::MOCO_V2.view(&images, &self.scale, flips, rng);
+        let views: Vec<Tensor> = (0..n).map(view).collect();
+        Batch { images: Tensor::cat(&views, 0), labels }
     }
 }
 
@@ -214,11 +225,12 @@ mod tests {
         assert_eq!(Vec::<i64>::try_from(&four.labels).unwrap(), [2, 0, 3]);
         let views = four.views();
         assert_eq!(views.len(), 4);
-        let mut rng = epoch_rng(0, 0);
-        for view in &views {
-            assert_eq!(*view, images.batch(&indices, &mut rng).images);
-        }
         assert!((1..4).all(|i| views[i] != views[0]));
+        let [one, plain] = [
+            images.views(&indices, 1, &mut epoch_rng(0, 0)),
+            images.batch(&indices, &mut epoch_rng(0, 0)),
+        ];
+        assert_eq!(one.images, plain.images, "one view is a batch");
     }
 
     #[test]
