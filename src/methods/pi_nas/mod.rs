@@ -13,8 +13,8 @@
 //! `none` can cut a path from its input, the pair is drawn anew. On spaces whose candidates share no shortcut only stem, neck and fixed
 //! layers follow twice a step. The reference's tree search over paths is no part of the training; what is derived here is the path
 //! with most multiply-adds whatever was learnt, and all choices are believed alike.
-//! The quick preset has a shorter queue and memory, a smaller neck, a lower temperature (`MoCo`'s first) and learning rates so that some
-//! hundred steps suffice.
+//! The quick preset has a shorter queue and a smaller neck. Its rate and memory are the paper's: with a faster teacher queries tell keys by
+//! their age, and the loss rises as the rate falls.
 
 mod contrast;
 mod neck;
@@ -84,10 +84,7 @@ impl Settings for Config {
 
     fn quick(_: &dyn SearchSpace) -> Options {
         toml! {
-            lr = 0.1
             clip = 5.0
-            m = 0.99
-            temperature = 0.07
             queue = 512
             neck_hidden = 128
             neck_out = 64
