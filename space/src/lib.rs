@@ -33,6 +33,7 @@ mod features;
 mod graph;
 mod graph_builder;
 mod layers;
+mod literal;
 mod masks;
 mod nasbench201;
 mod nasbench_macro;

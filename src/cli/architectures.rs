@@ -7,6 +7,7 @@ use lat_space::{Architecture, SPACES, SearchSpace, find_space};
 
 use super::failure::bad;
 use super::records::read_search;
+use super::texts;
 
 /// An architecture with what its source says of it.
 pub(super) struct Named {
@@ -18,10 +19,13 @@ pub(super) struct Named {
     pub(super) place: Option<CostPlace>,
 }
 
-/// Reads an architecture text, or the result of a search. Where no space is named, the one that reads the text is taken.
+/// Reads an architecture text, a file that holds one, or the result of a search. Where no space is named, the one that reads the text is taken.
 pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
     let path = Path::new(text);
-    if path.extension().is_some_and(|e| e == "json") || path.is_file() {
+    let in_file = if path.is_file() { Some(texts::read(path)?) } else { None };
+    // What a search leaves has its settings first; other files hold a text.
+    let is_text = in_file.as_ref().is_some_and(|text| !is_record(text));
+    if !is_text && (path.extension().is_some_and(|e| e == "json") || in_file.is_some()) {
         let record = read_search(path)?;
         let found = &record.settings.space;
         if let Some(asked) = space.filter(|s| s != found) {
@@ -36,6 +40,7 @@ pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
         let SearchRecord { reference_ms, place, .. } = record;
         return Ok(Named { space, architecture, reference_ms, place });
     }
+    let text = in_file.as_deref().unwrap_or(text).trim();
     if let Some(space) = space {
         let space = find_space(space)?;
         let architecture = space.parse(text)?;
@@ -53,4 +58,14 @@ pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
             text.chars().take(80).collect::<String>()
         ))
     })
+}
+
+/// Whether a file's text is a JSON object that names its architecture, as `search.json` does; genotypes are kept as JSON too.
+fn is_record(text: &str) -> bool {
+    let value = serde_json::from_str::<serde_json::Value>(text);
+    match value {
+        Ok(value) => value.get("architecture").is_some() || value.get("method").is_some(),
+        // Half a record is one all the same: who reads it says what is wrong.
+        Err(_) => text.trim_start().starts_with('{') && text.contains("\"architecture\""),
+    }
 }

@@ -66,6 +66,8 @@ impl DatasetArgs {
         let mut dataset = find_dataset(&name)?.load(dir.as_deref(), &options)?;
         let name = match self.images {
             None => name,
+            // All of them are the set itself, by its own name and checksum.
+            Some(images) if images as usize == dataset.train.n => name,
             Some(images) => {
                 let n = dataset.train.n;
                 if images as usize > n {
@@ -91,6 +93,18 @@ impl DatasetArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_images_of_a_set_are_the_set() {
+        let digits = DatasetArgs { dataset: Some("digits".into()), data_dir: None, images: None };
+        let (name, whole, _) = digits.load(None).unwrap();
+        let n = whole.train.n as u32;
+        let (same, all, _) = DatasetArgs { images: Some(n), ..digits.clone() }.load(None).unwrap();
+        assert_eq!((same, all.checksum()), (name, whole.checksum()));
+        let (part, few, _) = DatasetArgs { images: Some(n - 1), ..digits }.load(None).unwrap();
+        assert_eq!(part, format!("digits-{}", n - 1));
+        assert_ne!(few.checksum(), whole.checksum());
+    }
 
     #[test]
     fn the_data_set_of_a_search_is_taken_where_none_is_named() {

@@ -11,6 +11,7 @@ mod outputs;
 mod predictions;
 mod profiles;
 mod resumptions;
+mod spellings;
 
 use std::path::Path;
 

@@ -5,6 +5,8 @@
 //! Deviations: `none` is not computed at all (the reference multiplies by zero). Operations that cannot reach the output are
 //! timed and counted as the benchmark does, and left out when training, where they would have no gradient.
 
+mod spellings;
+
 use std::sync::OnceLock;
 
 use crate::{
@@ -18,7 +20,6 @@ const OPERATIONS: [&str; 5] =
 /// The edges in the order of the architecture string.
 const EDGES: [(usize, usize); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
 const STAGES: u16 = 3;
-const EXPECTED: &str = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
 
 const fn skeleton(channels: u32, layers: u16, resolution: u16, classes: u32) -> Skeleton {
     Skeleton { channels, layers, resolution, classes, stem: Stem::Cifar }
@@ -96,22 +97,7 @@ impl Space for NasBench201 {
         if let Some(architecture) = quick(text) {
             return Ok(architecture);
         }
-        let nodes: Vec<&str> = text.trim().split('+').collect();
-        if nodes.len() != 3 {
-            return Err(wrong(EXPECTED, text));
-        }
-        let mut choices = Vec::new();
-        for (n, node) in nodes.into_iter().enumerate() {
-            let inner = node.strip_prefix('|').and_then(|s| s.strip_suffix('|'));
-            let edges: Vec<&str> = inner.ok_or_else(|| wrong(EXPECTED, text))?.split('|').collect();
-            if edges.len() != n + 1 {
-                return Err(wrong(&format!("{} edges into node {}", n + 1, n + 1), node));
-            }
-            for (from, edge) in edges.into_iter().enumerate() {
-                choices.push(read_edge(edge, from)?);
-            }
-        }
-        Ok(Architecture::new(self.id(), choices))
+        spellings::read(text)
     }
 }
 
@@ -219,25 +205,6 @@ fn quick(text: &str) -> Option<Architecture> {
         };
     }
     (rest == b"|").then(|| Architecture { space: "nasbench201".into(), choices: Box::new(choices) })
-}
-
-fn read_edge(edge: &str, from: usize) -> Result<usize, SpaceError> {
-    let op = edge
-        .strip_suffix(&format!("~{from}"))
-        .ok_or_else(|| wrong(&format!("an edge that ends in ~{from}"), edge))?;
-    OPERATIONS
-        .iter()
-        .position(|&o| o == op)
-        .ok_or_else(|| wrong(&format!("an operation of: {}", OPERATIONS.join(", ")), op))
-}
-
-fn wrong(expected: &str, found: &str) -> SpaceError {
-    let found = found.chars().take(100).collect::<String>();
-    SpaceError::Text {
-        space: "nasbench201".into(),
-        expected: expected.to_owned(),
-        found: format!("'{found}'"),
-    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ enum Source<'a> {
     Texts(Box<dyn Iterator<Item = anyhow::Result<String>> + Send + 'a>),
 }
 
-/// A source of blocks; empty lines do not count.
+/// A source of blocks; empty lines do not count, and a line that ends in an opening bracket or a comma goes on in the next.
 pub(super) struct Blocks<'a> {
     source: Source<'a>,
     n_read: usize,
@@ -57,6 +57,9 @@ impl<'a> Blocks<'a> {
     }
 
     /// The next block, or nothing at the end.
+    ///
+    /// # Errors
+    /// Where there is no architecture at all.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Block>> {
         let mut block = Block { before: self.n_read, ..Block::default() };
         while block.lines.len() < BLOCK {
@@ -73,6 +76,11 @@ impl<'a> Blocks<'a> {
             }
         }
         self.n_read += block.lines.len();
+        if self.n_read == 0 {
+            return Err(bad(
+                "expected architectures, found none; give texts, or a file with one per line",
+            ));
+        }
         Ok((!block.lines.is_empty()).then_some(block))
     }
 }
@@ -81,13 +89,25 @@ impl Block {
     /// Reads a line; false at the end.
     fn read_line(&mut self, input: &mut dyn BufRead) -> anyhow::Result<bool> {
         let start = self.text.len();
-        let mut line = input.take(MOST_BYTES);
-        let n_bytes = line.read_line(&mut self.text).context("reading architectures")?;
-        if n_bytes as u64 == MOST_BYTES {
-            let number = self.before + self.lines.len() + 1;
-            return Err(bad(format!(
-                "expected lines of less than {MOST_BYTES} bytes, found architecture {number} longer; is this a file of architectures?"
-            )));
+        let mut left = input.take(MOST_BYTES);
+        loop {
+            let n_bytes = left.read_line(&mut self.text).context("reading architectures")?;
+            if left.limit() == 0 {
+                let number = self.before + self.lines.len() + 1;
+                return Err(bad(format!(
+                    "expected lines of less than {MOST_BYTES} bytes, found architecture {number} longer; is this a file of architectures?"
+                )));
+            }
+            if n_bytes == 0 || !goes_on(&self.text[start..]) {
+                break;
+            }
+        }
+        let n_bytes = MOST_BYTES - left.limit();
+        if self.text[start..].trim_end().contains('\n') {
+            // An answer is a line, so a text is one too.
+            let joined = self.text[start..].replace(['\n', '\r'], " ");
+            self.text.truncate(start);
+            self.text.push_str(&joined);
         }
         self.keep_from(start);
         Ok(n_bytes > 0)
@@ -104,13 +124,26 @@ impl Block {
     /// Makes what was read from here on a text, unless it is empty.
     fn keep_from(&mut self, start: usize) {
         let line = &self.text[start..];
-        let trimmed = line.trim();
+        // Spreadsheets mark a file as UTF-8 by this.
+        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+        let trimmed = line.trim_matches(is_blank);
         if trimmed.is_empty() {
             return self.text.truncate(start);
         }
-        let first = start + line.len() - line.trim_start().len();
+        let first = start + line.len() - line.trim_start_matches(is_blank).len();
         self.lines.push(first..first + trimmed.len());
     }
+}
+
+/// Whether a text breaks off within brackets. Asked of every line of files of millions, so the last character is looked at first.
+fn goes_on(text: &str) -> bool {
+    let breaks_off = |text: &str| text.trim_end().ends_with(['(', '[', '{', ',']);
+    let is_open = || {
+        let depth = |c: char| i64::from("([{".contains(c)) - i64::from(")]}".contains(c));
+        text.chars().map(depth).sum::<i64>() > 0
+    };
+    // Lines within brackets may end in a closing one: then only their count tells.
+    (breaks_off(text) || text.trim_end().contains('\n')) && is_open()
 }
 
 #[cfg(test)]
@@ -118,6 +151,25 @@ mod tests {
     use std::io::{BufReader, Cursor};
 
     use super::*;
+
+    #[test]
+    fn texts_of_several_lines_are_joined() {
+        let text = "\u{feff}G(\n  a=[1,\r\n 2],\n b=3)\nplain,\n\n[(x)]\n";
+        let mut blocks = Blocks::new(Cursor::new(text));
+        let block = blocks.next().unwrap().unwrap();
+        let found: Vec<&str> = block.texts().collect();
+        // A comma alone, with no bracket open, ends as any line does.
+        assert_eq!(found, ["G(   a=[1,   2],  b=3)", "plain,", "[(x)]"]);
+        assert!(blocks.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn no_architecture_at_all_is_an_error() {
+        for text in ["", "\n \n"] {
+            let error = Blocks::new(Cursor::new(text)).next().err().unwrap();
+            assert!(error.to_string().contains("found none"), "{error}");
+        }
+    }
 
     #[test]
     fn lines_come_trimmed_in_blocks_and_empty_ones_not_at_all() {

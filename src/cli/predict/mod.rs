@@ -7,7 +7,7 @@ mod pricer;
 mod turns;
 
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lat_data::read_architectures;
@@ -137,7 +137,7 @@ fn price<'a>(args: &Args, space: &'a dyn Space, by: &dyn Fn() -> By<'a>) -> anyh
 fn blocks<'a>(args: &Args, space: &'a dyn Space) -> anyhow::Result<Blocks<'a>> {
     Ok(match &args.file {
         Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
-        Some(file) if file.extension().is_some_and(|e| e == "parquet" || e == "csv") => {
+        Some(file) if is_table(file) => {
             Blocks::of_texts(read_architectures(file, space)?.map(|text| Ok(text?)))
         }
         Some(file) => {
@@ -157,9 +157,19 @@ fn blocks<'a>(args: &Args, space: &'a dyn Space) -> anyhow::Result<Blocks<'a>> {
                     "expected an architecture text, found argument {number} empty"
                 )));
             }
+            if let Some(file) = args.architectures.iter().find(|text| Path::new(text).is_file()) {
+                return Err(bad(format!(
+                    "expected an architecture text, found the file {file}; read it with --file {file}"
+                )));
+            }
             Blocks::of_texts(args.architectures.clone().into_iter().map(Ok))
         }
     })
+}
+
+fn is_table(file: &Path) -> bool {
+    let is = |name: &str| file.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
+    is("parquet") || is("csv")
 }
 
 /// Prices block after block, several at once, and writes the answers in order.

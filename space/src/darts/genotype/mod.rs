@@ -1,8 +1,12 @@
 //! The genotype text of DARTS: `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], ...)`.
 //!
-//! Two pairs per node make the flat list of the paper. Any other number is written as one list per node, and read so too.
+//! Two pairs per node make the flat list of the paper. Any other number is written as one list per node. What else is read stands in
+//! `spellings.rs`.
 
 mod quick;
+mod spellings;
+
+use spellings::Edge;
 
 use super::{EDGES, NODES, PRIMITIVES, Searched, decision};
 use crate::{Architecture, ChoiceSet, Group, SpaceError};
@@ -67,7 +71,9 @@ pub(super) fn check(
     for (n, group) in groups.iter().enumerate() {
         if group.decisions.iter().all(|&d| architecture.choices[d] == ChoiceSet::one(0)) {
             let (cell, node) = (searched.cell_types()[n / NODES], n % NODES);
-            return invalid(format!("node {node} of the {cell} cell has no input"));
+            return invalid(format!(
+                "node {node} of the {cell} cell has no input; cells of this space concatenate all four nodes"
+            ));
         }
     }
     Ok(())
@@ -94,21 +100,11 @@ fn parse_any(searched: Searched, text: &str) -> Result<Architecture, SpaceError>
 }
 
 fn read(searched: Searched, text: &str) -> Result<Architecture, Wrong> {
-    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let compact = compact.replace('"', "'");
+    let cells = spellings::cells(searched, text)?;
     let cell_types = searched.cell_types();
-    if searched == Searched::Normal && compact.contains("reduce=") {
-        return Err(wrong(
-            &format!("no reduction cell, which is fixed here: {}", expected(searched)),
-            "reduce=[...]",
-        ));
-    }
     let mut choices = vec![Vec::new(); cell_types.len() * EDGES];
-    for (cell_type, name) in cell_types.iter().enumerate() {
-        check_concat(&compact, name)?;
-        let list = field(&compact, name)
-            .unwrap_or_else(|| Err(wrong(expected(searched), &shortened(&compact))))?;
-        for (node, op, predecessor) in read_cell(list)? {
+    for (cell_type, (name, edges)) in cell_types.iter().zip(cells).enumerate() {
+        for Edge { node, op, predecessor } in edges {
             if predecessor > node + 1 {
                 return Err(wrong(
                     &format!("a predecessor of node {node} from 0 to {}", node + 1),
@@ -131,87 +127,6 @@ fn read(searched: Searched, text: &str) -> Result<Architecture, Wrong> {
     Ok(Architecture { space: searched.space().into(), choices })
 }
 
-/// The text between the brackets of `name=[...]`, where there is such a field.
-fn field<'t>(text: &'t str, name: &str) -> Option<Result<&'t str, Wrong>> {
-    let start = [format!("({name}=["), format!(",{name}=[")]
-        .iter()
-        .find_map(|key| text.find(key.as_str()).map(|at| at + key.len()))?;
-    let mut depth = 1;
-    for (at, c) in text[start..].char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(Ok(&text[start..start + at]));
-        }
-    }
-    Some(Err(wrong("a closing bracket", &shortened(&text[start..]))))
-}
-
-/// All four nodes are concatenated; other outputs are another space.
-fn check_concat(text: &str, name: &str) -> Result<(), Wrong> {
-    let key = format!("{name}_concat=");
-    let Some(at) = text.find(&key) else { return Ok(()) };
-    let value = &text[at + key.len()..];
-    if ["range(2,6)", "[2,3,4,5]"].iter().any(|all| value.starts_with(all)) {
-        Ok(())
-    } else {
-        Err(wrong("range(2, 6) or [2, 3, 4, 5]", &format!("{key}{}", shortened(value))))
-    }
-}
-
-/// Node, operation and predecessor of each pair.
-fn read_cell(list: &str) -> Result<Vec<(usize, usize, usize)>, Wrong> {
-    if list.starts_with('[') {
-        let nodes: Vec<&str> = list.trim_matches(['[', ']']).split("],[").collect();
-        if nodes.len() != NODES {
-            return Err(wrong("4 lists, one per node", &format!("{} lists", nodes.len())));
-        }
-        let mut all = Vec::new();
-        for (node, pairs) in nodes.into_iter().enumerate() {
-            all.extend(read_pairs(pairs)?.into_iter().map(|(op, from)| (node, op, from)));
-        }
-        return Ok(all);
-    }
-    let pairs = read_pairs(list)?;
-    if pairs.len() != 2 * NODES {
-        return Err(wrong("8 pairs, two per node", &format!("{} pairs", pairs.len())));
-    }
-    for (node, pair) in pairs.chunks(2).enumerate() {
-        if pair[0].1 == pair[1].1 {
-            let found = format!("predecessor {} twice at node {node}", pair[0].1);
-            return Err(wrong("two distinct predecessors per node", &found));
-        }
-    }
-    Ok(pairs.into_iter().enumerate().map(|(i, (op, from))| (i / 2, op, from)).collect())
-}
-
-/// Operation and predecessor of each `('op',n)`.
-fn read_pairs(list: &str) -> Result<Vec<(usize, usize)>, Wrong> {
-    let pieces = list.split("),(").map(|p| p.trim_matches(['(', ')', ',']));
-    let read = |piece: &str| {
-        let (op, from) = piece
-            .split_once("',")
-            .ok_or_else(|| wrong("('operation', predecessor)", &shortened(piece)))?;
-        let op = op.trim_start_matches('\'');
-        let known = PRIMITIVES[1..].join(", ");
-        let op = PRIMITIVES[1..]
-            .iter()
-            .position(|p| *p == op)
-            .ok_or_else(|| wrong(&format!("an operation of: {known}"), op))?;
-        let from = from.parse().map_err(|_| wrong("a predecessor's number", from))?;
-        Ok((op + 1, from))
-    };
-    pieces.filter(|p| !p.is_empty()).map(read).collect()
-}
-
 fn wrong(expected: &str, found: &str) -> Wrong {
     Wrong { expected: expected.to_owned(), found: found.to_owned() }
-}
-
-fn shortened(text: &str) -> String {
-    let start: String = text.chars().take(60).collect();
-    if start.len() < text.len() { format!("'{start}...'") } else { format!("'{start}'") }
 }
