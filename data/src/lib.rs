@@ -17,6 +17,7 @@ pub mod nullable;
 mod run;
 mod split;
 mod table;
+mod units;
 
 pub use accuracy::{
     AccuracyColumn, AccuracyRequest, AccuracyTable, AccuracyUnit, BENCHMARKS, BenchmarkEntry,
@@ -43,3 +44,4 @@ pub use table::{
     ColumnValues, Duplicates, LatencyTable, RowFilter, TableRequest, TableRow, ValueCount,
     list_columns, read_architectures,
 };
+pub use units::{UNKNOWN_UNIT, per_ms, unit};

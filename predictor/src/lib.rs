@@ -33,7 +33,7 @@ pub use error::PredictError;
 pub use export::{ExportFormat, torchscript_file};
 pub use metrics::{Metrics, kendall, noise_floor, spearman};
 pub use model::Predictions;
-pub use predictor::{DecisionLabel, FORMAT, Label, Predictor, unit};
+pub use predictor::{DecisionLabel, FORMAT, Label, Predictor};
 pub use regressor::{Differentiable, LEAST_SAMPLES, Layout, Regressor, RegressorEntry, Setup};
 pub use regressors::{REGRESSORS, find_regressor};
 pub use train::{

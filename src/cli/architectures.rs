@@ -23,8 +23,9 @@ pub(super) struct Named {
 pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
     let path = Path::new(text);
     let in_file = if path.is_file() { Some(texts::read(path)?) } else { None };
-    // What a search leaves has its settings first; other files hold a text.
-    let is_text = in_file.as_ref().is_some_and(|text| !is_record(text));
+    // Files of other names may hold a text, as may those of JSON: genotypes are kept so too.
+    let is_named = path.file_name().is_some_and(|name| name == "search.json");
+    let is_text = in_file.as_ref().is_some_and(|text| !is_named && !is_record(text));
     if !is_text && (path.extension().is_some_and(|e| e == "json") || in_file.is_some()) {
         let record = read_search(path)?;
         let found = &record.settings.space;

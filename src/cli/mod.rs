@@ -71,7 +71,7 @@ struct Cli {
     /// More on standard error; twice for everything.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// CPU threads that libtorch may use [default: all cores].
+    /// CPU threads that libtorch may use [default: what OMP_NUM_THREADS says, else all cores].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024))]
     threads: Option<i32>,
 }
@@ -115,7 +115,7 @@ pub(crate) fn main() -> ExitCode {
     signals::install(!cli.command.goes_on());
     // Before the first call into libtorch, which looks for its CUDA side once and for all.
     lat_profiler::enable_cuda();
-    tch::set_num_threads(cli.threads.unwrap_or_else(all_cores));
+    tch::set_num_threads(cli.threads.or_else(omp_threads).unwrap_or_else(all_cores));
     let screen = output::Screen { quiet: cli.quiet };
     let done = match cli.command {
         Command::Profile(args) => profile::run(&args, screen),
@@ -138,6 +138,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Man(args) => complete::man(&args),
     };
     failure::exit_code(done)
+}
+
+/// What the variable says by which libtorch itself and containers go. Of a list, one number per level, the first counts.
+fn omp_threads() -> Option<i32> {
+    let value = std::env::var("OMP_NUM_THREADS").ok()?;
+    let first = value.split(',').next()?.trim().parse().ok()?;
+    (1..=1024).contains(&first).then_some(first)
 }
 
 fn all_cores() -> i32 {

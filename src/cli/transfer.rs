@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use lat_data::RunHeader;
+use lat_data::{RunHeader, unit};
 use lat_predictor::{
     Baseline, LEAST_SAMPLES, Label, Metrics, Predictor, RegressorChoice, Samples, Sources,
-    TRANSFER, TrainOptions, train, unit,
+    TRANSFER, TrainOptions, train,
 };
 use lat_space::Space;
 use serde::Serialize;

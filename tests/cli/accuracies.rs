@@ -114,7 +114,10 @@ fn tables_that_cannot_be_meant_are_refused() {
         (format!("arch,acc\n{CELL},-0.5\n"), &["from 0 to 100 %", "-0.5 in row 1"]),
         (format!("arch,acc\n{CELL},9\n{NONE},NaN\n"), &["from 0 to 100 %", "none in row 2"]),
         (format!("arch,top1\n{CELL},90\n"), &["contains 'acc'", "found columns arch, top1"]),
-        ("cell,acc\nx,90\n".to_owned(), &["text column architecture or arch_str or arch"]),
+        (
+            "cell,acc\nx,90\n".to_owned(),
+            &["text column architecture or arch_str or cellstr or arch"],
+        ),
         ("arch,acc\n".to_owned(), &["expected rows of accuracies; found none"]),
         (String::new(), &["bad.csv"]),
     ];

@@ -41,7 +41,7 @@ fn one_search_serves_several_targets() {
         let target = (share * found).to_string();
         lat(dir.path())
             .args(SEARCH)
-            .args(["--target-ms", &target, "--out", out])
+            .args(["--budget", &target, "--out", out])
             .assert()
             .success()
             .stdout(contains("finalists of at most"));
@@ -120,13 +120,18 @@ fn goals_that_cannot_be_are_refused_and_nothing_is_written() {
     let dir = folder();
     let with = |goal: &[&'static str]| [&SEARCH[..], &["--out", "s"], goal].concat();
     for (goal, text) in [
-        (vec!["--target-ms", "1"], "which is what the fastest architecture of nasbench201"),
-        (vec!["--target-ms", "nan"], "expected --target-ms to be a number above 0, found NaN"),
-        (vec!["--target-ms", "0"], "above 0, found 0"),
+        (vec!["--budget", "1"], "which is what the fastest architecture of nasbench201"),
+        (vec!["--budget", "nan"], "expected --budget to be a number above 0, found NaN"),
+        (vec!["--budget", "0"], "above 0, found 0"),
+        (
+            vec!["--target-ms", "5"],
+            "found params (1); say what it may cost in its own unit by --budget",
+        ),
+        (vec!["--target-ms", "5", "--budget", "5"], "cannot be used with"),
         (vec!["--lambda", "-1"], "at least 0, found -1"),
-        (vec!["--lambda", "0.1", "--target-ms", "5"], "cannot be used with"),
+        (vec!["--lambda", "0.1", "--budget", "5"], "cannot be used with"),
         (vec!["--product", "0.2,0.6", "--lambda", "1"], "cannot be used with"),
-        (vec!["--product", "0.2,0.6", "--target-ms", "5"], "cannot be used with"),
+        (vec!["--product", "0.2,0.6", "--budget", "5"], "cannot be used with"),
         (vec!["--product", "0.2"], "two numbers with a comma between"),
         (vec!["--product", "0.2,-1"], "two numbers above 0 and at most 20, found -1"),
         (vec!["--product-reading", "code"], "--product <ALPHA,BETA>"),

@@ -9,7 +9,7 @@ use super::row_filter::quoted;
 use crate::DataError;
 
 /// Names under which tables keep the architecture's text, the first that a table has being used.
-pub(crate) const TEXT_COLUMNS: [&str; 3] = ["architecture", "arch_str", "arch"];
+pub(crate) const TEXT_COLUMNS: [&str; 4] = ["architecture", "arch_str", "cellstr", "arch"];
 
 /// Where architectures stand in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,7 @@ fn from_texts(columns: &Columns, name: &str, rows: &[usize]) -> Result<Vec<Strin
     let mut texts = columns.texts(name)?;
     let text = |&row: &usize| {
         let text = texts[row].take().filter(|text| !text.trim().is_empty());
+        let text = text.map(|text| text.trim().to_owned());
         text.ok_or_else(|| {
             let (path, row) = columns.place(name, row);
             let found = format!("none in row {row}");

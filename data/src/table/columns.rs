@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{DataFrame, DataType, IdxCa, IdxSize, PolarsError};
 
+use super::csv_form::is_missing;
 use crate::DataError;
 
 /// What a column can be read as.
@@ -106,6 +107,20 @@ impl Columns {
         }
     }
 
+    /// Leaves out rows without any value, as empty lines give them.
+    pub(crate) fn drop_blank(&mut self) -> Result<(), DataError> {
+        let is_blank = |&row: &usize| {
+            self.frame.columns().iter().all(|column| column.get(row).is_ok_and(|v| v.is_null()))
+        };
+        // Nearly all tables have none, and these are left as they are.
+        let any = self.frame.columns().iter().all(|column| column.null_count() > 0);
+        if any && self.frame.width() > 0 {
+            let kept: Vec<usize> = (0..self.height()).filter(|row| !is_blank(row)).collect();
+            self.keep(&kept)?;
+        }
+        Ok(())
+    }
+
     /// Keeps these rows in memory, in this order.
     pub(crate) fn keep(&mut self, rows: &[usize]) -> Result<(), DataError> {
         self.frame = self.taken(rows)?;
@@ -178,10 +193,12 @@ impl Columns {
     fn parsed(&self, name: &str) -> Result<Vec<f64>, DataError> {
         let rows = self.texts(name)?.into_iter().enumerate();
         let numbers = rows.map(|(row, text)| match text.as_deref().map(str::trim) {
-            None | Some("") => Ok(f64::NAN),
+            None => Ok(f64::NAN),
+            Some(text) if is_missing(text) => Ok(f64::NAN),
             Some(text) => text.parse().map_err(|_| {
                 let row = self.place(name, row).1;
-                self.unreadable(name, "numbers", &format!("'{text}' in row {row}"))
+                let found = format!("'{text}' in row {row}{}", advice(name, text));
+                self.unreadable(name, "numbers", &found)
             }),
         });
         numbers.collect()
@@ -207,6 +224,18 @@ impl Columns {
     fn unreadable(&self, name: &str, expected: &str, found: &str) -> DataError {
         let expected = format!("column '{name}' to hold {expected}, as 32 or 64 bits or as text");
         DataError::content(&self.path, expected, found)
+    }
+}
+
+/// What to do about a cell that is no number, where that is clear.
+fn advice(name: &str, cell: &str) -> &'static str {
+    let number = cell.trim_end_matches(|c: char| c.is_alphabetic() || c == ' ' || c == '\u{b5}');
+    if cell.trim_matches('"') == name {
+        "; that is the line of names once more, as joined files have it: remove it"
+    } else if number.len() < cell.len() && number.parse::<f64>().is_ok() {
+        "; leave the unit to the column's name, as in latency_ms"
+    } else {
+        ""
     }
 }
 

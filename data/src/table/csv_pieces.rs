@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
+use super::csv_form::is_remark;
 use super::file_columns::open;
 use crate::DataError;
 
@@ -21,7 +22,15 @@ impl CsvPieces {
     pub(crate) fn open(path: &Path, rows: usize) -> Result<Self, DataError> {
         let mut input = BufReader::with_capacity(1 << 18, open(path)?);
         let mut names = Vec::new();
-        read_record(&mut input, &mut names).map_err(DataError::io("read", path))?;
+        loop {
+            let n_bytes =
+                read_record(&mut input, &mut names).map_err(DataError::io("read", path))?;
+            // Remarks and empty lines may come first; the rest of a file is read by the form that the names show.
+            if n_bytes == 0 || !(is_remark(&names) || names.trim_ascii().is_empty()) {
+                break;
+            }
+            names.clear();
+        }
         Ok(Self { path: path.to_owned(), input, names, rows })
     }
 

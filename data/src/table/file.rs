@@ -8,7 +8,8 @@ use crate::run::frame;
 use crate::run::manifest::{MANIFEST_FILE, Manifest};
 use crate::{DataError, read_run};
 
-const EXPECTED: &str = "a run folder, or a table whose name ends in .parquet or .csv";
+const EXPECTED: &str =
+    "a run folder, or a table whose name ends in .parquet, .csv, .tsv, .csv.gz or .tsv.gz";
 
 /// The columns of what is there: those `wanted`, or all.
 pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
@@ -21,10 +22,17 @@ pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, Data
             verify_sealed(path)?;
             Columns::of_parquet(path, wanted)
         }
-        Some("csv") => Columns::of_csv(path),
+        Some("csv" | "tsv") => Columns::of_csv(path),
+        Some("gz") if is_packed_table(path) => Columns::of_packed_csv(path),
         _ if !path.exists() => Err(DataError::missing(path, EXPECTED)),
         _ => Err(DataError::content(path, EXPECTED, "a file of another name")),
     }
+}
+
+/// Whether a packed file's name says that it is a table of texts.
+fn is_packed_table(path: &Path) -> bool {
+    let inner = path.file_stem().map(Path::new).and_then(Path::extension);
+    inner.is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"))
 }
 
 fn open_run(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {

@@ -1,21 +1,27 @@
 //! The columns of Parquet and CSV files.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{Cursor, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use polars::prelude::{ArrowDataType, DataFrame, PolarsError};
+use flate2::read::MultiGzDecoder;
+use polars::prelude::{ArrowDataType, DataFrame, PlSmallStr, PolarsError};
 use polars_io::SerReader;
-use polars_io::csv::read::CsvReadOptions;
 use polars_io::mmap::MmapBytesReader;
 use polars_io::parquet::read::ParquetReader;
 
+use super::architecture_texts::TEXT_COLUMNS;
 use super::columns::{Columns, Kind};
+use super::csv_form::{CsvForm, is_missing};
 use crate::DataError;
 
 /// What polars puts between the name of a column that comes again and how often it did.
 const REPEATED: &str = "_duplicated_";
+
+/// Longest table that is unpacked into memory, in bytes.
+const MOST_UNPACKED: u64 = 4 << 30;
 
 impl Columns {
     /// Those of the `wanted` columns that a Parquet file has; all that can be read where None is given.
@@ -63,24 +69,41 @@ impl Columns {
         Self::of_csv_text(path, open(path)?)
     }
 
+    /// The same of a file that gzip packed.
+    pub(crate) fn of_packed_csv(path: &Path) -> Result<Self, DataError> {
+        let mut text = Vec::new();
+        let unpacked = MultiGzDecoder::new(open(path)?).take(MOST_UNPACKED + 1);
+        { unpacked }.read_to_end(&mut text).map_err(DataError::io("unpack", path))?;
+        if text.len() as u64 > MOST_UNPACKED {
+            let expected = format!("a packed table of at most {} GiB", MOST_UNPACKED >> 30);
+            return Err(DataError::content(path, expected, "a longer one"));
+        }
+        Self::of_csv_text(path, Cursor::new(text))
+    }
+
     /// Those of a CSV table's text; the path is the one that messages name.
-    pub(crate) fn of_csv_text(path: &Path, text: impl MmapBytesReader) -> Result<Self, DataError> {
+    pub(crate) fn of_csv_text(
+        path: &Path,
+        mut text: impl MmapBytesReader,
+    ) -> Result<Self, DataError> {
         let refused = |error: PolarsError| {
             let found = format!("that it cannot be read: {}", first_line(&error));
             DataError::content(path, "a comma-separated table with a line of names", found)
         };
-        let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
+        let form = CsvForm::of(&mut text).map_err(DataError::io("read", path))?;
+        let options = form.options().with_infer_schema_length(Some(0));
         let frame = options.into_reader_with_file_handle(text).finish().map_err(refused)?;
         if frame.get_column_names().iter().any(|name| name.contains('\r')) {
             let expected = "lines that end in a line feed, alone or behind a carriage return";
             let found = "carriage returns alone; write the table anew with another ending of lines";
             return Err(DataError::content(path, expected, found));
         }
-        let mut table = Self::of_frame(path, frame);
+        let mut table = Self::of_frame(path, named(path, frame)?);
+        table.drop_blank()?;
         let names: Vec<String> = table.each_name().map(str::to_owned).collect();
         let mut numbers = Vec::new();
         for name in &names {
-            let first = table.texts(name)?.into_iter().flatten().find(|text| !text.is_empty());
+            let first = table.texts(name)?.into_iter().flatten().find(|text| !is_missing(text));
             if first.is_some_and(|text| text.trim().parse::<f64>().is_ok()) {
                 numbers.push(name.as_str());
             }
@@ -92,6 +115,27 @@ impl Columns {
         table.mark(|name| numbers.contains(&name), ambiguous);
         Ok(table)
     }
+}
+
+/// The table with its names as they are meant: without blanks around them, and those of architectures in lower case.
+fn named(path: &Path, mut frame: DataFrame) -> Result<DataFrame, DataError> {
+    let name = |name: &PlSmallStr| {
+        let trimmed = name.trim();
+        let known = TEXT_COLUMNS.into_iter().find(|known| known.eq_ignore_ascii_case(trimmed));
+        known.unwrap_or(trimmed).to_owned()
+    };
+    let names: Vec<String> = frame.get_column_names().into_iter().map(name).collect();
+    if let Some(quoted) = names.iter().find(|name| name.len() > 1 && name.starts_with('\'')) {
+        let found = format!("{quoted} in single quotes, which CSV does not know");
+        return Err(DataError::content(path, "names plain or in double quotes", found));
+    }
+    // Names that are then alike stay as they are, and so apart.
+    let apart: HashSet<&String> = names.iter().collect();
+    if apart.len() == names.len() {
+        let refused = |error: PolarsError| DataError::content(path, "names", error.to_string());
+        frame.set_column_names(&names).map_err(refused)?;
+    }
+    Ok(frame)
 }
 
 /// How many rows a Parquet file has.

@@ -4,6 +4,7 @@ mod architecture_list;
 pub(crate) mod architecture_texts;
 mod column_values;
 pub(crate) mod columns;
+mod csv_form;
 mod csv_pieces;
 pub(crate) mod file;
 mod file_columns;
@@ -140,5 +141,7 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+mod csv_tests;
 #[cfg(test)]
 mod declared_tests;

@@ -23,8 +23,6 @@ pub(crate) const CONSTANT: [&str; 11] = [
     "cold",
     "threads",
 ];
-/// Units that a column's name can end in.
-const UNITS: [&str; 10] = ["ms", "us", "ns", "s", "mj", "j", "w", "mib", "mhz", "c"];
 
 /// The steps from a file's columns to a table.
 pub(crate) struct Reader<'a> {
@@ -156,8 +154,7 @@ impl Reader<'_> {
     /// A column `unit` must not contradict the target's name.
     fn check_unit(&self) -> Result<(), DataError> {
         let column = self.request.column;
-        let suffix = column.rsplit_once('_').map(|(_, suffix)| suffix);
-        let Some(suffix) = suffix.filter(|suffix| UNITS.contains(suffix)) else { return Ok(()) };
+        let Some(suffix) = crate::units::suffix(column) else { return Ok(()) };
         match self.constant("unit")? {
             Some(unit) if !unit.eq_ignore_ascii_case(suffix) => {
                 let expected = format!("unit '{suffix}' as the name of '{column}' says");

@@ -77,7 +77,7 @@ fn several_devices_are_refused_and_named() {
 #[test]
 fn tables_without_the_columns_are_refused_with_those_found() {
     let (_dir, path) = csv("name,latency_ms\na,1\n");
-    let expected = "T: expected a latency table with a column architecture or arch_str or arch; \
+    let expected = "T: expected a latency table with a column architecture or arch_str or cellstr or arch; \
          found columns name, latency_ms";
     assert_eq!(message(&path), expected);
     let (_dir, path) =
@@ -157,7 +157,7 @@ fn what_is_no_table_is_refused() {
     }
     let path = dir.path().join("rows.txt");
     fs::write(&path, "arch,latency_ms\na,1\n").unwrap();
-    assert!(message(&path).contains("ends in .parquet or .csv"), "{}", message(&path));
+    assert!(message(&path).contains("ends in .parquet, .csv"), "{}", message(&path));
     let error = load(dir.path()).unwrap_err().to_string();
     assert!(error.contains("run.json does not exist"), "{error}");
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use lat_data::unit;
 use lat_space::{Architecture, Condition, FeatureMap, Op, OpSpec, SearchSpace, Skeleton};
 use tch::{Kind, Tensor};
 
 use super::gates::GateLayout;
 use crate::metrics::check_finite;
 use crate::model::feature_walk::FeatureWalk;
-use crate::{CostModel, PredictError, unit};
+use crate::{CostModel, PredictError};
 
 /// A cost that adds up: a constant, and a weight per condition, that is per product of gates ([`FeatureMap::of_conditions`]). Where
 /// decisions are drawn independently the expectation is the cost of the mean gates, exactly; decisions that compete, as the edges of

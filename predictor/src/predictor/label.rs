@@ -1,6 +1,6 @@
 //! What a predictor is of: space, encoding, unit, device, errors.
 
-use lat_data::{OperatingPoint, RunHeader, known_point};
+use lat_data::{OperatingPoint, RunHeader, known_point, unit};
 use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -44,7 +44,7 @@ pub struct Label {
     pub decisions: Vec<DecisionLabel>,
     /// What is predicted: `latency_ms`.
     pub column: String,
-    /// Its unit: `ms`.
+    /// Its unit, by [`lat_data::unit`]: `ms`.
     pub unit: String,
     /// Model of the device measured, where the data say it.
     pub device_name: Option<String>,
@@ -132,25 +132,4 @@ impl Label {
 
 fn named_now<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(current_name(&String::deserialize(from)?).to_owned())
-}
-
-/// The unit that a column's name ends in: `ms` of `latency_ms`. Counts have the unit 1.
-pub fn unit(column: &str) -> &str {
-    match column.rsplit_once('_') {
-        Some((_, unit)) if column != "multiply_adds" => unit,
-        _ => "1",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_are_suffixes() {
-        assert_eq!(unit("latency_ms"), "ms");
-        assert_eq!(unit("peak_memory_mib"), "mib");
-        assert_eq!(unit("params"), "1");
-        assert_eq!(unit("multiply_adds"), "1");
-    }
 }

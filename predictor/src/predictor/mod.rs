@@ -5,6 +5,7 @@ mod label;
 mod lists;
 mod part;
 
+use lat_data::unit;
 use lat_space::{FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 use tch::{Device, Tensor};
@@ -17,7 +18,7 @@ use crate::model::spread::Spread;
 use crate::model::{Model, Predictions, cut, to_tensor, to_vec};
 use crate::{Differentiable, PredictError};
 pub use file::FORMAT;
-pub use label::{DecisionLabel, Label, unit};
+pub use label::{DecisionLabel, Label};
 pub(crate) use part::Part;
 
 /// Gate vectors priced at once, to bound memory.

@@ -6,7 +6,7 @@ mod pricing;
 
 use std::path::PathBuf;
 
-use lat_data::{AccuracyTable, BENCHMARKS};
+use lat_data::{AccuracyTable, BENCHMARKS, per_ms, unit};
 use lat_predictor::Predictor;
 use lat_space::{Space, find_space};
 
@@ -43,9 +43,12 @@ pub(super) struct Args {
     /// The predictor's column.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     target: String,
-    /// Most that the architecture may cost, in the target's unit.
+    /// Most that the architecture may cost, in milliseconds.
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     target_ms: Option<f64>,
+    /// The same for a --target that is no time, or whose unit its name does not tell: in its own unit.
+    #[arg(long, value_name = "COST", allow_negative_numbers = true, conflicts_with = "target_ms")]
+    budget: Option<f64>,
     /// Accuracy that counts, by its column or its data set [default: the first].
     #[arg(long, value_name = "COLUMN")]
     accuracy: Option<String>,
@@ -60,9 +63,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    if let Some(target) = args.target_ms.filter(|t| !(t.is_finite() && *t > 0.0)) {
-        return Err(bad(format!("expected --target-ms to be a number above 0, found {target}")));
-    }
+    let target = target(args)?;
     let inputs = args.predictor.iter().chain(&args.accuracies.file);
     Written::default().output("--json", args.json.as_deref()).inputs(inputs).check()?;
     let named = args.predictor.as_deref().map(Predictor::load).transpose()?;
@@ -80,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let on_front = lat::pareto::front(&points(&priced, &table, column));
     let point = |&row: &usize| Point::new(space.as_ref(), &table, &priced, row);
     let mut front: Vec<Point> = on_front.iter().map(point).collect::<Result<_, _>>()?;
-    let within = within(args, &front, &predictor)?;
+    let within = within(target, &front, &predictor)?;
     if let Some(n) = args.measure {
         let finalists = within.saturating_sub(n as usize)..within;
         measure(&mut front[finalists], &predictor)?;
@@ -94,8 +95,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         unit: predictor.label().unit.clone(),
         accuracies: table.source.clone(),
         accuracy: table.columns[column].name.clone(),
-        target: args.target_ms,
-        best: args.target_ms.map(|_| front[within - 1].clone()),
+        target,
+        best: target.map(|_| front[within - 1].clone()),
         front,
     };
     if let Some(path) = &args.json {
@@ -142,9 +143,27 @@ fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<(AccuracyTable, 
     }
 }
 
+/// Most that the architecture may cost, in the unit of the column.
+fn target(args: &Args) -> anyhow::Result<Option<f64>> {
+    let Args { target_ms, budget, target: column, .. } = args;
+    let (flag, found) =
+        if budget.is_some() { ("--budget", budget) } else { ("--target-ms", target_ms) };
+    if let Some(found) = found.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        return Err(bad(format!("expected {flag} to be a number above 0, found {found}")));
+    }
+    let Some(ms) = *target_ms else { return Ok(*budget) };
+    let unit = unit(column);
+    match per_ms(unit) {
+        Some(factor) => Ok(Some(ms * factor)),
+        None => Err(bad(format!(
+            "expected --target-ms with a cost in ms, us, ns or s, found {column} ({unit}); say what it may cost in its own unit by --budget"
+        ))),
+    }
+}
+
 /// How many points of the front, the cheapest first, cost no more than the target; all where there is none.
-fn within(args: &Args, front: &[Point], predictor: &Predictor) -> anyhow::Result<usize> {
-    let Some(target) = args.target_ms else { return Ok(front.len()) };
+fn within(target: Option<f64>, front: &[Point], predictor: &Predictor) -> anyhow::Result<usize> {
+    let Some(target) = target else { return Ok(front.len()) };
     match front.iter().take_while(|point| point.predicted <= target).count() {
         0 => {
             let unit = &predictor.label().unit;
@@ -153,7 +172,7 @@ fn within(args: &Args, front: &[Point], predictor: &Predictor) -> anyhow::Result
             let fastest = (1e4 * fastest).ceil() / 1e4;
             let text = front.first().map_or("", |point| &point.architecture);
             Err(bad(format!(
-                "expected --target-ms of at least {fastest:.4} {unit}, the least that an architecture costs ({text}); found {target}"
+                "expected a target of at least {fastest:.4} {unit}, the least that an architecture costs ({text}); found {target}"
             )))
         }
         n => Ok(n),

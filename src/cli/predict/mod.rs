@@ -169,7 +169,8 @@ fn blocks<'a>(args: &Args, space: &'a dyn Space) -> anyhow::Result<Blocks<'a>> {
 
 fn is_table(file: &Path) -> bool {
     let is = |name: &str| file.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
-    is("parquet") || is("csv")
+    let is_packed = is("gz") && file.file_stem().is_some_and(|stem| is_table(Path::new(stem)));
+    is("parquet") || is("csv") || is("tsv") || is_packed
 }
 
 /// Prices block after block, several at once, and writes the answers in order.

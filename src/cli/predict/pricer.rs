@@ -1,8 +1,8 @@
 //! From texts to predictions.
 
 use anyhow::Context;
-use lat_data::AccuracyTable;
-use lat_predictor::{Predictions, Predictor, unit};
+use lat_data::{AccuracyTable, unit};
+use lat_predictor::{Predictions, Predictor};
 use lat_space::{Architecture, Space};
 
 use super::answer::Answer;

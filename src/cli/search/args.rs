@@ -42,13 +42,16 @@ pub(in crate::cli) struct Args {
     /// accuracy alone would take: a fifth less at 0.1, half at 0.4 [default: 0.1].
     #[arg(long, conflicts_with = "target_ms", allow_negative_numbers = true)]
     pub(super) lambda: Option<f64>,
-    /// Cost to stay below, in the target's unit, instead of a lambda: what is found costs at most this and, if finalists are drawn, at
+    /// Cost to stay below, in milliseconds, instead of a lambda: what is found costs at most this and, if finalists are drawn, at
     /// least nine tenths of it, or what it would cost without a target where that is less. Evolution takes several, as in 3,4.5,6.
     #[arg(long, value_name = "MS", allow_negative_numbers = true, value_delimiter = ',')]
     pub(super) target_ms: Vec<f64>,
+    /// The same for a --target that is no time, or whose unit its name does not tell: in its own unit.
+    #[arg(long, value_name = "COST", allow_negative_numbers = true, value_delimiter = ',', conflicts_with_all = ["lambda", "target_ms"])]
+    pub(super) budget: Vec<f64>,
     /// Minimise FBNet's product instead of a sum: validation loss * ALPHA * (log cost)^BETA, of a cost that is above 1 in its unit; the
     /// paper has 0.2,0.6. Finalists then cost at most what the method's most probable architecture does.
-    #[arg(long, value_name = "ALPHA,BETA", value_parser = pair, allow_hyphen_values = true, conflicts_with_all = ["lambda", "target_ms"])]
+    #[arg(long, value_name = "ALPHA,BETA", value_parser = pair, allow_hyphen_values = true, conflicts_with_all = ["lambda", "target_ms", "budget"])]
     pub(super) product: Option<(f64, f64)>,
     /// What BETA is the exponent of: (log cost)^BETA, or log(cost^BETA) as the public reimplementation has it [default: paper].
     #[arg(long, value_enum, requires = "product")]

@@ -6,7 +6,7 @@ use lat::objective::{Estimator, Goal};
 use lat::product::{Product, Reading, above_one};
 use lat::search::NO_COST;
 use lat::steering::Joining;
-use lat_data::COSTS;
+use lat_data::{COSTS, per_ms, unit};
 use lat_predictor::CostModel;
 use lat_space::SearchSpace;
 
@@ -24,7 +24,7 @@ const MOST_RISK: f64 = 1000.0;
 
 /// What the search is after.
 pub(super) fn goal(args: &Args) -> Goal {
-    match (args.product, args.target_ms.first()) {
+    match (args.product, targets(args).first()) {
         (Some((alpha, beta)), _) => {
             let reading = args.product_reading.unwrap_or_default();
             Goal::Product(Product { alpha, beta, reading })
@@ -34,6 +34,21 @@ pub(super) fn goal(args: &Args) -> Goal {
     }
 }
 
+/// Costs to stay below, in the unit of the column that is searched by.
+pub(super) fn targets(args: &Args) -> Vec<f64> {
+    if !args.budget.is_empty() {
+        return args.budget.clone();
+    }
+    // Other units are refused.
+    let factor = per_ms(unit(&args.target)).unwrap_or(1.0);
+    args.target_ms.iter().map(|ms| ms * factor).collect()
+}
+
+/// The flag that targets come by.
+fn target_flag(args: &Args) -> &'static str {
+    if args.budget.is_empty() { "--target-ms" } else { "--budget" }
+}
+
 /// How the cost's gradient is estimated: `FBNet`'s product is of the expected latency.
 pub(super) fn estimator(args: &Args) -> Estimator {
     let usual =
@@ -41,7 +56,8 @@ pub(super) fn estimator(args: &Args) -> Estimator {
     args.estimator.unwrap_or(usual)
 }
 
-pub(super) fn check_goal(goal: Goal) -> anyhow::Result<()> {
+/// `target` is the flag that a target came by.
+fn check_goal(goal: Goal, target: &str) -> anyhow::Result<()> {
     match goal {
         Goal::Lambda(x) if x.is_nan() || x < 0.0 => {
             Err(bad(format!("expected --lambda to be a number of at least 0, found {x}")))
@@ -51,10 +67,10 @@ pub(super) fn check_goal(goal: Goal) -> anyhow::Result<()> {
             short(x)
         ))),
         Goal::Target(x) if x.is_nan() || x <= 0.0 => {
-            Err(bad(format!("expected --target-ms to be a number above 0, found {x}")))
+            Err(bad(format!("expected {target} to be a number above 0, found {x}")))
         }
         Goal::Target(x) if x > COSTS.1 => {
-            Err(bad(format!("expected --target-ms of at most {:e}, found {}", COSTS.1, short(x))))
+            Err(bad(format!("expected {target} of at most {:e}, found {}", COSTS.1, short(x))))
         }
         Goal::Product(Product { alpha, beta, .. }) => {
             let fits = |x: f64| x > 0.0 && x <= MOST_OF_PRODUCT;
@@ -90,20 +106,29 @@ fn short(number: f64) -> String {
     }
 }
 
-/// Several targets and a rule for batch norm are for the parts of a supernet; each target must be in range.
+/// The goal must be in range, so must each of several targets; these and a rule for batch norm are for the parts of a supernet.
 pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
-    let targets = &args.target_ms;
+    let flag = target_flag(args);
+    check_goal(goal(args), flag)?;
+    let targets = targets(args);
+    let unit = unit(&args.target);
+    if !args.target_ms.is_empty() && per_ms(unit).is_none() {
+        return Err(bad(format!(
+            "expected --target-ms with a cost in ms, us, ns or s, found {} ({unit}); say what it may cost in its own unit by --budget",
+            args.target
+        )));
+    }
     if let (Some(rule), Ending::Finalists) = (args.bn_rule, ending) {
         return Err(bad(format!(
             "expected no --bn-rule if finalists are drawn, found {rule}; add --ending evolution, which judges parts of the supernet"
         )));
     }
-    targets.iter().try_for_each(|&target| check_goal(Goal::Target(target)))?;
+    targets.iter().try_for_each(|&target| check_goal(Goal::Target(target), flag))?;
     if targets.len() < 2 || (ending != Ending::Finalists && args.finalists > 1) {
         return Ok(());
     }
     Err(bad(format!(
-        "expected one --target-ms if finalists are drawn, found {}; add --ending evolution, or search once per target",
+        "expected one {flag} if finalists are drawn, found {}; add --ending evolution, or search once per target",
         targets.len()
     )))
 }
@@ -145,7 +170,7 @@ pub(super) fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
         Goal::Lambda(0.0) => NO_COST.to_owned(),
         Goal::Lambda(lambda) => format!("lambda {lambda} on {} ({estimator})", args.target),
         Goal::Target(_) => {
-            let targets = args.target_ms.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+            let targets = targets(args).iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
             format!("target {targets} {unit} of {} ({estimator})", args.target)
         }
         Goal::Product(Product { alpha, beta, reading }) => {

@@ -126,7 +126,7 @@ fn search<'a>(
             hessian_every: plan.args.hessian_every,
             stop_on_collapse: plan.args.stop_on_collapse,
         },
-        more_targets: plan.args.target_ms.iter().skip(1).copied().collect(),
+        more_targets: goal::targets(plan.args).into_iter().skip(1).collect(),
         ranks,
         may_adopt: result::is_free_for(dir, plan.settings.cost_model.as_ref()),
         meter,

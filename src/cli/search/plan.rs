@@ -14,7 +14,7 @@ use lat_space::{SearchSpace, find_space};
 use super::args::Args;
 use super::cost::{Cost, cost};
 use super::goal::{
-    check_goal, check_product, check_reachable, check_risk, check_targets, goal, goal_text,
+    check_product, check_reachable, check_risk, check_targets, goal, goal_text, targets,
 };
 use crate::cli::failure::bad;
 use crate::cli::output::say;
@@ -52,7 +52,6 @@ impl<'a> Plan<'a> {
         check_batch(method.name, built.as_ref(), batch)?;
         let goal = goal(args);
         let ending = args.ending.unwrap_or(method.ending());
-        check_goal(goal)?;
         check_targets(args, ending)?;
         check_risk(args.risk)?;
         let accuracies = args.accuracies.table(space.as_ref())?;
@@ -61,7 +60,7 @@ impl<'a> Plan<'a> {
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
         if let Some(cost) = &cost {
-            check_reachable(space.as_ref(), cost.model.as_ref(), &args.target_ms)?;
+            check_reachable(space.as_ref(), cost.model.as_ref(), &targets(args))?;
         }
         if let (Goal::Product(_), Some(cost)) = (goal, &cost) {
             check_product(space.as_ref(), cost.model.as_ref())?;

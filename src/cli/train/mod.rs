@@ -7,8 +7,8 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 
-use lat_data::{LatencyTable, RunHeader};
-use lat_predictor::{RegressorChoice, Samples, TrainOptions, train, unit};
+use lat_data::{LatencyTable, RunHeader, unit};
+use lat_predictor::{RegressorChoice, Samples, TrainOptions, find_regressor, train};
 use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
@@ -26,7 +26,13 @@ use figures::report_table;
 use split::split;
 use summary::{Operations, Summary, rows};
 
+/// The name that lets held-out rows choose.
+const AUTO: &str = "auto";
+
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.regressor != AUTO {
+        find_regressor(&args.regressor)?;
+    }
     let data = args.table.source()?;
     let out = out(args, &data)?;
     let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
@@ -100,7 +106,7 @@ fn announcement(
 
 fn options(args: &Args) -> TrainOptions {
     let choice = match args.regressor.as_str() {
-        "auto" => RegressorChoice::Auto,
+        AUTO => RegressorChoice::Auto,
         name => RegressorChoice::Named(name.to_owned()),
     };
     TrainOptions { choice, compare: args.compare, seed: args.seed }

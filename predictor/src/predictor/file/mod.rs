@@ -5,7 +5,7 @@ mod part;
 use std::collections::HashMap;
 use std::path::Path;
 
-use lat_data::{BLANK_CHECKSUM, WholeFile, check_sealed, checksum, read_at_most, seal};
+use lat_data::{BLANK_CHECKSUM, WholeFile, check_sealed, checksum, read_at_most, seal, unit};
 use lat_space::FeatureMap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -115,8 +115,10 @@ impl Predictor {
             }
             None => return Err(file(path, "its metadata lack `format`".to_owned())),
         }
-        let header: Header = serde_json::from_value(json)
+        let mut header: Header = serde_json::from_value(json)
             .map_err(|e| file(path, format!("its metadata are incomplete ({e})")))?;
+        // Older programs took any last word of the name for the unit.
+        unit(&header.label.column).clone_into(&mut header.label.unit);
         Self::from_parts(header, bytes).map_err(|reason| file(path, reason))
     }
 

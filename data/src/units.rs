@@ -1,0 +1,54 @@
+//! Units, as the ends of columns' names say them.
+
+/// Those that a name may end in, `latency_ms`; others say nothing of a unit, as in `pixel3_latency`.
+const UNITS: [&str; 10] = ["ms", "us", "ns", "s", "mj", "j", "w", "mib", "mhz", "c"];
+/// Columns that count something.
+const COUNTS: [&str; 2] = ["params", "multiply_adds"];
+
+/// What stands for a unit that nobody told.
+pub const UNKNOWN_UNIT: &str = "unit unknown";
+
+/// The unit that a column's name ends in, in lower case.
+pub(crate) fn suffix(column: &str) -> Option<&'static str> {
+    let (_, suffix) = column.rsplit_once('_')?;
+    UNITS.into_iter().find(|unit| unit.eq_ignore_ascii_case(suffix))
+}
+
+/// A column's unit: the end of its name, `1` of counts, else [`UNKNOWN_UNIT`].
+pub fn unit(column: &str) -> &'static str {
+    if COUNTS.contains(&column) { "1" } else { suffix(column).unwrap_or(UNKNOWN_UNIT) }
+}
+
+/// How many of a unit of time make a millisecond; None for other units.
+pub fn per_ms(unit: &str) -> Option<f64> {
+    match unit {
+        "s" => Some(1e-3),
+        "ms" => Some(1.0),
+        "us" => Some(1e3),
+        "ns" => Some(1e6),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_known_suffixes() {
+        for (column, expected) in [
+            ("latency_ms", "ms"),
+            ("latency_MS", "ms"),
+            ("peak_memory_mib", "mib"),
+            ("params", "1"),
+            ("multiply_adds", "1"),
+            ("pixel3_latency", UNKNOWN_UNIT),
+            ("latency_mean_encoder", UNKNOWN_UNIT),
+            ("latency", UNKNOWN_UNIT),
+            ("ms", UNKNOWN_UNIT),
+        ] {
+            assert_eq!(unit(column), expected, "{column}");
+        }
+        assert_eq!(["s", "us", "mib"].map(per_ms), [Some(1e-3), Some(1e3), None]);
+    }
+}
