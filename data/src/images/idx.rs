@@ -1,7 +1,7 @@
 //! The IDX format of MNIST (<http://yann.lecun.com/exdb/mnist/>): a magic number, the lengths, the bytes; plain or gzip.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -13,6 +13,8 @@ use crate::DataError;
 const HW: usize = 28;
 /// Unsigned bytes in three dimensions.
 const IMAGES_MAGIC: u32 = 0x0803;
+/// What gzip's files begin with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Unsigned bytes in one dimension.
 const LABELS_MAGIC: u32 = 0x0801;
 const LAYOUT: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte and the same two of t10k or test, plain or .gz";
@@ -84,9 +86,14 @@ pub(super) fn join(
 
 /// The first file there is of the names that are in use.
 fn find(dir: &Path, parts: &[&str], kind: &str) -> Result<PathBuf, DataError> {
-    let plain = parts.iter().map(|part| dir.join(format!("{part}-{kind}")));
-    let mut names = plain.flat_map(|path| [path.with_extension("gz"), path]);
-    names.find(|path| path.is_file()).ok_or_else(|| {
+    // Mirrors have a dot for a dash; torchvision keeps the files in folders of its own.
+    let kinds = [kind.to_owned(), kind.replacen("-idx", ".idx", 1)];
+    let plain =
+        parts.iter().flat_map(|part| kinds.iter().map(move |kind| format!("{part}-{kind}")));
+    let names: Vec<String> = plain.flat_map(|name| [format!("{name}.gz"), name]).collect();
+    let folders = ["", "raw", "MNIST/raw", "FashionMNIST/raw"].map(|folder| dir.join(folder));
+    let mut paths = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    paths.find(|path| path.is_file()).ok_or_else(|| {
         let names: Vec<String> = parts.iter().map(|part| format!("{part}-{kind}[.gz]")).collect();
         DataError::content(dir, format!("a file {}", names.join(" or ")), "none")
     })
@@ -101,8 +108,14 @@ pub(super) struct IdxFile {
 
 impl IdxFile {
     fn open(path: PathBuf) -> Result<Self, DataError> {
-        let file = BufReader::new(File::open(&path).map_err(DataError::io("read", &path))?);
-        let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+        let mut file = BufReader::new(File::open(&path).map_err(DataError::io("read", &path))?);
+        // Told by its first bytes: files are renamed more often than packed.
+        let head = file.fill_buf().map_err(DataError::io("read", &path))?;
+        if head.starts_with(b"<") {
+            let found = "a web page, which a download may leave; fetch the file again";
+            return Err(DataError::content(&path, "a file in the IDX format", found));
+        }
+        let is_packed = head.starts_with(&GZIP);
         let reader: Box<dyn Read> =
             if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         Ok(Self { path, reader })
@@ -232,6 +245,31 @@ mod tests {
         assert_eq!(set.augment, Augment { crop_padding: 2, flip: true, cutout: 0 });
         assert_eq!(set.train.class_names[9], "Ankle boot");
         assert!(!(MNIST.load)(dir.path(), &LoadOptions::default()).unwrap().augment.flip);
+    }
+
+    #[test]
+    fn files_load_under_the_names_of_mirrors_and_from_the_folders_of_torchvision() {
+        let whole = (MNIST.load)(folder().path(), &LoadOptions::default()).unwrap();
+        let dotted = folder();
+        for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+            let other = name.replace("-idx", ".idx");
+            fs::rename(dotted.path().join(name), dotted.path().join(other)).unwrap();
+        }
+        // Packed, and named as if it were not.
+        let packed = dotted.path().join("test-images-idx3-ubyte.gz");
+        fs::rename(&packed, packed.with_extension("")).unwrap();
+        assert_eq!((MNIST.load)(dotted.path(), &LoadOptions::default()).unwrap(), whole);
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("MNIST")).unwrap();
+        fs::rename(folder().keep(), root.path().join("MNIST/raw")).unwrap();
+        assert_eq!((MNIST.load)(root.path(), &LoadOptions::default()).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_web_page_is_told() {
+        let dir = folder();
+        fs::write(dir.path().join("test-images-idx3-ubyte.gz"), "<!DOCTYPE html>").unwrap();
+        assert!(message(dir.path()).contains("found a web page"), "{}", message(dir.path()));
     }
 
     #[test]
