@@ -148,7 +148,7 @@ pub trait Method: Debug {
         Box::new(self.core().hard(&self.derive(space)))
     }
 
-    /// How many views of its images a training batch has, each augmented by itself.
+    /// How many views of its images a training batch has; several are varied as for contrastive learning.
     fn n_views(&self) -> usize {
         1
     }
