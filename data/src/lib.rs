@@ -44,4 +44,4 @@ pub use table::{
     ColumnValues, Duplicates, LatencyTable, RowFilter, TableRequest, TableRow, ValueCount,
     list_columns, read_architectures,
 };
-pub use units::{UNKNOWN_UNIT, per_ms, unit};
+pub use units::{per_ms, unit};

@@ -6,7 +6,7 @@ const UNITS: [&str; 10] = ["ms", "us", "ns", "s", "mj", "j", "w", "mib", "mhz", 
 const COUNTS: [&str; 2] = ["params", "multiply_adds"];
 
 /// What stands for a unit that nobody told.
-pub const UNKNOWN_UNIT: &str = "unit unknown";
+const UNKNOWN_UNIT: &str = "unit unknown";
 
 /// The unit that a column's name ends in, in lower case.
 pub(crate) fn suffix(column: &str) -> Option<&'static str> {

@@ -8,6 +8,7 @@
 mod accuracy;
 mod architectures;
 mod block_export;
+mod budget;
 mod complete;
 mod count;
 mod datasets;

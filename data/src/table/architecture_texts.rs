@@ -79,7 +79,9 @@ fn from_texts(columns: &Columns, name: &str, rows: &[usize]) -> Result<Vec<Strin
     let mut texts = columns.texts(name)?;
     let text = |&row: &usize| {
         let text = texts[row].take().filter(|text| !text.trim().is_empty());
-        let text = text.map(|text| text.trim().to_owned());
+        // Files have millions, and few of them blanks around a text.
+        let trimmed = |text: &String| text.trim().len() < text.len();
+        let text = text.map(|text| if trimmed(&text) { text.trim().to_owned() } else { text });
         text.ok_or_else(|| {
             let (path, row) = columns.place(name, row);
             let found = format!("none in row {row}");

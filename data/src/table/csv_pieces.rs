@@ -23,13 +23,18 @@ impl CsvPieces {
         let mut input = BufReader::with_capacity(1 << 18, open(path)?);
         let mut names = Vec::new();
         loop {
+            let start = names.len();
             let n_bytes =
                 read_record(&mut input, &mut names).map_err(DataError::io("read", path))?;
-            // Remarks and empty lines may come first; the rest of a file is read by the form that the names show.
-            if n_bytes == 0 || !(is_remark(&names) || names.trim_ascii().is_empty()) {
+            if names[start..].trim_ascii().is_empty() {
+                names.truncate(start);
+            } else if !is_remark(&names[start..]) {
                 break;
             }
-            names.clear();
+            // A remark stays before the names, so that others are known for such in every piece.
+            if n_bytes == 0 {
+                break;
+            }
         }
         Ok(Self { path: path.to_owned(), input, names, rows })
     }

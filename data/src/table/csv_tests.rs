@@ -24,6 +24,7 @@ fn one_table_in_many_forms_is_one() {
     for (name, text) in [
         ("t.csv", "arch,latency_ms\n0012,1.5\n0013,2.5\n"),
         ("t.csv", "arch,latency_ms\n\n0012,1.5\n\n\n0013,2.5\n\n"),
+        ("t.csv", "\n\narch,latency_ms\n0012,1.5\n0013,2.5\n"),
         ("t.csv", "arch;latency_ms\n0012;1.5\n0013;2.5\n"),
         ("t.csv", "arch\tlatency_ms\n0012\t1.5\n0013\t2.5\n"),
         ("t.TSV", "arch\tlatency_ms\n0012\t1.5\n0013\t2.5\n"),

@@ -6,11 +6,12 @@ mod pricing;
 
 use std::path::PathBuf;
 
-use lat_data::{AccuracyTable, BENCHMARKS, per_ms, unit};
+use lat_data::{AccuracyTable, BENCHMARKS};
 use lat_predictor::Predictor;
 use lat_space::{Space, find_space};
 
 use super::accuracy::AccuracyArgs;
+use super::budget::of_a_ms;
 use super::failure::bad;
 use super::newest;
 use super::output::write_json;
@@ -152,13 +153,7 @@ fn target(args: &Args) -> anyhow::Result<Option<f64>> {
         return Err(bad(format!("expected {flag} to be a number above 0, found {found}")));
     }
     let Some(ms) = *target_ms else { return Ok(*budget) };
-    let unit = unit(column);
-    match per_ms(unit) {
-        Some(factor) => Ok(Some(ms * factor)),
-        None => Err(bad(format!(
-            "expected --target-ms with a cost in ms, us, ns or s, found {column} ({unit}); say what it may cost in its own unit by --budget"
-        ))),
-    }
+    Ok(Some(ms * of_a_ms(column)?))
 }
 
 /// How many points of the front, the cheapest first, cost no more than the target; all where there is none.

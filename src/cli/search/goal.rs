@@ -6,11 +6,12 @@ use lat::objective::{Estimator, Goal};
 use lat::product::{Product, Reading, above_one};
 use lat::search::NO_COST;
 use lat::steering::Joining;
-use lat_data::{COSTS, per_ms, unit};
+use lat_data::COSTS;
 use lat_predictor::CostModel;
 use lat_space::SearchSpace;
 
 use super::args::Args;
+use crate::cli::budget::of_a_ms;
 use crate::cli::failure::bad;
 
 /// Lambda where neither it nor a target is given.
@@ -39,8 +40,8 @@ pub(super) fn targets(args: &Args) -> Vec<f64> {
     if !args.budget.is_empty() {
         return args.budget.clone();
     }
-    // Other units are refused.
-    let factor = per_ms(unit(&args.target)).unwrap_or(1.0);
+    // Columns that have none are refused.
+    let factor = of_a_ms(&args.target).unwrap_or(1.0);
     args.target_ms.iter().map(|ms| ms * factor).collect()
 }
 
@@ -111,12 +112,8 @@ pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
     let flag = target_flag(args);
     check_goal(goal(args), flag)?;
     let targets = targets(args);
-    let unit = unit(&args.target);
-    if !args.target_ms.is_empty() && per_ms(unit).is_none() {
-        return Err(bad(format!(
-            "expected --target-ms with a cost in ms, us, ns or s, found {} ({unit}); say what it may cost in its own unit by --budget",
-            args.target
-        )));
+    if !args.target_ms.is_empty() {
+        of_a_ms(&args.target)?;
     }
     if let (Some(rule), Ending::Finalists) = (args.bn_rule, ending) {
         return Err(bad(format!(
