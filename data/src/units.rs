@@ -14,7 +14,7 @@ pub(crate) fn suffix(column: &str) -> Option<&'static str> {
     UNITS.into_iter().find(|unit| unit.eq_ignore_ascii_case(suffix))
 }
 
-/// A column's unit: the end of its name, `1` of counts, else [`UNKNOWN_UNIT`].
+/// A column's unit: the end of its name, `1` of counts, else `unit unknown`.
 pub fn unit(column: &str) -> &'static str {
     if COUNTS.contains(&column) { "1" } else { suffix(column).unwrap_or(UNKNOWN_UNIT) }
 }
