@@ -4,14 +4,16 @@
 use std::env;
 use std::path::PathBuf;
 
-const SOURCES: [&str; 2] = ["src/allocator.cpp", "src/process_group.cpp"];
+const SOURCES: [&str; 3] = ["src/allocator.cpp", "src/process_group.cpp", "src/script_module.cpp"];
+/// What the sources share.
+const GUARDED: &str = "src/guarded.h";
 /// Declarations of Gloo, which libtorch's packages lack.
 const GLOO: &str = "gloo";
 /// What tells that a folder holds the headers of a libtorch that is new enough.
 const HEADER: &str = "c10/core/CachingDeviceAllocator.h";
 
 fn main() {
-    for watched in SOURCES.into_iter().chain([GLOO]) {
+    for watched in SOURCES.into_iter().chain([GLOO, GUARDED]) {
         println!("cargo:rerun-if-changed={watched}");
     }
     let root = variable("LIBTORCH_INCLUDE").or_else(|| variable("LIBTORCH"));

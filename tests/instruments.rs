@@ -55,7 +55,7 @@ fn a_module_of_ones_own_is_timed_and_what_is_none_is_refused() {
         .stdout(contains("95 % interval of the median").and(contains("fp32")));
     let row = std::fs::read_to_string(dir.path().join("row.json")).unwrap();
     let row: serde_json::Value = serde_json::from_str(&row).unwrap();
-    assert!(row["latency_ms"].as_f64().unwrap() > 0.0 && row["n_runs"].as_u64().unwrap() >= 10);
+    assert!(row["latency_ms"].as_f64().unwrap() > 0.0 && row["n_runs"].as_u64().unwrap() >= 6);
     let refused = |file: &str, shape: &str, reason: &str| {
         lat(dir.path())
             .args(["time", file, "--input", shape, "--device", "cpu"])

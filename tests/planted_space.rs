@@ -157,5 +157,5 @@ pub(crate) fn stripes(n: usize) -> Dataset {
     };
     let augment = Augment { crop_padding: 0, flip: false, cutout: 0 };
     let (train, test) = (set("stripes"), set("stripes test"));
-    Dataset { train, test, mean: [0.5; 3], std: [0.25; 3], augment }
+    Dataset { train, test, mean: [0.5; 3], std: [0.25; 3], augment, notes: Vec::new() }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 
 use crate::cli::{lat, refused};
@@ -210,4 +211,66 @@ fn the_space_files_that_ship_with_the_project_are_read() {
         n += 1;
     }
     assert_eq!(n, 4);
+}
+
+const OPERATORS: &str = r#"
+id = "operators"
+[[decision]]
+name = "batch"
+number = { from = 1, to = 64 }
+[[decision]]
+name = "length"
+number = { from = 1, to = 4096 }
+[[decision]]
+name = "kind"
+choices = ["full", "window"]
+"#;
+
+/// A table of an operator at sizes that no list of choices could hold; the first rows were measured on a busy device.
+fn operators() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut csv = "batch,length,kind,latency_ms\n".to_owned();
+    for row in 0..600_u32 {
+        let digit = |radix: u32| row.wrapping_mul(2_654_435_761) / 7 % radix;
+        let (batch, length) = (1 + digit(64), 1 + row.wrapping_mul(40_503) / 3 % 4096);
+        let kind = ["full", "window"][(row.wrapping_mul(2_246_822_519) >> 16) as usize % 2];
+        let work = f64::from(batch)
+            * f64::from(length)
+            * if kind == "full" { f64::from(length) } else { 128.0 };
+        let busy = if row < 40 { 10.0 } else { 1.0 };
+        csv += &format!("{batch},{length},{kind},{}\n", busy * (0.01 + 1e-7 * work));
+    }
+    fs::write(dir.path().join("operators.csv"), csv).unwrap();
+    fs::write(dir.path().join("operators.toml"), OPERATORS).unwrap();
+    dir
+}
+
+#[test]
+fn operators_of_any_size_are_learnt_and_a_busy_beginning_is_left_out() {
+    let dir = operators();
+    let train =
+        ["train", "--space-file", "operators.toml", "--data", "operators.csv", "--json", "m.json"];
+    lat(dir.path())
+        .args(train)
+        .args(["--out", "p.lat"])
+        .assert()
+        .success()
+        .stdout(contains("40 of 600 rows lie about 10.").and(contains("between rows 1 and 40")));
+    let metrics: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("m.json")).unwrap()).unwrap();
+    let structured = metrics["regressors"].as_array().unwrap().last().unwrap();
+    assert!(structured["mape"].as_f64().unwrap() < 20.0, "{structured}");
+    let text = "batch=7,length=1500.5,kind=full";
+    let found = lat(dir.path()).args(["predict", "--predictor", "p.lat", text]).output().unwrap();
+    let line = String::from_utf8(found.stdout).unwrap();
+    let cost: f64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((cost / 1.586 - 1.0).abs() < 0.3, "{line}");
+    refused(
+        dir.path(),
+        &["predict", "--predictor", "p.lat", "batch=65,length=1,kind=full"],
+        &["a number from 1 to 64"],
+    );
+    let kept =
+        lat(dir.path()).args(train).args(["--out", "k.lat", "--keep-disturbed"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&kept.stdout).contains("lie about"), "{kept:?}");
 }

@@ -191,7 +191,7 @@ pub enum DataError {
         found: String,
     },
     /// A cell that is none of its decision's choices.
-    #[error("{}: expected in column '{column}' one of {expected}; found {found} in row {row}", .path.display())]
+    #[error("{}: expected in column '{column}' {expected}; found {found} in row {row}", .path.display())]
     Choice {
         /// The table's file.
         path: PathBuf,

@@ -30,6 +30,9 @@ pub enum DeviceError {
         /// libtorch's own first line.
         reason: String,
     },
+    /// A TorchScript module cannot be loaded or run; libtorch's own words, of several lines.
+    #[error("{0}")]
+    Module(String),
     /// libtorch refused a computation.
     #[error(transparent)]
     Torch(#[from] lat_nn::NnError),

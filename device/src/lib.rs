@@ -1,5 +1,5 @@
 //! What touches drivers and libtorch's own functions: which GPUs there are, libtorch's CUDA half, timing by events, capture,
-//! the allocator, caches, sensors, the ranks of a job.
+//! the allocator, caches, sensors, the ranks of a job, TorchScript modules.
 //!
 //! Invariants: all `unsafe` code of the program, its CUDA bindings and its C++ are here; a machine without a GPU, a driver or a
 //! CUDA half of libtorch gets an error or nothing, and no crash; nothing here knows what a network is, or why it is timed.
@@ -14,6 +14,7 @@ mod launch;
 mod libtorch;
 mod nvml;
 mod process_group;
+mod script_module;
 mod sleep;
 mod telemetry;
 mod torch_context;
@@ -29,6 +30,7 @@ pub use libtorch::{
 };
 pub use nvml::{Card, driver_version};
 pub use process_group::ProcessGroup;
+pub use script_module::{Argument, ScriptModule};
 pub use sleep::sleep;
 pub use telemetry::{CpuSensor, NvmlSensor, Sensor, Telemetry};
 pub use torch_context::{CUDNN_CHOICE, allow_tf32, choose_by_trial};

@@ -8,13 +8,14 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "guarded.h"
+
 #include <c10/util/Flags.h>
 #include <c10/util/Logging.h>
 
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -86,25 +87,6 @@ c10::intrusive_ptr<c10d::Store> store(
   options.timeout = timeout;
   auto tcp = c10::make_intrusive<c10d::TCPStore>(host, options);
   return c10::make_intrusive<c10d::PrefixStore>(prefix, tcp);
-}
-
-void say(const std::string& text, char* into, size_t length) noexcept {
-  std::strncpy(into, text.c_str(), length - 1);
-  into[length - 1] = '\0';
-}
-
-// No exception may leave a C function; what it says is left in `error`. Gives 0 where there was none.
-template <typename Work>
-int32_t guarded(char* error, size_t length, Work work) noexcept {
-  try {
-    work();
-    return 0;
-  } catch (const std::exception& found) {
-    say(found.what(), error, length);
-  } catch (...) {
-    say("an exception of unknown type", error, length);
-  }
-  return 1;
 }
 
 } // namespace

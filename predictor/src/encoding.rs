@@ -7,7 +7,7 @@ use crate::regressor::Layout;
 use crate::{PredictError, Setup};
 
 /// Groups of features that networks read beside the linear part's subtotals: those of one decision each, counts and work.
-const SIMPLE: [&str; 10] = [
+const SIMPLE: [&str; 12] = [
     "one-hot",
     "counts",
     "value",
@@ -18,6 +18,8 @@ const SIMPLE: [&str; 10] = [
     "scale-one-hot",
     "multiply-adds",
     "elements",
+    "number",
+    "number-squares",
 ];
 /// Groups of so few numbers that they make a model of few rows.
 const FEW_NUMBERS: [&str; 3] = ["counts", "multiply-adds", "elements"];
@@ -52,7 +54,7 @@ pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
     let is_simple =
         |f: &lat_space::Feature| SIMPLE.contains(&map.groups[usize::from(f.group)].as_str());
     let inputs = features.enumerate().filter(|(_, f)| is_simple(f)).map(|(j, _)| j).collect();
-    Setup { seed, layout, inputs, parts: parts(map, space) }
+    Setup { seed, layout, inputs, parts: parts(map, space), scale: None }
 }
 
 /// Features of each cell type, of each stage, and all.

@@ -13,6 +13,7 @@ mod baselines;
 #[doc(hidden)]
 pub mod bench;
 mod cost;
+mod disconnected;
 mod encoding;
 mod error;
 mod export;
@@ -37,8 +38,8 @@ pub use predictor::{DecisionLabel, FORMAT, Label, Predictor};
 pub use regressor::{Differentiable, LEAST_SAMPLES, Layout, Regressor, RegressorEntry, Setup};
 pub use regressors::{REGRESSORS, find_regressor};
 pub use train::{
-    Fitted, RegressorChoice, Report, Samples, TrainOptions, Validation, most_informative, train,
-    validate,
+    Disturbed, Fitted, RegressorChoice, Report, Samples, TrainOptions, Validation, disturbed,
+    most_informative, train, validate,
 };
 pub use transfer::{
     Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,

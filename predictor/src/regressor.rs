@@ -4,6 +4,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 
 use crate::PredictError;
 use crate::metrics::{check_finite, check_positive};
+use crate::model::scale::Scale;
 use crate::model::{Model, predict_codes};
 
 /// Fewest rows that anything is fitted to.
@@ -80,6 +81,8 @@ pub struct Setup {
     pub inputs: Vec<usize>,
     /// Columns whose costs make a subtotal of their own: those of one cell type or stage. May be empty.
     pub parts: Vec<Vec<usize>>,
+    /// The scale on which targets are fitted; None: `structured` chooses it, the others fit targets as they are.
+    pub(crate) scale: Option<Scale>,
 }
 
 impl Setup {
@@ -94,7 +97,7 @@ impl Setup {
             simple: Vec::new(),
         };
         let all: Vec<usize> = (0..n_features).collect();
-        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all] }
+        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all], scale: self.scale }
     }
 }
 

@@ -57,6 +57,9 @@ pub enum ProfileError {
     /// The network could not be built or run.
     #[error(transparent)]
     Network(#[from] lat_nn::NnError),
+    /// Somebody's module cannot be loaded or run; a sentence with what to do.
+    #[error("{0}")]
+    Module(String),
     /// The device's driver or libtorch refused.
     #[error(transparent)]
     Driver(#[from] lat_device::DeviceError),

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Decision, DecisionId};
+use crate::number::number_of;
+use crate::{Choice, Decision, DecisionId};
 
 /// Decisions that compete for `keep` places, such as a node's in-edges in DARTS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,48 +15,63 @@ pub struct Group {
 }
 
 /// The choices taken at one decision. Nearly always one; some methods derive several operations on one edge, so the type allows
-/// it (EnTranNAS-DST).
+/// it (EnTranNAS-DST). At a decision that is a number it holds that number, as the one choice that [`crate::choice_of`] makes of it.
+///
+/// A bit per choice, or the number with its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ChoiceSet(u32);
+pub struct ChoiceSet(u64);
 
 impl ChoiceSet {
     /// Exactly one choice.
     pub fn one(choice: usize) -> Self {
+        if number_of(choice).is_some() {
+            return Self(choice as u64);
+        }
         assert!(choice < 32, "a decision has at most 32 choices");
         Self(1 << choice)
     }
 
-    /// These choices; duplicates count once.
+    /// These choices of a list; duplicates count once.
     pub fn of(choices: impl IntoIterator<Item = usize>) -> Self {
         Self(choices.into_iter().map(Self::one).fold(0, |bits, c| bits | c.0))
     }
 
     /// Whether the choice is taken.
     pub fn contains(self, choice: usize) -> bool {
-        choice < 32 && self.0 >> choice & 1 == 1
+        match number_of(choice) {
+            Some(_) => self.0 == choice as u64,
+            None => self.number().is_none() && choice < 32 && self.0 >> choice & 1 == 1,
+        }
     }
 
     /// Whether one of the choices is taken in the other too.
     pub fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+        match (self.number(), other.number()) {
+            (None, None) => self.0 & other.0 != 0,
+            _ => self == other,
+        }
     }
 
     /// The choices in ascending order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        let mut left = self.0;
-        std::iter::from_fn(move || {
+        let (number, mut left) = match self.number() {
+            Some(_) => (Some(self.0 as usize), 0),
+            None => (None, self.0),
+        };
+        let choices = std::iter::from_fn(move || {
             let next = left.trailing_zeros() as usize;
             (left != 0).then(|| {
                 left &= left - 1;
                 next
             })
-        })
+        });
+        number.into_iter().chain(choices)
     }
 
     /// How many choices are taken.
     pub fn len(self) -> usize {
-        self.0.count_ones() as usize
+        if self.number().is_some() { 1 } else { self.0.count_ones() as usize }
     }
 
     /// Whether none is taken (never so in a checked architecture).
@@ -65,7 +81,15 @@ impl ChoiceSet {
 
     /// The choice, where there is exactly one.
     pub fn only(self) -> Option<usize> {
-        (self.len() == 1).then(|| self.0.trailing_zeros() as usize)
+        match self.number() {
+            Some(_) => Some(self.0 as usize),
+            None => (self.len() == 1).then(|| self.0.trailing_zeros() as usize),
+        }
+    }
+
+    /// The number that is taken at a decision that is one.
+    pub fn number(self) -> Option<f32> {
+        number_of(self.0 as usize)
     }
 }
 
@@ -84,12 +108,12 @@ impl Architecture {
         Self { space: space.to_owned(), choices: choices.into_iter().map(ChoiceSet::one).collect() }
     }
 
-    /// The 0/1 gate vector over all decisions and choices, `none` included: what a gate vector looks like once decided.
+    /// The gate vector over all decisions and choices, `none` included, 0 or 1 each; at decisions that are numbers
+    /// [`crate::NumberRange::gates`].
     pub fn gates(&self, decisions: &[Decision]) -> Vec<f32> {
-        let mut gates = Vec::with_capacity(decisions.iter().map(|d| d.choices.len()).sum());
-        for (decision, set) in decisions.iter().zip(&self.choices) {
-            gates.extend((0..decision.choices.len()).map(|c| f32::from(u8::from(set.contains(c)))));
-        }
+        let n: usize = decisions.iter().map(Decision::n_gates).sum();
+        let mut gates = vec![0.0; n];
+        self.write_gates(decisions, &mut gates, 1, 0);
         gates
     }
 
@@ -97,8 +121,15 @@ impl Architecture {
     pub fn write_gates(&self, decisions: &[Decision], columns: &mut [f32], n: usize, row: usize) {
         let mut first = 0;
         for (decision, set) in decisions.iter().zip(&self.choices) {
-            set.iter().for_each(|choice| columns[(first + choice) * n + row] = 1.0);
-            first += decision.choices.len();
+            match (decision.number, set.number()) {
+                (Some(range), Some(value)) => {
+                    for (gate, value) in range.gates(value).into_iter().enumerate() {
+                        columns[(first + gate) * n + row] = value;
+                    }
+                }
+                _ => set.iter().for_each(|choice| columns[(first + choice) * n + row] = 1.0),
+            }
+            first += decision.n_gates();
         }
     }
 
@@ -106,7 +137,7 @@ impl Architecture {
     pub fn skip_counts(&self, decisions: &[Decision]) -> Vec<(String, usize)> {
         let mut counts: Vec<(String, usize)> = Vec::new();
         for (decision, set) in decisions.iter().zip(&self.choices) {
-            let skips = set.iter().any(|c| decision.choices[c].is_skip());
+            let skips = set.iter().any(|c| decision.choices.get(c).is_some_and(Choice::is_skip));
             match counts.iter_mut().find(|(cell, _)| cell == decision.cell_type()) {
                 Some((_, n)) => *n += usize::from(skips),
                 None => counts.push((decision.cell_type().to_owned(), usize::from(skips))),

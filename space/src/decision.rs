@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::number::{NumberRange, number_of};
+
 /// Index into [`crate::Space::decisions`].
 pub type DecisionId = usize;
 
@@ -51,6 +53,11 @@ impl Choice {
         self.kind == Kind::Skip
     }
 
+    /// Whether it has no weights that a search would have to train.
+    pub fn is_weightless(&self) -> bool {
+        matches!(self.kind, Kind::None | Kind::Skip | Kind::Pool)
+    }
+
     /// A number as texts have it.
     pub fn number(name: &str) -> Self {
         Self { name: name.to_owned(), kind: Kind::Number }
@@ -64,12 +71,14 @@ impl fmt::Display for Choice {
 }
 
 /// One choice to be made, such as the operation of one edge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// Cell type and place, as in `normal/0-2` (edge from node 0 to node 2).
     pub name: String,
-    /// The choices in the paper's order, at most 32.
+    /// The choices in the paper's order, at most 32; none if the decision is a number.
     pub choices: Vec<Choice>,
+    /// The range of a decision that is a plain number.
+    pub number: Option<NumberRange>,
     /// The nodes of its cell that it joins, from and to, where it is an edge.
     pub edge: Option<(usize, usize)>,
     cell: String,
@@ -81,6 +90,7 @@ impl Decision {
         Self {
             name: format!("{cell}/{from}-{to}"),
             choices: operations.iter().map(|name| Choice::named(name)).collect(),
+            number: None,
             edge: Some((from, to)),
             cell: cell.to_owned(),
         }
@@ -89,7 +99,40 @@ impl Decision {
     /// A decision that is no edge; what stands before a slash in its name is its cell type, else the whole name.
     pub fn slot(name: &str, choices: Vec<Choice>) -> Self {
         let cell = name.split('/').next().unwrap_or(name).to_owned();
-        Self { name: name.to_owned(), choices, edge: None, cell }
+        Self { name: name.to_owned(), choices, number: None, edge: None, cell }
+    }
+
+    /// A decision that is any number of a range.
+    pub fn number(name: &str, range: NumberRange) -> Self {
+        Self { number: Some(range), ..Self::slot(name, Vec::new()) }
+    }
+
+    /// How many gates it has: one per choice, or those of a number.
+    pub fn n_gates(&self) -> usize {
+        self.number.map_or(self.choices.len(), |range| range.gate_names().len())
+    }
+
+    /// Names of its gates: those of the choices, or what gates of a number hold.
+    pub fn gate_names(&self) -> Vec<String> {
+        let of_number =
+            |range: NumberRange| range.gate_names().iter().map(|name| (*name).to_owned()).collect();
+        self.number.map_or_else(|| self.names(), of_number)
+    }
+
+    /// How texts write a choice of this decision.
+    pub fn text(&self, choice: usize) -> String {
+        match number_of(choice) {
+            Some(value) => value.to_string(),
+            None => self.choices[choice].name.clone(),
+        }
+    }
+
+    /// What can be chosen, for messages.
+    pub fn expected(&self) -> String {
+        match self.number {
+            Some(NumberRange { from, to }) => format!("a number from {from} to {to}"),
+            None => format!("one of {}", self.names().join(", ")),
+        }
     }
 
     /// Position of the choice that leaves the edge out, where there is one.
@@ -99,7 +142,7 @@ impl Decision {
 
     /// Whether the choice has no weights that a search would have to train.
     pub fn is_weightless(&self, choice: usize) -> bool {
-        matches!(self.choices[choice].kind, Kind::None | Kind::Skip | Kind::Pool)
+        self.choices.get(choice).is_some_and(Choice::is_weightless)
     }
 
     /// Type of the cell that it stands in.

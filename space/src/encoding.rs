@@ -1,6 +1,6 @@
 //! The linear map from gates to codes: of one architecture, or soft ones of a relaxed one.
 
-use crate::{Choice, Decision};
+use crate::Decision;
 
 /// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture
 /// and for the soft gates of a relaxed one.
@@ -29,7 +29,7 @@ impl Encoding {
         let classes: Vec<usize> = decisions
             .iter()
             .zip(classes)
-            .flat_map(|(d, &class)| d.choices.iter().map(move |_| class))
+            .flat_map(|(d, &class)| std::iter::repeat_n(class, d.n_gates()))
             .collect();
         let mut features: Vec<(usize, String, Vec<usize>)> = Vec::new();
         for (gate, decision, choice) in columns(decisions) {
@@ -54,15 +54,15 @@ impl Encoding {
 }
 
 fn n_gates(decisions: &[Decision]) -> usize {
-    decisions.iter().map(|d| d.choices.len()).sum()
+    decisions.iter().map(Decision::n_gates).sum()
 }
 
-/// Gate number, decision and choice of every gate but those of `none`.
-fn columns(decisions: &[Decision]) -> impl Iterator<Item = (usize, &Decision, &Choice)> {
+/// Gate number, decision and name of every gate but those of `none`.
+fn columns(decisions: &[Decision]) -> impl Iterator<Item = (usize, &Decision, String)> {
     decisions
         .iter()
-        .flat_map(|d| d.choices.iter().map(move |c| (d, c)))
+        .flat_map(|d| d.gate_names().into_iter().enumerate().map(move |(c, name)| (d, c, name)))
         .enumerate()
-        .map(|(gate, (d, c))| (gate, d, c))
-        .filter(|(_, _, c)| !c.is_none())
+        .filter(|(_, (d, c, _))| d.none() != Some(*c))
+        .map(|(gate, (d, _, name))| (gate, d, name))
 }

@@ -38,6 +38,7 @@ mod masks;
 mod nasbench201;
 mod nasbench_macro;
 mod neighbours;
+mod number;
 mod ofa;
 mod op;
 mod peak_memory;
@@ -74,6 +75,7 @@ pub use layers::{Convention, LayerCost};
 pub use nasbench_macro::NasBenchMacro;
 pub use nasbench201::NasBench201;
 pub use neighbours::neighbours;
+pub use number::{NumberRange, choice_of, number_of};
 pub use ofa::Ofa;
 pub use op::{Interpolation, Op, OpSpec};
 pub use peak_memory::peak_memory_bytes;
@@ -117,7 +119,11 @@ pub trait Space: Send + Sync {
 
     /// The choice that a table's cell in the decision's column stands for.
     fn find_choice(&self, decision: DecisionId, cell: &str) -> Option<usize> {
-        self.decisions()[decision].choices.iter().position(|choice| choice.name == cell.trim())
+        let decision = &self.decisions()[decision];
+        match decision.number {
+            Some(range) => range.find(cell),
+            None => decision.choices.iter().position(|choice| choice.name == cell.trim()),
+        }
     }
 
     /// The architecture with these choices, one per decision; what is said of slots that do not exist is ignored.

@@ -216,8 +216,14 @@ mod tests {
             class_names: Vec::new(),
         };
         let augment = Augment { crop_padding: 1, flip: true, cutout: 0 };
-        let dataset =
-            Dataset { train: set(4), test: set(1), mean: [0.0; 3], std: [1.0; 3], augment };
+        let dataset = Dataset {
+            train: set(4),
+            test: set(1),
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            augment,
+            notes: Vec::new(),
+        };
         let images = Images::training(&dataset, Device::Cpu);
         let indices = [2, 0, 3];
         let four = images.views(&indices, 4, &mut epoch_rng(0, 0));

@@ -19,6 +19,9 @@ pub(super) struct DatasetArgs {
     /// Use so many of the training images, each class with its share: a proxy of the whole.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: Option<u32>,
+    /// Leave out files of --dataset folder that cannot be read, and allow classes without images.
+    #[arg(long)]
+    skip_broken: bool,
 }
 
 impl DatasetArgs {
@@ -62,8 +65,10 @@ impl DatasetArgs {
             }
             (None, None) => ("digits".to_owned(), None),
         };
-        let options = LoadOptions { resolution: resolution.map(u32::from) };
+        let options =
+            LoadOptions { resolution: resolution.map(u32::from), skip_broken: self.skip_broken };
         let mut dataset = find_dataset(&name)?.load(dir.as_deref(), &options)?;
+        let notes = std::mem::take(&mut dataset.notes);
         let name = match self.images {
             None => name,
             // All of them are the set itself, by its own name and checksum.
@@ -86,6 +91,7 @@ impl DatasetArgs {
             "data set {name} ({from}): {} training and {} test images of {}x{}, {} classes",
             train.n, test.n, train.hw, train.hw, train.classes
         );
+        let line = std::iter::once(line).chain(notes).collect::<Vec<_>>().join("; ");
         Ok((name, dataset, line))
     }
 }
@@ -96,7 +102,12 @@ mod tests {
 
     #[test]
     fn all_images_of_a_set_are_the_set() {
-        let digits = DatasetArgs { dataset: Some("digits".into()), data_dir: None, images: None };
+        let digits = DatasetArgs {
+            dataset: Some("digits".into()),
+            data_dir: None,
+            images: None,
+            skip_broken: false,
+        };
         let (name, whole, _) = digits.load(None).unwrap();
         let n = whole.train.n as u32;
         let (same, all, _) = DatasetArgs { images: Some(n), ..digits.clone() }.load(None).unwrap();
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_data_set_of_a_search_is_taken_where_none_is_named() {
-        let none = DatasetArgs { dataset: None, data_dir: None, images: None };
+        let none = DatasetArgs { dataset: None, data_dir: None, images: None, skip_broken: false };
         let of = |args: &DatasetArgs, name: &str| {
             let DatasetArgs { dataset, images, .. } = args.or_of(name);
             (dataset.unwrap_or_default(), images)

@@ -7,7 +7,7 @@ use lat_profiler::{Change, Comparison, compare};
 use serde::Serialize;
 
 use super::failure::bad;
-use super::output::{say, table, write_json};
+use super::output::{figure, say, table, write_json};
 use super::written::Written;
 
 /// Changes that are printed; the JSON has all rows.
@@ -115,8 +115,8 @@ fn print(args: &Args, comparison: &Comparison) -> anyhow::Result<()> {
             pair.change.name().to_owned(),
             percent(pair.ratio),
             format!("{} to {}", percent(pair.ratio_low), percent(pair.ratio_high)),
-            format!("{:.4}", pair.a_ms),
-            format!("{:.4}", pair.b_ms),
+            figure(pair.a_ms),
+            figure(pair.b_ms),
             pair.architecture.clone(),
         ]
     });

@@ -14,7 +14,7 @@ use super::accuracy::{AccuracyArgs, say_published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
 use super::failure::{bad, failed};
-use super::output::{Screen, say, write_json};
+use super::output::{Screen, figure, say, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
 use super::written::Written;
 use super::{STOP, runs};
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         // What is timed is the same whatever the weights have become.
         Some(path) => {
             let (extracted, _) = ExtractedNet::load(path, torch_device(device))?;
-            time_net(extracted.net, &settings.architecture, &options)?
+            time_net(extracted.net, &settings.architecture, &options)?.row
         }
         None => measure_one(space, &options, architecture)?,
     };
@@ -296,10 +296,10 @@ fn train(
 /// The result for people; `reason` says why there is no latency.
 fn result_line(record: &EvaluationRecord, reason: &str, path: &Path) -> String {
     let latency = record.latency_ms;
-    let latency =
-        latency.map_or_else(|| format!("not measured: {reason}"), |ms| format!("{ms:.4} ms"));
+    let latency = latency
+        .map_or_else(|| format!("not measured: {reason}"), |ms| format!("{} ms", figure(ms)));
     format!(
-        "test accuracy {:.2} %, {} parameters, {} multiply-adds, latency {latency} per image on {}{}; {:.0} s; {}",
+        "test accuracy {:.2} %, {} parameters, {} multiply-adds (ptflops' convention), latency {latency} per image (batch of one) on {}{}; {:.0} s; {}",
         record.test_accuracy,
         record.params,
         record.multiply_adds,

@@ -67,6 +67,24 @@ pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A cost or its error: four decimals, or more if it is so small that fewer than four digits of it would show.
+pub(super) fn figure(value: f64) -> String {
+    format!("{value:.0$}", decimals(value))
+}
+
+/// As [`figure`], rounded up: a limit that the value keeps.
+pub(super) fn figure_above(value: f64) -> String {
+    let decimals = decimals(value);
+    let step = 10f64.powi(decimals as i32);
+    format!("{:.decimals$}", (value * step).ceil() / step)
+}
+
+fn decimals(value: f64) -> usize {
+    let size = value.abs();
+    let decimals = if size > 0.0 && size < 0.1 { 3.0 - size.log10().floor() } else { 4.0 };
+    decimals.min(30.0) as usize
+}
+
 /// A table for people.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
@@ -99,7 +117,25 @@ pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{figure, figure_above, plain};
+
+    #[test]
+    fn small_costs_keep_four_digits() {
+        for (value, text) in [
+            (12.34567, "12.3457"),
+            (0.1, "0.1000"),
+            (0.0118981, "0.01190"),
+            (3.1234e-7, "0.0000003123"),
+            (-0.05, "-0.05000"),
+            (0.0, "0.0000"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(figure(value), text);
+        }
+        assert_eq!(figure_above(0.011_898_1), "0.01190");
+        assert_eq!(figure_above(0.011_901), "0.01191");
+        assert_eq!(figure_above(2.000_01), "2.0001");
+    }
 
     #[test]
     fn nothing_that_is_printed_steers_a_terminal() {

@@ -3,6 +3,25 @@
 use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, Skeleton, Stem, find_skeleton};
 
+/// Images above this height and width get the stem of ImageNet in a search and an evaluation.
+const LARGEST_OF_CIFAR: u16 = 64;
+
+/// What to say of a network that no search or evaluation builds: one with the stem of CIFAR for large images.
+pub(super) fn odd_stem(space: &dyn SearchSpace, skeleton: &Skeleton) -> Option<String> {
+    let is_odd = skeleton.stem == Stem::Cifar && skeleton.resolution > LARGEST_OF_CIFAR;
+    is_odd.then(|| {
+        let way_out = match find_skeleton(space, "imagenet") {
+            Ok(_) => "; --preset imagenet has that stem",
+            Err(_) => "",
+        };
+        format!(
+            "warning: these networks have the stem of CIFAR at {0}x{0} pixels, which makes them many times as large; above {LARGEST_OF_CIFAR} \
+             pixels lat search and lat evaluate build the stem of ImageNet{way_out}",
+            skeleton.resolution
+        )
+    })
+}
+
 /// Flags that override the preset's skeleton.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct SkeletonArgs {
@@ -61,7 +80,10 @@ impl SkeletonArgs {
         let skeleton = Skeleton {
             resolution: dataset.train.hw as u16,
             classes: dataset.train.classes as u32,
-            stem: if dataset.train.hw > 64 { Stem::ImageNet } else { Stem::Cifar },
+            stem: match dataset.train.hw > usize::from(LARGEST_OF_CIFAR) {
+                true => Stem::ImageNet,
+                false => Stem::Cifar,
+            },
             ..self.skeleton(space, preset)?
         };
         space.check_skeleton(&skeleton)?;

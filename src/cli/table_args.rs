@@ -21,13 +21,18 @@ pub(super) struct TableArgs {
     /// TOML file that declares the space of a table made elsewhere; examples/spaces/ has some.
     #[arg(long, value_name = "FILE", conflicts_with = "space", requires = "data")]
     pub(super) space_file: Option<PathBuf>,
+    /// Column of the architectures' texts [default: architecture, arch_str, cellstr or arch, else the only one whose texts are
+    /// architectures].
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub(super) text_column: Option<String>,
     /// Parquet or CSV table of the architectures, where --data has only their values: joined by the one column that both have.
     #[arg(long, value_name = "FILE", requires = "data")]
     pub(super) architectures: Option<PathBuf>,
     /// Read only rows with this value, as in --where device=titanx; may be repeated.
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
     pub(super) filters: Vec<RowFilter>,
-    /// Take the mean where an architecture has several values [default: the first].
+    /// Take the mean if an architecture has several values [default: the first, or the lower median if they are more than a factor
+    /// of two apart].
     #[arg(long)]
     pub(super) average_duplicates: bool,
     /// Leave out rows without a value [default: refuse the table].
@@ -57,6 +62,7 @@ impl TableArgs {
         let table = LatencyTable::read(&TableRequest {
             space: self.space.as_deref(),
             declared: declared.as_ref().map(|space| space as &dyn Space),
+            text_column: self.text_column.as_deref(),
             architectures: self.architectures.as_deref(),
             filters: &self.filters,
             average_duplicates: self.average_duplicates,
@@ -96,6 +102,9 @@ fn duplicates_line(several: &Duplicates, are_averaged: bool) -> String {
     let Duplicates { architectures, largest, example, values, rows } = several;
     let what = match are_averaged {
         true => "their means were taken",
+        false if *largest > 1.0 => {
+            "the first of each counts, or the lower median if they are more than a factor of two apart (--average-duplicates takes their mean)"
+        }
         false => "the first of each counts (--average-duplicates takes their mean)",
     };
     let mut text: String = example.chars().take(60).collect();

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use lat::extracted::ExtractedNet;
-use lat_data::Measurement;
 use lat_data::{Mode, OperatingPoint, Precision};
-use lat_profiler::{DeviceSpec, ProfileOptions, time_module, time_net};
+use lat_profiler::{DeviceSpec, ModuleInput, NetTiming, ProfileOptions, time_module, time_net};
 
 use super::failure::bad;
-use super::output::{say, write_json};
+use super::output::{figure, say, write_json};
 use super::skeleton::{device, torch_device};
 use super::written::Written;
 
@@ -16,9 +15,12 @@ use super::written::Written;
 ///
 /// With the care that architectures get: warm-up, timed runs until the 95 % interval of the median is within 1 % or the cap
 /// comes, CUDA events on a GPU, the reference network on a CPU. Make the file with torch.jit.trace(model, x).save("model.pt").
-/// A module is a program and can do what you can, write files too: time only modules that you trust.
+/// What the module returns does not matter. A module that is much shorter than the reference network is run several times per
+/// timed run. A module is a program and can do what you can, write files too: time only modules that you trust.
 ///
 /// Example: lat time model.pt --input 1x3x224x224 --device cuda:0 --mode both
+///
+/// Example: lat time bert.pt --input '1x128:i64<30522' --input 1x128:i64=1
 ///
 /// Example: lat time --weights net.safetensors --batch 8
 #[derive(clap::Args)]
@@ -26,15 +28,17 @@ pub(super) struct Args {
     /// The module's file.
     #[arg(required_unless_present = "weights", conflicts_with = "weights")]
     file: Option<PathBuf>,
-    /// Shape of an input, batch first; once per input.
+    /// An input; once for each that forward takes. A shape, batch first, is a tensor of normal numbers. Whole numbers have a kind and
+    /// lie below a bound: '1x128:i64<30522' (in quotes: a shell reads < itself; without a bound: 0 and 1). All equal: 1x128:i64=1.
+    /// Kinds: f16 bf16 f32 f64 u8 i16 i32 i64 bool. Several tensors as one input: [3x800x800,3x600x600]. Numbers: int=5, float=0.5,
+    /// bool=true. None: none.
     #[arg(
         long,
-        value_name = "NxCxHxW",
+        value_name = "NxCxHxW[:KIND][<BOUND]",
         required_unless_present = "weights",
-        conflicts_with = "weights",
-        value_parser = shape
+        conflicts_with = "weights"
     )]
-    input: Vec<Shape>,
+    input: Vec<ModuleInput>,
     /// Time the network of this file, which `lat extract` wrote, with its own weights, instead of a module: as `lat profile` times
     /// architectures, data alone and no program.
     #[arg(long, value_name = "FILE")]
@@ -48,7 +52,7 @@ pub(super) struct Args {
     /// How runs are launched.
     #[arg(long, default_value = "eager", value_name = "eager|graph|both")]
     mode: Mode,
-    /// Number format; the module is converted.
+    /// Number format; the module's floating point numbers are converted.
     #[arg(long, default_value = "fp32", value_name = "fp32|tf32|fp16|bf16")]
     precision: Precision,
     /// Lay inputs of four dimensions out channels last (NHWC).
@@ -57,25 +61,13 @@ pub(super) struct Args {
     /// Empty the last-level cache before each timed run.
     #[arg(long)]
     cold: bool,
-    /// Cap on the timed runs, in milliseconds.
+    /// Cap on the timed runs, in milliseconds by the clock, with the reference network's runs on a CPU. At least six runs are made
+    /// unless they take five times as long.
     #[arg(long, default_value_t = 2000.0, value_name = "MS")]
     max_ms: f64,
     /// Also write the row as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-}
-
-/// Sizes of one input.
-#[derive(Debug, Clone, PartialEq)]
-struct Shape(Vec<i64>);
-
-/// `1x3x224x224`.
-fn shape(text: &str) -> Result<Shape, String> {
-    let sizes: Result<Vec<i64>, _> = text.split('x').map(str::parse).collect();
-    match sizes {
-        Ok(sizes) if sizes.iter().all(|size| *size > 0) => Ok(Shape(sizes)),
-        _ => Err(format!("expected sizes above zero joined by x, as 1x3x224x224, found '{text}'")),
-    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -88,13 +80,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         channels_last: args.channels_last,
         cold: args.cold,
     };
-    let row = match (&args.weights, &args.file) {
+    let timing = match (&args.weights, &args.file) {
         (Some(weights), _) => network(args, weights, device, point)?,
         (None, file) => module(args, file.as_deref().unwrap_or(Path::new("")), device, point)?,
     };
-    say(text(&row, device, point))?;
+    say(text(&timing, device, point))?;
     match &args.json {
-        Some(path) => write_json(path, &row),
+        Some(path) => write_json(path, &timing),
         None => Ok(()),
     }
 }
@@ -105,16 +97,15 @@ fn module(
     file: &Path,
     device: DeviceSpec,
     point: OperatingPoint,
-) -> anyhow::Result<Measurement> {
+) -> anyhow::Result<NetTiming> {
     if !file.is_file() {
         return Err(bad(format!(
             "expected a TorchScript module at {}, found no file; make one with torch.jit.trace(model, x).save(...)",
             file.display()
         )));
     }
-    let shapes: Vec<Vec<i64>> = args.input.iter().map(|shape| shape.0.clone()).collect();
-    time_module(file, &shapes, device, point, args.max_ms)
-        .map_err(|error| bad(format!("{} cannot be timed on such inputs: {error}", file.display())))
+    time_module(file, &args.input, device, point, args.max_ms)
+        .map_err(|error| bad(format!("{} cannot be timed: {error}", file.display())))
 }
 
 /// The row of an extracted network.
@@ -123,7 +114,7 @@ fn network(
     file: &Path,
     device: DeviceSpec,
     point: OperatingPoint,
-) -> anyhow::Result<Measurement> {
+) -> anyhow::Result<NetTiming> {
     let (ExtractedNet { label, net }, _) = ExtractedNet::load(file, torch_device(device))?;
     let defaults = ProfileOptions::new(label.skeleton, device);
     let options = ProfileOptions { point, batch: args.batch, max_ms: args.max_ms, ..defaults };
@@ -131,33 +122,38 @@ fn network(
 }
 
 /// The row for people.
-fn text(row: &Measurement, device: DeviceSpec, point: OperatingPoint) -> String {
+fn text(timing: &NetTiming, device: DeviceSpec, point: OperatingPoint) -> String {
+    let NetTiming { row, n_passes } = timing;
+    let each = if *n_passes > 1 { format!(" of {n_passes} passes") } else { String::new() };
     let mut lines = vec![
         format!(
-            "{:.4} ms on {} ({point}), {} after {} runs; 95 % interval of the median {:.4} to {:.4} ms",
-            row.latency_ms,
+            "{} ms on {} ({point}), {} after {} runs{each}; 95 % interval of the median {} to {} ms",
+            figure(row.latency_ms),
             device.name(),
             row.status.name(),
             row.n_runs,
-            row.latency_ci_low_ms,
-            row.latency_ci_high_ms
+            figure(row.latency_ci_low_ms),
+            figure(row.latency_ci_high_ms)
         ),
         format!(
-            "quartiles {:.4} and {:.4} ms, fastest {:.4} ms, by the clock {:.4} ms",
-            row.latency_q1_ms, row.latency_q3_ms, row.latency_min_ms, row.latency_raw_ms
+            "quartiles {} and {} ms, fastest {} ms, by the clock {} ms",
+            figure(row.latency_q1_ms),
+            figure(row.latency_q3_ms),
+            figure(row.latency_min_ms),
+            figure(row.latency_raw_ms)
         ),
     ];
     let percentile = |name: &str, ms: f64, fewest: u32| match ms.is_finite() {
-        true => format!("{name} {ms:.4} ms"),
+        true => format!("{name} {} ms", figure(ms)),
         false => format!("{name} needs {fewest} runs"),
     };
     let (p90, p99) = (row.latency_p90_ms, row.latency_p99_ms);
     lines.push(format!("{}, {}", percentile("p90", p90, 64), percentile("p99", p99, 662)));
     if let Some(bound) = row.launch_bound {
         lines.push(format!(
-            "eager {:.4} ms, replayed as a graph {:.4} ms: {}",
-            row.latency_eager_ms,
-            row.latency_graph_ms,
+            "eager {} ms, replayed as a graph {} ms: {}",
+            figure(row.latency_eager_ms),
+            figure(row.latency_graph_ms),
             if bound { "launches take the time" } else { "the device takes the time" }
         ));
     }
@@ -172,18 +168,4 @@ fn text(row: &Measurement, device: DeviceSpec, point: OperatingPoint) -> String 
         lines.push(state.join(", "));
     }
     lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shapes_are_sizes_joined_by_x() {
-        assert_eq!(shape("1x3x224x224"), Ok(Shape(vec![1, 3, 224, 224])));
-        assert_eq!(shape("7"), Ok(Shape(vec![7])));
-        for wrong in ["", "1x", "axb", "1x0", "1x-3", "1,3"] {
-            assert!(shape(wrong).unwrap_err().contains("as 1x3x224x224"), "{wrong}");
-        }
-    }
 }

@@ -54,7 +54,7 @@ pub(super) fn derived(
     let mut derived = Derived::default();
     for (decision, set) in space.decisions().iter().zip(&architecture.choices) {
         let chosen: Vec<usize> = set.iter().filter(|&c| Some(c) != decision.none()).collect();
-        let names: Vec<&str> = chosen.iter().map(|&c| decision.choices[c].name.as_str()).collect();
+        let names: Vec<String> = chosen.iter().map(|&c| decision.text(c)).collect();
         let operation = names.join(" + ");
         let Some((from, to)) = decision.edge else {
             derived.others.push((decision.name.clone(), operation));

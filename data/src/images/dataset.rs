@@ -27,13 +27,15 @@ pub struct Dataset {
     pub std: [f32; 3],
     /// How the training images may be varied.
     pub augment: Augment,
+    /// What people should know of how the images were read: a sentence each, such as files that were left out.
+    pub notes: Vec<String>,
 }
 
 impl Dataset {
     /// Joins the two parts and computes the mean and the deviation of the training images.
     pub(crate) fn new(train: ImageSet, test: ImageSet, augment: Augment) -> Self {
         let (mean, std) = statistics(&train);
-        Self { train, test, mean, std, augment }
+        Self { train, test, mean, std, augment, notes: Vec::new() }
     }
 
     /// CRC-32 of all pixels and labels as eight hex digits: two sets of one name and different images are not the same.

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_embedded_set_is_what_the_reader_of_folders_makes_of_its_files() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fashion-mnist-part");
-        let options = LoadOptions { resolution: Some(16) };
+        let options = LoadOptions { resolution: Some(16), ..LoadOptions::default() };
         for options in [LoadOptions::default(), options] {
             let folder = find_dataset("fashion-mnist").unwrap().load(Some(&dir), &options).unwrap();
             let named = |part: ImageSet, name: &str| ImageSet { name: name.into(), ..part };

@@ -21,6 +21,8 @@ use crate::DataError;
 pub struct LoadOptions {
     /// Height (= width) of the images in pixels; None: that of the set, and for folders that of the first image.
     pub resolution: Option<u32>,
+    /// Whether files that cannot be read are left out, and classes may have no images, in folders of one's own.
+    pub skip_broken: bool,
 }
 
 /// An image set that can be loaded by name.
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_resolution_asked_for_is_what_comes() {
-        let options = LoadOptions { resolution: Some(16) };
+        let options = LoadOptions { resolution: Some(16), ..LoadOptions::default() };
         for (name, n_test, crop_padding) in [("digits", 360, 2), ("fashion-part", 615, 1)] {
             let set = find_dataset(name).unwrap().load(None, &options).unwrap();
             assert_eq!((set.train.hw, set.test.hw), (16, 16), "{name}");
@@ -124,7 +126,9 @@ mod tests {
             assert_eq!(set.augment.crop_padding, crop_padding, "{name}");
         }
         for entry in DATASETS.iter().filter(|entry| !entry.needs_dir()) {
-            let error = entry.load(None, &LoadOptions { resolution: Some(0) }).unwrap_err();
+            let error = entry
+                .load(None, &LoadOptions { resolution: Some(0), ..LoadOptions::default() })
+                .unwrap_err();
             assert!(matches!(error, DataError::Content { .. }), "{}: {error}", entry.name);
         }
     }

@@ -11,18 +11,25 @@ use crate::DataError;
 /// Names under which tables keep the architecture's text, the first that a table has being used.
 pub(crate) const TEXT_COLUMNS: [&str; 4] = ["architecture", "arch_str", "cellstr", "arch"];
 
+/// Texts of a column that are tried.
+const TRIED: usize = 50;
+
 /// Where architectures stand in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum Source<'a> {
     /// A column per decision.
     Decisions,
     /// A column of texts with this name.
-    Text(&'static str),
+    Text(&'a str),
 }
 
-impl Source {
-    /// Columns of decisions where the space has been given and they are all there, else a text column.
-    pub(crate) fn of(columns: &Columns, space: Option<&dyn Space>) -> Result<Self, DataError> {
+impl<'a> Source<'a> {
+    /// The text column that was named, else columns of decisions if the space has been given and they are all there, else one of the
+    /// usual text columns.
+    pub(crate) fn of(columns: &'a Columns, space: Option<&dyn Space>) -> Result<Self, DataError> {
+        if let Some(name) = columns.text_column() {
+            return Ok(Self::Text(name));
+        }
         let missing: Vec<String> = space.map_or_else(Vec::new, |space| {
             let decisions = space.decisions().iter().filter(|d| !columns.has(&d.name));
             decisions.map(|d| d.name.clone()).collect()
@@ -36,16 +43,47 @@ impl Source {
         let text = TEXT_COLUMNS.join(" or ");
         let (expected, found) = match space {
             None => (
-                format!("a latency table with a column {text}"),
-                format!("columns {}", columns.names()),
+                format!(
+                    "a latency table with a column {text}, or --text-column with the name of another"
+                ),
+                format!("columns {}{}", columns.names(), line_of_names(columns)),
             ),
             Some(space) => (
-                format!("a column per decision of space '{}', or a text column {text}", space.id()),
-                format!("no column {} among {}", quoted(missing), columns.names()),
+                format!(
+                    "a column per decision of space '{}', or a text column {text} (--text-column names another)",
+                    space.id()
+                ),
+                format!(
+                    "no column {} among {}{}",
+                    quoted(missing),
+                    columns.names(),
+                    line_of_names(columns)
+                ),
             ),
         };
         Err(DataError::content(columns.path(), expected, found))
     }
+}
+
+/// A hint if a name is a number, as it is if the file's first line is a row.
+fn line_of_names(columns: &Columns) -> &'static str {
+    match columns.each_name().any(|name| name.parse::<f64>().is_ok()) {
+        true => "; a file without a line of names? Put one above its rows",
+        false => "",
+    }
+}
+
+/// The one column whose texts are architectures of the space, if it has another name than the usual ones.
+pub(crate) fn only_that_parses(columns: &Columns, space: &dyn Space) -> Option<String> {
+    let parses = |name: &&str| {
+        let texts = columns.texts(name).unwrap_or_default();
+        let mut texts =
+            texts.iter().flatten().filter(|text| !text.trim().is_empty()).take(TRIED).peekable();
+        texts.peek().is_some() && texts.all(|text| space.parse(text).is_ok())
+    };
+    let mut found = columns.textual().into_iter().filter(parses);
+    let first = found.next()?;
+    found.next().is_none().then(|| first.to_owned())
 }
 
 /// The architecture of each of these rows: as the file has it where no space is given, else as that space writes it.
@@ -142,6 +180,6 @@ fn unknown_choice(
         column: decision.name.clone(),
         row: number,
         found: cell.map_or_else(|| "nothing".to_owned(), |cell| format!("'{cell}'")),
-        expected: decision.names().join(", "),
+        expected: decision.expected(),
     })
 }

@@ -28,6 +28,8 @@ pub(crate) struct Columns {
     joined: Option<Joined>,
     /// Names that several columns of the file have: none of these is read, since nobody knows which is meant.
     ambiguous: Vec<String>,
+    /// The column of architectures' texts, if it is another than the usual ones.
+    text_column: Option<String>,
 }
 
 /// Columns that came from another file.
@@ -50,7 +52,20 @@ impl Columns {
     /// The columns of a file, of which those in the frame are in memory.
     pub(crate) fn of_file(path: &Path, kinds: Vec<(String, Kind)>, frame: DataFrame) -> Self {
         let path = path.to_owned();
-        Self { path, kinds, frame, rows: None, joined: None, ambiguous: Vec::new() }
+        Self {
+            path,
+            kinds,
+            frame,
+            rows: None,
+            joined: None,
+            ambiguous: Vec::new(),
+            text_column: None,
+        }
+    }
+
+    /// What is in memory.
+    pub(crate) fn into_frame(self) -> DataFrame {
+        self.frame
     }
 
     /// Says which columns are of numbers although they are kept as texts, and which names several columns have.
@@ -74,6 +89,22 @@ impl Columns {
     /// The names of all columns, comma separated.
     pub(crate) fn names(&self) -> String {
         self.kinds.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Says which column holds the architectures' texts.
+    pub(crate) fn set_text_column(&mut self, name: &str) {
+        self.text_column = Some(name.to_owned());
+    }
+
+    /// The column that was said to hold the architectures' texts.
+    pub(crate) fn text_column(&self) -> Option<&str> {
+        self.text_column.as_deref()
+    }
+
+    /// The names of the columns of texts.
+    pub(crate) fn textual(&self) -> Vec<&str> {
+        let texts = self.kinds.iter().filter(|(_, kind)| *kind == Kind::Text);
+        texts.map(|(name, _)| name.as_str()).collect()
     }
 
     /// The names of the columns of numbers.

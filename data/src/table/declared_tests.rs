@@ -129,7 +129,8 @@ fn unknown_choices_and_missing_columns_are_named() {
     assert_eq!(table("2,3,3,3,Pool,1\n").refused(as_is), expected);
     let files = Files::new(&[("t.csv", "depth,k0,op,latency_ms\n2,3,0,1\n")]);
     let expected = "t.csv: expected a column per decision of space 'stage', or a text column \
-                    architecture or arch_str or cellstr or arch; found no column 'k1', 'k2' among depth, k0, op, latency_ms";
+                    architecture or arch_str or cellstr or arch (--text-column names another); found no column 'k1', 'k2' \
+                    among depth, k0, op, latency_ms";
     assert_eq!(files.refused(as_is), expected);
     let files =
         Files::new(&[("t.csv", "arch,latency_ms\n\"depth=2,k0=3,k1=3,op=1\",1\ndepth=4,1\n")]);

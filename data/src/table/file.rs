@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use super::columns::Columns;
-use crate::run::folder::{ROWS_FILE, TABLE_FILE};
+use super::parquet_folder;
+use crate::run::folder::{HEADER_FILE, ROWS_FILE, TABLE_FILE};
 use crate::run::frame;
 use crate::run::manifest::{MANIFEST_FILE, Manifest};
 use crate::{DataError, read_run};
 
-const EXPECTED: &str =
-    "a run folder, or a table whose name ends in .parquet, .csv, .tsv, .csv.gz or .tsv.gz";
+const EXPECTED: &str = "a run folder, a table whose name ends in .parquet, .csv, .tsv, .csv.gz or .tsv.gz, or a folder of Parquet files";
 
 /// The columns of what is there: those `wanted`, or all.
 pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
     if path.is_dir() {
-        return open_run(path, wanted);
+        return match is_run(path) || !parquet_folder::is_table(path) {
+            true => open_run(path, wanted),
+            false => parquet_folder::open(path, wanted),
+        };
     }
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str() {
@@ -27,6 +30,11 @@ pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, Data
         _ if !path.exists() => Err(DataError::missing(path, EXPECTED)),
         _ => Err(DataError::content(path, EXPECTED, "a file of another name")),
     }
+}
+
+/// Whether a folder has a file that only runs have.
+fn is_run(dir: &Path) -> bool {
+    [HEADER_FILE, ROWS_FILE, MANIFEST_FILE, TABLE_FILE].iter().any(|name| dir.join(name).exists())
 }
 
 /// Whether a packed file's name says that it is a table of texts.

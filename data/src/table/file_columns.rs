@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use polars::prelude::{ArrowDataType, DataFrame, PlSmallStr, PolarsError};
@@ -15,6 +16,7 @@ use polars_io::parquet::read::ParquetReader;
 use super::architecture_texts::TEXT_COLUMNS;
 use super::columns::{Columns, Kind};
 use super::csv_form::{CsvForm, is_missing};
+use super::parquet_schema::{readable, with_decimals};
 use crate::DataError;
 
 /// What polars puts between the name of a column that comes again and how often it did.
@@ -45,6 +47,8 @@ impl Columns {
     ) -> Result<Self, DataError> {
         let refused = |error| no_parquet(path, &error);
         let mut reader = ParquetReader::new(open(path)?);
+        let (metadata, decimals) = readable(reader.get_metadata().map_err(refused)?);
+        reader.set_metadata(Arc::new(metadata));
         let schema = reader.schema().map_err(refused)?;
         let kinds: Vec<(String, Kind)> =
             schema.iter().map(|(name, f)| (name.to_string(), kind_of_arrow(&f.dtype))).collect();
@@ -58,7 +62,8 @@ impl Columns {
         let frame = if empty {
             DataFrame::empty()
         } else {
-            reader.with_columns(Some(names)).with_slice(rows).finish().map_err(refused)?
+            let frame = reader.with_columns(Some(names)).with_slice(rows).finish();
+            frame.and_then(|frame| with_decimals(frame, &decimals)).map_err(refused)?
         };
         Ok(Self::of_file(path, kinds, frame))
     }
@@ -176,15 +181,12 @@ pub(crate) fn open(path: &Path) -> Result<File, DataError> {
 
 fn kind_of_arrow(dtype: &ArrowDataType) -> Kind {
     use ArrowDataType as A;
-    // polars reads the narrower unsigned widths and half floats only with features that nothing else here needs.
-    let is_number = matches!(
-        dtype,
-        A::Int8 | A::Int16 | A::Int32 | A::Int64 | A::UInt32 | A::UInt64 | A::Float32 | A::Float64
-    );
+    // Narrower whole numbers have been widened by then; polars reads half floats only with a feature that nothing else here needs.
+    let is_number =
+        matches!(dtype, A::Int32 | A::Int64 | A::UInt32 | A::UInt64 | A::Float32 | A::Float64);
     match dtype {
         _ if is_number => Kind::Number,
         A::Utf8 | A::LargeUtf8 | A::Utf8View | A::Boolean => Kind::Text,
-        A::Dictionary(_, values, _) => kind_of_arrow(values),
         _ => Kind::Other,
     }
 }

@@ -39,18 +39,22 @@ pub(crate) struct Grouped {
     pub(crate) duplicates: Option<Duplicates>,
 }
 
+/// How much larger an architecture's largest value may be than its least for the first to count.
+const APART: f64 = 2.0;
+
 /// An architecture's values so far.
 struct Values {
     first: f64,
-    sum: f64,
-    n: usize,
+    /// Those behind the first, of the few architectures that have any.
+    further: Vec<f64>,
     /// Value and number of row.
     least: (f64, usize),
     largest: (f64, usize),
 }
 
 impl Grouped {
-    /// One row per architecture: its first value, or the mean of all.
+    /// One row per architecture: its first value, or the mean of all. Values that are far apart cannot both be right, and what disturbs
+    /// a measurement makes it slower: then the lower median counts.
     pub(crate) fn of(readings: impl IntoIterator<Item = Reading>, average: bool) -> Self {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut values: Vec<Values> = Vec::new();
@@ -66,10 +70,12 @@ impl Grouped {
             if is_anchor { &mut grouped.anchors } else { &mut grouped.repeats }.push(pair);
             values[place].add(value, number);
         }
-        if average {
-            for (row, values) in grouped.rows.iter_mut().zip(&values) {
-                row.value = values.sum / values.n as f64;
-            }
+        for (row, values) in grouped.rows.iter_mut().zip(&values) {
+            row.value = match average {
+                true => values.mean(),
+                false if values.spread() > APART - 1.0 => values.lower_median(),
+                false => values.first,
+            };
         }
         grouped.duplicates = duplicates(&grouped.rows, &values);
         grouped
@@ -91,18 +97,31 @@ fn duplicates(rows: &[TableRow], values: &[Values]) -> Option<Duplicates> {
 impl Values {
     fn new(value: f64, number: usize) -> Self {
         let both = (value, number);
-        Self { first: value, sum: value, n: 1, least: both, largest: both }
+        Self { first: value, further: Vec::new(), least: both, largest: both }
     }
 
     fn add(&mut self, value: f64, number: usize) {
-        self.sum += value;
-        self.n += 1;
+        self.further.push(value);
         if value < self.least.0 {
             self.least = (value, number);
         }
         if value > self.largest.0 {
             self.largest = (value, number);
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = f64> {
+        std::iter::once(self.first).chain(self.further.iter().copied())
+    }
+
+    fn mean(&self) -> f64 {
+        self.all().sum::<f64>() / (1 + self.further.len()) as f64
+    }
+
+    fn lower_median(&self) -> f64 {
+        let mut sorted: Vec<f64> = self.all().collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted[(sorted.len() - 1) / 2]
     }
 
     /// How much larger the largest value is than the least, which is above zero.

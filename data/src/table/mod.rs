@@ -11,18 +11,20 @@ mod file_columns;
 mod grouped;
 mod header_columns;
 mod join;
+mod parquet_folder;
+mod parquet_schema;
 mod reader;
 mod request;
 pub(crate) mod row_filter;
 
 use std::path::{Path, PathBuf};
 
-use lat_space::{Architecture, Space};
+use lat_space::{Architecture, Space, find_space};
 
 use crate::run::frame::HEADER_COLUMNS;
 use crate::{DataError, RunHeader};
 pub use architecture_list::read_architectures;
-use architecture_texts::TEXT_COLUMNS;
+use architecture_texts::{Source, TEXT_COLUMNS, only_that_parses};
 pub use column_values::{ColumnValues, ValueCount, list_columns};
 use columns::Columns;
 pub use grouped::Duplicates;
@@ -115,15 +117,19 @@ impl LatencyTable {
 
 /// The rows asked for, with the columns of their architectures.
 fn columns(request: &TableRequest) -> Result<Columns, DataError> {
-    let TableRequest { data, column, declared, architectures, filters, .. } = *request;
+    let TableRequest { data, column, declared, text_column, architectures, filters, .. } = *request;
     let mut wanted = vec!["status", "superseded", "role", column];
     wanted.extend(TEXT_COLUMNS.iter().chain(&CONSTANT).chain(&HEADER_COLUMNS));
+    wanted.extend(text_column);
     wanted.extend(filters.iter().map(|filter| filter.column.as_str()));
     wanted.extend(declared.iter().flat_map(|s| s.decisions()).map(|d| d.name.as_str()));
     // By which column files are joined is seen in the files.
     let mut columns = file::open(data, architectures.is_none().then_some(&wanted))?;
     if columns.height() == 0 {
         return Ok(columns);
+    }
+    if architectures.is_none() && text_column.is_none() && Source::of(&columns, declared).is_err() {
+        columns = with_any_text_column(columns, request)?;
     }
     let (here, there): (Vec<_>, Vec<_>) = filters.iter().partition(|f| columns.has(&f.column));
     for filter in here {
@@ -135,7 +141,30 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
     for filter in there {
         filter.apply(&mut columns)?;
     }
+    if let Some(name) = text_column {
+        if !columns.has(name) {
+            let (path, names) = (columns.path().to_owned(), columns.names());
+            return Err(DataError::NoColumn { path, column: name.to_owned(), names });
+        }
+        columns.set_text_column(name);
+    }
     Ok(columns)
+}
+
+/// The whole file, its text column being the only one whose texts are architectures of the space; what was read already if there is
+/// no such column.
+fn with_any_text_column(read: Columns, request: &TableRequest) -> Result<Columns, DataError> {
+    let built_in = request.space.and_then(|id| find_space(id).ok());
+    let built_in = built_in.as_deref().map(|space| space as &dyn Space);
+    let Some(space) = request.declared.or(built_in) else { return Ok(read) };
+    let mut whole = file::open(request.data, None)?;
+    match only_that_parses(&whole, space) {
+        Some(name) => {
+            whole.set_text_column(&name);
+            Ok(whole)
+        }
+        None => Ok(read),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct TableRequest<'a> {
     pub space: Option<&'a str>,
     /// The space itself, for tables with a column per decision, and to know architectures that are written in two ways as one.
     pub declared: Option<&'a dyn Space>,
+    /// The column of architectures' texts, if it is none of the usual ones and not the only one whose texts are architectures.
+    pub text_column: Option<&'a str>,
     /// The file with the architectures' columns, where they are not beside the values. It is joined by the one column that both
     /// files have.
     pub architectures: Option<&'a Path>,
@@ -36,6 +38,7 @@ impl<'a> TableRequest<'a> {
             column,
             space: None,
             declared: None,
+            text_column: None,
             architectures: None,
             filters: &[],
             average_duplicates: false,

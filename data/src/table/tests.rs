@@ -77,8 +77,8 @@ fn several_devices_are_refused_and_named() {
 #[test]
 fn tables_without_the_columns_are_refused_with_those_found() {
     let (_dir, path) = csv("name,latency_ms\na,1\n");
-    let expected = "T: expected a latency table with a column architecture or arch_str or cellstr or arch; \
-         found columns name, latency_ms";
+    let expected = "T: expected a latency table with a column architecture or arch_str or cellstr or arch, or --text-column with the \
+         name of another; found columns name, latency_ms";
     assert_eq!(message(&path), expected);
     let (_dir, path) =
         parquet(vec![Column::new("x".into(), [1.0]), Column::new("y".into(), ["a"])]);
@@ -155,6 +155,7 @@ fn what_is_no_table_is_refused() {
         fs::write(&path, bytes).unwrap();
         assert!(message(&path).starts_with("T: expected a Parquet table"), "{}", message(&path));
     }
+    fs::remove_file(&path).unwrap();
     let path = dir.path().join("rows.txt");
     fs::write(&path, "arch,latency_ms\na,1\n").unwrap();
     assert!(message(&path).contains("ends in .parquet, .csv"), "{}", message(&path));
@@ -192,4 +193,86 @@ fn the_space_and_the_unit_must_agree() {
     assert!(message(&path).ends_with("found unit 'us'"), "{}", message(&path));
     let (_dir, path) = csv("arch,latency_ms,unit\na,1,ms\n");
     assert_eq!(rows(&load(&path).unwrap()), [("a", 1.0)]);
+}
+
+#[test]
+fn architectures_stand_in_a_column_that_is_named_or_the_only_one_that_parses() {
+    let text = |other: &str| {
+        let cell = |i: usize| {
+            format!(
+                "|none~0|+|none~0|none~1|+|none~0|skip_connect~1|nor_conv_{0}x{0}~2|",
+                1 + 2 * (i % 2)
+            )
+        };
+        let rows: Vec<String> = (0..2)
+            .map(|i| format!("{i},m{i},{},{},{}", cell(i), other.replace('#', &cell(1 - i)), i + 1))
+            .collect();
+        format!("id,model,genotype,other,latency_ms\n{}\n", rows.join("\n"))
+    };
+    let (_dir, path) = csv(&text("x"));
+    let table = LatencyTable::load(&path, Some("nasbench201"), "latency_ms").unwrap();
+    assert!(table.rows[1].architecture.contains("3x3") && table.rows[1].value == 2.0, "{table:?}");
+    // Two columns parse: which is meant must be said.
+    let (_dir, path) = csv(&text("#"));
+    let request =
+        TableRequest { space: Some("nasbench201"), ..TableRequest::new(&path, "latency_ms") };
+    assert!(LatencyTable::read(&request).unwrap_err().to_string().contains("--text-column"));
+    let named = |name| LatencyTable::read(&TableRequest { text_column: Some(name), ..request });
+    assert!(named("genotype").unwrap().rows[0].architecture.contains("1x1"));
+    assert!(named("other").unwrap().rows[0].architecture.contains("3x3"));
+    let error = named("genotypes").unwrap_err().to_string();
+    assert!(error.contains("genotypes") && error.contains("genotype, other"), "{error}");
+}
+
+#[test]
+fn a_file_without_a_line_of_names_is_recognised() {
+    let (_dir, path) = csv("112x112x16-56x56x24,5.6\n112x112x16-56x56x25,5.7\n");
+    assert!(message(&path).contains("without a line of names?"), "{}", message(&path));
+}
+
+#[test]
+fn values_that_are_far_apart_give_their_lower_median() {
+    let (_dir, path) = csv("arch,latency_ms\na,2321\nb,100\na,180\nb,110\nc,5\nc,60\nc,6\n");
+    let table = LatencyTable::load(&path, Some("x"), "latency_ms").unwrap();
+    let values: Vec<f64> = table.rows.iter().map(|row| row.value).collect();
+    assert_eq!(values, [180.0, 100.0, 6.0]);
+}
+
+/// Tables of `assets/parquet-forms`, which scripts/parquet_forms.py wrote.
+fn form(name: &str) -> Result<LatencyTable, DataError> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/parquet-forms").join(name);
+    LatencyTable::load(&path, Some("nasbench201"), "latency_ms")
+}
+
+#[test]
+fn parquet_is_read_as_pandas_spark_and_duckdb_write_it() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/parquet-forms");
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names.iter().filter(|name| *name != "hive") {
+        let table = form(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut rows: Vec<(f64, &str)> =
+            table.rows.iter().map(|row| (row.value, &row.architecture[..])).collect();
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), [1.0, 2.0, 3.0], "{name}");
+        assert!(
+            rows[0].1.contains("skip_connect") && rows[2].1.contains("3x3"),
+            "{name}: {rows:?}"
+        );
+    }
+}
+
+#[test]
+fn names_of_folders_tell_columns() {
+    let error = form("hive").unwrap_err().to_string();
+    assert!(error.contains("'a', 'b'"), "{error}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/parquet-forms/hive");
+    let filters = ["device=b".parse().unwrap()];
+    let request = TableRequest {
+        space: Some("nasbench201"),
+        filters: &filters,
+        ..TableRequest::new(&path, "latency_ms")
+    };
+    assert_eq!(LatencyTable::read(&request).unwrap().rows.len(), 2);
 }

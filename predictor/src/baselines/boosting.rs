@@ -27,7 +27,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "one-hot",
     differentiable: false,
     is_candidate: false,
-    build: |setup: &Setup| Box::new(Boosting { seed: setup.seed, fitted: None }),
+    build: |setup: &Setup| Box::new(Boosting { setup: setup.clone(), fitted: None }),
 };
 
 type Trees = XGRegressor<f64, f64, DenseMatrix<f64>, Vec<f64>>;
@@ -35,7 +35,7 @@ type Trees = XGRegressor<f64, f64, DenseMatrix<f64>, Vec<f64>>;
 /// Gradient-boosted trees.
 #[derive(Debug)]
 struct Boosting {
-    seed: u64,
+    setup: Setup,
     fitted: Option<Fitted>,
 }
 
@@ -49,15 +49,15 @@ struct Fitted {
 impl Regressor for Boosting {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
-        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.seed));
-        let standard = Standard::of(Scale::Plain, y.view());
+        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.setup.seed));
+        let standard = Standard::of(self.setup.scale.unwrap_or(Scale::Plain), y.view());
         let parameters = XGRegressorParameters::default()
             .with_n_estimators(TREES)
             .with_max_depth(DEPTH)
             .with_learning_rate(RATE)
             .with_subsample(SHARE)
             .with_base_score(0.0)
-            .with_seed(self.seed);
+            .with_seed(self.setup.seed);
         let z = standard.apply(y.view()).to_vec();
         let trees = Trees::fit(&matrix(NAME, x.view())?, &z, parameters).map_err(failed(NAME))?;
         self.fitted = Some(Fitted { trees, standard, n_features: x.ncols() });

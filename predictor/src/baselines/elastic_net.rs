@@ -28,7 +28,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "one-hot",
     differentiable: true,
     is_candidate: false,
-    build: |setup| Box::new(Linear::new(NAME, setup.seed, solve)),
+    build: |setup| Box::new(Linear::new(NAME, setup, solve)),
 };
 
 /// Fits with the penalty whose held-out predictions have the least loss; of those within one percent the strongest.

@@ -9,6 +9,7 @@ use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::numbers::basenum::Number;
 
 use crate::folds::{select, subset};
+use crate::model::scale::{Scale, Standard};
 use crate::regressor::{check_codes, check_rows};
 use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
@@ -24,7 +25,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "one-hot",
     differentiable: false,
     is_candidate: false,
-    build: |setup: &Setup| Box::new(Forest { seed: setup.seed, fitted: None }),
+    build: |setup: &Setup| Box::new(Forest { setup: setup.clone(), fitted: None }),
 };
 
 type Trees = RandomForestRegressor<f32, f64, DenseMatrix<f32>, Vec<f64>>;
@@ -32,30 +33,38 @@ type Trees = RandomForestRegressor<f32, f64, DenseMatrix<f32>, Vec<f64>>;
 /// A random forest.
 #[derive(Debug)]
 struct Forest {
-    seed: u64,
-    /// The trees and the width of their codes.
-    fitted: Option<(Trees, usize)>,
+    setup: Setup,
+    fitted: Option<Fitted>,
+}
+
+#[derive(Debug)]
+struct Fitted {
+    trees: Trees,
+    standard: Standard,
+    n_features: usize,
 }
 
 impl Regressor for Forest {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
-        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.seed));
+        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.setup.seed));
         // A third of the columns per split is the usual choice for regression (Breiman 2001).
         let parameters = RandomForestRegressorParameters::default()
             .with_n_trees(TREES)
             .with_m(x.ncols().div_ceil(3))
-            .with_seed(self.seed);
-        let trees =
-            Trees::fit(&matrix(NAME, x.view())?, &y.to_vec(), parameters).map_err(failed(NAME))?;
-        self.fitted = Some((trees, x.ncols()));
+            .with_seed(self.setup.seed);
+        let standard = Standard::of(self.setup.scale.unwrap_or(Scale::Plain), y.view());
+        let z = standard.apply(y.view()).to_vec();
+        let trees = Trees::fit(&matrix(NAME, x.view())?, &z, parameters).map_err(failed(NAME))?;
+        self.fitted = Some(Fitted { trees, standard, n_features: x.ncols() });
         Ok(())
     }
 
     fn predict(&self, x: ArrayView2<f32>) -> Result<Array1<f64>, PredictError> {
-        let (trees, width) = self.fitted.as_ref().ok_or(PredictError::NotFitted { name: NAME })?;
-        check_codes(x, *width)?;
-        Ok(trees.predict(&matrix(NAME, x)?).map_err(failed(NAME))?.into())
+        let fitted = self.fitted.as_ref().ok_or(PredictError::NotFitted { name: NAME })?;
+        check_codes(x, fitted.n_features)?;
+        let z = fitted.trees.predict(&matrix(NAME, x)?).map_err(failed(NAME))?;
+        Ok(z.into_iter().map(|z| fitted.standard.invert(z)).collect())
     }
 }
 

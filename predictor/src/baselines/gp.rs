@@ -28,14 +28,14 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "one-hot",
     differentiable: false,
     is_candidate: false,
-    build: |setup: &Setup| Box::new(GaussianProcess { seed: setup.seed, fitted: None }),
+    build: |setup: &Setup| Box::new(GaussianProcess { setup: setup.clone(), fitted: None }),
 };
 
 /// Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1), length and noise chosen by the held-out errors
 /// that its equations 5.10 to 5.12 give without another fit.
 #[derive(Debug)]
 struct GaussianProcess {
-    seed: u64,
+    setup: Setup,
     fitted: Option<Fitted>,
 }
 
@@ -52,10 +52,10 @@ struct Fitted {
 impl Regressor for GaussianProcess {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
-        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.seed));
-        let standard = Standard::of(Scale::Plain, y.view());
+        let (x, y) = select(x, y, &subset(y.len(), MOST_ROWS, self.setup.seed));
+        let standard = Standard::of(self.setup.scale.unwrap_or(Scale::Plain), y.view());
         let (pilot_x, pilot_y) =
-            select(x.view(), y.view(), &subset(y.len(), PILOT_ROWS, self.seed));
+            select(x.view(), y.view(), &subset(y.len(), PILOT_ROWS, self.setup.seed));
         let (length, noise) = choose(&doubled(pilot_x.view()), &standard.apply(pilot_y.view()))?;
         let rows = doubled(x.view());
         let covariance = kernel(&squared_distances(&rows, &rows), length);

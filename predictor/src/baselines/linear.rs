@@ -9,7 +9,7 @@ use crate::metrics::{mean, relative_errors};
 use crate::model::Model;
 use crate::model::scale::{Scale, Standard};
 use crate::regressor::{check_rows, predict_with};
-use crate::{Differentiable, PredictError, Regressor, RegressorEntry};
+use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
 
 /// Parts that are held out in turn to choose the penalty.
 const FOLDS: usize = 5;
@@ -33,7 +33,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "one-hot",
     differentiable: true,
     is_candidate: true,
-    build: |setup| Box::new(Linear::new("linear", setup.seed, by_ridge)),
+    build: |setup| Box::new(Linear::new("linear", setup, by_ridge)),
 };
 
 /// Ridge regression, its penalty chosen among six.
@@ -51,20 +51,29 @@ pub(crate) fn by_ridge(
 pub(crate) struct Linear {
     name: &'static str,
     seed: u64,
+    scale: Scale,
     solve: Solve,
     model: Option<Model>,
 }
 
 impl Linear {
-    pub(crate) fn new(name: &'static str, seed: u64, solve: Solve) -> Self {
-        Self { name, seed, solve, model: None }
+    /// With the setup's scale.
+    pub(crate) fn new(name: &'static str, setup: &Setup, solve: Solve) -> Self {
+        let scale = setup.scale.unwrap_or(Scale::Plain);
+        Self { name, seed: setup.seed, scale, solve, model: None }
+    }
+
+    /// On targets as they are, whatever the setup says: costs add up.
+    pub(crate) fn plain(self) -> Self {
+        Self { scale: Scale::Plain, ..self }
     }
 }
 
 impl Regressor for Linear {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
-        self.model = Some(fit(x, y, &Folds::new(y.len(), FOLDS, self.seed), self.solve)?);
+        let folds = Folds::new(y.len(), FOLDS, self.seed);
+        self.model = Some(fit(x, y, self.scale, &folds, self.solve)?);
         Ok(())
     }
 
@@ -81,10 +90,11 @@ impl Regressor for Linear {
 fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
+    scale: Scale,
     folds: &Folds,
     solve: Solve,
 ) -> Result<Model, PredictError> {
-    let standard = Standard::of(Scale::Plain, y);
+    let standard = Standard::of(scale, y);
     let floor = y.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let loss = |held_out: &Array1<f64>| mean(&relative_errors(y, held_out, &standard, floor));
     let z = standard.apply(y);

@@ -10,5 +10,5 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "counts",
     differentiable: true,
     is_candidate: true,
-    build: |setup| Box::new(Linear::new("linear-counts", setup.seed, by_ridge)),
+    build: |setup| Box::new(Linear::new("linear-counts", setup, by_ridge)),
 };

@@ -21,7 +21,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     encoding: "one-hot",
     differentiable: true,
     is_candidate: false,
-    build: |setup| Box::new(Linear::new(NAME, setup.seed, by_least_squares)),
+    build: |setup| Box::new(Linear::new(NAME, setup, by_least_squares).plain()),
 };
 
 fn by_least_squares(

@@ -19,7 +19,7 @@ impl GateLayout {
 
     /// Choices over all decisions, `none` included.
     pub(crate) fn n_gates(&self) -> usize {
-        self.decisions.iter().map(|d| d.choices.len()).sum()
+        self.decisions.iter().map(Decision::n_gates).sum()
     }
 
     /// The 0/1 gates of an architecture of the layout's space.

@@ -19,7 +19,8 @@ pub struct DecisionLabel {
 impl DecisionLabel {
     /// Those of a space.
     pub(crate) fn all(space: &dyn Space) -> Vec<Self> {
-        let label = |d: &lat_space::Decision| Self { name: d.name.clone(), choices: d.names() };
+        let label =
+            |d: &lat_space::Decision| Self { name: d.name.clone(), choices: d.gate_names() };
         space.decisions().iter().map(label).collect()
     }
 }

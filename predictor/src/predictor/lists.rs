@@ -21,7 +21,11 @@ impl Predictor {
         for part in &self.parts {
             part.add_columns_to(&mut costs, gates, n);
         }
-        let costs = costs.into_iter().map(|cost| cut(cost, self.model.floor)).collect();
+        let mut costs: Vec<f64> =
+            costs.into_iter().map(|cost| cut(cost, self.model.floor)).collect();
+        if let Some(disconnected) = &self.disconnected {
+            disconnected.put_in_columns(gates, &mut costs);
+        }
         self.checked(costs)
     }
 
@@ -34,7 +38,10 @@ impl Predictor {
         if !self.parts.is_empty() {
             return self.predict_gates(rows);
         }
-        let found = self.model.predict_with_sd(&self.features_of_columns(gates, n));
+        let mut found = self.model.predict_with_sd(&self.features_of_columns(gates, n));
+        if let Some(disconnected) = &self.disconnected {
+            disconnected.put_all(rows, &mut found);
+        }
         self.check_answers(&found.values)?;
         Ok(found)
     }

@@ -10,6 +10,7 @@ use lat_space::{FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 use tch::{Device, Tensor};
 
+use crate::disconnected::Disconnected;
 use crate::encoding::encode;
 use crate::metrics::check_finite;
 use crate::model::columns::Columns;
@@ -33,6 +34,8 @@ pub struct Predictor {
     pub(crate) model: Model,
     /// Models of other devices whose costs are added, each times its factor. Floor and deviations are the model's.
     pub(crate) parts: Vec<Part>,
+    /// What networks without a path from input to output cost, in spaces that have such.
+    pub(crate) disconnected: Option<Disconnected>,
     /// The model for long lists.
     columns: Columns,
 }
@@ -60,12 +63,17 @@ impl Predictor {
         let walk = FeatureWalk::new(&map, Device::Cpu);
         let model = model.to_device(Device::Cpu);
         let columns = Columns::new(&map, &model);
-        Self { label, map, walk, model, parts: Vec::new(), columns }
+        Self { label, map, walk, model, parts: Vec::new(), disconnected: None, columns }
     }
 
     /// The same with models of other devices added to its own.
     pub(crate) fn with_parts(self, parts: Vec<Part>) -> Self {
         Self { parts, ..self }
+    }
+
+    /// The same with a price for networks without a path from input to output.
+    pub(crate) fn with_disconnected(self, disconnected: Option<Disconnected>) -> Self {
+        Self { disconnected, ..self }
     }
 
     /// What it predicts and where it comes from.
@@ -124,9 +132,18 @@ impl Predictor {
     /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit gates, [`PredictError::NoAnswer`] for a prediction that is
     /// no number.
     pub fn predict_gates(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
-        if !self.parts.is_empty() {
-            return self.predict_sums(gates);
+        let mut all = match self.parts.is_empty() {
+            true => self.predict_one_by_one(gates)?,
+            false => self.predict_sums(gates)?,
+        };
+        if let Some(disconnected) = &self.disconnected {
+            disconnected.put_all(gates, &mut all);
         }
+        Ok(all)
+    }
+
+    /// Without parts of other devices.
+    fn predict_one_by_one(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
         let mut all = Predictions { values: Vec::new(), sds: Vec::new(), is_off_data: Vec::new() };
         for features in self.features(gates)? {
             let chunk = self.model.predict_with_sd(&to_tensor(features?.view()));
@@ -143,12 +160,16 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict_gates`].
     pub fn price_gates(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
-        if !self.parts.is_empty() {
-            return Ok(self.predict_sums(gates)?.values);
-        }
         let mut costs = Vec::with_capacity(gates.nrows());
-        for features in self.features(gates)? {
-            costs.extend(self.model.predict(&to_tensor(features?.view())));
+        if self.parts.is_empty() {
+            for features in self.features(gates)? {
+                costs.extend(self.model.predict(&to_tensor(features?.view())));
+            }
+        } else {
+            costs = self.predict_sums(gates)?.values;
+        }
+        if let Some(disconnected) = &self.disconnected {
+            disconnected.put(gates, &mut costs);
         }
         self.checked(costs)
     }
@@ -251,6 +272,7 @@ impl Predictor {
             walk: self.walk.to_device(device),
             model: self.model.to_device(device),
             parts: self.parts.iter().map(|part| part.to_device(device)).collect(),
+            disconnected: self.disconnected.clone(),
             columns: self.columns.copy(),
         }
     }

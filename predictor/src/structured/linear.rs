@@ -85,14 +85,18 @@ pub(crate) fn prior(
     Ok(Prior { standard, kept, means, scales, noise: evidence.noise })
 }
 
-/// Fits to checked rows, on the scale that suits them.
+/// Fits to checked rows, on this scale or on the one that suits them.
 pub(crate) fn fit(
+    scale: Option<Scale>,
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
     layout: &Layout,
     seed: u64,
 ) -> Result<Start, PredictError> {
-    let scale = better_scale(x, y, layout, seed)?;
+    let scale = match scale {
+        Some(scale) => scale,
+        None => better_scale(x, y, layout, seed)?,
+    };
     fit_on(scale, x, y, layout, seed)
 }
 
@@ -185,8 +189,8 @@ impl Fitting<'_> {
     }
 }
 
-/// The scale on which a pilot's held-out rows are predicted better.
-fn better_scale(
+/// The scale on which a pilot's held-out rows are predicted better; rows are checked.
+pub(crate) fn better_scale(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
     layout: &Layout,

@@ -63,7 +63,7 @@ impl Regressor for Structured {
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
         check_rows(x, y)?;
         let setup = self.setup.for_width(x.ncols());
-        let start = linear::fit(x, y, &setup.layout, setup.seed)?;
+        let start = linear::fit(setup.scale, x, y, &setup.layout, setup.seed)?;
         let (mut model, held_out) = correct(x, y, start, &setup);
         let held = match model.correction {
             None if y.len() < REFITTED_ROWS => {

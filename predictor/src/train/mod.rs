@@ -1,21 +1,29 @@
 //! Fits the regressors worth their time and chooses one.
 
 mod active;
+mod disturbed;
+mod few;
 mod validation;
 
 use std::time::Instant;
 
 use lat_data::RunHeader;
-use lat_space::{Architecture, Space};
-use ndarray::{Array1, Array2, ArrayView2};
+use lat_space::{Architecture, Decision, Space};
+use ndarray::{Array1, Array2};
 
+use crate::disconnected::{Disconnected, reach, split};
 use crate::metrics::check_finite;
+use crate::model::scale::Scale;
+use crate::regressor::check_rows;
 use crate::regressors::names;
+use crate::structured::linear::better_scale;
 use crate::{
-    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, encoding,
-    find_regressor,
+    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, Setup,
+    encoding, find_regressor,
 };
 pub use active::most_informative;
+pub use disturbed::{Disturbed, disturbed};
+pub(crate) use few::without_lone;
 pub use validation::{Validation, validate};
 
 /// Share of the preferred regressor's held-out error that another must stay below to be chosen, however many rows there are.
@@ -43,7 +51,7 @@ impl Samples {
         space: &dyn Space,
         rows: impl IntoIterator<Item = (&'a Architecture, f64)>,
     ) -> Result<Self, PredictError> {
-        let n_gates = space.decisions().iter().map(|d| d.choices.len()).sum();
+        let n_gates = space.decisions().iter().map(Decision::n_gates).sum();
         let (mut gates, mut values) = (Vec::new(), Vec::new());
         for (architecture, value) in rows {
             space.check(architecture)?;
@@ -114,6 +122,7 @@ pub struct Report {
     /// Rows trained on.
     pub n_train: usize,
     seed: u64,
+    disconnected: Option<Disconnected>,
     regressor: Box<dyn Regressor>,
 }
 
@@ -157,7 +166,8 @@ impl Report {
         };
         let fitted = self.regressor.differentiable();
         let fitted = fitted.ok_or_else(|| not_differentiable(best.entry.name))?;
-        Predictor::new(label, &encoding::find(space, best.entry.encoding)?, fitted)
+        let map = encoding::find(space, best.entry.encoding)?;
+        Ok(Predictor::new(label, &map, fitted)?.with_disconnected(self.disconnected.clone()))
     }
 }
 
@@ -174,24 +184,49 @@ pub fn train(
 ) -> Result<Report, PredictError> {
     check_finite("targets", test.values.iter().copied())?;
     let wanted = wanted(&options.choice)?;
+    let n_train = train.len();
+    let (live, disconnected) = split(reach(space), train);
+    let train = &without_lone(live);
     let entries: Vec<_> =
         REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();
+    let scale = shared_scale(space, train, options.seed)?;
     let mut fitted = Vec::new();
     let mut regressors = Vec::new();
     for entry in entries {
         let map = encoding::find(space, entry.encoding)?;
         let codes = encoding::encode(&map, train.gates.view())?;
         let test_codes = encoding::encode(&map, test.gates.view())?;
-        let mut regressor = (entry.build)(&encoding::setup(&map, space, options.seed));
+        let setup = Setup { scale, ..encoding::setup(&map, space, options.seed) };
+        let mut regressor = (entry.build)(&setup);
         let started = Instant::now();
         regressor.fit(codes.view(), train.values.view())?;
         let seconds = started.elapsed().as_secs_f64();
-        fitted.push(judge(entry, &*regressor, test_codes.view(), &test.values, seconds)?);
+        let mut predicted = regressor.predict(test_codes.view())?;
+        if let (Some(disconnected), Some(costs)) = (&disconnected, predicted.as_slice_mut()) {
+            disconnected.put(test.gates.view(), costs);
+        }
+        fitted.push(judge(entry, &*regressor, predicted, &test.values, seconds)?);
         regressors.push(regressor);
     }
-    let (chosen, reason) = choose(&fitted, &wanted, train.len());
+    let (chosen, reason) = choose(&fitted, &wanted, n_train);
     let regressor = regressors.swap_remove(chosen);
-    Ok(Report { fitted, chosen, reason, n_train: train.len(), seed: options.seed, regressor })
+    Ok(Report { fitted, chosen, reason, n_train, seed: options.seed, disconnected, regressor })
+}
+
+/// The scale on which all regressors are fitted, so that they are compared fairly: the one that suits `structured`. None if the rows
+/// are unfit, which the first fit says better.
+fn shared_scale(
+    space: &dyn Space,
+    train: &Samples,
+    seed: u64,
+) -> Result<Option<Scale>, PredictError> {
+    let map = encoding::find(space, "structured")?;
+    let codes = encoding::encode(&map, train.gates.view())?;
+    if check_rows(codes.view(), train.values.view()).is_err() {
+        return Ok(None);
+    }
+    let layout = encoding::setup(&map, space, seed).layout;
+    better_scale(codes.view(), train.values.view(), &layout, seed).map(Some)
 }
 
 /// Names of the regressors that may be chosen.
@@ -214,11 +249,10 @@ fn not_differentiable(name: &str) -> PredictError {
 fn judge(
     entry: &'static RegressorEntry,
     regressor: &dyn Regressor,
-    codes: ArrayView2<f32>,
+    predicted: Array1<f64>,
     truth: &Array1<f64>,
     seconds: f64,
 ) -> Result<Fitted, PredictError> {
-    let predicted = regressor.predict(codes)?;
     let validation_error = regressor.differentiable().map(|d| d.validation_error());
     let test = if truth.is_empty() {
         None

@@ -4,13 +4,29 @@ use lat_space::{Darts, NasBench201, SearchSpace, architecture_at};
 
 use super::*;
 
-/// Architectures of the space with a cost that a function of their gates tells.
+/// Architectures of the space with a cost that a function of their gates tells; those without a path from input to output, which have a
+/// price of their own, give way to their neighbours.
 pub(crate) fn synthetic(
     space: &dyn SearchSpace,
     range: std::ops::Range<u64>,
     cost: impl Fn(&[f32]) -> f64,
 ) -> Samples {
-    let all: Vec<Architecture> = range.map(|i| architecture_at(space, 11, i).unwrap()).collect();
+    let at = |i| architecture_at(space, 11, i).unwrap();
+    let reach = crate::disconnected::reach(space);
+    let is_connected = |a: &Architecture| {
+        let gates = a.gates(space.decisions());
+        reach.as_ref().is_none_or(|map| map.encode(&gates)[0] > 0.5)
+    };
+    let connected = |i| (i..).map(at).find(is_connected).unwrap();
+    samples(space, range.map(connected).collect(), cost)
+}
+
+/// These architectures.
+fn samples(
+    space: &dyn SearchSpace,
+    all: Vec<Architecture>,
+    cost: impl Fn(&[f32]) -> f64,
+) -> Samples {
     let costs: Vec<f64> = all.iter().map(|a| cost(&a.gates(space.decisions()))).collect();
     Samples::of(space, all.iter().zip(costs)).unwrap()
 }
@@ -168,4 +184,67 @@ fn what_cannot_be_saved_or_trained_is_refused() {
     let report =
         train(&space, &rows, &empty, &options(RegressorChoice::Named("linear".into()))).unwrap();
     assert_eq!(report.best().test, None);
+}
+
+/// Whether no path of operations leads through the cell, by the gates of `none` (the first choice of each edge).
+fn is_cut(gates: &[f32]) -> bool {
+    let on: Vec<bool> = (0..6).map(|edge| gates[5 * edge] == 0.0).collect();
+    // Edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3.
+    let to_2 = on[1] || (on[0] && on[2]);
+    !(on[3] || (on[0] && on[4]) || (to_2 && on[5]))
+}
+
+fn phone(gates: &[f32]) -> f64 {
+    if is_cut(gates) { 0.003 } else { additive(gates) }
+}
+
+#[test]
+fn cells_without_a_path_have_their_price_and_do_not_bend_the_others() {
+    let space = NasBench201::new();
+    let drawn = |range: std::ops::Range<u64>| {
+        samples(&space, range.map(|i| architecture_at(&space, 11, i).unwrap()).collect(), phone)
+    };
+    let (rows, test) = (drawn(0..400), drawn(400..1400));
+    let n_cut = |samples: &Samples| {
+        samples.gates.rows().into_iter().filter(|r| is_cut(&r.to_vec())).count()
+    };
+    assert!(n_cut(&rows) > 2 && n_cut(&test) > 5, "{} {}", n_cut(&rows), n_cut(&test));
+    let report = train(&space, &rows, &test, &options(RegressorChoice::Auto)).unwrap();
+    for fitted in &report.fitted {
+        assert!(fitted.test.unwrap().mape < 15.0, "{fitted:?}");
+    }
+    assert!(mape(&report, "structured") < 1.0, "{report:?}");
+    let predictor = report.predictor(&space, "latency_ms", None, None).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("p.lat");
+    predictor.save(&file).unwrap();
+    let predictor = Predictor::load(&file).unwrap();
+    let columns: Vec<f32> = test.gates.t().iter().copied().collect();
+    let (rows, n) = (test.gates.view(), test.len());
+    let found = [
+        predictor.price_gates(rows).unwrap(),
+        predictor.predict_gates(rows).unwrap().values,
+        predictor.price_columns(&columns, n).unwrap(),
+        predictor.predict_columns(&columns, n).unwrap().values,
+    ];
+    for values in found {
+        for (value, gates) in values.iter().zip(rows.rows()) {
+            assert_eq!(*value == 0.003, is_cut(&gates.to_vec()), "{value}");
+        }
+    }
+}
+
+#[test]
+fn regressors_are_compared_on_the_scale_that_suits_the_costs() {
+    let space = NasBench201::new();
+    // Costs of parts multiply, over three decades.
+    let cost = |gates: &[f32]| (1.2 * additive(gates)).exp();
+    let (rows, test) = (synthetic(&space, 0..300, cost), synthetic(&space, 300..500, cost));
+    let options = TrainOptions { compare: true, ..options(RegressorChoice::Auto) };
+    let report = train(&space, &rows, &test, &options).unwrap();
+    for name in ["linear", "elastic-net", "gp"] {
+        assert!(mape(&report, name) < 5.0, "{name}: {}", mape(&report, name));
+    }
+    assert!(mape(&report, "boosting") < 40.0, "{}", mape(&report, "boosting"));
+    assert!(mape(&report, "lookup-table") > 50.0, "a table of costs adds them up");
 }

@@ -88,7 +88,7 @@ fn errors(
             return Err(PredictError::TooFew { what, needed, found });
         }
         let (x_kept, y_kept) = select(x, y, &kept);
-        let model = linear::fit(x_kept.view(), y_kept.view(), layout, seed)?.model;
+        let model = linear::fit(None, x_kept.view(), y_kept.view(), layout, seed)?.model;
         let (x_out, y_out): (_, Array1<f64>) = select(x, y, &held_out);
         let predicted = predict_codes(&model, x_out.view());
         errors.extend(predicted.iter().zip(&y_out).map(|(p, t)| (p - t).abs() / t));

@@ -20,12 +20,14 @@ use lat_space::FeatureMap;
 use ndarray::Array2;
 use tch::{Kind, Tensor};
 
+use crate::disconnected::{Disconnected, split};
 use crate::folds::Folds;
 use crate::metrics::check_positive;
 use crate::model::Model;
 use crate::model::scale::{Scale, Standard};
 use crate::model::spread::{NORMAL_90, Spread, conformal_score};
 use crate::predictor::Part;
+use crate::train::without_lone;
 use crate::{Label, PredictError, Predictor, Samples};
 pub use baselines::Baseline;
 use mixture::{Rows, Weights};
@@ -46,6 +48,7 @@ pub struct Transfer {
     map: FeatureMap,
     model: Model,
     parts: Vec<Part>,
+    disconnected: Option<Disconnected>,
     n_train: usize,
 }
 
@@ -56,6 +59,10 @@ impl Sources<'_> {
     /// [`PredictError::TooFew`], [`PredictError::TooMany`], [`PredictError::Width`], [`PredictError::NotFinite`] and
     /// [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit samples; [`PredictError::Fit`] where they tell nothing.
     pub fn transfer(&self, samples: &Samples, seed: u64) -> Result<Transfer, PredictError> {
+        check_samples(samples)?;
+        let n_train = samples.len();
+        let (live, disconnected) = split(self.reach(), samples);
+        let samples = &without_lone(live);
         check_samples(samples)?;
         let (scores, features) = (self.scores(samples)?, self.features(samples)?);
         let correction = (&features * self.prior()).dot(&features.t());
@@ -72,7 +79,7 @@ impl Sources<'_> {
         let model = model(&by_feature.to_vec(), constant, floor, &y, &held_out);
         let parts = self.parts(&factors.to_vec());
         let (model, parts) = fold::fold(self, model, parts)?;
-        Ok(Transfer { map: self.map().clone(), model, parts, n_train: y.len() })
+        Ok(Transfer { map: self.map().clone(), model, parts, disconnected, n_train })
     }
 }
 
@@ -96,7 +103,8 @@ impl Transfer {
             used.push(0);
         }
         let predictor = Predictor::of_parts(label, self.map.keep(&used), &self.model.keep(&used));
-        predictor.with_parts(self.parts.iter().map(Part::copy).collect())
+        let predictor = predictor.with_parts(self.parts.iter().map(Part::copy).collect());
+        predictor.with_disconnected(self.disconnected.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Random architectures over which sources are compared.
 
-use lat_space::{Architecture, Space, architecture_at, find_space};
+use lat_space::{Architecture, Decision, Space, architecture_at, choice_of, find_space};
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -27,13 +27,18 @@ pub(super) fn draw(space: &dyn Space, n: usize, seed: u64) -> Result<Array2<f32>
             rows += 1;
         }
     }
-    let width = decisions.iter().map(|d| d.choices.len()).sum();
+    let width = decisions.iter().map(Decision::n_gates).sum();
     Ok(Array2::from_shape_vec((rows, width), gates).expect("a gate per choice and row"))
 }
 
 /// An architecture with each choice drawn evenly; slots that do not exist take the space's form for them.
 fn even(space: &dyn Space, rng: &mut ChaCha8Rng) -> Architecture {
-    let draw = |d: &lat_space::Decision| Some(rng.gen_range(0..d.choices.len()));
+    let draw = |d: &Decision| {
+        Some(match d.number {
+            Some(range) => choice_of(range.at(rng.gen_range(0.0..=1.0))),
+            None => rng.gen_range(0..d.choices.len()),
+        })
+    };
     let choices: Vec<Option<usize>> = space.decisions().iter().map(draw).collect();
     space.architecture(&choices).expect("every decision has a choice")
 }

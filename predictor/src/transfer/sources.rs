@@ -4,6 +4,7 @@ use lat_space::{FeatureMap, Space};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::{importance, population};
+use crate::disconnected;
 use crate::encoding::{encode, find};
 use crate::metrics::check_finite;
 use crate::model::Model;
@@ -27,6 +28,8 @@ pub struct Sources<'a> {
     feature_means: Array1<f64>,
     prior: Array1<f64>,
     population: Array2<f32>,
+    /// From gates to whether a path leads from input to output, see [`disconnected::reach`].
+    reach: Option<FeatureMap>,
 }
 
 impl<'a> Sources<'a> {
@@ -43,7 +46,8 @@ impl<'a> Sources<'a> {
             return Err(PredictError::TooFew { what: "source predictors", needed: 1, found: 0 });
         }
         predictors.iter().try_for_each(|p| p.check(space, column))?;
-        let population = population::draw(space, POPULATION, SEED)?;
+        let reach = disconnected::reach(space);
+        let population = connected(population::draw(space, POPULATION, SEED)?, reach.as_ref());
         let costs = costs(predictors, population.view())?;
         let centres = costs.mean_axis(Axis(0)).expect("the space has architectures");
         let spreads = costs.std_axis(Axis(0), 0.0);
@@ -68,7 +72,12 @@ impl<'a> Sources<'a> {
             feature_means,
             prior,
             population,
+            reach,
         })
+    }
+
+    pub(super) fn reach(&self) -> Option<FeatureMap> {
+        self.reach.clone()
     }
 
     pub(super) fn map(&self) -> &FeatureMap {
@@ -146,4 +155,11 @@ fn costs(predictors: &[Predictor], gates: ArrayView2<f32>) -> Result<Array2<f64>
     }
     check_finite("costs from the source predictors", costs.iter().copied())?;
     Ok(costs)
+}
+/// Rows of networks with a path from input to output, which are what models price.
+fn connected(gates: Array2<f32>, reach: Option<&FeatureMap>) -> Array2<f32> {
+    let Some(reach) = reach else { return gates };
+    let cut = disconnected::is_cut(reach, gates.view());
+    let kept: Vec<usize> = (0..gates.nrows()).filter(|&row| !cut[row]).collect();
+    gates.select(Axis(0), &kept)
 }

@@ -3,33 +3,40 @@
 use std::path::Path;
 
 use lat_data::{Measurement, OperatingPoint, Role};
-use lat_nn::{NnError, guard};
+use lat_device::{DeviceError, ScriptModule};
+use lat_nn::guard;
 use lat_space::{NasBench201, SearchSpace};
-use tch::{CModule, Device, Kind, Tensor};
+use tch::Device;
 
+use super::module_file::not_a_module;
+use super::module_input::ModuleInput;
+use super::module_words::sentence;
+use super::network::NetTiming;
 use crate::open;
 use crate::options::operating_point::kind;
 use crate::row::{blank, unix_s};
 use crate::timer::Timer;
 use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload};
 
-/// Warm-up of a module: libtorch rewrites it in its first runs, by what it sees there.
+/// Warm-up of a module at most: libtorch rewrites it in its first runs, by what it sees there.
 const WARMUP_MS: f64 = 300.0;
-/// Runs before any is timed, whatever the warm-up's time.
+/// Runs before any is timed, if they take no longer than the cap.
 const REWRITING_RUNS: u32 = 5;
 
 /// A `TorchScript` module in evaluation mode with its inputs.
 struct ModuleWorkload {
-    module: CModule,
-    inputs: Vec<Tensor>,
+    module: ScriptModule,
     device: Device,
 }
 
 impl Workload for ModuleWorkload {
     fn enqueue(&mut self) -> Result<(), ProfileError> {
-        let output = tch::no_grad(|| self.module.forward_ts(&self.inputs));
-        output.map(drop).map_err(|error| NnError::Torch { message: reason(&error.to_string()) })?;
-        Ok(())
+        self.module.run().map_err(|error| {
+            ProfileError::Module(sentence(
+                &error.to_string(),
+                &self.module.takes().unwrap_or_default(),
+            ))
+        })
     }
 
     fn synchronize(&mut self) -> Result<(), ProfileError> {
@@ -40,24 +47,24 @@ impl Workload for ModuleWorkload {
     }
 }
 
-/// Times somebody's own `TorchScript` module with the care that architectures get: `shapes` are those of its inputs, which are
-/// filled with normal numbers; the cap is in milliseconds of timed runs. The row has no architecture.
+/// Times somebody's own `TorchScript` module with the care that architectures get; what it returns does not matter. The cap bounds the
+/// clock's milliseconds of the timed runs, those of the reference network included.
 ///
 /// # Errors
-/// [`ProfileError::Network`] where the file is no module, or it does not run on such inputs.
+/// [`ProfileError::Module`] if the file is no module, or it does not run on such inputs, with what to do; [`ProfileError::Option`] for a
+/// device that does not compute.
 pub fn time_module(
     file: &Path,
-    shapes: &[Vec<i64>],
+    inputs: &[ModuleInput],
     device: DeviceSpec,
     point: OperatingPoint,
     max_ms: f64,
-) -> Result<Measurement, ProfileError> {
+) -> Result<NetTiming, ProfileError> {
     // The testbed brings images of its own, which nothing here looks at.
     let skeleton = NasBench201::new().skeletons()[0].skeleton;
     let defaults = ProfileOptions::new(skeleton, device);
-    let options = ProfileOptions { point, max_ms, warmup_ms: WARMUP_MS, ..defaults };
+    let options = ProfileOptions { point, max_ms, warmup_ms: WARMUP_MS.min(max_ms), ..defaults };
     options.check(&NasBench201::new())?;
-    let mut bed = open(&options)?;
     let torch_device = match device {
         DeviceSpec::Cuda(ordinal) => Device::Cuda(ordinal as usize),
         DeviceSpec::Cpu => Device::Cpu,
@@ -66,48 +73,50 @@ pub fn time_module(
             return Err(ProfileError::Option { name, expected, found: "fake".into() });
         }
     };
-    let mut work = load(file, shapes, torch_device, point)?;
-    (0..REWRITING_RUNS).try_for_each(|_| work.enqueue())?;
-    work.synchronize()?;
+    if let Some(found) = not_a_module(file) {
+        return Err(ProfileError::Module(found));
+    }
+    let mut bed = open(&options)?;
+    let mut work = load(file, inputs, torch_device, point)?;
     let begin_s = bed.now_s();
-    let timing =
-        Timer::new(&options)?.time(bed.as_mut() as &mut dyn Testbed, Box::new(work), false)?;
+    let is_over = |bed: &dyn Testbed| (bed.now_s() - begin_s) * 1e3 > max_ms;
+    for run in 0..REWRITING_RUNS {
+        if run > 0 && is_over(bed.as_ref()) {
+            break;
+        }
+        work.enqueue()?;
+        work.synchronize()?;
+    }
+    let mut timer = Timer::new(&options)?.within_wall_ms(max_ms);
+    let timing = timer.time(bed.as_mut() as &mut dyn Testbed, Box::new(work), false)?;
     let task = Task { role: Role::Sample, index: 0, occurrence: 0 };
     let wall_s = bed.now_s() - begin_s;
-    Ok(timing.fill(Measurement { wall_s, unix_s: unix_s(), ..blank(task) }))
-}
-
-/// The line that says what went wrong: the interpreter's messages begin with a trace of the program.
-fn reason(message: &str) -> String {
-    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or_default();
-    lines.find(|line| line.contains("Error: ")).unwrap_or(first).to_owned()
+    let n_passes = timing.n_passes();
+    let row = timing.fill(Measurement { wall_s, unix_s: unix_s(), ..blank(task) });
+    Ok(NetTiming { row, n_passes })
 }
 
 fn load(
     file: &Path,
-    shapes: &[Vec<i64>],
+    inputs: &[ModuleInput],
     device: Device,
     point: OperatingPoint,
 ) -> Result<ModuleWorkload, ProfileError> {
+    let said = |error: DeviceError| ProfileError::Module(sentence(&error.to_string(), ""));
     let kind = kind(point.precision);
-    let mut module = CModule::load_on_device(file, device).map_err(NnError::from)?;
-    module.f_set_eval().map_err(NnError::from)?;
-    guard(|| module.to(device, kind, false))?;
-    let input = |shape: &Vec<i64>| {
-        let input = Tensor::randn(shape.as_slice(), (Kind::Float, device)).to_kind(kind);
-        match point.channels_last && shape.len() == 4 {
-            true => lat_nn::channels_last(&input),
-            false => input,
-        }
-    };
-    let inputs = guard(|| shapes.iter().map(input).collect())?;
-    Ok(ModuleWorkload { module, inputs, device })
+    let mut module = ScriptModule::load(file, device).map_err(said)?;
+    module.cast(kind).map_err(said)?;
+    for input in inputs {
+        let argument = guard(|| input.argument(kind, device, point.channels_last))?;
+        module.push(&argument).map_err(said)?;
+    }
+    Ok(ModuleWorkload { module, device })
 }
 
 #[cfg(test)]
 mod tests {
     use lat_data::Precision;
+    use tch::{CModule, Tensor};
 
     use super::*;
 
@@ -120,9 +129,9 @@ mod tests {
         file
     }
 
-    fn time(file: &Path, shape: &[i64], precision: Precision) -> Result<Measurement, ProfileError> {
+    fn time(file: &Path, shape: &str, precision: Precision) -> Result<Measurement, ProfileError> {
         let point = OperatingPoint { precision, ..OperatingPoint::default() };
-        time_module(file, &[shape.to_vec()], DeviceSpec::Cpu, point, 50.0)
+        Ok(time_module(file, &[shape.parse().unwrap()], DeviceSpec::Cpu, point, 50.0)?.row)
     }
 
     #[test]
@@ -130,9 +139,69 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = module(dir.path());
         for precision in [Precision::Fp32, Precision::Bf16] {
-            let row = time(&file, &[2, 3, 8, 8], precision).unwrap();
-            assert!(row.latency_ms > 0.0 && row.n_runs >= 10, "{row:?}");
+            let row = time(&file, "2x3x8x8", precision).unwrap();
+            assert!(row.latency_ms > 0.0 && row.n_runs >= 6, "{row:?}");
             assert!(row.latency_ci_low_ms <= row.latency_ms, "{row:?}");
+        }
+    }
+
+    /// Loads a file of tests/modules, which scripts/modules.py wrote, and runs it once.
+    fn run(file: &str, inputs: &[&str], precision: Precision) -> Result<(), String> {
+        let point = OperatingPoint { precision, ..OperatingPoint::default() };
+        let file = Path::new("../tests/modules").join(file);
+        assert!(file.is_file(), "{file:?}");
+        let inputs: Vec<ModuleInput> = inputs.iter().map(|text| text.parse().unwrap()).collect();
+        let mut work = load(&file, &inputs, Device::Cpu, point).map_err(|e| e.to_string())?;
+        work.enqueue().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn modules_of_all_forms_run_in_either_precision() {
+        for (file, inputs) in [
+            ("buffers.pt", &["1x3x8x8"] as &[&str]),
+            ("conv.pt", &["2x3x16x16"]),
+            ("double.pt", &["1x4"]),
+            ("dict.pt", &["1x4"]),
+            ("tuple.pt", &["1x4"]),
+            ("list.pt", &["1x4"]),
+            ("nested.pt", &["1x4"]),
+            ("embedding.pt", &["1x5:i64<100"]),
+            ("embedding.pt", &["1x5:i32<100"]),
+            ("tokens.pt", &["1x5:i64<100", "1x5=1"]),
+            ("scaled.pt", &["2x3", "int=4"]),
+            ("scaled.pt", &["2x3", "int=4", "float=0.5"]),
+            ("images.pt", &["[3x8x8,3x4x4]"]),
+            ("pair.pt", &["[3,3]"]),
+        ] {
+            for precision in [Precision::Fp32, Precision::Bf16] {
+                run(file, inputs, precision).unwrap_or_else(|error| panic!("{file}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_is_told_in_a_sentence() {
+        for (file, inputs, expected) in [
+            ("embedding.pt", &["1x5"] as &[&str], "'1x5:i64<100'"),
+            ("embedding.pt", &["1x5:i64<1000"], "lie below a bound"),
+            ("scaled.pt", &["2x3"], "takes (x: Tensor, n: int, bias: float)"),
+            ("images.pt", &["3x8x8"], "images: List[Tensor]"),
+            ("conv.pt", &["1x5x8x8"], "to have 3 channels"),
+            ("conv.pt", &["1x3x8x8", "1x3x8x8"], "takes ("),
+            ("operator.pt", &["1x4"], "the operator torchvision::nms"),
+            ("optimized.pt", &["1x3x8x8"], "optimize_for_inference"),
+        ] {
+            let error = run(file, inputs, Precision::Fp32).unwrap_err();
+            assert!(error.contains(expected) && !error.contains('\n'), "{file}: {error}");
+        }
+        for (file, expected) in [
+            ("state.pth", "a state dict"),
+            ("whole.pt", "a pickled module"),
+            ("old.pth", "an old torch.save"),
+            ("exported.pt2", "a torch.export archive"),
+        ] {
+            let found = not_a_module(&Path::new("../tests/modules").join(file)).unwrap();
+            assert!(found.contains(expected), "{file}: {found}");
         }
     }
 
@@ -141,11 +210,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("no.pt");
         std::fs::write(&file, b"no module").unwrap();
-        assert!(time(&file, &[1, 3, 8, 8], Precision::Fp32).is_err());
-        assert!(time(&dir.path().join("none.pt"), &[1], Precision::Fp32).is_err());
+        assert!(time(&file, "1x3x8x8", Precision::Fp32).is_err());
+        assert!(time(&dir.path().join("none.pt"), "1", Precision::Fp32).is_err());
         let fake = time_module(
             &module(dir.path()),
-            &[vec![1]],
+            &["1".parse().unwrap()],
             DeviceSpec::Fake,
             OperatingPoint::default(),
             50.0,

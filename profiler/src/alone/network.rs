@@ -3,11 +3,22 @@
 use lat_data::{Measurement, Role};
 use lat_nn::{StaticNet, WeightArena};
 use lat_space::count;
+use serde::Serialize;
 
 use crate::options::operating_point::{check_point, kind};
 use crate::row::{blank, unix_s};
 use crate::timer::Timer;
 use crate::{DeviceSpec, NetWorkload, ProfileError, ProfileOptions, Task, Testbed, open};
+
+/// What timing a network or a module by itself found.
+#[derive(Debug, Clone, Serialize)]
+pub struct NetTiming {
+    /// The row; a module's has no architecture.
+    #[serde(flatten)]
+    pub row: Measurement,
+    /// Passes in one timed run; more than one if it is much shorter than the reference network.
+    pub n_passes: u32,
+}
 
 /// Times a network as it is, in evaluation mode, with the care that architectures get; `architecture` is its text for the row. The
 /// network computes on the options' device, and is converted to their operating point. Of the options count device, operating point,
@@ -20,7 +31,7 @@ pub fn time_net(
     net: StaticNet,
     architecture: &str,
     options: &ProfileOptions,
-) -> Result<Measurement, ProfileError> {
+) -> Result<NetTiming, ProfileError> {
     options.check_numbers()?;
     check_point(options.point, options.device)?;
     if options.device == DeviceSpec::Fake {
@@ -38,14 +49,16 @@ pub fn time_net(
     let begin_s = bed.now_s();
     let timing = Timer::new(options)?.time(bed.as_mut() as &mut dyn Testbed, work, false)?;
     let task = Task { role: Role::Sample, index: 0, occurrence: 0 };
-    Ok(timing.fill(Measurement {
+    let n_passes = timing.n_passes();
+    let row = timing.fill(Measurement {
         architecture: architecture.to_owned(),
         params: counts.params,
         multiply_adds: counts.multiply_adds,
         wall_s: bed.now_s() - begin_s,
         unix_s: unix_s(),
         ..blank(task)
-    }))
+    });
+    Ok(NetTiming { row, n_passes })
 }
 
 #[cfg(test)]
@@ -70,7 +83,7 @@ mod tests {
             time_net(net, "text", &options)
         };
         for precision in [Precision::Fp32, Precision::Bf16] {
-            let row = time(DeviceSpec::Cpu, precision).unwrap();
+            let row = time(DeviceSpec::Cpu, precision).unwrap().row;
             assert!(row.latency_ms > 0.0 && row.n_runs >= 6, "{row:?}");
             assert_eq!((row.architecture.as_str(), row.params), ("text", count(&graph).params));
         }

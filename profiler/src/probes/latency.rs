@@ -28,10 +28,11 @@ impl Probe for Latency {
     ) -> Result<Reading, ProfileError> {
         stop.reset();
         let mut samples = Vec::new();
+        let begin_s = bed.now_s();
         loop {
             let time_ms = bed.stopwatch().time_ms(work)?;
             samples.push(time_ms);
-            if stop.push(time_ms) {
+            if stop.push(time_ms, (bed.now_s() - begin_s) * 1e3) {
                 return Ok(Reading { samples });
             }
         }

@@ -5,6 +5,8 @@ mod throttle;
 use lat_data::{Measurement, Mode, Status, median};
 
 use crate::options::operating_point::is_launch_bound;
+use crate::timing::summary::is_spread_by_correction;
+use crate::timing::workload::Passes;
 use crate::{
     MedianInterval, Probe, ProfileError, ProfileOptions, Reading, StopRule, Summary, Telemetry,
     Testbed, Workload, find_probe,
@@ -17,6 +19,10 @@ const FEWEST_WARMUP_RUNS: u32 = 2;
 const THROTTLE_RETRIES: i32 = 3;
 /// Rest before the first of these retries; each further one is half as long again.
 const THROTTLE_REST_S: f64 = 0.05;
+/// A workload that takes less than this share of the reference run is passed several times in a run, until a run takes as long.
+const SHORT: f64 = 0.25;
+/// Passes in a run at most.
+const MOST_PASSES: f64 = 1e4;
 
 /// Times workloads, whatever they are: architectures of a space or somebody's own network.
 pub(crate) struct Timer {
@@ -48,7 +54,9 @@ pub(crate) struct Timing {
 /// One series of runs.
 struct Series {
     reading: Reading,
-    raw_ms: Option<f64>,
+    /// What the clock showed, if values are corrected; milliseconds of one pass, as the values are.
+    raw_ms: Vec<f64>,
+    n_passes: u32,
     telemetry: Telemetry,
     throttled: bool,
     n_discarded: u32,
@@ -74,6 +82,12 @@ impl Timer {
             clocks: ClockLevel::default(),
             timed_s: 0.0,
         })
+    }
+
+    /// Ends each series after so many milliseconds by the clock, whatever they were spent on.
+    pub(crate) fn within_wall_ms(mut self, wall_ms: f64) -> Self {
+        self.stop.wall_ms = wall_ms;
+        self
     }
 
     /// Warms up and times.
@@ -150,10 +164,14 @@ impl Timer {
         let (mut retry, mut n_discarded) = (0, 0);
         loop {
             let begin_s = bed.now_s();
-            let n_warmup = self.warm_up(bed, work)?;
+            let (n_warmup, warm_ms) = self.warm_up(bed, work)?;
             bed.stopwatch().take_raw_ms();
-            let reading = self.latency.read(bed, work, &mut self.stop)?;
-            let raw_ms = bed.stopwatch().take_raw_ms();
+            let n_passes = passes(warm_ms, bed.stopwatch().reference_ms());
+            let mut passes = Passes { of: &mut *work, n: n_passes };
+            let mut reading = self.latency.read(bed, &mut passes, &mut self.stop)?;
+            let mut raw_ms = bed.stopwatch().take_raw_ms();
+            let of_one = |ms: &mut f64| *ms /= f64::from(n_passes);
+            reading.samples.iter_mut().chain(&mut raw_ms).for_each(of_one);
             self.timed_s += bed.now_s() - begin_s;
             let telemetry = bed.sensor().read();
             let throttled =
@@ -165,24 +183,52 @@ impl Timer {
                 continue;
             }
             self.clocks.push(telemetry.clock_mhz);
-            return Ok(Series { reading, raw_ms, telemetry, throttled, n_discarded, n_warmup });
+            return Ok(Series {
+                reading,
+                raw_ms,
+                n_passes,
+                telemetry,
+                throttled,
+                n_discarded,
+                n_warmup,
+            });
         }
     }
 
-    /// Runs until the warm-up time is over, or a few times where everything is tuned; returns the number of runs.
-    fn warm_up(&self, bed: &mut dyn Testbed, work: &mut dyn Workload) -> Result<u32, ProfileError> {
+    /// Runs until the warm-up time is over, or a few times if everything is tuned; returns the number of runs, and the milliseconds of the
+    /// last.
+    fn warm_up(
+        &self,
+        bed: &mut dyn Testbed,
+        work: &mut dyn Workload,
+    ) -> Result<(u32, f64), ProfileError> {
         let warmup_ms = if work.is_tuned() { 0.0 } else { self.warmup_ms };
         let end_s = bed.now_s() + warmup_ms / 1e3;
-        let mut runs = 0;
+        let (mut runs, mut last_ms) = (0, f64::NAN);
         while runs < FEWEST_WARMUP_RUNS || bed.now_s() < end_s {
-            bed.stopwatch().time_ms(work)?;
+            last_ms = bed.stopwatch().time_ms(work)?;
             runs += 1;
         }
-        Ok(runs)
+        Ok((runs, last_ms))
+    }
+}
+
+/// How many passes a run has of a workload that takes so long, beside reference runs of this length.
+fn passes(once_ms: f64, reference_ms: Option<f64>) -> u32 {
+    match reference_ms {
+        Some(reference_ms) if once_ms < SHORT * reference_ms => {
+            (reference_ms / once_ms).ceil().min(MOST_PASSES) as u32
+        }
+        _ => 1,
     }
 }
 
 impl Timing {
+    /// Passes in a timed run: more than one if the workload is much shorter than the reference run.
+    pub(crate) fn n_passes(&self) -> u32 {
+        self.series.n_passes
+    }
+
     /// Standard deviation of the timed runs, milliseconds.
     pub(crate) fn sd_ms(&self) -> f64 {
         let samples = &self.series.reading.samples;
@@ -197,6 +243,7 @@ impl Timing {
         let Self { series, summary, eager_ms, graph_ms, peak_memory_mib, energy_mj, .. } = self;
         let status = match series.throttled {
             true => Status::Throttled,
+            false if is_spread_by_correction(&summary, &series.raw_ms) => Status::Noisy,
             false => summary.status(self.rel_half_width),
         };
         let launch_bound = is_launch_bound(eager_ms, graph_ms);
@@ -206,7 +253,7 @@ impl Timing {
             latency_eager_ms: eager_ms,
             latency_graph_ms: graph_ms,
             launch_bound: (self.mode == Mode::Both).then_some(launch_bound),
-            latency_raw_ms: series.raw_ms.unwrap_or(summary.median),
+            latency_raw_ms: median(series.raw_ms).unwrap_or(summary.median),
             latency_mad_ms: summary.mad,
             latency_q1_ms: summary.q1,
             latency_q3_ms: summary.q3,
@@ -238,4 +285,17 @@ fn read_one(
     stop: &mut dyn StopRule,
 ) -> Result<Option<f64>, ProfileError> {
     Ok(median(probe.read(bed, work, stop)?.samples))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_far_shorter_than_the_reference_is_passed_until_a_run_is_as_long() {
+        assert_eq!(passes(0.5, Some(1.0)), 1);
+        assert_eq!(passes(0.01, Some(1.0)), 100);
+        assert_eq!(passes(1e-9, Some(1.0)), 10_000);
+        assert_eq!(passes(1e-9, None), 1, "a clock of the device's own sees single runs");
+    }
 }

@@ -14,8 +14,14 @@ pub trait Stopwatch {
     /// Whatever the workload or the device reports.
     fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError>;
 
-    /// Median of what the clock showed since the last call, where [`Stopwatch::time_ms`] gives corrected times.
-    fn take_raw_ms(&mut self) -> Option<f64> {
+    /// What the clock showed since the last call, run by run, if [`Stopwatch::time_ms`] gives corrected times; else nothing.
+    fn take_raw_ms(&mut self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// How long the reference runs take by which times are corrected, milliseconds, if they are. A run that is far shorter is
+    /// drowned in what disturbs the reference.
+    fn reference_ms(&self) -> Option<f64> {
         None
     }
 }

@@ -5,7 +5,7 @@ mod cuda_stopwatch;
 pub(crate) mod reference;
 mod stop;
 pub(crate) mod summary;
-mod workload;
+pub(crate) mod workload;
 
 pub use clock::{CpuStopwatch, Stopwatch};
 pub use cuda_stopwatch::CudaStopwatch;

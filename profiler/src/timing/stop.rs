@@ -7,8 +7,8 @@ pub trait StopRule {
     /// Forgets the series.
     fn reset(&mut self);
 
-    /// Takes the next value; true: enough.
-    fn push(&mut self, sample: f64) -> bool;
+    /// Takes the next value; `wall_ms` are the clock's milliseconds since the series began, whatever they were spent on. True: enough.
+    fn push(&mut self, sample: f64, wall_ms: f64) -> bool;
 }
 
 /// Stops once the median is known well enough, or when its time is over. For values in milliseconds.
@@ -32,6 +32,9 @@ pub struct MedianInterval {
     pub cap_ms: f64,
     /// Milliseconds of timed runs after which [`MedianInterval::FEWEST`] runs are enough: 1000.
     pub slow_ms: f64,
+    /// Milliseconds by the clock after which [`MedianInterval::FEWEST`] runs are enough, and a single one after
+    /// [`MedianInterval::OVERTIME`] times as many: infinite.
+    pub wall_ms: f64,
     sorted: Vec<f64>,
     total_ms: f64,
 }
@@ -39,6 +42,8 @@ pub struct MedianInterval {
 impl MedianInterval {
     /// Fewest runs for which a 95 % interval of the median exists.
     pub const FEWEST: usize = 6;
+    /// See [`MedianInterval::wall_ms`].
+    pub const OVERTIME: f64 = 5.0;
 
     /// The rule with this cap and the defaults above.
     pub fn with_cap(cap_ms: f64) -> Self {
@@ -49,6 +54,7 @@ impl MedianInterval {
             min_ms: cap_ms.min(10.0),
             cap_ms,
             slow_ms: cap_ms.max(1000.0),
+            wall_ms: f64::INFINITY,
             sorted: Vec::new(),
             total_ms: 0.0,
         }
@@ -67,12 +73,16 @@ impl StopRule for MedianInterval {
         self.total_ms = 0.0;
     }
 
-    fn push(&mut self, sample: f64) -> bool {
+    fn push(&mut self, sample: f64, wall_ms: f64) -> bool {
         let place = self.sorted.partition_point(|&v| v < sample);
         self.sorted.insert(place, sample);
         self.total_ms += sample;
         let n = self.sorted.len();
-        if n >= self.max_runs || (n >= Self::FEWEST && self.total_ms >= self.slow_ms) {
+        let is_late = self.total_ms >= self.slow_ms || wall_ms >= self.wall_ms;
+        if n >= self.max_runs
+            || (n >= Self::FEWEST && is_late)
+            || wall_ms >= Self::OVERTIME * self.wall_ms
+        {
             return true;
         }
         n >= self.min_runs
@@ -87,7 +97,7 @@ mod tests {
     /// Runs until the rule stops, at most 10 000.
     fn runs(rule: &mut MedianInterval, value: impl Fn(usize) -> f64) -> usize {
         rule.reset();
-        (0..10_000).find(|&i| rule.push(value(i))).expect("the rule stops") + 1
+        (0..10_000).find(|&i| rule.push(value(i), 0.0)).expect("the rule stops") + 1
     }
 
     #[test]
@@ -122,6 +132,19 @@ mod tests {
         assert_eq!(runs(&mut rule, |i| 50.0 + 20.0 * (i % 2) as f64), 10);
         assert_eq!(runs(&mut rule, |_| 125.0), 8);
         assert_eq!(runs(&mut rule, |_| 3000.0), 6);
+    }
+
+    #[test]
+    fn the_clock_ends_a_series_that_mostly_waits() {
+        let mut rule = MedianInterval { wall_ms: 50.0, ..MedianInterval::with_cap(80.0) };
+        // No two runs alike, each of which takes this long with all that goes with it.
+        let mut runs = |each_ms: f64| {
+            rule.reset();
+            (1..100).find(|&i| rule.push(0.02 * f64::from(i), each_ms * f64::from(i)))
+        };
+        assert_eq!(runs(2.0), Some(25));
+        assert_eq!(runs(45.0), Some(6), "below six there is no interval");
+        assert_eq!(runs(300.0), Some(1), "far beyond it");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use lat_data::Status;
 
 /// Half-width of the interval, relative to the median, above which a capped measurement counts as noisy.
 const NOISY_REL: f64 = 0.05;
+/// How many times the fastest run the median may take, and how much more so than by the clock.
+const MADE_SPREAD: f64 = 3.0;
 /// Runs from which `MLPerf` `LoadGen` gives out a 90th percentile, allowing one slow query at 99 % confidence.
 const FEWEST_FOR_P90: usize = 64;
 /// The same for the 99th.
@@ -75,6 +77,14 @@ impl Summary {
             _ => Status::Noisy,
         }
     }
+}
+
+/// Whether corrected values spread much more than what the clock showed (`raw_ms`): then the correction made the spread, and the interval of
+/// their median says nothing.
+pub(crate) fn is_spread_by_correction(corrected: &Summary, raw_ms: &[f64]) -> bool {
+    let Some(raw) = Summary::of(raw_ms) else { return false };
+    let below = |summary: &Summary| summary.median / summary.min;
+    below(corrected) > MADE_SPREAD && below(corrected) > MADE_SPREAD * below(&raw)
 }
 
 /// Quantile `p` where there are enough values to tell it, else NaN.
@@ -163,6 +173,21 @@ mod tests {
         assert_eq!(spread(0.009), Status::Converged);
         assert_eq!(spread(0.03), Status::Capped);
         assert_eq!(spread(0.08), Status::Noisy);
+    }
+
+    #[test]
+    fn a_fastest_run_that_only_the_correction_made_is_seen() {
+        let summary = |least: f64| {
+            let mut values = vec![1.0; 20];
+            values[7] = least;
+            Summary::of(&values).unwrap()
+        };
+        let steady = [2.0; 20];
+        assert!(is_spread_by_correction(&summary(1.0 / 400.0), &steady));
+        assert!(!is_spread_by_correction(&summary(0.5), &steady));
+        let as_spread: Vec<f64> = (0..20).map(|i| if i == 7 { 0.005 } else { 2.0 }).collect();
+        assert!(!is_spread_by_correction(&summary(1.0 / 400.0), &as_spread));
+        assert!(!is_spread_by_correction(&summary(1.0 / 400.0), &[]), "nothing was corrected");
     }
 
     #[test]

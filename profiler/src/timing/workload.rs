@@ -39,6 +39,22 @@ pub trait Workload {
     }
 }
 
+/// Several passes of a workload as one run, for workloads so short that a single pass cannot be timed.
+pub(crate) struct Passes<'a> {
+    pub(crate) of: &'a mut dyn Workload,
+    pub(crate) n: u32,
+}
+
+impl Workload for Passes<'_> {
+    fn enqueue(&mut self) -> Result<(), ProfileError> {
+        (0..self.n).try_for_each(|_| self.of.enqueue())
+    }
+
+    fn synchronize(&mut self) -> Result<(), ProfileError> {
+        self.of.synchronize()
+    }
+}
+
 /// A network in evaluation mode with one batch of images.
 #[derive(Debug)]
 pub struct NetWorkload {

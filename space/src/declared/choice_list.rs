@@ -3,18 +3,20 @@
 use toml::Value;
 
 use super::declaration::{Entry, key, wrong};
-use crate::{Choice, SpaceError};
+use crate::{Choice, Decision, NumberRange, SpaceError};
 
 /// Choices that a decision may have: as many as [`crate::ChoiceSet`] has places for.
 const MOST: usize = 32;
 
-/// The choices of an entry, with what tables write for them.
+/// The choices of an entry, with what tables write for them; none if the entry is a plain number.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChoiceList {
     /// The choices' names; those of numbers are the numbers.
     pub(super) names: Vec<String>,
     /// The numbers that they are, where they are numbers.
     pub(super) values: Option<Vec<f64>>,
+    /// The range of a plain number.
+    pub(super) number: Option<NumberRange>,
     /// What tables write besides, where something else.
     codes: Option<Codes>,
 }
@@ -29,6 +31,9 @@ impl ChoiceList {
     /// From an entry's keys `values`, or `choices` and `codes`.
     pub(super) fn of(entry: &Entry) -> Result<Self, SpaceError> {
         let name = entry.name.as_str();
+        if let Some(range) = &entry.number {
+            return Self::plain(range, entry);
+        }
         match (&entry.values, &entry.choices) {
             (Some(values), None) if entry.codes.is_none() => {
                 Self::numeric(numbers(name, "values", values)?, name)
@@ -41,34 +46,67 @@ impl ChoiceList {
             )),
             (values, _) => {
                 let found = if values.is_some() { "both" } else { "neither" };
-                let expected = "either `values` (numbers) or `choices` (names)";
+                let expected = "one of `values` (numbers), `choices` (names) or `number` (a range)";
                 Err(wrong(format!("decision '{name}'"), expected, found))
             }
         }
     }
 
-    /// What can be chosen.
-    pub(super) fn choices(&self) -> Vec<Choice> {
+    /// The decision of this name with these choices.
+    pub(super) fn decision(&self, name: &str) -> Decision {
         let choice = if self.values.is_some() { Choice::number } else { Choice::named };
-        self.names.iter().map(|name| choice(name)).collect()
+        match self.number {
+            Some(range) => Decision::number(name, range),
+            None => Decision::slot(name, self.names.iter().map(|name| choice(name)).collect()),
+        }
+    }
+
+    fn plain(range: &Value, entry: &Entry) -> Result<Self, SpaceError> {
+        let name = entry.name.as_str();
+        let others = [
+            ("values", entry.values.is_some()),
+            ("choices", entry.choices.is_some()),
+            ("codes", entry.codes.is_some()),
+            ("edge", entry.edge.is_some()),
+            ("scale", entry.scale),
+        ];
+        if let Some((other, _)) = others.iter().find(|(_, is_there)| *is_there) {
+            let expected = "no other key that says what can be chosen or how it acts";
+            return Err(wrong(key(name, "number"), expected, format!("`{other}` too")));
+        }
+        let ends = range.as_table().filter(|table| table.len() == 2);
+        let end = |at: &str| ends.and_then(|table| number(table.get(at)?));
+        match (end("from"), end("to")) {
+            (Some(from), Some(to)) if from < to => {
+                let number = Some(NumberRange { from, to });
+                Ok(Self { names: Vec::new(), values: None, number, codes: None })
+            }
+            _ => {
+                let expected = "a range as { from = 1, to = 32768 }, its begin below its end";
+                Err(wrong(key(name, "number"), expected, range.to_string()))
+            }
+        }
     }
 
     fn numeric(values: Vec<f64>, name: &str) -> Result<Self, SpaceError> {
         let names: Vec<String> = values.iter().map(f64::to_string).collect();
         check_names(name, "values", &names)?;
-        Ok(Self { names, values: Some(values), codes: None })
+        Ok(Self { names, values: Some(values), number: None, codes: None })
     }
 
     fn named(name: &str, choices: &Value, codes: Option<&Value>) -> Result<Self, SpaceError> {
         let names = texts(name, "choices", choices)?;
         check_names(name, "choices", &names)?;
         let codes = codes.map(|codes| Codes::of(name, codes, &names)).transpose()?;
-        Ok(Self { names, values: None, codes })
+        Ok(Self { names, values: None, number: None, codes })
     }
 
     /// The choice that a cell of a table, or a piece of a text, names. Numbers match by value ("224" and "224.0" are one),
     /// names as they are written, blanks around them aside.
     pub(super) fn find(&self, cell: &str) -> Option<usize> {
+        if let Some(range) = self.number {
+            return range.find(cell);
+        }
         let cell = cell.trim();
         let by_name = self.names.iter().position(|name| name == cell);
         let by_value = || position(self.values.as_ref()?, cell);
@@ -120,7 +158,9 @@ fn check_names(decision: &str, at: &str, names: &[String]) -> Result<(), SpaceEr
         return refuse("at least one choice", "an empty list".into());
     }
     if names.len() > MOST {
-        let expected = format!("at most {MOST} choices; split the decision, or leave some out");
+        let expected = format!(
+            "at most {MOST} choices; split the decision, leave some out, or declare any number of a range by `number`"
+        );
         return refuse(&expected, format!("{} choices", names.len()));
     }
     if let Some(name) = names.iter().find(|name| name.is_empty() || name.trim() != **name) {

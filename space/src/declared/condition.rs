@@ -28,6 +28,10 @@ pub(super) fn presence(slot: &Slot, slots: &[Slot]) -> Result<Option<Presence>, 
         let expected = "a decision that always exists (one without `present`)";
         return refuse(expected, format!("'{name}' in '{text}'"));
     }
+    if other.list.number.is_some() {
+        let expected = "a decision with a list of choices, no plain number";
+        return refuse(expected, format!("'{name}' in '{text}'"));
+    }
     let choices = match allowed(&other.list, operator, values) {
         Ok(choices) => choices,
         Err((expected, found)) => return refuse(&expected, format!("{found} in '{text}'")),

@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Choices that are numbers: a list, or `{ from, to, step }`.
     pub(super) values: Option<Value>,
+    /// The range of a decision that is any number: `{ from, to }`.
+    pub(super) number: Option<Value>,
     /// Choices that are names.
     pub(super) choices: Option<Value>,
     /// What tables write for the `choices`, where that is something else.

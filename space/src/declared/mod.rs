@@ -19,6 +19,10 @@
 //! present = "d{i/4} > {i%4}"      # the slot exists only then; = != < <= > >=, and lists: "kind = conv3, conv5"
 //!
 //! [[decision]]
+//! name = "sequence"
+//! number = { from = 1, to = 32768 }   # any number of a range, without a list of choices; tables may have thousands of values
+//!
+//! [[decision]]
 //! name = "op0-1"
 //! choices = ["none", "conv"]      # names; at most 32
 //! codes = [0, 1]                  # what tables write for them, where that is something else
@@ -40,7 +44,10 @@ use declaration::{Declaration, wrong};
 use slot::Slot;
 use text_form::{Template, TextForm};
 
-use crate::{Architecture, Decision, DecisionId, SPACES, Space, SpaceError, Structure, VARIANTS};
+use crate::{
+    Architecture, Decision, DecisionId, SPACES, Space, SpaceError, Structure, VARIANTS, choice_of,
+    number_of,
+};
 
 /// A space from a TOML file.
 ///
@@ -79,7 +86,7 @@ impl DeclaredSpace {
         let slots = Slot::all(&declaration.entries)?;
         let structure = layout::structure(&slots)?;
         let text_form = TextForm::of(declaration.text.as_ref(), &slots)?;
-        let decisions = slots.iter().map(|slot| Decision::slot(&slot.name, slot.list.choices()));
+        let decisions = slots.iter().map(|slot| slot.list.decision(&slot.name));
         Ok(Self {
             decisions: decisions.collect(),
             lists: slots.into_iter().map(|slot| slot.list).collect(),
@@ -102,7 +109,10 @@ impl DeclaredSpace {
         let choice = |d: DecisionId| match (self.exists(d, |o| choices[o]), choices[d]) {
             (true, None) => Err(d),
             (true, Some(choice)) => Ok(choice),
-            (false, _) => Ok(0),
+            (false, _) => Ok(match self.decisions[d].number {
+                Some(range) => choice_of(range.from as f32),
+                None => 0,
+            }),
         };
         // Decisions that say which slots exist always do; they come first, or a slot would seem missing for their sake.
         let deciding = |d: &DecisionId| self.structure.presence[*d].is_none();
@@ -134,7 +144,7 @@ impl DeclaredSpace {
         for pair in text.trim().split(',') {
             let (name, cell) = pair.split_once('=').ok_or_else(|| {
                 let first = &self.decisions[0];
-                let example = format!("{}={}", first.name, first.choices[0]);
+                let example = format!("{}={}", first.name, first.gate_names()[0]);
                 self.unreadable(format!("name=choice,name=choice,... such as {example}"), pair)
             })?;
             // Texts mostly keep the decisions' order.
@@ -199,12 +209,15 @@ impl Space for DeclaredSpace {
         }
         let decisions = self.decisions.iter().zip(&architecture.choices);
         let is_one = |(d, set): &(&Decision, &crate::ChoiceSet)| {
-            set.only().is_some_and(|choice| choice < d.choices.len())
+            set.only().is_some_and(|choice| match (d.number, number_of(choice)) {
+                (Some(_), Some(value)) => value.is_finite(),
+                (None, None) => choice < d.choices.len(),
+                _ => false,
+            })
         };
         match decisions.into_iter().find(|pair| !is_one(pair)) {
             Some((d, _)) => {
-                let n = d.choices.len();
-                invalid(format!("decision '{}' needs exactly one choice of {n}", d.name))
+                invalid(format!("decision '{}' needs exactly {}", d.name, d.expected()))
             }
             None => Ok(()),
         }
@@ -214,7 +227,7 @@ impl Space for DeclaredSpace {
         let only = |d: DecisionId| architecture.choices[d].only();
         let name = |d: DecisionId| {
             let choice = only(d).expect("a checked architecture has one choice per decision");
-            self.decisions[d].choices[choice].name.as_str()
+            self.decisions[d].text(choice)
         };
         match &self.text_form {
             TextForm::Template(template) => template.format(name),
@@ -234,8 +247,7 @@ impl Space for DeclaredSpace {
         }
         self.complete(&choices).map_err(|d| {
             let decision = &self.decisions[d];
-            let expected =
-                format!("for '{}' one of {}", decision.name, decision.names().join(", "));
+            let expected = format!("for '{}' {}", decision.name, decision.expected());
             match cells.iter().find(|cell| cell.0 == d) {
                 Some((_, cell)) => self.unreadable(expected, cell),
                 None => self.unreadable(format!("{expected} in the text"), text),

@@ -170,7 +170,10 @@ fn bad_files_are_refused_with_the_place() {
         ("id = \"a b\"".to_owned(), "key `id`: expected a name of letters"),
         ("id = \"darts\"".to_owned(), "found 'darts', which is built in"),
         ("id = \"a\"".to_owned(), "expected at least one [[decision]]"),
-        (decision("name = \"d\""), "either `values` (numbers) or `choices` (names); found neither"),
+        (
+            decision("name = \"d\""),
+            "one of `values` (numbers), `choices` (names) or `number` (a range); found neither",
+        ),
         (decision("name = \"d\"\nvalues = [1]\nchoices = [\"a\"]"), "found both"),
         (
             decision("name = \"d\"\nvalues = []"),
@@ -302,4 +305,85 @@ fn the_files_that_ship_with_the_project_declare_spaces() {
     assert_eq!(architecture.choices, built_in.parse(text).unwrap().choices);
     assert_eq!(cell.format(&architecture), text);
     assert_eq!(cell.structure().edges, built_in.structure().edges);
+}
+
+const OPERATORS: &str = r#"
+id = "attention"
+text = "b{batch}-s{sequence}-{kind}"
+[[decision]]
+name = "batch"
+number = { from = 1, to = 64 }
+[[decision]]
+name = "sequence"
+number = { from = 1, to = 32768 }
+[[decision]]
+name = "kind"
+choices = ["full", "window"]
+"#;
+
+#[test]
+fn a_number_is_any_value_of_its_range() {
+    let space = DeclaredSpace::read(OPERATORS).unwrap();
+    let architecture = space.parse("b16-s2999.5-window").unwrap();
+    assert_eq!(space.format(&architecture), "b16-s2999.5-window");
+    space.check(&architecture).unwrap();
+    let taken = architecture.choices[1];
+    assert_eq!((taken.number(), taken.len(), taken.iter().count()), (Some(2999.5), 1, 1));
+    assert!(taken.contains(taken.only().unwrap()) && !taken.contains(0));
+    let gates = architecture.gates(space.decisions());
+    assert_eq!(gates.len(), 2 + 2 + 2);
+    assert!((gates[1] - 4.0 / 6.0).abs() < 1e-6 && gates[4..] == [0.0, 1.0], "{gates:?}");
+    let other = space.parse("b16-s2999-window").unwrap();
+    assert!(other != architecture && !other.choices[1].intersects(taken));
+    for (text, expected) in [
+        ("b65-s1-full", "for 'batch' a number from 1 to 64"),
+        ("b1-sx-full", "for 'sequence' a number from 1 to 32768"),
+        ("b1-s1-half", "for 'kind' one of full, window"),
+    ] {
+        let error = space.parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn features_of_numbers_are_their_logarithms_and_products() {
+    let space = DeclaredSpace::read(OPERATORS).unwrap();
+    let map = crate::FeatureMap::structured(&space);
+    let gates = space.parse("b8-s181.01933598375618-full").unwrap().gates(space.decisions());
+    let code = map.encode(&gates);
+    let of = |name: &str| {
+        let place = map.features.iter().position(|feature| feature.name == name);
+        f64::from(code[place.unwrap_or_else(|| panic!("{name}"))])
+    };
+    assert!((of("batch=ln value") - 0.5).abs() < 1e-6);
+    assert!((of("(sequence=ln value)^2") - 0.25).abs() < 1e-5);
+    assert!((of("batch=ln value*sequence=ln value") - 0.25).abs() < 1e-5);
+    assert!((of("batch=ln value*kind=full") - 0.5).abs() < 1e-6);
+    assert!((of("batch=value") - 7.0 / 63.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_number_s_declaration_is_checked() {
+    let declared = |rest: &str| {
+        DeclaredSpace::read(&format!("id = \"x\"\n[[decision]]\nname = \"n\"\n{rest}"))
+    };
+    assert!(declared("number = { from = 0, to = 1.5 }").is_ok());
+    for (rest, expected) in [
+        ("number = 3", "{ from = 1, to = 32768 }"),
+        ("number = { from = 3, to = 3 }", "its begin below its end"),
+        ("number = { from = 1 }", "{ from = 1, to = 32768 }"),
+        ("number = { from = 1, to = 2 }\nvalues = [1]", "`values` too"),
+        ("number = { from = 1, to = 2 }\nscale = true", "`scale` too"),
+        (
+            "number = { from = 1, to = 2 }\n[[decision]]\nname = \"d\"\nvalues = [1, 2]\npresent = \"n > 1\"",
+            "no plain number",
+        ),
+    ] {
+        let error = declared(rest).unwrap_err().to_string();
+        assert!(error.contains(expected), "{rest}: {error}");
+    }
+    let text = "id = \"x\"\ntext = \"{a}.{b}\"\n[[decision]]\nname = \"a\"\nnumber = { from = 1, to = 2 }\n\
+                [[decision]]\nname = \"b\"\nvalues = [1]";
+    let error = DeclaredSpace::read(text).unwrap_err().to_string();
+    assert!(error.contains("a part of a number"), "{error}");
 }

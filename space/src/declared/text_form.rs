@@ -80,6 +80,19 @@ impl Template {
                 let expected = "some text between two decisions, to tell them apart".to_owned();
                 return Err((expected, format!("none behind {{{name}}}")));
             }
+            let is_part_of_a_number = slots[*d].list.number.is_some_and(|range| {
+                let signs = if range.from < 0.0 { ".-" } else { "." };
+                literal.chars().all(|c| c.is_ascii_digit() || signs.contains(c))
+            });
+            if is_part_of_a_number && !is_last {
+                let expected =
+                    "texts between decisions that cannot be taken for a part of a number"
+                        .to_owned();
+                return Err((
+                    expected,
+                    format!("'{literal}' behind {{{name}}}, which is a number"),
+                ));
+            }
             let is_in = |choice: &&String| !literal.is_empty() && choice.contains(literal.as_str());
             if let Some(choice) = slots[*d].list.names.iter().find(is_in) {
                 let expected = "texts between decisions that no choice before them contains";
@@ -91,10 +104,10 @@ impl Template {
     }
 
     /// The text with these choices.
-    pub(super) fn format<'a>(&self, choice: impl Fn(DecisionId) -> &'a str) -> String {
+    pub(super) fn format(&self, choice: impl Fn(DecisionId) -> String) -> String {
         let mut text = self.head.clone();
         for (decision, literal) in &self.pieces {
-            text += choice(*decision);
+            text += &choice(*decision);
             text += literal;
         }
         text

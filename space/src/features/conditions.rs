@@ -4,7 +4,7 @@ use super::{Builder, FeatureMap};
 use crate::{Condition, Decision};
 
 pub(super) fn build(decisions: &[Decision], conditions: &[Condition]) -> FeatureMap {
-    let widths = decisions.iter().map(|d| d.choices.len());
+    let widths = decisions.iter().map(Decision::n_gates);
     let first: Vec<usize> = widths
         .clone()
         .scan(0, |next, width| Some(std::mem::replace(next, *next + width)))

@@ -6,7 +6,8 @@
 //! - `live`, `live-counts`, `reach`: operations that lie on a path from input to output;
 //! - `neighbours`: choices of two blocks that may act on one another;
 //! - `multiply-adds`, `elements`: what the choices compute and move, in all and per cell type, of spaces with networks;
-//! - all of these but `neighbours` times each scale and its square.
+//! - `number`, `number-squares`, `number-products`: decisions that are plain numbers, by themselves and by their logarithms; the logarithms' squares, and their products with one another and with the choices of other decisions;
+//! - all of these but `neighbours` and those of numbers times each scale and its square.
 //!
 //! Slots that do not exist are zero throughout. `none` has no column: it is the absence of all others.
 
@@ -15,10 +16,12 @@ use crate::{Decision, DecisionId, Group, Space, Structure};
 
 /// A block with more combinations has no column for each.
 const MOST_COMBINATIONS: usize = 256;
+/// More products of numbers with one another and with choices are not looked at.
+const MOST_PRODUCTS: usize = 2000;
 
 pub(super) fn build(space: &dyn Space) -> FeatureMap {
     let (decisions, structure) = (space.decisions(), space.structure());
-    let n_gates = decisions.iter().map(|d| d.choices.len()).sum();
+    let n_gates = decisions.iter().map(Decision::n_gates).sum();
     let builder = Builder::new(n_gates);
     let mut d = Deriver {
         b: builder,
@@ -39,6 +42,7 @@ pub(super) fn build(space: &dyn Space) -> FeatureMap {
         d.work(&work);
     }
     d.scaled();
+    d.plain_numbers();
     d.neighbours();
     d.b.finish()
 }
@@ -59,7 +63,7 @@ pub(super) struct Deriver<'a> {
 
 impl Deriver<'_> {
     pub(super) fn gate(&self, decision: DecisionId, choice: usize) -> u32 {
-        let before: usize = self.decisions[..decision].iter().map(|d| d.choices.len()).sum();
+        let before: usize = self.decisions[..decision].iter().map(Decision::n_gates).sum();
         self.b.gate(before + choice)
     }
 
@@ -74,25 +78,18 @@ impl Deriver<'_> {
 
     fn columns(&mut self) {
         for (d, decision) in self.decisions.iter().enumerate() {
-            let presence = self.structure.presence[d].clone();
-            let exists = presence.map(|p| {
-                let gates: Vec<u32> = p.choices.iter().map(|&c| self.gate(p.decision, c)).collect();
-                self.b.total(&gates)
-            });
+            let exists = self.exists(d);
             let none = decision.none();
             let mut columns = Vec::new();
             for (c, choice) in decision.choices.iter().enumerate().filter(|(c, _)| Some(*c) != none)
             {
                 let gate = self.gate(d, c);
-                columns.push((
-                    format!("{}={choice}", decision.name),
-                    self.b.product(exists.unwrap_or(0), gate),
-                ));
+                columns.push((format!("{}={choice}", decision.name), self.b.product(exists, gate)));
             }
             self.columns.push(columns);
             let number = self.structure.values[d].clone().map(|values| {
                 let number = self.number(d, &values, 1);
-                (decision.name.clone(), self.b.product(exists.unwrap_or(0), number))
+                (decision.name.clone(), self.b.product(exists, number))
             });
             self.numbers.push(number);
         }
@@ -275,6 +272,46 @@ impl Deriver<'_> {
                 }
             }
         }
+    }
+
+    /// Decisions that are plain numbers.
+    fn plain_numbers(&mut self) {
+        let ranges = self.decisions.iter().map(|d| d.number).enumerate();
+        let ranges: Vec<_> = ranges.filter_map(|(d, range)| Some((d, range?))).collect();
+        let mut measures: Vec<Column> = Vec::new();
+        for &(d, range) in &ranges {
+            let block = self.structure.blocks.iter().position(|b| b.contains(&d));
+            let exists = self.exists(d);
+            let mut columns = Vec::new();
+            for (gate, measure) in range.gate_names().iter().enumerate() {
+                let gate = self.gate(d, gate);
+                let name = format!("{}={measure}", self.decisions[d].name);
+                columns.push((name, self.b.product(exists, gate)));
+            }
+            let measure = columns[columns.len() - 1].clone();
+            self.add("number", block, columns);
+            let square = self.b.product(measure.1, measure.1);
+            self.add("number-squares", block, vec![(format!("({})^2", measure.0), square)]);
+            measures.push(measure);
+        }
+        let choices: Vec<Column> = self.columns.iter().flatten().cloned().collect();
+        let n = measures.len() * (measures.len() + choices.len());
+        if n > MOST_PRODUCTS {
+            return;
+        }
+        for (i, measure) in measures.iter().enumerate() {
+            let others: Vec<Column> = measures[i + 1..].iter().chain(&choices).cloned().collect();
+            let products = self.products(&[vec![measure.clone()], others]);
+            self.add("number-products", None, products);
+        }
+    }
+
+    /// The value that is 1 if a decision's slot exists, else 0.
+    fn exists(&mut self, decision: DecisionId) -> u32 {
+        let Some(presence) = self.structure.presence[decision].clone() else { return 0 };
+        let gates: Vec<u32> =
+            presence.choices.iter().map(|&c| self.gate(presence.decision, c)).collect();
+        self.b.total(&gates)
     }
 
     /// Whether decisions of two blocks compete for the places of one group.

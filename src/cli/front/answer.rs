@@ -6,7 +6,7 @@ use lat_data::AccuracyColumn;
 use serde::Serialize;
 
 use super::point::Point;
-use crate::cli::output::{lines, say};
+use crate::cli::output::{figure, lines, say};
 
 /// The front for machines.
 #[derive(Serialize)]
@@ -76,15 +76,15 @@ impl Answer {
             None => String::new(),
         };
         let measured = match best.measured {
-            Some(value) => format!(", measured {value:.4} {unit}"),
+            Some(value) => format!(", measured {} {unit}", figure(value)),
             None => String::new(),
         };
         let target = self.target.map_or_else(String::new, |t| format!("{t} {unit}"));
         let remark = if best.learns { "" } else { "; nothing in its cells learns" };
         say(&best.architecture)?;
         say(format!(
-            "the best by {label} within {target}: predicted {:.4} {unit}{interval}{measured}{remark}",
-            best.predicted
+            "the best by {label} within {target}: predicted {} {unit}{interval}{measured}{remark}",
+            figure(best.predicted)
         ))?;
         say(best.published_accuracy.to_string())
     }
@@ -97,8 +97,8 @@ impl Answer {
         header.extend(columns.iter().map(|c| format!("{} %", c.label)));
         header.push("architecture".to_owned());
         let row = |point: &&Point| {
-            let mut row = vec![format!("{:.4}", point.predicted), point.interval()];
-            let measured = || point.measured.map_or("-".to_owned(), |value| format!("{value:.4}"));
+            let mut row = vec![figure(point.predicted), point.interval()];
+            let measured = || point.measured.map_or("-".to_owned(), figure);
             row.extend(has_measured.then(measured));
             let accuracies = point.published_accuracy.columns.iter();
             row.extend(accuracies.map(|(_, value)| format!("{value:.2}")));

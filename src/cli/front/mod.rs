@@ -14,7 +14,7 @@ use super::accuracy::AccuracyArgs;
 use super::budget::of_a_ms;
 use super::failure::bad;
 use super::newest;
-use super::output::write_json;
+use super::output::{figure_above, write_json};
 use super::place::MeasuredCost;
 use super::written::Written;
 use answer::Answer;
@@ -162,12 +162,10 @@ fn within(target: Option<f64>, front: &[Point], predictor: &Predictor) -> anyhow
     match front.iter().take_while(|point| point.predicted <= target).count() {
         0 => {
             let unit = &predictor.label().unit;
-            // Rounded up, so that what is named here is enough.
-            let fastest = front.first().map_or(f64::NAN, |point| point.predicted);
-            let fastest = (1e4 * fastest).ceil() / 1e4;
+            let fastest = figure_above(front.first().map_or(f64::NAN, |point| point.predicted));
             let text = front.first().map_or("", |point| &point.architecture);
             Err(bad(format!(
-                "expected a target of at least {fastest:.4} {unit}, the least that an architecture costs ({text}); found {target}"
+                "expected a target of at least {fastest} {unit}, the least that an architecture costs ({text}); found {target}"
             )))
         }
         n => Ok(n),

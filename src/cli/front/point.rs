@@ -5,6 +5,8 @@ use lat_predictor::Predictions;
 use lat_space::{Space, SpaceError};
 use serde::Serialize;
 
+use crate::cli::output::figure;
+
 /// An architecture that nothing beats.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Point {
@@ -58,7 +60,7 @@ impl Point {
     /// Its 90 % interval for people.
     pub(super) fn interval(&self) -> String {
         match (self.low, self.high) {
-            (Some(low), Some(high)) => format!("{low:.4} to {high:.4}"),
+            (Some(low), Some(high)) => format!("{} to {}", figure(low), figure(high)),
             _ => "-".to_owned(),
         }
     }

@@ -120,8 +120,17 @@ impl Answer {
     }
 }
 
-/// A number with 6 decimals, as `{:.6}` gives it for any f32: multiplied by a million such a number is exact in f64.
+/// What is below this is written with as many decimals as its digits need.
+const SMALL: f64 = 1e-3;
+
+/// A number with 6 decimals, as `{:.6}` gives it for any f32: multiplied by a million such a number is exact in f64. One so small that
+/// hardly a digit would show gets six digits that count.
 fn push_fixed(out: &mut Vec<u8>, value: f64) {
+    if value != 0.0 && value.abs() < SMALL {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{value:.0$}", (5.0 - value.abs().log10().floor()).min(40.0) as usize);
+        return;
+    }
     let scaled = (value * 1e6).round_ties_even();
     if !(value.is_sign_positive() && scaled < 9e15) {
         // Writing to a vector cannot fail.
@@ -157,11 +166,23 @@ mod tests {
         }));
         for value in values {
             let mut out = Vec::new();
+            if value.abs() < SMALL && value != 0.0 {
+                continue;
+            }
             push_fixed(&mut out, value);
             let plain = f64::from(value as f32);
             if plain.to_bits() == value.to_bits() || value.is_nan() {
                 assert_eq!(String::from_utf8(out).unwrap(), format!("{value:.6}"));
             }
+        }
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        for (value, text) in [(3.123_456_7e-7, "0.000000312346"), (-2e-5, "-0.0000200000")] {
+            let mut out = Vec::new();
+            push_fixed(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
         }
     }
 

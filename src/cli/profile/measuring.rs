@@ -36,7 +36,8 @@ pub(super) fn measure(
             bar.set_length(total);
             bar.set_position(done);
             bar.reset_eta();
-            if done > 0 && done < total && options.rounds.is_empty() {
+            // A fresh process of the run's own goes on where the run has come to.
+            if done > 0 && done < total && options.rounds.is_empty() && !args.fresh {
                 screen.note(Some(&bar), &format!("resuming: {done} of {total} rows are there"));
             }
         }

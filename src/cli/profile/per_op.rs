@@ -10,7 +10,7 @@ use super::args::Args;
 use super::measuring::reference_ms;
 use crate::cli::failure::bad;
 use crate::cli::op_table::OpTable;
-use crate::cli::output::{Screen, say, table};
+use crate::cli::output::{Screen, figure, say, table};
 use crate::cli::runs;
 
 /// Rows of the table that people see; the file has all.
@@ -46,12 +46,7 @@ pub(super) fn run(
     let mut slowest: Vec<_> = found.operations.iter().collect();
     slowest.sort_by(|a, b| b.latency_ms.total_cmp(&a.latency_ms));
     let rows = slowest.iter().take(SHOWN).map(|row| {
-        vec![
-            row.key.clone(),
-            format!("{:.4}", row.latency_ms),
-            row.places.to_string(),
-            row.status.clone(),
-        ]
+        vec![row.key.clone(), figure(row.latency_ms), row.places.to_string(), row.status.clone()]
     });
     say(table(&["slowest operations", "ms", "places", "status"], rows))?;
     say(format!(

@@ -13,6 +13,7 @@ use super::{per_op, until, workers};
 use crate::cli::failure::bad;
 use crate::cli::output::{Screen, say};
 use crate::cli::signals;
+use crate::cli::skeleton::odd_stem;
 use crate::cli::written::Written;
 
 /// Architectures measured for `--plan`.
@@ -26,6 +27,11 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let devices = devices(args.device.as_deref())?;
     let options = options(args, space.as_ref(), devices[0])?;
     options.check_run(space.as_ref())?;
+    if let Some(line) =
+        odd_stem(space.as_ref(), &options.skeleton).filter(|_| !args.worker && !args.fresh)
+    {
+        screen.warn(None, &line);
+    }
     if !args.sizes.is_empty() && !args.per_op {
         return Err(bad("expected --sizes with --per-op alone, found no --per-op"));
     }

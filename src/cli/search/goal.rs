@@ -13,6 +13,7 @@ use lat_space::SearchSpace;
 use super::args::Args;
 use crate::cli::budget::of_a_ms;
 use crate::cli::failure::bad;
+use crate::cli::output::figure_above;
 
 /// Lambda where neither it nor a target is given.
 const DEFAULT_LAMBDA: f64 = 0.1;
@@ -143,8 +144,9 @@ pub(super) fn check_reachable(
     }
     let (unit, id) = (cost.unit(), space.id());
     Err(bad(format!(
-        "expected --target-ms of at least {least:.4} {unit}, which is what the fastest architecture of {id} that learns costs by this \
+        "expected --target-ms of at least {} {unit}, which is what the fastest architecture of {id} that learns costs by this \
          predictor ({}); found {target}",
+        figure_above(least),
         space.format(&architecture)
     )))
 }

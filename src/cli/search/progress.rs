@@ -5,7 +5,7 @@ use lat::methods::{Stage, learns};
 use lat::search::EpochReport;
 use lat_space::{Architecture, SearchSpace};
 
-use crate::cli::output::Screen;
+use crate::cli::output::{Screen, figure};
 
 /// An epoch in one line.
 pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
@@ -13,7 +13,8 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
         (Some(relaxed), Some(derived)) => {
             let gap =
                 r.relaxation_gap_percent.map_or_else(String::new, |g| format!(" (gap {g:+.2} %)"));
-            format!(", cost {relaxed:.4}{gap} relaxed / {derived:.4} {unit} derived")
+            let (relaxed, derived) = (figure(relaxed), figure(derived));
+            format!(", cost {relaxed}{gap} relaxed / {derived} {unit} derived")
         }
         _ => String::new(),
     };

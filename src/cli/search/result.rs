@@ -15,7 +15,7 @@ use super::cost::Cost;
 use super::log::JSON_LINES;
 use super::plan::Plan;
 use crate::cli::accuracy::say_published;
-use crate::cli::output::{lines, say};
+use crate::cli::output::{figure, lines, say};
 use crate::cli::place::MeasuredCost;
 use crate::cli::texts;
 
@@ -130,11 +130,13 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
     let unit = record.unit();
     let is_above = |budget: f64| record.predicted.is_some_and(|cost| cost > 1.0001 * budget);
     let budget = match record.budget {
-        Some(b) if is_above(b) => format!(", none of which is below {b:.4} {unit}"),
-        Some(b) => format!(" of at most {b:.4} {unit}"),
+        Some(b) if is_above(b) => {
+            format!(", none of which keeps the limit of {} {unit}", figure(b))
+        }
+        Some(b) => format!(" of at most {} {unit}", figure(b)),
         None => String::new(),
     };
-    let cost = |c: Option<f64>| c.map_or_else(String::new, |c| format!(", {c:.4} {unit}"));
+    let cost = |c: Option<f64>| c.map_or_else(String::new, |c| format!(", {} {unit}", figure(c)));
     let other = record.most_probable.as_ref().filter(|text| **text != record.architecture);
     say(format!(
         "the best of up to {} finalists{budget}; the most probable architecture was {}{}",
@@ -159,7 +161,7 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
 /// The front of a trained supernet's parts, as predicted and, some of it, as measured.
 fn print_front(record: &SearchRecord) -> anyhow::Result<()> {
     let unit = record.unit();
-    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), figure);
     let row = |target: String, f: &Finalist| {
         let accuracy = f.inherited_accuracy.map_or_else(String::new, |a| format!("{a:.2}"));
         vec![target, number(f.cost), number(f.measured), accuracy, f.architecture.clone()]
@@ -194,7 +196,8 @@ pub(super) fn print(record: &SearchRecord, dir: &Path) -> anyhow::Result<()> {
     say(&record.architecture)?;
     print_finalists(record)?;
     let unit = record.unit();
-    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4} {unit}"));
+    let number =
+        |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{} {unit}", figure(x)));
     if let Some(column) = &record.column {
         say(format!(
             "{column}: relaxed {}{}, predicted {}, measured {} ({}); average architecture {}",
@@ -208,7 +211,7 @@ pub(super) fn print(record: &SearchRecord, dir: &Path) -> anyhow::Result<()> {
     }
     say_published(&record.published)?;
     say(format!(
-        "{} parameters, {} multiply-adds at {}; {:.0} s; {}",
+        "{} parameters, {} multiply-adds (ptflops' convention) at {}; {:.0} s; {}",
         record.params,
         record.multiply_adds,
         record.settings.skeleton,

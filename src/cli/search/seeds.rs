@@ -3,7 +3,7 @@
 use lat::record::SearchRecord;
 use serde::Serialize;
 
-use crate::cli::output::table;
+use crate::cli::output::{figure, table};
 
 /// `seeds.json`.
 #[derive(Serialize)]
@@ -76,7 +76,7 @@ impl Summary {
 
     /// One line per seed, and mean and standard deviation below.
     pub(super) fn table(&self) -> String {
-        let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+        let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), figure);
         let mut rows: Vec<Vec<String>> = self
             .seeds
             .iter()

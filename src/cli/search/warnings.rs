@@ -23,7 +23,9 @@ impl Warnings {
     pub(super) fn of(&mut self, report: &EpochReport) -> Vec<&'static str> {
         let Some(found) = report.diagnostics else { return Vec::new() };
         let early = f64::from(report.epoch) <= EARLY * f64::from(self.epochs);
-        let rushed = early && found.cost_gradient_share.is_some_and(|share| share > COST_SHARE);
+        // What joins the gradients may bound the cost's; the diagnostics look at both before that.
+        let share = report.cost_share.or(found.cost_gradient_share);
+        let rushed = early && share.is_some_and(|share| share > COST_SHARE);
         let looked = self.hessian_every > 0 && report.epoch.is_multiple_of(self.hessian_every);
         let flat = looked && found.hessian_eigenvalue.is_none();
         let all = [
@@ -67,6 +69,8 @@ mod tests {
         assert_eq!(warnings.of(&report(2, Some(0.6), Some(1.0))).len(), 1);
         assert!(warnings.of(&report(3, Some(0.9), None)).is_empty(), "said already");
         assert_eq!(warnings.of(&report(4, Some(0.9), None)).len(), 1);
+        let bounded = EpochReport { cost_share: Some(0.1), ..report(2, Some(0.9), Some(1.0)) };
+        assert!(Warnings::new(2, 10).of(&bounded).is_empty(), "the bound keeps it small");
         assert!(warnings.of(&report(6, None, None)).is_empty());
         assert!(Warnings::new(0, 10).of(&report(9, Some(0.9), None)).is_empty(), "no longer early");
     }

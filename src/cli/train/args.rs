@@ -44,6 +44,10 @@ pub(in crate::cli) struct Args {
     /// File with the architectures to test on, one per line.
     #[arg(long, value_name = "FILE", conflicts_with = "test")]
     pub(super) test_rows: Option<PathBuf>,
+    /// Use rows too that were measured while the device was disturbed: far off what the others say, and together in the table. By
+    /// default they are left out, of training and of testing.
+    #[arg(long)]
+    pub(super) keep_disturbed: bool,
     /// Seed of split and training.
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,

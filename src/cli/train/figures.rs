@@ -3,7 +3,7 @@
 use lat_predictor::{Metrics, Report};
 
 use crate::cli::op_table::Judged;
-use crate::cli::output::table;
+use crate::cli::output::{figure, table};
 
 pub(super) fn report_table(report: &Report, operations: Option<&Judged>, unit: &str) -> String {
     let of_operations = operations.into_iter().flat_map(|judged| {
@@ -38,7 +38,7 @@ pub(super) fn report_table(report: &Report, operations: Option<&Judged>, unit: &
 
 pub(in crate::cli) fn metric_cells(m: &Metrics) -> Vec<String> {
     vec![
-        format!("{:.4}", m.mae),
+        figure(m.mae),
         format!("{:.2}", m.mape),
         format!("{:.1}", m.within_5),
         format!("{:.1}", m.within_10),

@@ -1,6 +1,7 @@
 //! `lat train`: learns to predict a cost from measurements.
 
 mod args;
+mod disturbed_rows;
 mod figures;
 mod split;
 mod summary;
@@ -37,10 +38,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let out = out(args, &data)?;
     let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
     let architectures = measured.parse(space.as_ref())?;
-    let (train_rows, test_rows) = split(args, space.as_ref(), &architectures)?;
+    let (mut train_rows, mut test_rows) = split(args, space.as_ref(), &architectures)?;
     let sizes = [architectures.len(), train_rows.len(), test_rows.len()];
     say(announcement(args, &data, space.id(), measured.header.as_ref(), sizes))?;
     args.table.say_notes(&measured)?;
+    let lists = [&mut train_rows, &mut test_rows];
+    disturbed_rows::leave_out(args, space.as_ref(), &measured, &architectures, lists)?;
+    if let Some(value) = only_value(&measured) {
+        say(format!(
+            "all values of {} are {value}: there is nothing to learn but that",
+            args.target
+        ))?;
+    }
     let pick = |rows: &[usize]| {
         Samples::of(
             space.as_ref(),
@@ -86,6 +95,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
+}
+
+/// The value that all rows have, if they have the same.
+fn only_value(table: &LatencyTable) -> Option<f64> {
+    let first = table.rows.first()?.value;
+    table.rows.iter().all(|row| row.value.to_bits() == first.to_bits()).then_some(first)
 }
 
 /// What is learnt from, in a line; `n` is how many architectures there are, to train on and to test on.

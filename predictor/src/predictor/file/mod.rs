@@ -11,6 +11,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::disconnected::Disconnected;
 use crate::model::correction::Correction;
 use crate::model::members::Members;
 use crate::model::scale::{Scale, Standard};
@@ -53,6 +54,31 @@ struct Header {
     /// Models of other devices that it adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parts: Vec<PartHeader>,
+    /// What networks without a path from input to output cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disconnected: Option<DisconnectedHeader>,
+}
+
+/// A [`Disconnected`].
+#[derive(Serialize, Deserialize)]
+struct DisconnectedHeader {
+    cost: f64,
+    sd: f64,
+    /// From gates to one feature: 1 if there is a path, else 0.
+    map: FeatureMap,
+}
+
+impl DisconnectedHeader {
+    fn read(self, n_gates: usize) -> Result<Disconnected, String> {
+        let Self { cost, sd, map } = self;
+        let is_sound = map.n_gates == n_gates && map.len() == 1 && map.is_sound();
+        match is_sound && cost.is_finite() && sd.is_finite() {
+            true => Ok(Disconnected { map, cost, sd }),
+            false => {
+                Err("its price of networks without a path is not made of its gates".to_owned())
+            }
+        }
+    }
 }
 
 /// Shape and little-endian bytes of a tensor.
@@ -148,6 +174,11 @@ impl Predictor {
                 limit: s.limit,
             }),
             parts,
+            disconnected: self.disconnected.as_ref().map(|d| DisconnectedHeader {
+                cost: d.cost,
+                sd: d.sd,
+                map: d.map.clone(),
+            }),
         };
         let mut tensors = model_tensors(&self.model, "");
         tensors.extend(of_parts.into_iter().flatten());
@@ -198,7 +229,9 @@ impl Predictor {
         let parts = header.parts.into_iter().enumerate();
         let parts = parts.map(|(i, part)| part.read(i, n_gates, &file));
         let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
-        Ok(Self::of_parts(header.label, header.map, &model).with_parts(parts))
+        let disconnected = header.disconnected.map(|d| d.read(n_gates)).transpose()?;
+        let predictor = Self::of_parts(header.label, header.map, &model).with_parts(parts);
+        Ok(predictor.with_disconnected(disconnected))
     }
 }
 
