@@ -4,7 +4,7 @@ use lat_data::{Measurement, Role, RunHeader, Status, superseded};
 use lat_profiler::Verdict;
 
 use super::columns::explained;
-use super::html::Page;
+use super::html::{Link, Page};
 use super::predictions::JudgedPredictions;
 use super::profile_plots as plots;
 
@@ -24,6 +24,8 @@ pub struct ProfileRun<'a> {
     pub finished: bool,
     /// What a predictor says of its architectures, where there is one.
     pub predictions: Option<&'a JudgedPredictions>,
+    /// Other pages.
+    pub links: &'a [Link],
 }
 
 /// The page of a run with one row at least.
@@ -33,6 +35,7 @@ pub fn profile_page(run: &ProfileRun<'_>) -> String {
         run.rows.iter().zip(&dead).filter(|(_, dead)| !**dead).map(|(row, _)| row).collect();
     let RunHeader { space, device_name, batch, .. } = run.header;
     let mut page = Page::new(&format!("{space} on {device_name}, batch {batch}"));
+    page.links(run.links);
     page.facts(&settings(run, live.len()));
     let verdict = Verdict::of_rows(run.rows, live.len() as u64);
     judge(&mut page, run, &verdict);
@@ -99,11 +102,16 @@ fn judge(page: &mut Page, run: &ProfileRun<'_>, verdict: &Verdict) {
 
 fn predicted(page: &mut Page, predictions: Option<&JudgedPredictions>) {
     page.section("Predicted against measured");
-    let Some(predictions) = predictions else {
-        return page.text(
+    match predictions {
+        Some(predictions) => judged(page, predictions),
+        None => page.text(
             "There is no predictor for this run: `lat train` learns one, --predictor names one.",
-        );
-    };
+        ),
+    }
+}
+
+/// What a predictor says of a run's architectures, in numbers and pictures.
+pub(super) fn judged(page: &mut Page, predictions: &JudgedPredictions) {
     let (label, errors) = (&predictions.label, &predictions.errors);
     let rows = if predictions.held_out {
         format!("the {} architectures that training left out", errors.n)

@@ -1,50 +1,64 @@
-//! The page of several searches: accuracy against cost.
+//! Several searches on the page of a folder: accuracy against cost, and a table of them.
 
 use lat_data::PublishedAccuracy;
 
 use super::front::{
-    Accuracy, Cost, Found, Mean, TrueFront, View, groups, mixed, over_seeds, pareto, views,
+    Accuracy, Cost, Found, Mean, TrueFront, View, device, groups, mixed, over_seeds, pareto, views,
 };
-use super::html::{Figure, Page, number};
-use super::plot::{Mark, Plot};
-use super::shown::{ShownEvaluation, ShownSearch, known};
+use super::html::{Entry, Figure, Page, number};
+use super::plot::{Mark, Plot, SOFT, STRONG};
+use super::shown::{ShownEvaluation, ShownSearch, known, remarked};
 use crate::record::SearchRecord;
 
-/// The page of the searches and evaluations that lie in folders below `name`, each with its place. Fronts of whole spaces are
-/// drawn beneath the searches of their space and cost.
-pub fn front_page(
-    name: &str,
+/// Names of the fronts in legends.
+const FRONT: &str = "Pareto front of the searches";
+const WHOLE: &str = "front of the whole space";
+
+/// Adds the searches, each with its evaluation: those that can be compared in pictures and a table of their own. Fronts of whole
+/// spaces are drawn beneath the searches of their space and cost.
+pub(super) fn add(
+    page: &mut Page,
     searches: &[ShownSearch],
     evaluations: &[ShownEvaluation],
     fronts: &[TrueFront],
-) -> String {
-    let mut page = Page::new(&format!("{} searches in {name}", searches.len()));
+) {
     let groups = groups(searches, evaluations);
     if groups.len() > 1 {
-        page.text("Searches of different spaces, data sets, networks or costs say nothing about each other, so they stand in pictures of their own.");
+        page.text("Searches of different spaces, data sets, networks, devices or costs say nothing about each other, so they stand in pictures of their own.");
     }
+    let methods = methods(searches);
     for group in &groups {
-        section(&mut page, group, fronts);
+        section(page, group, &methods, fronts);
     }
-    page.finish()
+    if !groups.is_empty() {
+        page.text("Published: what others measured the architecture found to be worth. Test: after training from scratch. Supernet: accuracy on the validation half with shared weights. Predicted, measured: the cost of the derived architecture by the predictor, and as the search measured it. Evaluated: latency of one image as lat evaluate measured it.");
+    }
 }
 
-fn section(page: &mut Page, group: &[Found<'_>], fronts: &[TrueFront]) {
+/// The methods of all searches, by name: the place of one is its colour in all pictures.
+fn methods(searches: &[ShownSearch]) -> Vec<&str> {
+    let mut methods: Vec<&str> =
+        searches.iter().map(|search| search.record.settings.method.as_str()).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    methods
+}
+
+fn section(page: &mut Page, group: &[Found<'_>], methods: &[&str], fronts: &[TrueFront]) {
     let search = &group[0].search.settings;
+    let device = group.iter().find_map(|f| device(f.search));
+    let device = device.map_or_else(String::new, |device| format!(" for {device}"));
     page.section(&format!(
-        "{} with {}, supernet {}",
+        "Searches: {} with {}{device}, supernet {}",
         search.space, search.dataset, search.skeleton
     ));
     let views = views(group);
     if views.is_empty() {
         page.text("No cost is known from one place for all of these searches, so there is no picture: search with one predictor, or run lat evaluate on each on one device.");
-    } else {
-        let beneath = |view: &View| true_front(group, view, fronts);
-        let figure = |view: &View| figure(group, view, beneath(view));
-        page.figures(&views.iter().map(figure).collect::<Vec<_>>());
-        for view in &views {
-            means(page, group, view);
-        }
+    }
+    pictures(page, group, &views, methods, fronts);
+    for view in &views {
+        means(page, group, view);
     }
     table(page, group, &views);
     for places in mixed(group) {
@@ -53,6 +67,33 @@ fn section(page: &mut Page, group: &[Found<'_>], fronts: &[TrueFront]) {
             places.join("; ")
         ));
     }
+}
+
+/// The pictures of a group that show more than one point, under one legend.
+fn pictures(
+    page: &mut Page,
+    group: &[Found<'_>],
+    views: &[View],
+    methods: &[&str],
+    fronts: &[TrueFront],
+) {
+    let with_front = views.iter().map(|view| (view, true_front(group, view, fronts)));
+    let compares = |(view, beneath): &(&View, Option<&TrueFront>)| {
+        view.points.iter().flatten().count() > 1 || drawn(view, *beneath).is_some()
+    };
+    let shown: Vec<_> = with_front.filter(compares).collect();
+    if shown.is_empty() {
+        return;
+    }
+    let mut legend: Vec<(String, usize)> =
+        own(group, methods).map(|(colour, name)| (name.to_owned(), colour)).collect();
+    legend.push((FRONT.to_owned(), STRONG));
+    if shown.iter().any(|(view, beneath)| drawn(view, *beneath).is_some()) {
+        legend.push((WHOLE.to_owned(), SOFT));
+    }
+    page.legend(&legend);
+    let figure = |(view, beneath): &(&View, _)| figure(group, view, methods, *beneath);
+    page.figures(&shown.iter().map(figure).collect::<Vec<_>>());
 }
 
 /// The front of the whole space that belongs beneath a view.
@@ -99,34 +140,47 @@ fn words(group: &[Found<'_>], accuracy: Accuracy) -> (String, String, String) {
     (title.to_owned(), label.to_owned(), meaning.to_owned())
 }
 
-fn figure(group: &[Found<'_>], view: &View, beneath: Option<&TrueFront>) -> Figure {
+/// The methods of a group with their colours.
+fn own<'a>(group: &[Found<'_>], methods: &'a [&'a str]) -> impl Iterator<Item = (usize, &'a str)> {
+    let has = |method: &str| group.iter().any(|f| f.search.settings.method == method);
+    methods.iter().copied().enumerate().filter(move |(_, method)| has(method))
+}
+
+/// The front of the whole space where it can be drawn: a predicted one says nothing about costs measured elsewhere.
+fn drawn<'a>(view: &View, beneath: Option<&'a TrueFront>) -> Option<&'a TrueFront> {
+    beneath.filter(|whole| view.cost == Cost::Predicted && !whole.points.is_empty())
+}
+
+fn figure(
+    group: &[Found<'_>],
+    view: &View,
+    methods: &[&str],
+    beneath: Option<&TrueFront>,
+) -> Figure {
     let (title, y_label, meaning) = words(group, view.accuracy);
-    let mut methods: Vec<&str> = group.iter().map(|f| f.search.settings.method.as_str()).collect();
-    methods.sort_unstable();
-    methods.dedup();
     let mut plot = Plot::new(&cost_label(group, view.cost), &y_label);
-    for method in methods {
-        let own = group.iter().enumerate().filter(|(_, f)| f.search.settings.method == method);
-        let own = own.filter_map(|(i, _)| Some((view.points[i]?, (i + 1).to_string())));
-        let (points, labels): (Vec<_>, Vec<_>) = own.unzip();
-        plot = plot.with(method, Mark::Labels(labels), points);
+    let shown = || view.points.iter().flatten();
+    let worst = (
+        shown().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max),
+        shown().map(|p| p.1).fold(f64::INFINITY, f64::min),
+    );
+    if let Some(whole) = drawn(view, beneath) {
+        let end = whole.points.iter().map(|p| p.0).fold(worst.0, f64::max);
+        let line = stairs(&whole.points, (end, whole.points[0].1));
+        plot = plot.coloured((WHOLE, SOFT), Mark::Line, line);
     }
     let points = view.points.iter().zip(&view.best);
     let mut front: Vec<(f64, f64)> = points.filter(|(_, b)| **b).filter_map(|(p, _)| *p).collect();
     front.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let drawn = || view.points.iter().flatten();
-    let worst = (
-        drawn().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max),
-        drawn().map(|p| p.1).fold(f64::INFINITY, f64::min),
-    );
-    let mut plot = plot.with("Pareto front", Mark::Line, stairs(&front, worst));
-    // A predicted front says nothing about costs measured elsewhere.
-    let whole = beneath.filter(|_| view.cost == Cost::Predicted);
-    if let Some(whole) = whole.filter(|whole| !whole.points.is_empty()) {
-        let end = whole.points.iter().map(|p| p.0).fold(worst.0, f64::max);
-        let line = stairs(&whole.points, (end, whole.points[0].1));
-        plot = plot.with("front of the whole space", Mark::Line, line);
+    plot = plot.coloured((FRONT, STRONG), Mark::Line, stairs(&front, worst));
+    for (colour, method) in own(group, methods) {
+        let own = group.iter().enumerate().filter(|(_, f)| f.search.settings.method == method);
+        let own = own.filter_map(|(i, _)| Some((view.points[i]?, (i + 1).to_string())));
+        let (points, labels): (Vec<_>, Vec<_>) = own.unzip();
+        plot = plot.coloured((method, colour), Mark::Labels(labels), points);
     }
+    // Why a front is missing is said where it would stand.
+    let whole = beneath.filter(|_| view.cost == Cost::Predicted);
     let said = whole.map_or_else(String::new, |whole| format!(" {}", whole.said));
     let place = (0..group.len()).find(|&i| view.points[i].is_some());
     let place = place.map_or_else(String::new, |i| group[i].place(view.cost));
@@ -137,6 +191,7 @@ fn figure(group: &[Found<'_>], view: &View, beneath: Option<&TrueFront>) -> Figu
             "Numbers are those of the table. Up and left is better; what lies on the stairs nothing beats. {meaning} Cost: {place}.{said}"
         ),
     )
+    .without_legend()
 }
 
 /// Mean and spread over seeds of each method and goal, where some were run with several.
@@ -210,41 +265,47 @@ fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
         let search = found.search;
         let accuracy = search.log.last().and_then(|e| known(e.valid_accuracy));
         let share = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.2}"));
-        vec![
-            (i + 1).to_string(),
-            fronts(i),
-            search.settings.method.clone(),
-            search.settings.goal.clone(),
-            search.settings.seed.to_string(),
-            share(accuracy),
-            share(found.evaluation.map(|e| e.test_accuracy)),
-            published_cell(found),
-            number(search.relaxed, search.unit()),
-            number(search.predicted, search.unit()),
-            number(search.measured, search.unit()),
-            number(found.evaluation.and_then(|e| e.latency_ms), "ms"),
-            search.params.to_string(),
-            found.name.to_owned(),
-        ]
+        let link = Entry::linked(&search.settings.method, found.lies.page.as_ref());
+        let mut row = vec![Entry::from((i + 1).to_string()), link];
+        row.extend(
+            [
+                search.settings.goal.clone(),
+                search.settings.seed.to_string(),
+                fronts(i),
+                published_cell(found),
+                share(found.evaluation.map(|e| e.test_accuracy)),
+                share(accuracy),
+                number(search.predicted, search.unit()),
+                number(search.measured, search.unit()),
+                number(found.evaluation.and_then(|e| e.latency_ms), "ms"),
+                search.params.to_string(),
+                remarked(&search.settings.space, &search.architecture),
+            ]
+            .map(Entry::from),
+        );
+        row.extend([Entry::from(found.lies.from.as_ref()), found.lies.when().into()]);
+        row.push(found.lies.name.clone().into());
+        row
     };
     let header = [
         "no.",
-        "on the front",
         "method",
         "goal",
         "seed",
-        "supernet %",
-        "test %",
+        "on the front",
         "published %",
-        "relaxed",
+        "test %",
+        "supernet %",
         "predicted",
         "measured",
         "evaluated",
         "parameters",
+        "architecture",
+        "predictor",
+        "written (UTC)",
         "folder",
     ];
-    page.table(&header, &group.iter().enumerate().map(row).collect::<Vec<_>>());
-    page.text("Supernet: accuracy on the validation half with shared weights. Test: after training from scratch. Published: what others measured the architecture found to be worth. Relaxed, predicted, measured: the cost expected over the probabilities at the end, predicted for the derived architecture, and measured by the search. Evaluated: latency of one image as lat evaluate measured it.");
+    page.linked_table(&header, &group.iter().enumerate().map(row).collect::<Vec<_>>());
 }
 
 fn published_cell(found: &Found<'_>) -> String {
@@ -259,11 +320,18 @@ fn published_cell(found: &Found<'_>) -> String {
 mod tests {
     use super::*;
     use crate::record::SEARCH;
+    use crate::report::shown::Place;
+
+    fn page(searches: &[ShownSearch], fronts: &[TrueFront]) -> String {
+        let mut page = Page::new("dir");
+        add(&mut page, searches, &[], fronts);
+        page.finish()
+    }
 
     fn search(seed: u64, change: impl Fn(&mut ShownSearch)) -> ShownSearch {
         let record = SearchRecord::read(SEARCH).unwrap();
-        let name = format!("dir/search-{seed}");
-        let mut search = ShownSearch { name, record, published: None };
+        let place = Place::named(&format!("dir/search-{seed}"));
+        let mut search = ShownSearch { place, record, published: None };
         search.record.settings.seed = seed;
         change(&mut search);
         search
@@ -286,13 +354,39 @@ mod tests {
         };
         // Of equal accuracy the cheaper one wins.
         let searches = [with(1, Some(0.3), "lambda 0"), with(2, Some(0.2), "<lambda>")];
-        let html = front_page("dir", &searches, &[], &[]);
+        let html = page(&searches, &[]);
         assert!(html.contains("dir/search-1") && html.contains("&lt;lambda&gt;"));
         assert_eq!(html.matches("<td>supernet</td>").count(), 1);
         assert!(html.contains("measured on CPU &lt;1&gt;") && html.contains("ranks roughly"));
         let unknown = [1, 2]
             .map(|seed| search(seed, |s| (s.record.measured, s.record.predicted) = (None, None)));
-        assert!(front_page("dir", &unknown, &[], &[]).contains("No cost is known from one place"));
+        assert!(page(&unknown, &[]).contains("No cost is known from one place"));
+    }
+
+    #[test]
+    fn a_legend_lists_each_method_once_and_each_has_its_colour_in_all_pictures() {
+        let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
+        let space = lat_space::find_space("nasbench201").unwrap();
+        let with = |seed, method: &str, column: &str| {
+            search(seed, |s| {
+                let architecture = space.parse(&s.record.architecture).unwrap();
+                s.published = table.of(space.as_ref(), &architecture);
+                s.record.settings.method = method.into();
+                s.record.column = Some(column.into());
+            })
+        };
+        let searches = [
+            with(1, "snas", "latency_ms"),
+            with(2, "darts", "latency_ms"),
+            with(3, "snas", "latency_ms"),
+            with(4, "snas", "params"),
+        ];
+        let html = page(&searches, &[]);
+        // Two groups, of which the second has one point and no picture of it.
+        assert_eq!(html.matches("<figure>").count(), 3);
+        assert_eq!(html.matches("</svg>darts</li>").count(), 1);
+        assert_eq!(html.matches("fill=\"var(--s1)\"/></svg>snas</li>").count(), 1);
+        assert!(!html.contains("supernet</td>"), "published accuracies are known of all");
     }
 
     #[test]
@@ -314,7 +408,7 @@ mod tests {
             points,
             said: "By <p.lat>.".into(),
         };
-        let drawn = |points| front_page("dir", &searches, &[], &[whole(points)]);
+        let drawn = |points| page(&searches, &[whole(points)]);
         let html = drawn(vec![(0.1, 90.0), (0.2, 94.0)]);
         for text in ["Published accuracy against cost: ImageNet16-120", "91.21 / 64.92 / 36.53"] {
             assert!(html.contains(text), "{text}");
