@@ -5,6 +5,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use crate::PredictError;
 use crate::metrics::{check_finite, check_positive};
 use crate::model::{Model, predict_codes};
+use crate::progress::Progress;
 
 /// Fewest rows that anything is fitted to.
 pub const LEAST_SAMPLES: usize = 10;
@@ -80,6 +81,8 @@ pub struct Setup {
     pub inputs: Vec<usize>,
     /// Columns whose costs make a subtotal of their own: those of one cell type or stage. May be empty.
     pub parts: Vec<Vec<usize>>,
+    /// Who is told how far the fit is.
+    pub progress: Progress,
 }
 
 impl Setup {
@@ -94,7 +97,8 @@ impl Setup {
             simple: Vec::new(),
         };
         let all: Vec<usize> = (0..n_features).collect();
-        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all] }
+        let progress = self.progress.clone();
+        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all], progress }
     }
 }
 

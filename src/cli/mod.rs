@@ -19,6 +19,7 @@ mod evaluate;
 mod export;
 mod extract;
 mod failure;
+mod fitting;
 mod front;
 mod groups;
 mod list;
@@ -151,14 +152,14 @@ impl Command {
             Self::Measure(Measure::Profile(args)) => profile::run(args, screen),
             Self::Measure(Measure::Merge(args)) => merge::run(args),
             Self::Measure(Measure::Time(args)) => time::run(args),
-            Self::Measure(Measure::Doctor(args)) => doctor::run(args),
-            Self::Learn(Learn::Train(args)) => train::run(args),
-            Self::Learn(Learn::Predict(args)) => predict::run(args),
+            Self::Measure(Measure::Doctor(args)) => doctor::run(args, screen),
+            Self::Learn(Learn::Train(args)) => train::run(args, screen),
+            Self::Learn(Learn::Predict(args)) => predict::run(args, screen),
             Self::Learn(Learn::Export(args)) => export::run(args),
             Self::Search(Search::Search(args)) => search::run(args, screen),
             Self::Search(Search::Front(args)) => front::run(args),
             Self::Search(Search::Evaluate(args)) => evaluate::run(args, screen),
-            Self::Search(Search::Extract(args)) => extract::run(args),
+            Self::Search(Search::Extract(args)) => extract::run(args, screen),
             Self::Search(Search::Rank(args)) => rank::run(args, screen),
             Self::Look(Look::Report(args)) => report::run(args, screen),
             Self::Look(Look::Diff(args)) => diff::run(args),

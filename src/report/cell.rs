@@ -188,7 +188,7 @@ impl Cell {
         let below = if self.output.is_empty() { 34.0 } else { 78.0 };
         let x = |node: usize| STEP * (node as f64 + 0.5);
         let head = format!(
-            "<svg class=\"{}\" style=\"min-width:{:.0}px\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
+            "<svg class=\"{}\" style=\"min-width:{:.0}px;max-width:{width:.0}px\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
             if self.is_cut() { "cell cut" } else { "cell" },
             // Names of operations can still be read; on a narrow page the figure is scrolled.
             READABLE * width,

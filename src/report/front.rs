@@ -73,6 +73,8 @@ pub(super) fn groups<'a>(
             None => groups.push(vec![found]),
         }
     }
+    // What compares most comes first; the sort is stable.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     groups
 }
 

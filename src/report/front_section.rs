@@ -356,7 +356,7 @@ mod tests {
         let searches = [with(1, Some(0.3), "lambda 0"), with(2, Some(0.2), "<lambda>")];
         let html = page(&searches, &[]);
         assert!(html.contains("dir/search-1") && html.contains("&lt;lambda&gt;"));
-        assert_eq!(html.matches("<td>supernet</td>").count(), 1);
+        assert_eq!(html.matches(">supernet</td>").count(), 1);
         assert!(html.contains("measured on CPU &lt;1&gt;") && html.contains("ranks roughly"));
         let unknown = [1, 2]
             .map(|seed| search(seed, |s| (s.record.measured, s.record.predicted) = (None, None)));
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(html.matches("<figure>").count(), 3);
         assert_eq!(html.matches("</svg>darts</li>").count(), 1);
         assert_eq!(html.matches("fill=\"var(--s1)\"/></svg>snas</li>").count(), 1);
-        assert!(!html.contains("supernet</td>"), "published accuracies are known of all");
+        assert!(!html.contains(">supernet</td>"), "published accuracies are known of all");
     }
 
     #[test]

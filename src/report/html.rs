@@ -2,7 +2,8 @@
 
 use super::plot::{self, MOST_POINTS, Plot, Shape, shape};
 
-/// Letters from which on a cell of a table is broken into lines, and into longer ones.
+/// Letters up to which a cell of a table stays in one line, and from which on its lines become long and longer.
+const SHORT: usize = 20;
 const LONG: usize = 40;
 const LONGEST: usize = 160;
 
@@ -165,7 +166,9 @@ impl Page {
             self.add("<tr>");
             for (c, cell) in row.iter().enumerate() {
                 let class = match cell.text().chars().count() {
-                    n if is_number[c] || n < LONG => class(c),
+                    _ if is_number[c] => class(c),
+                    n if n < SHORT => " class=\"short\"",
+                    n if n < LONG => " class=\"middle\"",
                     n if n < LONGEST => " class=\"long\"",
                     _ => " class=\"long longest\"",
                 };

@@ -2,7 +2,8 @@
 
 use super::html::{Link, Page, number};
 use super::predictions::JudgedPredictions;
-use super::profile_page::judged;
+use super::profile_page::judged_on;
+use super::profile_plots::predicted;
 use super::shown::ShownPredictor;
 
 /// The page of a predictor, with links to other pages; with what it says of the run that it was trained on, where that is at hand.
@@ -45,7 +46,13 @@ pub fn predictor_page(
     match predictions {
         Some(predictions) => {
             page.section("Predicted against measured");
-            judged(&mut page, predictions);
+            let errors = &predictions.errors;
+            page.text(&format!(
+                "Judged on {}: {:.2} % mean error.",
+                judged_on(predictions),
+                errors.mape
+            ));
+            page.figures(&predicted(predictions));
         }
         None => page.text(
             "The measurements that it was trained on are not at hand, so there is no picture of its errors.",

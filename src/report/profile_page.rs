@@ -110,22 +110,23 @@ fn predicted(page: &mut Page, predictions: Option<&JudgedPredictions>) {
     }
 }
 
+/// Which rows a predictor is judged on, in words.
+pub(super) fn judged_on(predictions: &JudgedPredictions) -> String {
+    let n = predictions.errors.n;
+    if predictions.held_out {
+        return format!("the {n} architectures that training left out");
+    }
+    format!("all {n} architectures; those it was trained on may be among them, so this flatters it")
+}
+
 /// What a predictor says of a run's architectures, in numbers and pictures.
-pub(super) fn judged(page: &mut Page, predictions: &JudgedPredictions) {
+fn judged(page: &mut Page, predictions: &JudgedPredictions) {
     let (label, errors) = (&predictions.label, &predictions.errors);
-    let rows = if predictions.held_out {
-        format!("the {} architectures that training left out", errors.n)
-    } else {
-        format!(
-            "all {} architectures; those it was trained on may be among them, so this flatters it",
-            errors.n
-        )
-    };
     page.facts(&[
         ("predictor", format!("{}, {}", predictions.source, label.regressor)),
         ("trained on", format!("{} rows, seed {}", label.n_train, label.seed)),
         ("trained for", label.device_name.clone().unwrap_or_else(|| "an unnamed device".into())),
-        ("judged on", rows),
+        ("judged on", judged_on(predictions)),
         ("MAPE", format!("{:.2} %", errors.mape)),
         (
             "within 5 %, 10 %",

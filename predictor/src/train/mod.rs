@@ -12,8 +12,8 @@ use ndarray::{Array1, Array2, ArrayView2};
 use crate::metrics::check_finite;
 use crate::regressors::names;
 use crate::{
-    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, encoding,
-    find_regressor,
+    FitEvent, Label, Metrics, PredictError, Predictor, Progress, REGRESSORS, Regressor,
+    RegressorEntry, Setup, encoding, find_regressor,
 };
 pub use active::most_informative;
 pub use validation::{Validation, validate};
@@ -172,17 +172,34 @@ pub fn train(
     test: &Samples,
     options: &TrainOptions,
 ) -> Result<Report, PredictError> {
+    train_watched(space, train, test, options, &Progress::default())
+}
+
+/// As [`train`], telling how far it is.
+///
+/// # Errors
+/// Those of [`train`].
+pub fn train_watched(
+    space: &dyn Space,
+    train: &Samples,
+    test: &Samples,
+    options: &TrainOptions,
+    progress: &Progress,
+) -> Result<Report, PredictError> {
     check_finite("targets", test.values.iter().copied())?;
     let wanted = wanted(&options.choice)?;
     let entries: Vec<_> =
         REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();
     let mut fitted = Vec::new();
     let mut regressors = Vec::new();
-    for entry in entries {
+    let n = entries.len();
+    for (i, entry) in entries.into_iter().enumerate() {
+        progress.tell(FitEvent::Regressor(entry.name, i + 1, n));
         let map = encoding::find(space, entry.encoding)?;
         let codes = encoding::encode(&map, train.gates.view())?;
         let test_codes = encoding::encode(&map, test.gates.view())?;
-        let mut regressor = (entry.build)(&encoding::setup(&map, space, options.seed));
+        let setup = encoding::setup(&map, space, options.seed);
+        let mut regressor = (entry.build)(&Setup { progress: progress.clone(), ..setup });
         let started = Instant::now();
         regressor.fit(codes.view(), train.values.view())?;
         let seconds = started.elapsed().as_secs_f64();

@@ -141,7 +141,7 @@ impl Work<'_> {
         let shown_with = best.as_ref().and_then(|(i, _)| link(&self.predictors[*i].shown.place));
         let links = self.links([shown_with]);
         let html = profile_page(&ProfileRun {
-            name: &result.path.display().to_string(),
+            name: &place.name,
             header: &header,
             rows: &rows,
             finished,
@@ -221,10 +221,12 @@ impl Work<'_> {
 
     /// Writes what is not written yet: the pages that show what belongs together.
     fn finish(mut self, args: &Args, out: &Path) -> anyhow::Result<String> {
-        let tables =
-            Tables::of(&args.accuracies, self.searches.iter().map(|search| &search.record))?;
-        for search in &mut self.searches {
-            search.published = tables.of_found(&search.record);
+        let searched = self.searches.iter().map(|search| search.record.settings.space.as_str());
+        let evaluated = self.evaluations.iter().map(|e| e.record.settings.space.as_str());
+        let tables = Tables::of(&args.accuracies, searched.chain(evaluated))?;
+        for ShownSearch { record, published, .. } in &mut self.searches {
+            let found = (record.settings.space.as_str(), record.architecture.as_str());
+            *published = tables.of_found(found, &record.published);
         }
         for one in &self.predictors {
             let links = self.links([one.shown.place.from.clone()]);
@@ -232,7 +234,7 @@ impl Work<'_> {
             self.write_page(&one.shown.place, &html)?;
         }
         self.write_searches()?;
-        self.write_evaluations()?;
+        self.write_evaluations(&tables)?;
         let records: Vec<&SearchRecord> = self.searches.iter().map(|s| &s.record).collect();
         let fronts = tables.fronts(args.predictor.as_deref(), &records)?;
         let name = self.dir.display().to_string();
@@ -274,7 +276,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn write_evaluations(&mut self) -> anyhow::Result<()> {
+    fn write_evaluations(&mut self, tables: &Tables) -> anyhow::Result<()> {
         for evaluation in std::mem::take(&mut self.evaluations) {
             let of = &evaluation.record.settings;
             let found = self.searches.iter().find(|search| {
@@ -282,7 +284,8 @@ impl Work<'_> {
                     == (&of.space, &of.architecture)
             });
             let links = self.links([found.and_then(|search| link(&search.place))]);
-            let published = evaluation.record.published.accuracy();
+            let noted = &evaluation.record.published;
+            let published = tables.of_found((&of.space, &of.architecture), noted);
             match evaluation_page(&evaluation, published.as_ref(), &links) {
                 Ok(html) => {
                     self.write_page(&evaluation.place, &html)?;

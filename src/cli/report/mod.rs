@@ -151,7 +151,8 @@ fn predictor(args: &Args) -> anyhow::Result<Drawn> {
 fn search(args: &Args) -> anyhow::Result<Drawn> {
     let dir = &args.dir;
     let record = read_search(&dir.join(SearchRecord::FILE))?;
-    let published = Tables::of(&args.accuracies, [&record])?.of_found(&record);
+    let found = (record.settings.space.as_str(), record.architecture.as_str());
+    let published = Tables::of(&args.accuracies, [found.0])?.of_found(found, &record.published);
     let place = Place::named(&dir.display().to_string());
     let line = format!("search {}, {} epochs", place.name, record.log.len());
     let html = search_page(&ShownSearch { place, record, published }, &[])
@@ -164,7 +165,8 @@ fn evaluation(args: &Args) -> anyhow::Result<Drawn> {
     let record = read_evaluation(&file)?;
     let place = Place::named(&args.dir.display().to_string());
     let line = format!("evaluation {}, test accuracy {:.2} %", place.name, record.test_accuracy);
-    let published = record.published.accuracy();
+    let of = (record.settings.space.as_str(), record.settings.architecture.as_str());
+    let published = Tables::of(&args.accuracies, [of.0])?.of_found(of, &record.published);
     let html = evaluation_page(&ShownEvaluation { place, record }, published.as_ref(), &[])
         .with_context(|| format!("{}", file.display()))?;
     Ok((html, line))
