@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use lat_data::WholeFile;
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ impl Screen {
         if self.quiet {
             return ProgressBar::hidden();
         }
-        ProgressBar::no_length().with_style(style_of_steps(unit))
+        bar_of(style_of_steps(unit))
     }
 
     /// The same of a file that is read, by its bytes.
@@ -52,7 +52,7 @@ impl Screen {
         if self.quiet {
             return ProgressBar::hidden();
         }
-        let bar = ProgressBar::no_length().with_style(style);
+        let bar = bar_of(style);
         bar.enable_steady_tick(TICK);
         bar
     }
@@ -90,6 +90,11 @@ pub(super) fn style_of_work(what: &str) -> ProgressStyle {
     style(&format!("{{spinner}} {what} {{msg}} {{elapsed}}"))
 }
 
+/// A bar that leaves the screen with what it is for, whether that is done or has failed.
+fn bar_of(style: ProgressStyle) -> ProgressBar {
+    ProgressBar::no_length().with_style(style).with_finish(ProgressFinish::AndClear)
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("templates are fixed")
 }
@@ -97,8 +102,8 @@ fn style(template: &str) -> ProgressStyle {
 /// So much of the work is done; of work that was taken up again what was done before counts for no time.
 pub(super) fn step_to(bar: &ProgressBar, done: u64, all: u64) {
     if bar.length() != Some(all) {
-        bar.set_length(all);
         bar.set_position(done);
+        bar.set_length(all);
         bar.reset_eta();
     }
     bar.set_position(done);
