@@ -119,6 +119,7 @@ fn pages(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "who runs the tests should know what is not tested")]
 fn every_page_fits_its_window_and_has_no_errors() {
     let Some(browser) = browser() else {
         eprintln!("skipped: no Chromium on the path");

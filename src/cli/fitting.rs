@@ -3,49 +3,40 @@
 use indicatif::ProgressBar;
 use lat_predictor::{FitEvent, Progress};
 
-use super::output::{Screen, style_of_steps, style_of_work};
+use super::output::{Screen, step_to, style_of_steps, style_of_work};
 
-/// A line that says which regressor is fitted, and while its networks learn a bar of their steps.
-pub(super) struct Fitting(ProgressBar);
+/// Does work that fits regressors: a line says which, and while its networks learn it is a bar of their steps.
+pub(super) fn shown<T>(screen: Screen, fit: impl FnOnce(&Progress) -> T) -> T {
+    let bar = screen.working("fitting");
+    let found = fit(&progress(bar.clone()));
+    bar.finish_and_clear();
+    found
+}
 
-impl Fitting {
-    /// Shows that something is fitted from now on.
-    pub(super) fn begin(screen: Screen) -> Self {
-        Self(screen.working("fitting"))
-    }
-
-    /// What the training is told to.
-    pub(super) fn progress(&self) -> Progress {
-        let bar = self.0.clone();
-        Progress::to(move |event| match event {
-            FitEvent::Regressor(name, number, n) => {
-                bar.unset_length();
-                bar.set_style(style_of_work("fitting"));
-                bar.set_message(format!("{name}, {number} of {n}"));
+/// What the training is told to.
+fn progress(bar: ProgressBar) -> Progress {
+    Progress::to(move |event| match event {
+        FitEvent::Regressor(name, number, n) => {
+            bar.unset_length();
+            bar.set_style(style_of_work("fitting"));
+            bar.set_message(format!("{name}, {number} of {n}"));
+        }
+        FitEvent::Step(done, all) => {
+            if bar.length().is_none() {
+                bar.set_style(style_of_steps("steps"));
+                step_to(&bar, 0, all);
             }
-            FitEvent::Step(done, all) => {
-                if bar.length().is_none() {
-                    bar.set_style(style_of_steps("steps"));
-                    bar.set_length(all);
-                    bar.set_position(0);
-                    bar.reset_eta();
-                }
-                bar.set_position(done);
-            }
-        })
-    }
-
-    /// Takes it off the screen.
-    pub(super) fn end(self) {
-        self.0.finish_and_clear();
-    }
+            bar.set_position(done);
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use lat_predictor::{RegressorChoice, Samples, TrainOptions, train_watched};
-    use lat_space::{Space, architecture_at, find_space};
+    use lat_space::{architecture_at, find_space};
+
+    use super::*;
 
     #[test]
     fn every_regressor_and_the_steps_of_the_last_are_told() {

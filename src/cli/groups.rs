@@ -3,7 +3,7 @@
 use clap::builder::StyledStr;
 use clap::{Command, CommandFactory, Subcommand};
 
-use super::{Cli, Learn, Look, Measure, Other, Search};
+use super::{Cli, Learn, Look, Measure, Other, Searching};
 
 /// Letters of a line where there is no terminal, and most of them, as in clap's own lists.
 const NO_TERMINAL: usize = 100;
@@ -17,7 +17,7 @@ fn groups() -> [(&'static str, Command); 5] {
     [
         ("Measure", of::<Measure>()),
         ("Learn", of::<Learn>()),
-        ("Search", of::<Search>()),
+        ("Search", of::<Searching>()),
         ("Look", of::<Look>()),
         ("Other", of::<Other>()),
     ]

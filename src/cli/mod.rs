@@ -92,7 +92,7 @@ enum Command {
     #[command(flatten)]
     Learn(Learn),
     #[command(flatten)]
-    Search(Search),
+    Search(Searching),
     #[command(flatten)]
     Look(Look),
     #[command(flatten)]
@@ -115,7 +115,7 @@ enum Learn {
 }
 
 #[derive(Subcommand)]
-enum Search {
+enum Searching {
     Search(search::Args),
     Front(front::Args),
     Evaluate(evaluate::Args),
@@ -143,7 +143,7 @@ impl Command {
         matches!(
             self,
             Self::Measure(Measure::Profile(_))
-                | Self::Search(Search::Search(_) | Search::Evaluate(_))
+                | Self::Search(Searching::Search(_) | Searching::Evaluate(_))
         )
     }
 
@@ -156,11 +156,11 @@ impl Command {
             Self::Learn(Learn::Train(args)) => train::run(args, screen),
             Self::Learn(Learn::Predict(args)) => predict::run(args, screen),
             Self::Learn(Learn::Export(args)) => export::run(args),
-            Self::Search(Search::Search(args)) => search::run(args, screen),
-            Self::Search(Search::Front(args)) => front::run(args),
-            Self::Search(Search::Evaluate(args)) => evaluate::run(args, screen),
-            Self::Search(Search::Extract(args)) => extract::run(args, screen),
-            Self::Search(Search::Rank(args)) => rank::run(args, screen),
+            Self::Search(Searching::Search(args)) => search::run(args, screen),
+            Self::Search(Searching::Front(args)) => front::run(args),
+            Self::Search(Searching::Evaluate(args)) => evaluate::run(args, screen),
+            Self::Search(Searching::Extract(args)) => extract::run(args, screen),
+            Self::Search(Searching::Rank(args)) => rank::run(args, screen),
             Self::Look(Look::Report(args)) => report::run(args, screen),
             Self::Look(Look::Diff(args)) => diff::run(args),
             Self::Look(Look::Count(args)) => count::run(args),

@@ -91,7 +91,9 @@ impl Results {
             }
         }
         if depth > 0 {
-            folders.iter().for_each(|folder| self.look(&folder.path(), depth - 1));
+            for folder in folders {
+                self.look(&folder.path(), depth - 1);
+            }
         }
     }
 

@@ -4,7 +4,8 @@ use lat_data::PublishedAccuracy;
 use lat_space::{SpaceError, find_space};
 
 use super::cell;
-use super::html::{Link, Page, number};
+use super::entry::Link;
+use super::html::{Page, number};
 use super::search_page::sentence;
 use super::shown::ShownEvaluation;
 

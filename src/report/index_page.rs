@@ -1,8 +1,9 @@
 //! The page of a folder of results: what stands in it, with links to the pages of each.
 
+use super::entry::Entry;
 use super::front::TrueFront;
 use super::front_section;
-use super::html::{Entry, Page, number, percent};
+use super::html::{Page, number, percent};
 use super::shown::{ShownEvaluation, ShownPredictor, ShownProfile, ShownSearch, remarked};
 
 /// What a folder holds, each kind in the order in which it is listed.

@@ -6,9 +6,11 @@
 
 mod cell;
 mod columns;
+mod entry;
 mod evaluation_page;
 mod front;
 mod front_section;
+mod front_table;
 mod html;
 mod index_page;
 mod plot;
@@ -20,9 +22,10 @@ mod search_page;
 mod search_plots;
 mod shown;
 
+pub use entry::Link;
 pub use evaluation_page::evaluation_page;
 pub use front::TrueFront;
-pub use html::Link;
+
 pub use index_page::{Index, index_page};
 pub use predictions::JudgedPredictions;
 pub use predictor_page::predictor_page;

@@ -1,6 +1,7 @@
 //! The page of a predictor.
 
-use super::html::{Link, Page, number};
+use super::entry::Link;
+use super::html::{Page, number};
 use super::predictions::JudgedPredictions;
 use super::profile_page::judged_on;
 use super::profile_plots::predicted;

@@ -4,7 +4,8 @@ use lat_data::{Measurement, Role, RunHeader, Status, superseded};
 use lat_profiler::Verdict;
 
 use super::columns::explained;
-use super::html::{Link, Page};
+use super::entry::Link;
+use super::html::Page;
 use super::predictions::JudgedPredictions;
 use super::profile_plots as plots;
 

@@ -3,7 +3,8 @@
 use lat_space::{SpaceError, find_space};
 
 use super::cell;
-use super::html::{Link, Page, number, percent};
+use super::entry::Link;
+use super::html::{Page, number, percent};
 use super::search_plots::{alphas, diagnostics, plots};
 use super::shown::{ShownSearch, known};
 use crate::finalists::Finalist;

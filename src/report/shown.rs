@@ -7,7 +7,7 @@ use lat_predictor::Label;
 use lat_profiler::Verdict;
 use lat_space::{Architecture, SearchSpace, find_space};
 
-use super::html::Link;
+use super::entry::Link;
 use crate::record::{EvaluationRecord, SearchRecord};
 
 /// Where a result lies, and what belongs to it.

@@ -46,12 +46,12 @@ impl Pages {
     }
 
     /// The address of a page on the index.
-    pub(super) fn from_index(&self, name: &str) -> String {
+    pub(super) fn address(&self, name: &str) -> String {
         format!("{}/{name}", encoded(&file_name(&self.folder)))
     }
 
     /// The link from a page back to the index.
-    pub(super) fn to_index(&self) -> Link {
+    pub(super) fn back(&self) -> Link {
         let href = format!("../{}", encoded(&file_name(&self.index)));
         Link { text: "all results".to_owned(), href }
     }
@@ -101,8 +101,8 @@ mod tests {
         ];
         assert_eq!(names, expected);
         assert_eq!(pages.name(&"a".repeat(400)).len(), LONGEST + 5);
-        assert_eq!(pages.from_index("x.html"), "a%20b%23_files/x.html");
-        assert_eq!(pages.to_index().href, "../a%20b%23.html");
+        assert_eq!(pages.address("x.html"), "a%20b%23_files/x.html");
+        assert_eq!(pages.back().href, "../a%20b%23.html");
         assert!(pages.folder().ends_with("a b#_files"));
     }
 }

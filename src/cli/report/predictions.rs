@@ -15,16 +15,12 @@ pub(super) fn predictions(
     named: Option<&PathBuf>,
     header: &RunHeader,
 ) -> anyhow::Result<Option<JudgedPredictions>> {
-    let (path, predictor) = match named {
-        Some(path) => (path.clone(), Predictor::load(path)?),
-        None => {
-            let is_one = |p: &Predictor| fits(p, header) && p.label().column == "latency_ms";
-            match newest::newest_fitting_predictor(&is_one) {
-                Some(found) => found,
-                None => return Ok(None),
-            }
-        }
+    let is_one = |p: &Predictor| fits(p, header) && p.label().column == "latency_ms";
+    let found = match named {
+        Some(path) => Some((path.clone(), Predictor::load(path)?)),
+        None => newest::newest_fitting_predictor(&is_one),
     };
+    let Some((path, predictor)) = found else { return Ok(None) };
     judged(dir, header, &predictor, &path.display().to_string()).map(Some)
 }
 

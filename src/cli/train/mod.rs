@@ -13,7 +13,7 @@ use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
-use super::fitting::Fitting;
+use super::fitting::shown;
 use super::op_costs::OpCosts;
 use super::op_table::{Judged, judge};
 use super::output::{Screen, say, write_json};
@@ -59,10 +59,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     }
     let options = options(args);
     let test = pick(&test_rows)?;
-    let fitting = Fitting::begin(screen);
     let samples = pick(&train_rows)?;
-    let report = train_watched(space.as_ref(), &samples, &test, &options, &fitting.progress())?;
-    fitting.end();
+    let report =
+        shown(screen, |told| train_watched(space.as_ref(), &samples, &test, &options, told))?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
     let floor = budget.noise;
     let predictor =
