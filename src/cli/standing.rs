@@ -9,6 +9,7 @@ use lat_data::run_header;
 use lat_predictor::{Label, Predictor};
 
 use super::failure::exit_code;
+use super::groups;
 use super::output::say;
 use super::records::{read_evaluation, read_search};
 use super::results::{Result, Results};
@@ -17,8 +18,6 @@ use super::skeleton::device;
 
 /// Exit code of a command line without a command.
 const NO_COMMAND: u8 = 2;
-/// Space that commands take where none is named.
-const DEFAULT_SPACE: &str = "darts";
 
 /// Prints it all; the exit code is that of bad usage, since nothing was asked for.
 pub(super) fn welcome() -> ExitCode {
@@ -142,13 +141,27 @@ fn search(path: &Path, label: &Label) -> String {
     if label.declaration.is_some() {
         return format!("lat predict --predictor {} --file architectures.txt", path.display());
     }
-    let space = match label.space.as_str() {
-        DEFAULT_SPACE => String::new(),
-        space => format!(" --space {space}"),
-    };
-    let target = match label.column.as_str() {
-        "latency_ms" => String::new(),
-        column => format!(" --target {column}"),
-    };
-    format!("lat search --lambda 0.1{space}{target}")
+    let flags = [("space", &label.space), ("target", &label.column)];
+    let unusual = flags.into_iter().filter(|(flag, value)| !is_default(flag, value));
+    let flags: String = unusual.map(|(flag, value)| format!(" --{flag} {value}")).collect();
+    format!("lat search --lambda 0.1{flags}")
+}
+
+/// Whether `lat search` takes this value where the flag is not given.
+fn is_default(flag: &str, value: &str) -> bool {
+    let command = groups::command();
+    let search = command.find_subcommand("search");
+    let flag = search.and_then(|search| search.get_arguments().find(|arg| arg.get_id() == flag));
+    flag.is_some_and(|flag| flag.get_default_values().iter().any(|default| default == value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_default;
+
+    #[test]
+    fn what_a_search_takes_by_itself_is_known() {
+        assert!(is_default("target", "latency_ms") && is_default("space", "darts"));
+        assert!(!is_default("target", "energy_mj") && !is_default("no such flag", "darts"));
+    }
 }

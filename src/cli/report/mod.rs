@@ -85,7 +85,8 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     }
     if args.predictor.is_some() && !has_run(dir) {
         return Err(bad(format!(
-            "expected a profile run or a whole folder of results with --predictor, found one result in {}",
+            "expected a profile run or a whole folder of results with --predictor, found one {} in {}",
+            if is_predictor { "predictor" } else { kind(dir) },
             dir.display()
         )));
     }
@@ -97,6 +98,11 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     };
     write_whole(&out, &html)?;
     say(format!("{line}; {}", out.display()))
+}
+
+/// What a folder with one result holds.
+fn kind(dir: &Path) -> &'static str {
+    if dir.join(SearchRecord::FILE).exists() { "search" } else { "evaluation" }
 }
 
 /// Whether the folder is that of one search, or of one evaluation and nothing else.

@@ -239,7 +239,8 @@ fn link(place: &Place) -> Option<Link> {
 
 /// The address of a page on the index, seen from another page of the folder.
 fn in_folder(href: &str) -> String {
-    href.rsplit('/').next().unwrap_or(href).to_owned()
+    let name = Path::new(href).file_name();
+    name.map_or_else(|| href.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn shown_profile(
