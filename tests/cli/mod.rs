@@ -333,7 +333,7 @@ fn the_help_groups_the_commands_and_each_has_its_own() {
     lat(dir.path()).args(["help", "rank"]).assert().success().stdout(contains("Example: lat rank"));
     let completions = lat(dir.path()).args(["completions", "bash"]).assert().success();
     completions.stdout(contains("lat__subcmd__rank").or(contains("lat__rank")));
-    lat(dir.path()).arg("sarch").assert().code(2).stderr(contains("search"));
+    lat(dir.path()).arg("searches").assert().code(2).stderr(contains("search"));
 }
 
 #[test]
