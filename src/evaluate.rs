@@ -134,6 +134,15 @@ pub struct TrainedEpoch {
     pub seconds: f64,
 }
 
+/// What happens while an architecture is trained.
+#[derive(Debug, Clone, Copy)]
+pub enum TrainingEvent<'a> {
+    /// A step is done: (steps done since the first epoch, those of all epochs).
+    Step(u64, u64),
+    /// An epoch is done.
+    Epoch(&'a TrainedEpoch),
+}
+
 /// What an evaluation finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -180,7 +189,7 @@ pub fn evaluate(
     (dataset, device): (&Dataset, Device),
     checkpoint: PathBuf,
     stop: &AtomicBool,
-    on_epoch: &mut dyn FnMut(&TrainedEpoch),
+    on_event: &mut dyn FnMut(TrainingEvent<'_>),
 ) -> Result<Evaluation, SearchError> {
     let meter = Meter::begin(None);
     tch::manual_seed(settings.seed as i64);
@@ -194,7 +203,7 @@ pub fn evaluate(
     )?;
     let train = Images::training(dataset, device);
     let training = Training::new(settings, net, train, (checkpoint, meter));
-    training.run((dataset, device), cost, stop, on_epoch)
+    training.run((dataset, device), cost, stop, on_event)
 }
 
 /// Goes on training an extracted network, whose layers stay those of the search phase, or from the checkpoint, and tests it; with a plan
@@ -208,14 +217,14 @@ pub fn go_on(
     (dataset, device): (&Dataset, Device),
     checkpoint: PathBuf,
     stop: &AtomicBool,
-    on_epoch: &mut dyn FnMut(&TrainedEpoch),
+    on_event: &mut dyn FnMut(TrainingEvent<'_>),
 ) -> Result<Evaluation, SearchError> {
     let meter = Meter::begin(None);
     let (space, architecture) = extracted.label.named()?;
     let cost = count(&space.graph(&settings.skeleton).derive(&architecture));
     let train = Images::training(dataset, device);
     let training = Training::new(settings, extracted.net, train, (checkpoint, meter));
-    training.run((dataset, device), cost, stop, on_epoch)
+    training.run((dataset, device), cost, stop, on_event)
 }
 
 impl<'a> Training<'a> {
@@ -236,15 +245,15 @@ impl<'a> Training<'a> {
         (dataset, device): (&Dataset, Device),
         cost: Cost,
         stop: &AtomicBool,
-        on_epoch: &mut dyn FnMut(&TrainedEpoch),
+        on_event: &mut dyn FnMut(TrainingEvent<'_>),
     ) -> Result<Evaluation, SearchError> {
         let mut training = self;
         let plan = training.settings.plan;
         let mut epochs = training.resume()?;
         while (epochs.len() as u32) < plan.epochs {
             let epoch = epochs.len() as u32;
-            let report = lat_nn::guard(|| training.epoch(epoch, stop))??;
-            on_epoch(&report);
+            let report = lat_nn::guard(|| training.epoch(epoch, stop, on_event))??;
+            on_event(TrainingEvent::Epoch(&report));
             epochs.push(report);
             training.save(&epochs)?;
         }
@@ -258,7 +267,12 @@ impl<'a> Training<'a> {
         Ok(Evaluation { test_accuracy, test_loss, cost, epochs, seconds })
     }
 
-    fn epoch(&mut self, epoch: u32, stop: &AtomicBool) -> Result<TrainedEpoch, SearchError> {
+    fn epoch(
+        &mut self,
+        epoch: u32,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(TrainingEvent<'_>),
+    ) -> Result<TrainedEpoch, SearchError> {
         let start = std::time::Instant::now();
         let plan = self.settings.plan;
         let mut rng = epoch_rng(self.settings.seed, epoch);
@@ -287,6 +301,9 @@ impl<'a> Training<'a> {
             loss += value * indices.len() as f64;
             correct += hits;
             seen += indices.len();
+            let steps = batches.len() as u64;
+            let done = u64::from(epoch) * steps + step as u64 + 1;
+            on_event(TrainingEvent::Step(done, u64::from(plan.epochs) * steps));
         }
         Ok(TrainedEpoch {
             epoch: epoch + 1,

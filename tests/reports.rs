@@ -80,10 +80,69 @@ fn a_search_and_a_folder_of_searches_become_pages() {
     let html = page(dir, "all/report.html");
     assert!(html.contains("Pareto front") && html.contains("lambda 0.5 on latency_ms"));
     std::fs::write(dir.join("all/a/search.json"), "{\"space\": 3}").unwrap();
-    refused(dir, &["report", "all"], "expected the search.json of a search at all/a/search.json");
+    let told = contains("1 search, ").and(contains("1 not shown"));
+    lat(dir).args(["report", "all"]).assert().success().stdout(told);
+    assert!(page(dir, "all/report.html").contains("the search.json of a search at all/a"));
     for command in [&["report", "all/a"][..], &["evaluate", "--arch", "all/a/search.json"]] {
         refused(dir, command, "expected the search.json of a search at all/a/search.json, found: ");
     }
+}
+
+/// The addresses that a page leads to, each a file beside it.
+fn links(dir: &Path, page: &str) -> Vec<String> {
+    let html = std::fs::read_to_string(dir.join(page)).unwrap();
+    let folder = Path::new(page).parent().unwrap();
+    let parts = html.split("href=\"").skip(1);
+    let links = parts.map(|rest| rest.split_once('"').unwrap().0.replace("%20", " "));
+    links.map(|link| folder.join(link).display().to_string()).collect()
+}
+
+#[test]
+fn a_whole_folder_is_one_page_that_leads_to_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    profiled(dir, "runs/profile-x", &["--samples", "60"]);
+    lat(dir).arg("train").assert().success();
+    let sizes = ["--batch", "256", "--channels", "4", "--layers", "3", "--epochs", "1"];
+    let fixed = ["search", "--space", "nasbench201", "--dataset", "digits", "--lambda", "0.5"];
+    let found = ["--finalists", "8", "--out", "runs/several/s"];
+    lat(dir).args(fixed).args(sizes).args(found).assert().success();
+    // Cut: node 1 has no input, and leads to the output.
+    let cut = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|skip_connect~1|none~2|";
+    let found = std::fs::read_to_string(dir.join("runs/several/s/search.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&found).unwrap();
+    record["architecture"] = cut.into();
+    std::fs::create_dir(dir.join("runs/cut")).unwrap();
+    std::fs::write(dir.join("runs/cut/search.json"), record.to_string()).unwrap();
+    std::fs::write(dir.join("runs/other.lat"), "no predictor").unwrap();
+    std::fs::create_dir(dir.join("runs/begun")).unwrap();
+    std::fs::write(dir.join("runs/begun/checkpoint.safetensors"), "").unwrap();
+    let counts = contains("1 profile, 1 predictor, 2 searches, 0 evaluations in runs; 2 not shown");
+    lat(dir).arg("report").assert().success().stdout(counts);
+    let html = page(dir, "runs/report.html");
+    for text in ["no path from input to output)", "front of the whole space", "VALID", "other.lat"]
+    {
+        assert!(html.contains(text), "{text}");
+    }
+    assert!(html.contains("run the same command again to go on"), "of what is not finished");
+    std::fs::rename(dir.join("runs"), dir.join("moved away")).unwrap();
+    let mut pages = links(dir, "moved away/report.html");
+    pages.sort();
+    pages.dedup();
+    assert_eq!(pages.len(), 4, "{pages:?}");
+    for path in &pages {
+        assert!(dir.join(path).is_file(), "{path}");
+        page(dir, path);
+        let back = links(dir, path);
+        assert!(back[0].ends_with("/../report.html"), "{back:?}");
+        assert!(back.iter().all(|link| dir.join(link).is_file()), "{back:?}");
+    }
+    let of = |name: &str| pages.iter().find(|page| page.contains(name)).unwrap();
+    // From what it was made, step by step back.
+    assert!(links(dir, of("several-s"))[1].ends_with("predictor-x-latency_ms.lat.html"));
+    assert!(links(dir, of("predictor-x"))[1].ends_with("profile-x.html"));
+    assert!(page(dir, of("predictor-x")).contains("architectures that training left out"));
+    assert!(page(dir, of("cut.html")).contains("Cell type cell: no path from input to output"));
 }
 
 #[test]
@@ -92,7 +151,8 @@ fn folders_without_results_are_refused() {
     let dir = dir.path();
     refused(dir, &["report", "nothing"], "expected a folder of results at nothing, found none");
     std::fs::create_dir(dir.join("empty")).unwrap();
-    refused(dir, &["report", "empty"], "run.json of a profile run or search.json of a search");
+    refused(dir, &["report", "empty"], "expected results in empty or its folders");
+    refused(dir, &["report"], "expected a folder of results at runs, found none");
     profiled(dir, "run", &["--samples", "20"]);
     refused(dir, &["report", "run", "--predictor", "no.lat"], "no.lat");
     std::fs::write(dir.join("run/rows.jsonl"), "").unwrap();

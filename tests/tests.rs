@@ -36,6 +36,8 @@ mod parity;
 mod per_op;
 // Searches that several processes share.
 mod ranks;
+// Pages as a browser shows them.
+mod browser;
 // Pages and comparisons of runs.
 mod reports;
 // What a search leaves beside its result.

@@ -4,7 +4,7 @@ use lat_space::{Decision, FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
 
 use crate::regressor::Layout;
-use crate::{PredictError, Setup};
+use crate::{PredictError, Progress, Setup};
 
 /// Groups of features that networks read beside the linear part's subtotals: those of one decision each, counts and work.
 const SIMPLE: [&str; 12] = [
@@ -54,7 +54,8 @@ pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
     let is_simple =
         |f: &lat_space::Feature| SIMPLE.contains(&map.groups[usize::from(f.group)].as_str());
     let inputs = features.enumerate().filter(|(_, f)| is_simple(f)).map(|(j, _)| j).collect();
-    Setup { seed, layout, inputs, parts: parts(map, space), scale: None }
+    let parts = parts(map, space);
+    Setup { seed, layout, inputs, parts, scale: None, progress: Progress::default() }
 }
 
 /// Features of each cell type, of each stage, and all.

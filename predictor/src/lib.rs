@@ -21,6 +21,7 @@ mod folds;
 mod metrics;
 mod model;
 mod predictor;
+mod progress;
 mod regressor;
 mod regressors;
 mod structured;
@@ -35,11 +36,12 @@ pub use export::{ExportFormat, torchscript_file};
 pub use metrics::{Metrics, kendall, noise_floor, spearman};
 pub use model::Predictions;
 pub use predictor::{DecisionLabel, FORMAT, Label, Predictor};
+pub use progress::{FitEvent, Progress};
 pub use regressor::{Differentiable, LEAST_SAMPLES, Layout, Regressor, RegressorEntry, Setup};
 pub use regressors::{REGRESSORS, find_regressor};
 pub use train::{
     Disturbed, Fitted, RegressorChoice, Report, Samples, TrainOptions, Validation, disturbed,
-    most_informative, train, validate,
+    most_informative, train, train_watched, validate,
 };
 pub use transfer::{
     Baseline, LEAST_TRANSFER_SAMPLES, MOST_TRANSFER_SAMPLES, Sources, TRANSFER, Transfer,

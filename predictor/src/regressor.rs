@@ -6,6 +6,7 @@ use crate::PredictError;
 use crate::metrics::{check_finite, check_positive};
 use crate::model::scale::Scale;
 use crate::model::{Model, predict_codes};
+use crate::progress::Progress;
 
 /// Fewest rows that anything is fitted to.
 pub const LEAST_SAMPLES: usize = 10;
@@ -83,6 +84,8 @@ pub struct Setup {
     pub parts: Vec<Vec<usize>>,
     /// The scale on which targets are fitted; None: `structured` chooses it, the others fit targets as they are.
     pub(crate) scale: Option<Scale>,
+    /// Who is told how far the fit is.
+    pub progress: Progress,
 }
 
 impl Setup {
@@ -97,7 +100,9 @@ impl Setup {
             simple: Vec::new(),
         };
         let all: Vec<usize> = (0..n_features).collect();
-        Self { seed: self.seed, layout, inputs: all.clone(), parts: vec![all], scale: self.scale }
+        let Self { seed, scale, ref progress, .. } = *self;
+        let (parts, progress) = (vec![all.clone()], progress.clone());
+        Self { seed, layout, inputs: all, parts, scale, progress }
     }
 }
 

@@ -1,8 +1,6 @@
 //! Shell completions and the man page.
 
-use clap::CommandFactory;
-
-use super::{Cli, output};
+use super::{groups, output};
 
 /// Print completions for a shell.
 ///
@@ -21,12 +19,12 @@ pub(super) struct ManArgs {}
 
 pub(super) fn completions(args: &CompletionArgs) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lat", &mut text);
+    clap_complete::generate(args.shell, &mut groups::command(), "lat", &mut text);
     output::say(String::from_utf8(text)?)
 }
 
 pub(super) fn man(_: &ManArgs) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut text)?;
+    clap_mangen::Man::new(groups::command()).render(&mut text)?;
     output::say(String::from_utf8(text)?)
 }

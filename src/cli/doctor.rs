@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lat_profiler::{Certificate, Grade, examine};
 
 use super::failure::failed;
-use super::output::{say, table, write_json};
+use super::output::{Screen, say, table, write_json};
 use super::skeleton::device;
 use super::written::Written;
 
@@ -25,9 +25,12 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     Written::default().output("--json", args.json.as_deref()).check()?;
-    let certificate = examine(device(args.device.as_deref())?)?;
+    let device = device(args.device.as_deref())?;
+    let working = screen.working("examining the device");
+    let certificate = examine(device)?;
+    working.finish_and_clear();
     say(format!("{} ({})", certificate.device, certificate.device_name))?;
     say(findings(&certificate))?;
     if let Some(path) = &args.json {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate, go_on};
+use lat::evaluate::{
+    Evaluation, EvaluationSettings, TrainedEpoch, TrainingEvent, TrainingPlan, evaluate, go_on,
+};
 use lat::extracted::{ExtractedNet, NetLabel};
 use lat::methods::Preset;
 use lat::record::{EvaluationRecord, Published};
@@ -14,7 +16,7 @@ use super::accuracy::{AccuracyArgs, say_published};
 use super::architectures::{Named, read};
 use super::datasets::DatasetArgs;
 use super::failure::{bad, failed};
-use super::output::{Screen, figure, say, write_json};
+use super::output::{Screen, figure, say, step_to, write_json};
 use super::skeleton::{SkeletonArgs, device, is_small, torch_device};
 use super::written::Written;
 use super::{STOP, runs};
@@ -258,7 +260,7 @@ struct Work<'a> {
     dataset: &'a Dataset,
 }
 
-/// Trains and tests, with a bar of the epochs.
+/// Trains and tests, with a bar of the steps.
 fn train(
     work: &Work<'_>,
     start: Start,
@@ -268,25 +270,26 @@ fn train(
     screen: Screen,
 ) -> anyhow::Result<Evaluation> {
     let epochs = settings.plan.epochs;
-    let bar = screen.bar("epochs");
-    bar.set_length(u64::from(epochs));
+    let bar = screen.bar("steps");
     let checkpoint = dir.join("checkpoint.safetensors");
     let on = (work.dataset, device);
-    let on_epoch = &mut |epoch: &TrainedEpoch| {
-        bar.set_position(u64::from(epoch.epoch));
-        let TrainedEpoch { epoch, train_loss, train_accuracy, seconds } = epoch;
-        let line = format!(
-            "epoch {epoch}/{epochs}: loss {train_loss:.4} acc {train_accuracy:.1} %, {seconds:.1} s"
-        );
-        screen.note(Some(&bar), &line);
+    let on_event = &mut |event: TrainingEvent<'_>| match event {
+        TrainingEvent::Step(done, all) => step_to(&bar, done, all),
+        TrainingEvent::Epoch(epoch) => {
+            let TrainedEpoch { epoch, train_loss, train_accuracy, seconds } = epoch;
+            let line = format!(
+                "epoch {epoch}/{epochs}: loss {train_loss:.4} acc {train_accuracy:.1} %, {seconds:.1} s"
+            );
+            screen.note(Some(&bar), &line);
+        }
     };
     let found = match start {
         Start::Scratch => {
             let subject = (work.space, work.architecture);
-            evaluate(subject, settings, on, checkpoint, &STOP, on_epoch)
+            evaluate(subject, settings, on, checkpoint, &STOP, on_event)
         }
         Start::Weights(extracted, _) => {
-            go_on(*extracted, settings, on, checkpoint, &STOP, on_epoch)
+            go_on(*extracted, settings, on, checkpoint, &STOP, on_event)
         }
     };
     bar.finish_and_clear();

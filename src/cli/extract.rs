@@ -9,7 +9,7 @@ use lat_space::Architecture;
 
 use super::architectures::read;
 use super::datasets::DatasetArgs;
-use super::output::say;
+use super::output::{Screen, say};
 use super::recalibration::RecalibrationArgs;
 use super::records::read_search;
 use super::search_folder::{self, files, open};
@@ -53,7 +53,7 @@ pub(super) struct Args {
     device: Option<String>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     written(args).check()?;
     let device = torch_device(device(args.device.as_deref())?);
     let opened = open(&args.search, device)?;
@@ -61,9 +61,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     opened.check(&architecture)?;
     let (dataset, line) = search_folder::images(&opened, &args.images)?;
     say(format!("{}; {line}", said(&opened)))?;
+    let working = screen.working("recalibrating and testing the network");
     let calibration = args.recalibration.calibration(&dataset, device, args.seed)?;
     let extracted = ExtractedNet::cut(&opened, &architecture, &dataset, calibration.as_ref())?;
     let (loss, accuracy) = extracted.test(&Images::testing(&dataset, device), BATCH)?;
+    working.finish_and_clear();
     extracted.save(&args.out)?;
     say(&extracted.label.architecture)?;
     let statistics = match &extracted.label.recalibration {

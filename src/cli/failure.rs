@@ -49,7 +49,7 @@ pub(super) fn exit_code(done: anyhow::Result<()>) -> ExitCode {
 }
 
 /// An error with its causes, each said once: many sentences hold the system's reason already.
-fn sentence(error: &anyhow::Error) -> String {
+pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         match text.is_empty() {

@@ -19,7 +19,9 @@ mod evaluate;
 mod export;
 mod extract;
 mod failure;
+mod fitting;
 mod front;
+mod groups;
 mod list;
 mod list_columns;
 mod merge;
@@ -34,11 +36,13 @@ mod rank;
 mod recalibration;
 mod records;
 mod report;
+mod results;
 mod runs;
 mod search;
 mod search_folder;
 mod signals;
 mod skeleton;
+mod standing;
 mod table_args;
 mod texts;
 mod time;
@@ -48,24 +52,27 @@ mod written;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use signals::STOP;
 
 const ABOUT: &str = "Measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures \
                      that are both accurate and fast.";
+/// Most letters of a line of the help.
+const HELP_WIDTH: usize = 110;
 const EXAMPLES: &str = "Examples:
   lat profile --device cpu --samples 300     measure 300 architectures on this machine's processor
   lat train                                  learn to predict their latency
   lat search --lambda 0.1                    find an architecture that is accurate and fast
+  lat report                                 all that is in ./runs as pages
   lat front --space nasbench201              without a search: the space's true front, by published accuracies
   lat count --arch 22212220                  without measuring: parameters, multiply-adds, memory
   lat evaluate --arch runs/search-*/search.json   train it from scratch and test it";
 
 #[derive(Parser)]
-#[command(name = "lat", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "lat", version, about = ABOUT, after_help = EXAMPLES, max_term_width = HELP_WIDTH)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
     /// No progress on standard error.
     #[arg(long, short, global = true)]
     quiet: bool,
@@ -77,24 +84,55 @@ struct Cli {
     threads: Option<i32>,
 }
 
+/// The commands, in the groups that `lat --help` shows.
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Measure(Measure),
+    #[command(flatten)]
+    Learn(Learn),
+    #[command(flatten)]
+    Search(Searching),
+    #[command(flatten)]
+    Look(Look),
+    #[command(flatten)]
+    Other(Other),
+}
+
+#[derive(Subcommand)]
+enum Measure {
     Profile(profile::Args),
     Merge(merge::Args),
+    Time(time::Args),
+    Doctor(doctor::Args),
+}
+
+#[derive(Subcommand)]
+enum Learn {
     Train(train::Args),
     Predict(predict::Args),
     Export(export::Args),
+}
+
+#[derive(Subcommand)]
+enum Searching {
     Search(search::Args),
     Front(front::Args),
-    Count(count::Args),
     Evaluate(evaluate::Args),
     Extract(extract::Args),
     Rank(rank::Args),
-    Doctor(doctor::Args),
-    Time(time::Args),
-    Diff(diff::Args),
+}
+
+#[derive(Subcommand)]
+enum Look {
     Report(report::Args),
+    Diff(diff::Args),
+    Count(count::Args),
     List(list::Args),
+}
+
+#[derive(Subcommand)]
+enum Other {
     Completions(complete::CompletionArgs),
     Man(complete::ManArgs),
 }
@@ -102,43 +140,51 @@ enum Command {
 impl Command {
     /// Whether the command works for hours and keeps what it has done where it is asked to stop.
     fn goes_on(&self) -> bool {
-        matches!(self, Self::Profile(_) | Self::Search(_) | Self::Evaluate(_))
+        matches!(
+            self,
+            Self::Measure(Measure::Profile(_))
+                | Self::Search(Searching::Search(_) | Searching::Evaluate(_))
+        )
+    }
+
+    fn run(&self, screen: output::Screen) -> anyhow::Result<()> {
+        match self {
+            Self::Measure(Measure::Profile(args)) => profile::run(args, screen),
+            Self::Measure(Measure::Merge(args)) => merge::run(args),
+            Self::Measure(Measure::Time(args)) => time::run(args),
+            Self::Measure(Measure::Doctor(args)) => doctor::run(args, screen),
+            Self::Learn(Learn::Train(args)) => train::run(args, screen),
+            Self::Learn(Learn::Predict(args)) => predict::run(args, screen),
+            Self::Learn(Learn::Export(args)) => export::run(args),
+            Self::Search(Searching::Search(args)) => search::run(args, screen),
+            Self::Search(Searching::Front(args)) => front::run(args),
+            Self::Search(Searching::Evaluate(args)) => evaluate::run(args, screen),
+            Self::Search(Searching::Extract(args)) => extract::run(args, screen),
+            Self::Search(Searching::Rank(args)) => rank::run(args, screen),
+            Self::Look(Look::Report(args)) => report::run(args, screen),
+            Self::Look(Look::Diff(args)) => diff::run(args),
+            Self::Look(Look::Count(args)) => count::run(args),
+            Self::Look(Look::List(args)) => list::run(args),
+            Self::Other(Other::Completions(args)) => complete::completions(args),
+            Self::Other(Other::Man(args)) => complete::man(args),
+        }
     }
 }
 
 /// Runs the command line and gives the exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut matches = groups::command().get_matches();
+    let cli = Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
     let level = ["warn", "info", "debug"][usize::from(cli.verbose.min(2))];
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
         .format_timestamp(None)
         .init();
-    signals::install(!cli.command.goes_on());
+    let Some(command) = cli.command else { return standing::welcome() };
+    signals::install(!command.goes_on());
     // Before the first call into libtorch, which looks for its CUDA side once and for all.
     lat_profiler::enable_cuda();
     tch::set_num_threads(cli.threads.or_else(omp_threads).unwrap_or_else(all_cores));
-    let screen = output::Screen { quiet: cli.quiet };
-    let done = match cli.command {
-        Command::Profile(args) => profile::run(&args, screen),
-        Command::Merge(args) => merge::run(&args),
-        Command::Train(args) => train::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Search(args) => search::run(&args, screen),
-        Command::Front(args) => front::run(&args),
-        Command::Count(args) => count::run(&args),
-        Command::Evaluate(args) => evaluate::run(&args, screen),
-        Command::Extract(args) => extract::run(&args),
-        Command::Rank(args) => rank::run(&args, screen),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Time(args) => time::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::List(args) => list::run(&args),
-        Command::Completions(args) => complete::completions(&args),
-        Command::Man(args) => complete::man(&args),
-    };
-    failure::exit_code(done)
+    failure::exit_code(command.run(output::Screen { quiet: cli.quiet }))
 }
 
 /// What the variable says by which libtorch itself and containers go. Of a list, one number per level, the first counts.

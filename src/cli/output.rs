@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use lat_data::WholeFile;
 use serde::Serialize;
+
+/// How often work of unknown length shows that it goes on.
+const TICK: Duration = Duration::from_millis(250);
 
 /// How much may be said on standard error.
 #[derive(Debug, Clone, Copy)]
@@ -21,10 +25,36 @@ impl Screen {
         if self.quiet {
             return ProgressBar::hidden();
         }
-        let template =
-            format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left {{msg}}");
-        let style = ProgressStyle::with_template(&template).expect("the template is fixed");
-        ProgressBar::no_length().with_style(style)
+        bar_of(style_of_steps(unit))
+    }
+
+    /// The same of a file that is read, by its bytes.
+    pub(super) fn bytes(self, file: &Path) -> ProgressBar {
+        let bar = self.bar("");
+        bar.set_style(style("{bar:30} {bytes}/{total_bytes}, {eta} left"));
+        bar.set_length(file.metadata().map_or(0, |of| of.len()));
+        bar
+    }
+
+    /// The same of work whose end is not known: what is counted, rate and time so far.
+    pub(super) fn count(self, unit: &str) -> ProgressBar {
+        self.running(style(&format!(
+            "{{spinner}} {{pos}} {unit}, {{per_sec}}, {{elapsed}} {{msg}}"
+        )))
+    }
+
+    /// The same of work that counts nothing: what is done, and time so far.
+    pub(super) fn working(self, what: &str) -> ProgressBar {
+        self.running(style_of_work(what))
+    }
+
+    fn running(self, style: ProgressStyle) -> ProgressBar {
+        if self.quiet {
+            return ProgressBar::hidden();
+        }
+        let bar = bar_of(style);
+        bar.enable_steady_tick(TICK);
+        bar
     }
 
     /// A line on standard error about something damaged or lost, which is no progress: quiet or not.
@@ -48,6 +78,35 @@ impl Screen {
             _ => eprintln!("{line}"),
         }
     }
+}
+
+/// Steps of so many, with rate and time left.
+pub(super) fn style_of_steps(unit: &str) -> ProgressStyle {
+    style(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left {{msg}}"))
+}
+
+/// What is done, with the time so far.
+pub(super) fn style_of_work(what: &str) -> ProgressStyle {
+    style(&format!("{{spinner}} {what} {{msg}} {{elapsed}}"))
+}
+
+/// A bar that leaves the screen with what it is for, whether that is done or has failed.
+fn bar_of(style: ProgressStyle) -> ProgressBar {
+    ProgressBar::no_length().with_style(style).with_finish(ProgressFinish::AndClear)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("templates are fixed")
+}
+
+/// So much of the work is done; of work that was taken up again what was done before counts for no time.
+pub(super) fn step_to(bar: &ProgressBar, done: u64, all: u64) {
+    if bar.length() != Some(all) {
+        bar.set_position(done);
+        bar.set_length(all);
+        bar.reset_eta();
+    }
+    bar.set_position(done);
 }
 
 /// Text without characters that steer a terminal. Names and units come from files that somebody else may have written.

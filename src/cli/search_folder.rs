@@ -9,8 +9,8 @@ use lat_data::Dataset;
 use super::datasets::DatasetArgs;
 use super::failure::bad;
 
-/// The checkpoint's name in a search's folder.
-const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The checkpoint's name in the folder of a search or an evaluation.
+pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Files of a search's folder that are read.
 pub(super) fn files(dir: &Path) -> [PathBuf; 2] {

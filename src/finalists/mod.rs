@@ -114,6 +114,9 @@ pub(crate) fn front_of(all: &[Finalist]) -> Vec<Finalist> {
     front(&points).into_iter().map(|i| all[i].clone()).collect()
 }
 
+/// Called before an architecture is looked at: (looked at in this round, those of this round).
+pub(crate) type OnLook<'a> = &'a mut dyn FnMut(usize, usize);
+
 /// What a comparison needs.
 pub(crate) struct Contest<'a, 'c> {
     pub(crate) space: &'a dyn SearchSpace,
@@ -141,6 +144,7 @@ impl Contest<'_, '_> {
         &self,
         relaxed: &Relaxed,
         argmax: &Architecture,
+        on_look: OnLook<'_>,
     ) -> Result<Finals, SearchError> {
         let blocks = Blocks::new(self.space);
         let source = Source { space: self.space, blocks: &blocks, objective: self.objective };
@@ -150,7 +154,8 @@ impl Contest<'_, '_> {
         // The even ones first: they are then the same with a cost and without, so that what a cost changes is seen in the rest.
         let sources = [even(relaxed), relaxed.shallow_clone()];
         let given = std::slice::from_ref(argmax);
-        let free = self.compared(&nets, self.drawn(&source, &sources, given, &|_| true, &mut rng)?);
+        let drawn = self.drawn(&source, &sources, given, &|_| true, &mut rng)?;
+        let free = self.compared(&nets, drawn, on_look);
         let Some(best) = free.first().map(|first| first.candidate.clone()) else {
             // Nothing that learns is left anywhere near: the caller warns.
             return Ok(Finals::only(argmax.clone()));
@@ -173,7 +178,7 @@ impl Contest<'_, '_> {
         if within.is_empty() {
             within.push(self.descended(&source, best.clone(), budget)?);
         }
-        Ok(self.finals(self.compared(&nets, within), best.cost, Some(budget)))
+        Ok(self.finals(self.compared(&nets, within, on_look), best.cost, Some(budget)))
     }
 
     /// Candidates that meet the budget; where there are none, those that are below it.
@@ -220,11 +225,22 @@ impl Contest<'_, '_> {
     }
 
     /// The short list, best first; of equals the one drawn first.
-    fn compared(&self, nets: &[Untrained], all: Vec<Candidate>) -> Vec<Ranked> {
+    fn compared(
+        &self,
+        nets: &[Untrained],
+        all: Vec<Candidate>,
+        on_look: OnLook<'_>,
+    ) -> Vec<Ranked> {
         let images = &self.batch.images;
         let gates =
             |c: &Candidate| SharedGates::hard(self.space.decisions(), &c.architecture, self.device);
+        let (n, mut done) = (all.len() + all.len().min(SHORT_LIST), 0);
+        let mut look = || {
+            on_look(done, n);
+            done += 1;
+        };
         let first_look = |c: Candidate| {
+            look();
             let signals = nets[0].signals(&gates(&c), images, false);
             Ranked::new(c, signals)
         };
@@ -232,6 +248,7 @@ impl Contest<'_, '_> {
         rank(&mut listed);
         listed.truncate(SHORT_LIST);
         for ranked in &mut listed {
+            look();
             let gates = gates(&ranked.candidate);
             ranked.signals = nets.iter().map(|net| net.signals(&gates, images, true)).collect();
         }

@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lat_space::{Architecture, Graph, SearchSpace, Skeleton, Step};
 
-use super::html::escape;
+use super::html::{Figure, Page, escape};
 use super::plot::N_COLOURS;
+use super::shown::fault;
 
 /// Distance of neighbouring nodes, and how much higher an arc is per node that it passes.
 const STEP: f64 = 132.0;
 const RISE: f64 = 46.0;
 const RADIUS: f64 = 15.0;
+/// Least share of its own width at which a picture is shown.
+const READABLE: f64 = 0.75;
 
 /// One edge with what was chosen there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,30 +29,28 @@ struct Edge {
 
 /// One type of cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cell {
+struct Cell {
     /// The cell type: `normal`.
-    pub(super) name: String,
+    name: String,
     edges: Vec<Edge>,
     n_nodes: usize,
+    /// Nodes that a decision's edge leads to, whatever was chosen there; the others are the cell's inputs.
+    ends: BTreeSet<usize>,
     /// Nodes that are concatenated to the cell's output; none where the last node is the output.
     output: Vec<usize>,
 }
 
 /// The derived cells, and decisions that stand for no edge, as (name, choice).
 #[derive(Debug, Default)]
-pub(super) struct Derived {
+struct Derived {
     /// A cell per cell type with edges.
-    pub(super) cells: Vec<Cell>,
+    cells: Vec<Cell>,
     /// The other decisions.
-    pub(super) others: Vec<(String, String)>,
+    others: Vec<(String, String)>,
 }
 
 /// The cells of an architecture.
-pub(super) fn derived(
-    space: &dyn SearchSpace,
-    skeleton: &Skeleton,
-    architecture: &Architecture,
-) -> Derived {
+fn derived(space: &dyn SearchSpace, skeleton: &Skeleton, architecture: &Architecture) -> Derived {
     let graph = space.graph(skeleton);
     let mut derived = Derived::default();
     for (decision, set) in space.decisions().iter().zip(&architecture.choices) {
@@ -62,6 +63,7 @@ pub(super) fn derived(
         };
         let cell = derived.cell(decision.cell_type());
         cell.n_nodes = cell.n_nodes.max(to + 1);
+        cell.ends.insert(to);
         if let Some(&colour) = chosen.first() {
             cell.edges.push(Edge { from, to, operation, colour });
         }
@@ -72,12 +74,48 @@ pub(super) fn derived(
     derived
 }
 
+/// Adds an architecture's cells and other choices to a page, and says where no path leads from its input to its output.
+pub(super) fn add(
+    page: &mut Page,
+    space: &dyn SearchSpace,
+    skeleton: &Skeleton,
+    architecture: &Architecture,
+) {
+    match fault(space, architecture) {
+        Some(remark) if !space.reads_input(architecture) => page.verdict(
+            false,
+            &format!("There is {remark}: the network answers the same to every image."),
+        ),
+        Some(remark) => page.verdict(
+            false,
+            &format!("There is {remark}: only the layers around the cells can learn."),
+        ),
+        None => {}
+    }
+    let derived = derived(space, skeleton, architecture);
+    let cells: Vec<_> = derived.cells.iter().map(Cell::figure).collect();
+    if !cells.is_empty() {
+        page.wide_figures(&cells);
+        page.text("Circles are values, numbered as in the text; an arc is an operation from one to the next, and where arcs meet they are added. Lines to \"out\" are joined to the cell's output; where there is none, the last circle is the output. Edges without an arc were left out; nothing leads into grey circles.");
+    }
+    if !derived.others.is_empty() {
+        let rows: Vec<_> = derived.others.into_iter().map(|(d, c)| vec![d, c]).collect();
+        page.table(&["decision", "choice"], &rows);
+    }
+}
+
 impl Derived {
     fn cell(&mut self, name: &str) -> &mut Cell {
         let known = self.cells.iter().position(|cell| cell.name == name);
         let place = known.unwrap_or_else(|| {
             let name = name.to_owned();
-            self.cells.push(Cell { name, edges: Vec::new(), n_nodes: 0, output: Vec::new() });
+            self.cells.push(Cell {
+                name,
+                edges: Vec::new(),
+                n_nodes: 0,
+                ends: BTreeSet::new(),
+                output: Vec::new(),
+            });
             self.cells.len() - 1
         });
         &mut self.cells[place]
@@ -115,15 +153,34 @@ fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
 }
 
 impl Cell {
+    /// Whether no path leads from an input of the cell to its output.
+    fn is_cut(&self) -> bool {
+        // Edges lead from lower nodes to higher ones.
+        let mut reached: Vec<bool> = (0..self.n_nodes).map(|n| !self.ends.contains(&n)).collect();
+        for to in 0..self.n_nodes {
+            reached[to] |= self.edges.iter().any(|edge| edge.to == to && reached[edge.from]);
+        }
+        let last = self.n_nodes.saturating_sub(1);
+        let output = if self.output.is_empty() { &[last][..] } else { &self.output };
+        !output.iter().any(|&node| reached[node])
+    }
+
+    /// The picture with its title, legend and, where the cell is cut, the remark.
+    fn figure(&self) -> Figure {
+        let mark = if self.is_cut() { ": no path from input to output" } else { "" };
+        let title = format!("Cell type {}{mark}", self.name);
+        Figure::drawn(&title, self.svg(), self.legend(), "")
+    }
+
     /// Names of the operations with their colours, in the order of the choices.
-    pub(super) fn legend(&self) -> Vec<(String, usize)> {
+    fn legend(&self) -> Vec<(String, usize)> {
         let all: BTreeSet<(usize, &str)> =
             self.edges.iter().map(|e| (e.colour, e.operation.as_str())).collect();
         all.into_iter().map(|(c, name)| (name.to_owned(), c % N_COLOURS)).collect()
     }
 
-    /// The picture.
-    pub(super) fn svg(&self) -> String {
+    /// The picture; that of a cell without a path from input to output has a frame.
+    fn svg(&self) -> String {
         let n_places = self.n_nodes + usize::from(!self.output.is_empty());
         let width = STEP * n_places as f64;
         let longest = self.edges.iter().map(|e| e.to - e.from).max().unwrap_or(1);
@@ -131,7 +188,10 @@ impl Cell {
         let below = if self.output.is_empty() { 34.0 } else { 78.0 };
         let x = |node: usize| STEP * (node as f64 + 0.5);
         let head = format!(
-            "<svg class=\"cell\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
+            "<svg class=\"{}\" style=\"min-width:{:.0}px;max-width:{width:.0}px\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
+            if self.is_cut() { "cell cut" } else { "cell" },
+            // Names of operations can still be read; on a narrow page the figure is scrolled.
+            READABLE * width,
             row_y + below,
             escape(&format!("{}: {}", self.name, self.text()))
         );
@@ -212,7 +272,7 @@ fn arc(from: f64, to: f64, y: f64, edge: &Edge) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lat_space::{SPACES, find_skeleton, find_space};
+    use lat_space::{SPACES, architecture_at, find_skeleton, find_space};
 
     use super::*;
 
@@ -250,6 +310,38 @@ mod tests {
             );
             assert_eq!(cell.svg().matches("<circle").count(), 7);
         }
+    }
+
+    #[test]
+    fn a_cell_is_cut_where_its_network_does_not_read_the_image() {
+        let (mut n_cut, mut n_whole) = (0, 0);
+        for build in SPACES {
+            let space = build();
+            let skeleton = space.skeletons()[0].skeleton;
+            for number in 0..space.size().min(200) as u64 {
+                let architecture = architecture_at(space.as_ref(), 5, number).unwrap();
+                let cells = derived(space.as_ref(), &skeleton, &architecture).cells;
+                if cells.is_empty() {
+                    break;
+                }
+                let is_cut = cells.iter().any(Cell::is_cut);
+                assert_eq!(is_cut, !space.reads_input(&architecture), "{architecture:?}");
+                if is_cut { n_cut += 1 } else { n_whole += 1 }
+            }
+        }
+        assert!(n_cut > 3 && n_whole > 300, "{n_cut} cut, {n_whole} whole");
+    }
+
+    #[test]
+    fn a_cut_cell_is_marked() {
+        // Node 1 has no input either, and leads to the output.
+        let cut = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|skip_connect~1|none~2|";
+        let cell = cells("nasbench201", cut).cells.remove(0);
+        assert!(cell.is_cut() && cell.svg().contains("class=\"cell cut\""));
+        assert!(format!("{:?}", cell.figure()).contains("no path from input to output"));
+        let whole = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|";
+        let cell = cells("nasbench201", whole).cells.remove(0);
+        assert!(!cell.is_cut() && !cell.svg().contains("cut"));
     }
 
     #[test]

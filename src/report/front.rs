@@ -2,14 +2,14 @@
 
 use lat_data::PublishedAccuracy;
 
-use super::shown::{ShownEvaluation, ShownSearch, known};
+use super::shown::{Place, ShownEvaluation, ShownSearch, known};
 use crate::record::{EvaluationRecord, SearchRecord};
 
 /// One search with its evaluation, where it has one.
 #[derive(Debug, Clone)]
 pub(super) struct Found<'a> {
     /// Where the search lies.
-    pub(super) name: &'a str,
+    pub(super) lies: &'a Place,
     pub(super) search: &'a SearchRecord,
     pub(super) published: Option<&'a PublishedAccuracy>,
     pub(super) evaluation: Option<&'a EvaluationRecord>,
@@ -37,7 +37,7 @@ pub(super) enum Accuracy {
     Published(usize),
 }
 
-/// Searches that may be compared: of one space, data set, skeleton and cost.
+/// Searches that may be compared: of one space, data set, skeleton, device and cost.
 pub(super) type Group<'a> = Vec<Found<'a>>;
 
 /// One picture of a group: those that have one kind of accuracy, by a cost that they all have.
@@ -58,21 +58,23 @@ pub(super) fn groups<'a>(
     evaluations: &'a [ShownEvaluation],
 ) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    for ShownSearch { name, record: search, published } in searches {
+    for ShownSearch { place: lies, record: search, published } in searches {
         let fits = |e: &&ShownEvaluation| {
             let of = &e.record.settings;
             (&of.space, &of.dataset, &of.architecture)
                 == (&search.settings.space, &search.settings.dataset, &search.architecture)
         };
-        let nearest = |e: &&ShownEvaluation| common_prefix(name, &e.name);
+        let nearest = |e: &&ShownEvaluation| common_prefix(&lies.name, &e.place.name);
         let evaluation = evaluations.iter().filter(fits).max_by_key(nearest).map(|e| &e.record);
-        let found = Found { name, search, published: published.as_ref(), evaluation };
+        let found = Found { lies, search, published: published.as_ref(), evaluation };
         let alike = |group: &&mut Group<'a>| comparable(group[0].search, search);
         match groups.iter_mut().find(alike) {
             Some(group) => group.push(found),
             None => groups.push(vec![found]),
         }
     }
+    // What compares most comes first; the sort is stable.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     groups
 }
 
@@ -83,8 +85,18 @@ fn common_prefix(a: &str, b: &str) -> usize {
 fn comparable(a: &SearchRecord, b: &SearchRecord) -> bool {
     // A search without a cost can stand beside any.
     let one_column = a.column == b.column || a.column.is_none() || b.column.is_none();
+    let one_device = match (device(a), device(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    };
     let (of, by) = (&a.settings, &b.settings);
-    (&of.space, &of.dataset, &of.skeleton) == (&by.space, &by.dataset, &by.skeleton) && one_column
+    let one_task = (&of.space, &of.dataset, &of.skeleton) == (&by.space, &by.dataset, &by.skeleton);
+    one_task && one_column && one_device
+}
+
+/// The device whose latency a search weighed, where that is known.
+pub(super) fn device(search: &SearchRecord) -> Option<&str> {
+    search.place.as_ref().map(|place| place.device_name.as_str())
 }
 
 /// The best that a whole space has: what no search of it can beat, by predicted cost and published accuracy.
@@ -102,14 +114,16 @@ pub struct TrueFront {
     pub said: String,
 }
 
-/// Test accuracies where there are any, the supernets' where not all searches have one, and what is published.
+/// What is published, test accuracies where there are any, and the supernets', which rank roughly, where some search has neither.
 pub(super) fn views(group: &[Found<'_>]) -> Vec<View> {
-    let n_tested = group.iter().filter(|f| f.evaluation.is_some()).count();
-    let mut kinds = Vec::new();
-    kinds.extend((n_tested > 0).then_some(Accuracy::Test));
-    kinds.extend((n_tested < group.len()).then_some(Accuracy::Supernet));
     let published = group.iter().find_map(|f| f.published);
-    kinds.extend((0..published.map_or(0, |p| p.columns.len())).map(Accuracy::Published));
+    let n_published = published.map_or(0, |p| p.columns.len());
+    let mut kinds: Vec<Accuracy> = (0..n_published).map(Accuracy::Published).collect();
+    kinds.extend(group.iter().any(|f| f.evaluation.is_some()).then_some(Accuracy::Test));
+    let is_missing = |all: &dyn Fn(&Found<'_>) -> bool| !group.iter().all(all);
+    let is_unknown =
+        is_missing(&|f| f.evaluation.is_some()) && is_missing(&|f| f.published.is_some());
+    kinds.extend(is_unknown.then_some(Accuracy::Supernet));
     kinds.into_iter().filter_map(|kind| view(group, kind)).collect()
 }
 
@@ -243,7 +257,7 @@ mod tests {
     use crate::record::{CostPlace, Published, SEARCH};
 
     fn shown(name: &str, record: SearchRecord) -> ShownSearch {
-        ShownSearch { name: name.into(), record, published: None }
+        ShownSearch { place: Place::named(name), record, published: None }
     }
 
     fn search(measured: Option<f64>) -> SearchRecord {
@@ -272,7 +286,7 @@ mod tests {
             operating_point: Some(OperatingPoint::default()),
             seconds: 1.0,
         };
-        ShownEvaluation { name: name.into(), record }
+        ShownEvaluation { place: Place::named(name), record }
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! The page around the pictures: text, tables, figures, style.
 
-use super::plot::{MOST_POINTS, Plot};
+use super::entry::{Entry, Link};
+use super::plot::{self, MOST_POINTS, Plot, Shape, shape};
+
+/// Letters up to which a cell of a table stays in one line, and from which on its lines become long and longer.
+const SHORT: usize = 20;
+const LONG: usize = 40;
+const LONGEST: usize = 160;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -69,10 +75,30 @@ impl Page {
         self.add("</dl>\n");
     }
 
-    /// A table; a column that has cells which begin with a number stands to the right.
+    /// Where else to look, in a line.
+    pub(super) fn links(&mut self, links: &[Link]) {
+        if !links.is_empty() {
+            let links: Vec<String> = links.iter().map(Link::html).collect();
+            self.add(&format!("<nav>{}</nav>\n", links.join(" ")));
+        }
+    }
+
+    /// What the colours of the figures below stand for.
+    pub(super) fn legend(&mut self, names: &[(String, usize)]) {
+        self.add(&format!("<ul class=\"legend\">{}</ul>\n", swatches(names)));
+    }
+
+    /// A table of texts; see [`Page::linked_table`].
     pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
-        let is_number: Vec<bool> =
-            (0..header.len()).map(|c| rows.iter().any(|r| begins_with_number(&r[c]))).collect();
+        let entries = |row: &Vec<String>| row.iter().cloned().map(Entry::from).collect();
+        self.linked_table(header, &rows.iter().map(entries).collect::<Vec<_>>());
+    }
+
+    /// A table; a column that has cells which begin with a number stands to the right.
+    pub(super) fn linked_table(&mut self, header: &[&str], rows: &[Vec<Entry>]) {
+        let is_number: Vec<bool> = (0..header.len())
+            .map(|c| rows.iter().any(|r| begins_with_number(r[c].text())))
+            .collect();
         let class = |c: usize| if is_number[c] { " class=\"number\"" } else { "" };
         self.add("<div class=\"wide\"><table>\n<thead><tr>");
         for (c, name) in header.iter().enumerate() {
@@ -82,7 +108,14 @@ impl Page {
         for row in rows {
             self.add("<tr>");
             for (c, cell) in row.iter().enumerate() {
-                self.add(&format!("<td{}>{}</td>", class(c), escape(cell)));
+                let class = match cell.text().chars().count() {
+                    _ if is_number[c] => class(c),
+                    n if n < SHORT => " class=\"short\"",
+                    n if n < LONG => " class=\"middle\"",
+                    n if n < LONGEST => " class=\"long\"",
+                    _ => " class=\"long longest\"",
+                };
+                self.add(&format!("<td{class}>{}</td>", cell.html()));
             }
             self.add("</tr>\n");
         }
@@ -140,6 +173,11 @@ impl Figure {
         Self::drawn(title, svg, plot.legend(), &reading)
     }
 
+    /// The same without a legend of its own, since one stands for several figures.
+    pub(super) fn without_legend(self) -> Self {
+        Self { legend: Vec::new(), ..self }
+    }
+
     /// A picture that is drawn already.
     pub(super) fn drawn(
         title: &str,
@@ -151,13 +189,7 @@ impl Figure {
     }
 
     fn html(&self) -> String {
-        let swatch = |(name, colour): &(String, usize)| {
-            format!(
-                "<li><svg viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect width=\"10\" height=\"10\" fill=\"var(--s{colour})\"/></svg>{}</li>",
-                escape(name)
-            )
-        };
-        let legend: String = self.legend.iter().map(swatch).collect();
+        let legend = swatches(&self.legend);
         let legend = if legend.is_empty() { legend } else { format!("<ul>{legend}</ul>\n") };
         format!(
             "<figure>\n<h3>{}</h3>\n{}{legend}<figcaption>{}</figcaption>\n</figure>\n",
@@ -166,6 +198,23 @@ impl Figure {
             escape(&self.reading)
         )
     }
+}
+
+/// Names behind marks of their colours, as items of a list.
+fn swatches(names: &[(String, usize)]) -> String {
+    let swatch = |(name, colour): &(String, usize)| {
+        let mark = match shape(*colour) {
+            Shape::Dot => "M0 0H10V10H0Z",
+            Shape::Triangle => "M5 0L10 10H0Z",
+            Shape::Cross => "M2 0L5 3L8 0L10 2L7 5L10 8L8 10L5 7L2 10L0 8L3 5L0 2Z",
+        };
+        format!(
+            "<li><svg viewBox=\"0 0 10 10\" aria-hidden=\"true\"><path d=\"{mark}\" fill=\"{}\"/></svg>{}</li>",
+            plot::colour(*colour),
+            escape(name)
+        )
+    };
+    names.iter().map(swatch).collect()
 }
 
 fn begins_with_number(cell: &str) -> bool {
@@ -199,10 +248,14 @@ mod tests {
         page.code(evil);
         page.facts(&[("name", evil.to_owned())]);
         page.table(&["a"], &[vec![evil.to_owned()]]);
+        let link = Link { text: evil.to_owned(), href: evil.to_owned() };
+        page.links(std::slice::from_ref(&link));
+        page.linked_table(&["a"], &[vec![Entry::Link(link)]]);
+        page.legend(&[(evil.to_owned(), 0)]);
         page.figures(&[Figure::drawn(evil, String::new(), vec![(evil.to_owned(), 0)], evil)]);
         let html = page.finish();
         assert!(!html.contains("<script") && !html.contains('\u{0}'));
-        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;").count(), 11);
+        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;").count(), 16);
     }
 
     #[test]

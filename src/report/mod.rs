@@ -6,20 +6,29 @@
 
 mod cell;
 mod columns;
+mod entry;
+mod evaluation_page;
 mod front;
-mod front_page;
+mod front_section;
+mod front_table;
 mod html;
+mod index_page;
 mod plot;
 mod predictions;
+mod predictor_page;
 mod profile_page;
 mod profile_plots;
 mod search_page;
 mod search_plots;
 mod shown;
 
+pub use entry::Link;
+pub use evaluation_page::evaluation_page;
 pub use front::TrueFront;
-pub use front_page::front_page;
+
+pub use index_page::{Index, index_page};
 pub use predictions::JudgedPredictions;
+pub use predictor_page::predictor_page;
 pub use profile_page::{ProfileRun, profile_page};
 pub use search_page::search_page;
-pub use shown::{ShownEvaluation, ShownSearch};
+pub use shown::{Place, ShownEvaluation, ShownPredictor, ShownProfile, ShownSearch};

@@ -9,12 +9,34 @@ use super::html::escape;
 const SIZE: (u32, u32) = (640, 320);
 /// Points drawn of one series at most; more would make megabytes of picture that nobody can tell apart.
 pub(super) const MOST_POINTS: usize = 2000;
-/// Colours of the page's style.
+/// Colours of the page's style; series of higher numbers have them again with another mark.
 pub(super) const N_COLOURS: usize = 8;
+/// Numbers of two more colours, for lines beneath or above all series: that of the text and a softer one.
+pub(super) const STRONG: usize = usize::MAX;
+pub(super) const SOFT: usize = usize::MAX - 1;
 /// Stand-ins that [`themed`] replaces: plotters writes fixed colours, the page's follow light and dark.
 const INK: RGBColor = RGBColor(1, 2, 3);
 const LINE: RGBColor = RGBColor(1, 2, 4);
 const FIRST_COLOUR: u8 = 16;
+
+/// The page's name of a colour.
+pub(super) fn colour(number: usize) -> String {
+    match number {
+        STRONG => "var(--ink)".to_owned(),
+        SOFT => "var(--soft)".to_owned(),
+        number => format!("var(--s{})", number % N_COLOURS),
+    }
+}
+
+/// Its stand-in.
+fn stand_in(number: usize) -> RGBColor {
+    let place = match number {
+        STRONG => N_COLOURS,
+        SOFT => N_COLOURS + 1,
+        number => number % N_COLOURS,
+    };
+    RGBColor(1, 2, FIRST_COLOUR + place as u8)
+}
 
 /// How the points of a series are drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,11 +53,30 @@ pub(super) enum Mark {
     Bars(f64),
 }
 
+/// The mark of labelled points and of their legend, by the number of their colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Dot,
+    Triangle,
+    Cross,
+}
+
+/// The first colours have dots, the next as many triangles, the rest crosses.
+pub(super) fn shape(number: usize) -> Shape {
+    match number / N_COLOURS {
+        1 => Shape::Triangle,
+        2.. if number < SOFT => Shape::Cross,
+        _ => Shape::Dot,
+    }
+}
+
 /// Points of one colour.
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     /// Its name in the legend.
     pub(super) name: String,
+    /// Number of its colour.
+    pub(super) colour: usize,
     /// How it is drawn.
     pub(super) mark: Mark,
     /// Pairs (x, y); those that are not finite are left out, which labelled ones must not be.
@@ -67,11 +108,23 @@ impl Plot {
         Self { x_label: x_label.to_owned(), y_label: y_label.to_owned(), ..Self::default() }
     }
 
-    /// With one more series, where it has a finite point.
+    /// With one more series in the next colour, where it has a finite point.
     #[must_use]
-    pub(super) fn with(mut self, name: &str, mark: Mark, points: Vec<(f64, f64)>) -> Self {
+    pub(super) fn with(self, name: &str, mark: Mark, points: Vec<(f64, f64)>) -> Self {
+        let next = self.series.len();
+        self.coloured((name, next), mark, points)
+    }
+
+    /// With one more series of this name and colour, where it has a finite point.
+    #[must_use]
+    pub(super) fn coloured(
+        mut self,
+        (name, colour): (&str, usize),
+        mark: Mark,
+        points: Vec<(f64, f64)>,
+    ) -> Self {
         if points.iter().any(|(x, y)| x.is_finite() && y.is_finite()) {
-            self.series.push(Series { name: name.to_owned(), mark, points });
+            self.series.push(Series { name: name.to_owned(), colour, mark, points });
         }
         self
     }
@@ -88,8 +141,7 @@ impl Plot {
         if self.series.len() < 2 && !self.without_x {
             return Vec::new();
         }
-        let named = self.series.iter().enumerate();
-        named.map(|(i, s)| (s.name.clone(), i % N_COLOURS)).collect()
+        self.series.iter().map(|s| (s.name.clone(), s.colour % N_COLOURS)).collect()
     }
 
     /// The picture; nothing where there is no point. `title` is for those who cannot see it.
@@ -158,9 +210,8 @@ impl Plot {
         paths.extend(self.diagonal.then(|| vec![(x.0, x.0), (x.1, x.1)]));
         let lines = paths.into_iter().map(|path| PathElement::new(path, INK.stroke_width(1)));
         chart.draw_series(lines).map_err(|e| e.to_string())?;
-        for (i, series) in self.series.iter().enumerate() {
-            let colour = RGBColor(1, 2, FIRST_COLOUR + (i % N_COLOURS) as u8);
-            draw_series(&mut chart, series, colour)?;
+        for series in &self.series {
+            draw_series(&mut chart, series, stand_in(series.colour))?;
         }
         root.present().map_err(|e| e.to_string())
     }
@@ -211,6 +262,14 @@ fn draw_series<DB: DrawingBackend>(
         Mark::Dots => 4,
         Mark::Labels(_) => 5,
     };
+    if matches!(series.mark, Mark::Labels(_)) && shape(series.colour) == Shape::Triangle {
+        let marks = points.iter().map(|&p| TriangleMarker::new(p, radius + 2, colour.filled()));
+        return chart.draw_series(marks).map(|_| ()).map_err(|e| e.to_string());
+    }
+    if matches!(series.mark, Mark::Labels(_)) && shape(series.colour) == Shape::Cross {
+        let marks = points.iter().map(|&p| Cross::new(p, radius, colour.stroke_width(3)));
+        return chart.draw_series(marks).map(|_| ()).map_err(|e| e.to_string());
+    }
     let dots = points.iter().map(|&p| Circle::new(p, radius, colour.filled()));
     chart.draw_series(dots).map(|_| ()).map_err(|e| e.to_string())
 }
@@ -243,9 +302,8 @@ fn widened((low, high): (f64, f64), share: f64) -> (f64, f64) {
 fn themed(svg: &str, title: &str) -> String {
     let hex = |c: RGBColor| format!("\"#{:02X}{:02X}{:02X}\"", c.0, c.1, c.2);
     let mut svg = svg.replace(&hex(INK), "\"var(--ink)\"").replace(&hex(LINE), "\"var(--line)\"");
-    for i in 0..N_COLOURS {
-        let stand_in = hex(RGBColor(1, 2, FIRST_COLOUR + i as u8));
-        svg = svg.replace(&stand_in, &format!("\"var(--s{i})\""));
+    for number in (0..N_COLOURS).chain([STRONG, SOFT]) {
+        svg = svg.replace(&hex(stand_in(number)), &format!("\"{}\"", colour(number)));
     }
     let size = format!("width=\"{}\" height=\"{}\" ", SIZE.0, SIZE.1);
     let svg = svg.replacen(&size, "role=\"img\" ", 1);

@@ -4,6 +4,7 @@ use lat_data::{Measurement, Role, RunHeader, Status, superseded};
 use lat_profiler::Verdict;
 
 use super::columns::explained;
+use super::entry::Link;
 use super::html::Page;
 use super::predictions::JudgedPredictions;
 use super::profile_plots as plots;
@@ -24,6 +25,8 @@ pub struct ProfileRun<'a> {
     pub finished: bool,
     /// What a predictor says of its architectures, where there is one.
     pub predictions: Option<&'a JudgedPredictions>,
+    /// Other pages.
+    pub links: &'a [Link],
 }
 
 /// The page of a run with one row at least.
@@ -33,6 +36,7 @@ pub fn profile_page(run: &ProfileRun<'_>) -> String {
         run.rows.iter().zip(&dead).filter(|(_, dead)| !**dead).map(|(row, _)| row).collect();
     let RunHeader { space, device_name, batch, .. } = run.header;
     let mut page = Page::new(&format!("{space} on {device_name}, batch {batch}"));
+    page.links(run.links);
     page.facts(&settings(run, live.len()));
     let verdict = Verdict::of_rows(run.rows, live.len() as u64);
     judge(&mut page, run, &verdict);
@@ -99,25 +103,31 @@ fn judge(page: &mut Page, run: &ProfileRun<'_>, verdict: &Verdict) {
 
 fn predicted(page: &mut Page, predictions: Option<&JudgedPredictions>) {
     page.section("Predicted against measured");
-    let Some(predictions) = predictions else {
-        return page.text(
+    match predictions {
+        Some(predictions) => judged(page, predictions),
+        None => page.text(
             "There is no predictor for this run: `lat train` learns one, --predictor names one.",
-        );
-    };
+        ),
+    }
+}
+
+/// Which rows a predictor is judged on, in words.
+pub(super) fn judged_on(predictions: &JudgedPredictions) -> String {
+    let n = predictions.errors.n;
+    if predictions.held_out {
+        return format!("the {n} architectures that training left out");
+    }
+    format!("all {n} architectures; those it was trained on may be among them, so this flatters it")
+}
+
+/// What a predictor says of a run's architectures, in numbers and pictures.
+fn judged(page: &mut Page, predictions: &JudgedPredictions) {
     let (label, errors) = (&predictions.label, &predictions.errors);
-    let rows = if predictions.held_out {
-        format!("the {} architectures that training left out", errors.n)
-    } else {
-        format!(
-            "all {} architectures; those it was trained on may be among them, so this flatters it",
-            errors.n
-        )
-    };
     page.facts(&[
         ("predictor", format!("{}, {}", predictions.source, label.regressor)),
         ("trained on", format!("{} rows, seed {}", label.n_train, label.seed)),
         ("trained for", label.device_name.clone().unwrap_or_else(|| "an unnamed device".into())),
-        ("judged on", rows),
+        ("judged on", judged_on(predictions)),
         ("MAPE", format!("{:.2} %", errors.mape)),
         (
             "within 5 %, 10 %",

@@ -19,7 +19,14 @@ fn fake_run(samples: u64) -> (RunHeader, Vec<Measurement>) {
 }
 
 fn page(header: &RunHeader, rows: &[Measurement], finished: bool) -> String {
-    profile_page(&ProfileRun { name: "runs/<x>", header, rows, finished, predictions: None })
+    profile_page(&ProfileRun {
+        name: "runs/<x>",
+        header,
+        rows,
+        finished,
+        predictions: None,
+        links: &[],
+    })
 }
 
 #[test]

@@ -2,44 +2,34 @@
 
 use lat_space::{SpaceError, find_space};
 
-use super::cell::{Cell, derived};
-use super::html::{Figure, Page, number, percent};
+use super::cell;
+use super::entry::Link;
+use super::html::{Page, number, percent};
 use super::search_plots::{alphas, diagnostics, plots};
 use super::shown::{ShownSearch, known};
 use crate::finalists::Finalist;
 use crate::record::SearchRecord;
 use crate::search::{EpochReport, SearchSettings};
 
-/// The page of a search.
+/// The page of a search, with links to other pages.
 ///
 /// # Errors
 /// [`SpaceError`] where the record's space is unknown or its architecture none of it.
-pub fn search_page(search: &ShownSearch) -> Result<String, SpaceError> {
-    let ShownSearch { name, record, published } = search;
+pub fn search_page(search: &ShownSearch, links: &[Link]) -> Result<String, SpaceError> {
+    let ShownSearch { place, record, published } = search;
     let SearchSettings { space: id, skeleton, method, dataset, goal, .. } = &record.settings;
     let space = find_space(id)?;
     let architecture = space.parse(&record.architecture)?;
     space.check_skeleton(skeleton)?;
     let mut page = Page::new(&format!("{method} on {id} with {dataset}, {goal}"));
-    page.facts(&settings(name, record));
+    page.links(links);
+    page.facts(&settings(&place.name, record));
     page.section("The architecture found");
     page.code(&record.architecture);
     if let Some(published) = published {
         page.text(&sentence(&published.to_string()));
     }
-    let derived = derived(space.as_ref(), skeleton, &architecture);
-    let cell = |cell: &Cell| {
-        Figure::drawn(&format!("Cell type {}", cell.name), cell.svg(), cell.legend(), "")
-    };
-    let cells: Vec<_> = derived.cells.iter().map(cell).collect();
-    if !cells.is_empty() {
-        page.wide_figures(&cells);
-        page.text("Circles are values, numbered as in the text; an arc is an operation from one to the next, and where arcs meet they are added. Lines to \"out\" are joined to the cell's output; where there is none, the last circle is the output. Edges without an arc were left out; nothing leads into grey circles.");
-    }
-    if !derived.others.is_empty() {
-        let rows: Vec<_> = derived.others.into_iter().map(|(d, c)| vec![d, c]).collect();
-        page.table(&["decision", "choice"], &rows);
-    }
+    cell::add(&mut page, space.as_ref(), skeleton, &architecture);
     cost(&mut page, record);
     front(&mut page, record);
     page.section("The search, epoch by epoch");
@@ -74,7 +64,7 @@ pub fn search_page(search: &ShownSearch) -> Result<String, SpaceError> {
 }
 
 /// A line of the program with a large letter and a full stop.
-fn sentence(line: &str) -> String {
+pub(super) fn sentence(line: &str) -> String {
     let mut letters = line.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).collect()
@@ -190,15 +180,20 @@ mod tests {
     use super::*;
     use crate::diagnostics::Diagnostics;
     use crate::record::SEARCH;
+    use crate::report::shown::Place;
+
+    fn page(search: &ShownSearch) -> String {
+        search_page(search, &[]).unwrap()
+    }
 
     fn search() -> ShownSearch {
         let record = SearchRecord::read(SEARCH).unwrap();
-        ShownSearch { name: "runs/<b>".into(), record, published: None }
+        ShownSearch { place: Place::named("runs/<b>"), record, published: None }
     }
 
     #[test]
     fn the_page_shows_all_of_a_search_and_escapes_it() {
-        let html = search_page(&search()).unwrap();
+        let html = page(&search());
         for text in ["runs/&lt;b&gt;", "on CPU &lt;1&gt;", "Entropy", "skip_connect", "0.2800 ms"] {
             assert!(html.contains(text), "{text}");
         }
@@ -212,13 +207,13 @@ mod tests {
     #[test]
     fn published_accuracies_are_shown_where_there_are_any() {
         let mut search = search();
-        assert!(!search_page(&search).unwrap().to_lowercase().contains("published accuracy"));
+        assert!(!page(&search).to_lowercase().contains("published accuracy"));
         let table = lat_data::published_accuracies("nasbench201").unwrap().unwrap();
         let space = find_space("nasbench201").unwrap();
         let architecture = space.parse(&search.record.architecture).unwrap();
         search.published = table.of(space.as_ref(), &architecture);
         let line = "Published accuracy (NAS-Bench-201, 200 epochs): CIFAR-10 91.21 %,";
-        assert!(search_page(&search).unwrap().contains(line));
+        assert!(page(&search).contains(line));
     }
 
     #[test]
@@ -234,7 +229,7 @@ mod tests {
         }
         let collapse = r#"{"epoch": 2, "keep": 1, "reason": "<skips>"}"#;
         search.record.collapse = serde_json::from_str(collapse).unwrap();
-        let html = search_page(&search).unwrap();
+        let html = page(&search);
         // One of the diagnostics, six decisions, and the six of every search.
         assert_eq!(html.matches("<figure>").count(), 13);
         for text in
@@ -251,20 +246,35 @@ mod tests {
         let finalist = r#"{"architecture": "a<b", "cost": 0.25, "patterns": null, "correlation": null, "score": 0.875,
             "inherited_accuracy": 87.5, "measured": 0.26}"#;
         search.record.front = vec![serde_json::from_str(finalist).unwrap()];
-        let html = search_page(&search).unwrap();
+        let html = page(&search);
         for text in ["The front of", "a&lt;b", "0.2500 ms", "0.2600 ms", "87.50"] {
             assert!(html.contains(text), "{text}");
         }
         search.record.front[0].inherited_accuracy = None;
-        assert!(!search_page(&search).unwrap().contains("The front of"), "of untrained networks");
+        assert!(!page(&search).contains("The front of"), "of untrained networks");
+    }
+
+    #[test]
+    fn an_architecture_without_a_path_is_marked_in_words_and_in_its_picture() {
+        let mut search = search();
+        let mark = "no path from input to output";
+        assert!(!page(&search).contains(mark));
+        search.record.architecture =
+            "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|skip_connect~1|none~2|".into();
+        let html = page(&search);
+        assert!(html.contains(&format!("Cell type cell: {mark}")) && html.contains("cell cut"));
+        assert!(html.contains("verdict bad") && html.contains("the same to every image"));
+        search.record.architecture =
+            "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|".into();
+        assert!(page(&search).contains("nothing with weights") && !page(&search).contains(mark));
     }
 
     #[test]
     fn a_search_without_cost_says_so_and_a_foreign_architecture_is_an_error() {
         let mut search = search();
         search.record.column = None;
-        assert!(search_page(&search).unwrap().contains("after accuracy alone"));
+        assert!(page(&search).contains("after accuracy alone"));
         search.record.architecture = "|nonsense~0|".into();
-        assert!(search_page(&search).is_err());
+        assert!(search_page(&search, &[]).is_err());
     }
 }

@@ -67,6 +67,8 @@ pub enum SearchEvent<'a> {
     Step(usize, usize, u32),
     /// An epoch is done.
     Epoch(&'a EpochReport),
+    /// In the last step, one more architecture is looked at: (done, those of this round).
+    Looked(usize, usize),
     /// The epoch just done shows for the first time that the search collapses.
     Collapsed(&'a Collapse),
 }
@@ -168,7 +170,7 @@ impl Search<'_, '_> {
                 let kept = &epochs[collapsed.keep as usize - 1].architecture;
                 Finals::only(self.space.parse(kept)?)
             }
-            _ => lat_nn::guard(|| self.finals(&net, &halves))??,
+            _ => lat_nn::guard(|| self.finals(&net, &halves, on_event))??,
         };
         let relaxed = self.method.relaxed();
         let seed = self.settings.seed;
@@ -198,13 +200,19 @@ impl Search<'_, '_> {
     }
 
     /// The last step: the most probable architecture, or the best of several.
-    fn finals(&self, net: &CellSupernet, halves: &Halves) -> Result<Finals, SearchError> {
+    fn finals(
+        &self,
+        net: &CellSupernet,
+        halves: &Halves,
+        on_event: &mut dyn FnMut(SearchEvent<'_>),
+    ) -> Result<Finals, SearchError> {
+        let mut on_look = |done, all| on_event(SearchEvent::Looked(done, all));
         let most_probable = self.method.derive(self.space);
         if self.settings.finalists <= 1 || !self.is_first() {
             return Ok(Finals::only(most_probable));
         }
         if self.settings.ending != Ending::Finalists {
-            return self.parts(net, halves, &most_probable);
+            return self.parts(net, halves, &most_probable, &mut on_look);
         }
         let looked_at = &halves.valid[..n_images().min(halves.valid.len())];
         let contest = Contest {
@@ -216,7 +224,7 @@ impl Search<'_, '_> {
             seed: self.settings.seed,
             n: self.settings.finalists as usize,
         };
-        contest.run(&self.method.proposal(self.space), &most_probable)
+        contest.run(&self.method.proposal(self.space), &most_probable, &mut on_look)
     }
 
     /// Where these epochs collapsed.

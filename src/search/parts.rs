@@ -8,7 +8,9 @@ use super::Search;
 use super::epoch::Halves;
 use crate::error::SearchError;
 use crate::evolution::{Evolution, Judge, Judged, Worth};
-use crate::finalists::{Answer, FINALISTS_STREAM, Finalist, Finals, SHORT_LIST, budget, front_of};
+use crate::finalists::{
+    Answer, FINALISTS_STREAM, Finalist, Finals, OnLook, SHORT_LIST, budget, front_of,
+};
 use crate::objective::{Goal, Objective};
 use crate::supernet::CellSupernet;
 
@@ -19,6 +21,7 @@ impl Search<'_, '_> {
         net: &CellSupernet,
         halves: &Halves,
         given: &Architecture,
+        on_look: OnLook<'_>,
     ) -> Result<Finals, SearchError> {
         let rule = self.settings.bn_rule.parse().map_err(SearchError::Settings)?;
         let judge = Judge::new(
@@ -33,9 +36,11 @@ impl Search<'_, '_> {
         rng.set_stream(FINALISTS_STREAM);
         let objective = self.objective.as_ref();
         let mut evolution = Evolution::new(self.space, objective.map(Objective::cost), rng)?;
-        let (budgets, free_cost) = self.looked_at(&mut evolution, given, &judge)?;
+        let (budgets, free_cost) = self.looked_at(&mut evolution, given, &judge, on_look)?;
         let mut again: Vec<Judged> = Vec::new();
-        for judged in candidates(&evolution, &budgets, self.settings.finalists as usize) {
+        let candidates = candidates(&evolution, &budgets, self.settings.finalists as usize);
+        for (i, judged) in candidates.iter().copied().enumerate() {
+            on_look(i, candidates.len());
             let worth = judge.second_look(&judged.architecture);
             again.push(Judged { worth, ..judged.clone() });
         }
@@ -73,9 +78,15 @@ impl Search<'_, '_> {
         evolution: &mut Evolution<'_>,
         given: &Architecture,
         judge: &Judge<'_>,
+        on_look: OnLook<'_>,
     ) -> Result<(Vec<Option<f64>>, Option<f64>), SearchError> {
         let (ending, n) = (self.settings.ending, self.settings.finalists as usize);
-        let mut judging = |a: &Architecture| Ok(judge.first_look(a));
+        let mut done = 0;
+        let mut judging = |a: &Architecture| {
+            on_look(done, n);
+            done += 1;
+            Ok(judge.first_look(a))
+        };
         let given = std::slice::from_ref(given);
         let goal = self.objective.as_ref().map_or(Goal::Lambda(0.0), Objective::goal);
         let targets: Vec<f64> = match goal {

@@ -291,6 +291,52 @@ fn the_columns_of_a_table_are_listed_with_their_values() {
 }
 
 #[test]
+fn lat_alone_says_the_three_commands_what_there_is_and_what_comes_next() {
+    let dir = folder();
+    let said = || {
+        let assert = lat(dir.path()).assert().code(2);
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    let first = said();
+    for text in ["lat profile --device", "lat train", "lat search --lambda 0.1", "no ./runs here"] {
+        assert!(first.contains(text), "{text}: {first}");
+    }
+    assert!(first.contains("Next: lat profile --device"), "{first}");
+    let fixed = ["profile", "--device", "fake", "--space", "nasbench201", "--samples", "40"];
+    lat(dir.path()).args(fixed).assert().success();
+    let profiled = said();
+    assert!(profiled.contains("1 profile: runs/profile-nasbench201-fake"), "{profiled}");
+    assert!(profiled.contains("no predictor") && profiled.contains("Next: lat train\n"));
+    lat(dir.path()).arg("train").assert().success();
+    std::fs::write(dir.path().join("runs/other.lat"), "no predictor").unwrap();
+    let trained = said();
+    assert!(trained.contains("1 predictor: runs/predictor-nasbench201"), "{trained}");
+    assert!(trained.contains("1 more cannot be read"), "{trained}");
+    assert!(trained.contains("Next: lat search --lambda 0.1 --space nasbench201\n"), "{trained}");
+}
+
+#[test]
+fn the_help_groups_the_commands_and_each_has_its_own() {
+    let dir = folder();
+    let assert = lat(dir.path()).arg("--help").assert().success();
+    let help = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text}: {help}"));
+    let order = [
+        "\nMeasure:\n  profile",
+        "\nLearn:\n  train",
+        "\nSearch:\n  search",
+        "\nLook:\n  report",
+        "\nOther:",
+        "\nOptions:",
+    ];
+    assert!(order.map(place).is_sorted(), "{help}");
+    lat(dir.path()).args(["help", "rank"]).assert().success().stdout(contains("Example: lat rank"));
+    let completions = lat(dir.path()).args(["completions", "bash"]).assert().success();
+    completions.stdout(contains("lat__subcmd__rank").or(contains("lat__rank")));
+    lat(dir.path()).arg("searches").assert().code(2).stderr(contains("search"));
+}
+
+#[test]
 fn lists_help_completions_and_the_man_page_are_printed() {
     let dir = folder();
     for (what, name) in [

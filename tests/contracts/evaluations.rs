@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lat::error::SearchError;
-use lat::evaluate::{Evaluation, EvaluationSettings, TrainedEpoch, TrainingPlan, evaluate};
+use lat::evaluate::{
+    Evaluation, EvaluationSettings, TrainedEpoch, TrainingEvent, TrainingPlan, evaluate,
+};
 use lat::methods::Preset;
 use lat_space::{SPACES, SearchSpace, architecture_at, count};
 use tch::Device;
@@ -36,10 +38,13 @@ fn run(
         weights: None,
     };
     let stop = AtomicBool::new(false);
-    let mut on_epoch =
-        |epoch: &TrainedEpoch| stop.store(interrupt == Some(epoch.epoch), Ordering::Relaxed);
+    let mut on_event = |event: TrainingEvent<'_>| {
+        if let TrainingEvent::Epoch(epoch) = event {
+            stop.store(interrupt == Some(epoch.epoch), Ordering::Relaxed);
+        }
+    };
     let on = (toy::digits(), Device::Cpu);
-    evaluate((space, &architecture), &settings, on, checkpoint.to_owned(), &stop, &mut on_epoch)
+    evaluate((space, &architecture), &settings, on, checkpoint.to_owned(), &stop, &mut on_event)
 }
 
 fn without_seconds(evaluation: Evaluation) -> Evaluation {

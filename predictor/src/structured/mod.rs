@@ -134,7 +134,8 @@ fn networks(
     let folds = Folds::new(target.len(), FOLDS, setup.seed);
     let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
     let rows = Rows { x: &inputs, target: &target, weight: &weight, folds: &folds };
-    let (members, outputs) = training::train(&rows, &recipe(base.len(), setup.seed));
+    let (members, outputs) =
+        training::train(&rows, &recipe(base.len(), setup.seed), &setup.progress);
     (Correction::new(setup.inputs.clone(), map, means, members), outputs)
 }
 

@@ -18,8 +18,8 @@ use crate::regressor::check_rows;
 use crate::regressors::names;
 use crate::structured::linear::better_scale;
 use crate::{
-    Label, Metrics, PredictError, Predictor, REGRESSORS, Regressor, RegressorEntry, Setup,
-    encoding, find_regressor,
+    FitEvent, Label, Metrics, PredictError, Predictor, Progress, REGRESSORS, Regressor,
+    RegressorEntry, Setup, encoding, find_regressor,
 };
 pub use active::most_informative;
 pub use disturbed::{Disturbed, disturbed};
@@ -182,6 +182,20 @@ pub fn train(
     test: &Samples,
     options: &TrainOptions,
 ) -> Result<Report, PredictError> {
+    train_watched(space, train, test, options, &Progress::default())
+}
+
+/// As [`train`], telling how far it is.
+///
+/// # Errors
+/// Those of [`train`].
+pub fn train_watched(
+    space: &dyn Space,
+    train: &Samples,
+    test: &Samples,
+    options: &TrainOptions,
+    progress: &Progress,
+) -> Result<Report, PredictError> {
     check_finite("targets", test.values.iter().copied())?;
     let wanted = wanted(&options.choice)?;
     let n_train = train.len();
@@ -192,11 +206,14 @@ pub fn train(
     let scale = shared_scale(space, train, options.seed)?;
     let mut fitted = Vec::new();
     let mut regressors = Vec::new();
-    for entry in entries {
+    let n = entries.len();
+    for (i, entry) in entries.into_iter().enumerate() {
+        progress.tell(FitEvent::Regressor(entry.name, i + 1, n));
         let map = encoding::find(space, entry.encoding)?;
         let codes = encoding::encode(&map, train.gates.view())?;
         let test_codes = encoding::encode(&map, test.gates.view())?;
-        let setup = Setup { scale, ..encoding::setup(&map, space, options.seed) };
+        let setup = encoding::setup(&map, space, options.seed);
+        let setup = Setup { scale, progress: progress.clone(), ..setup };
         let mut regressor = (entry.build)(&setup);
         let started = Instant::now();
         regressor.fit(codes.view(), train.values.view())?;

@@ -41,19 +41,26 @@ enum Source<'a> {
 pub(super) struct Blocks<'a> {
     source: Source<'a>,
     n_read: usize,
+    /// Told how many architectures each block has.
+    on_block: Box<dyn Fn(usize) + Send + 'a>,
 }
 
 impl<'a> Blocks<'a> {
     /// Blocks of a file's lines.
     pub(super) fn new(input: impl BufRead + Send + 'a) -> Self {
-        Self { source: Source::Lines(Box::new(input)), n_read: 0 }
+        Self { source: Source::Lines(Box::new(input)), n_read: 0, on_block: Box::new(|_| ()) }
     }
 
     /// Blocks of texts, which are asked for as they are needed.
     pub(super) fn of_texts(
         texts: impl Iterator<Item = anyhow::Result<String>> + Send + 'a,
     ) -> Self {
-        Self { source: Source::Texts(Box::new(texts)), n_read: 0 }
+        Self { source: Source::Texts(Box::new(texts)), n_read: 0, on_block: Box::new(|_| ()) }
+    }
+
+    /// The same, telling the size of each block that is read.
+    pub(super) fn counted_by(self, on_block: impl Fn(usize) + Send + 'a) -> Self {
+        Self { on_block: Box::new(on_block), ..self }
     }
 
     /// The next block, or nothing at the end.
@@ -76,6 +83,7 @@ impl<'a> Blocks<'a> {
             }
         }
         self.n_read += block.lines.len();
+        (self.on_block)(block.lines.len());
         if self.n_read == 0 {
             return Err(bad(
                 "expected architectures, found none; give texts, or a file with one per line",

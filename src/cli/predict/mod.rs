@@ -6,10 +6,11 @@ mod json_array;
 mod pricer;
 mod turns;
 
-use std::io::BufReader;
+use std::io::{BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use indicatif::ProgressBar;
 use lat_data::read_architectures;
 use lat_predictor::Predictor;
 use lat_space::{Space, find_space};
@@ -19,6 +20,7 @@ use super::failure::bad;
 use super::newest;
 use super::op_costs::{self, OpCosts};
 use super::op_table::OpTable;
+use super::output::Screen;
 use super::written::Written;
 use blocks::{Block, Blocks};
 use json_array::JsonArray;
@@ -68,11 +70,11 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    if args.per_op.is_empty() { by_predictor(args) } else { by_table(args) }
+pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
+    if args.per_op.is_empty() { by_predictor(args, screen) } else { by_table(args, screen) }
 }
 
-fn by_predictor(args: &Args) -> anyhow::Result<()> {
+fn by_predictor(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let path = match &args.predictor {
         Some(path) => path.clone(),
         None => newest::any_predictor()?,
@@ -89,10 +91,10 @@ fn by_predictor(args: &Args) -> anyhow::Result<()> {
         )));
     }
     let by = || By::Predictor(Box::new(predictor.to_device(tch::Device::Cpu)));
-    price(args, space.as_ref(), &by)
+    price(args, space.as_ref(), &by, screen)
 }
 
-fn by_table(args: &Args) -> anyhow::Result<()> {
+fn by_table(args: &Args, screen: Screen) -> anyhow::Result<()> {
     check_written(args, op_costs::files(&args.per_op))?;
     let space = match (&args.space, &args.per_op[..]) {
         (Some(id), _) => find_space(id)?,
@@ -107,7 +109,7 @@ fn by_table(args: &Args) -> anyhow::Result<()> {
     };
     let costs = OpCosts::read(&args.per_op, space.as_ref())?;
     let table = costs.pricer(space.as_ref());
-    price(args, space.as_ref(), &|| By::Table(&table))
+    price(args, space.as_ref(), &|| By::Table(&table), screen)
 }
 
 /// Refuses a file of results that would destroy one that is read.
@@ -118,9 +120,15 @@ fn check_written(args: &Args, prices: Vec<PathBuf>) -> anyhow::Result<()> {
 }
 
 /// Prices what is asked for, by so many workers, each with what prices of its own.
-fn price<'a>(args: &Args, space: &'a dyn Space, by: &dyn Fn() -> By<'a>) -> anyhow::Result<()> {
+fn price<'a>(
+    args: &Args,
+    space: &'a dyn Space,
+    by: &dyn Fn() -> By<'a>,
+    screen: Screen,
+) -> anyhow::Result<()> {
     let accuracies = args.accuracies.table(space)?;
-    let blocks = blocks(args, space)?;
+    let bar = bar(args, screen);
+    let blocks = blocks(args, space, &bar)?;
     let json = args.json.as_deref().map(JsonArray::create).transpose()?;
     let workers = tch::get_num_threads().clamp(1, 64);
     let pricers = (0..workers).map(|_| Pricer {
@@ -130,21 +138,38 @@ fn price<'a>(args: &Args, space: &'a dyn Space, by: &dyn Fn() -> By<'a>) -> anyh
         sd: args.sd,
         json: args.json.is_some(),
     });
-    price_all(blocks, pricers.collect(), json)
+    let done = price_all(blocks, pricers.collect(), json);
+    bar.finish_and_clear();
+    done
+}
+
+/// How far it is: by the bytes of a file of texts, of all else by what is priced. Where answers appear on a terminal they show it.
+fn bar(args: &Args, screen: Screen) -> ProgressBar {
+    match &args.file {
+        _ if std::io::stdout().is_terminal() => ProgressBar::hidden(),
+        Some(file) if !is_table(file) && file.is_file() => screen.bytes(file),
+        Some(_) => screen.count("architectures priced"),
+        None => ProgressBar::hidden(),
+    }
 }
 
 /// The architectures that are asked for.
-fn blocks<'a>(args: &Args, space: &'a dyn Space) -> anyhow::Result<Blocks<'a>> {
+fn blocks<'a>(args: &Args, space: &'a dyn Space, bar: &ProgressBar) -> anyhow::Result<Blocks<'a>> {
     Ok(match &args.file {
-        Some(file) if file.as_os_str() == "-" => Blocks::new(BufReader::new(std::io::stdin())),
+        Some(file) if file.as_os_str() == "-" => {
+            let bar = bar.clone();
+            Blocks::new(BufReader::new(std::io::stdin())).counted_by(move |n| bar.inc(n as u64))
+        }
         Some(file) if is_table(file) => {
+            let bar = bar.clone();
             Blocks::of_texts(read_architectures(file, space)?.map(|text| Ok(text?)))
+                .counted_by(move |n| bar.inc(n as u64))
         }
         Some(file) => {
             let open = std::fs::File::open(file).with_context(|| {
                 format!("expected a file of architectures at {}", file.display())
             })?;
-            Blocks::new(BufReader::with_capacity(1 << 18, open))
+            Blocks::new(BufReader::with_capacity(1 << 18, bar.wrap_read(open)))
         }
         None if args.architectures.is_empty() => {
             return Err(bad("expected architecture texts or --file, found neither"));

@@ -47,7 +47,10 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         return workers::run(args, space.as_ref(), &options, &devices, screen);
     }
     if args.plan {
-        return say(plan_text(&plan(space.as_ref(), &options, PILOT)?, &options));
+        let working = screen.working("measuring a few architectures");
+        let found = plan(space.as_ref(), &options, PILOT)?;
+        working.finish_and_clear();
+        return say(plan_text(&found, &options));
     }
     run_on_one(args, space.as_ref(), options, screen)
 }

@@ -105,7 +105,9 @@ fn all_rounds(
             return Ok((verdict, Outcome::GoOn));
         }
         options.soak_s = options.soak_s.min(LATER_SOAK_S);
+        let working = screen.working("fitting a predictor to the rows so far");
         let judgement = sampling(space, opened, rounds).judge()?;
+        working.finish_and_clear();
         if let Some(last) = rounds.rounds.last_mut() {
             last.judgement = judgement;
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lat::record::SearchRecord;
+use lat::record::{Published, SearchRecord};
 use lat::report::TrueFront;
 use lat_data::{AccuracyColumn, AccuracyTable, PublishedAccuracy};
 use lat_predictor::Predictor;
@@ -26,14 +26,14 @@ impl Tables {
     /// The table that is named, else the program's own, of each space that the program has.
     pub(super) fn of<'a>(
         args: &AccuracyArgs,
-        records: impl IntoIterator<Item = &'a SearchRecord>,
+        spaces: impl IntoIterator<Item = &'a str>,
     ) -> anyhow::Result<Self> {
         let mut all: Vec<(Box<dyn SearchSpace>, Option<AccuracyTable>)> = Vec::new();
-        for record in records {
-            if all.iter().any(|(space, _)| space.id() == record.settings.space) {
+        for id in spaces {
+            if all.iter().any(|(space, _)| space.id() == id) {
                 continue;
             }
-            if let Ok(space) = find_space(&record.settings.space) {
+            if let Ok(space) = find_space(id) {
                 let table = args.table(space.as_ref())?;
                 all.push((space, table));
             }
@@ -41,21 +41,25 @@ impl Tables {
         Ok(Self { all, are_named: args.file.is_some() })
     }
 
-    /// What is published of the architecture found: in the table that is named, else as the search noted it where that was from
+    /// What is published of an architecture: in the table that is named, else as the search or evaluation noted it where that was from
     /// another table than the program's own, else in that.
-    pub(super) fn of_found(&self, record: &SearchRecord) -> Option<PublishedAccuracy> {
-        let source = record.published.published_accuracy_source.as_ref();
+    pub(super) fn of_found(
+        &self,
+        (id, text): (&str, &str),
+        noted: &Published,
+    ) -> Option<PublishedAccuracy> {
+        let source = noted.published_accuracy_source.as_ref();
         let counts = |table: &&AccuracyTable| {
             self.are_named || source.is_none_or(|source| *source == table.source)
         };
-        let found = self.all.iter().find(|(space, _)| space.id() == record.settings.space);
+        let found = self.all.iter().find(|(space, _)| space.id() == id);
         let found = found.and_then(|(space, table)| Some((space, table.as_ref().filter(counts)?)));
         match found {
             Some((space, table)) => {
-                let architecture = space.parse(&record.architecture).ok();
+                let architecture = space.parse(text).ok();
                 architecture.and_then(|architecture| table.of(space.as_ref(), &architecture))
             }
-            None => record.published.accuracy(),
+            None => noted.accuracy(),
         }
     }
 

@@ -24,7 +24,7 @@ use lat::supernet::Ranks;
 use lat_data::RunLock;
 
 use super::failure::{bad, failed};
-use super::output::{Screen, say, write_json};
+use super::output::{Screen, say, step_to, write_json};
 use super::skeleton::torch_device;
 use super::written::Written;
 use super::{STOP, newest, op_costs, runs};
@@ -144,7 +144,7 @@ fn one_seed(
     let mut log = SearchLog::new(dir);
     let mut warnings = Warnings::new(plan.args.hessian_every, plan.settings.epochs);
     let mut logged = Ok(());
-    let bar = screen.bar("steps");
+    let (bar, looks) = (screen.bar("steps"), screen.bar("architectures compared"));
     let unit = plan.cost.as_ref().map_or("", |c| c.model.unit()).to_owned();
     let total_epochs = plan.settings.epochs;
     let outcome = search.run(&plan.dataset, &STOP, &mut |event| match event {
@@ -156,9 +156,10 @@ fn one_seed(
             screen.note(Some(&bar), &progress::stage_line(space, stage, n));
         }
         SearchEvent::Step(step, steps, epoch) => {
-            bar.set_length(steps as u64 * u64::from(total_epochs));
-            bar.set_position((u64::from(epoch) - 1) * steps as u64 + step as u64);
+            let done = (u64::from(epoch) - 1) * steps as u64 + step as u64;
+            step_to(&bar, done, steps as u64 * u64::from(total_epochs));
         }
+        SearchEvent::Looked(done, all) => step_to(&looks, done as u64, all as u64),
         SearchEvent::Epoch(report) => {
             screen.note(Some(&bar), &progress::epoch_line(report, total_epochs, &unit));
             for line in warnings.of(report) {
@@ -173,6 +174,7 @@ fn one_seed(
         }
     });
     bar.finish_and_clear();
+    looks.finish_and_clear();
     // The log is for people; that a disk refused it must not cost the search.
     if let Err(error) = logged {
         screen.warn(None, &format!("warning: {error:#}"));

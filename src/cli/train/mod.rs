@@ -9,14 +9,15 @@ mod summary;
 use std::path::{Path, PathBuf};
 
 use lat_data::{LatencyTable, RunHeader, unit};
-use lat_predictor::{RegressorChoice, Samples, TrainOptions, find_regressor, train};
+use lat_predictor::{RegressorChoice, Samples, TrainOptions, find_regressor, train_watched};
 use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
 use super::failure::bad;
+use super::fitting::shown;
 use super::op_costs::OpCosts;
 use super::op_table::{Judged, judge};
-use super::output::{say, write_json};
+use super::output::{Screen, say, write_json};
 use super::runs;
 use super::table_args::SpaceTable;
 use super::transfer;
@@ -30,13 +31,15 @@ use summary::{Operations, Summary, rows};
 /// The name that lets held-out rows choose.
 const AUTO: &str = "auto";
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     if args.regressor != AUTO {
         find_regressor(&args.regressor)?;
     }
     let data = args.table.source()?;
     let out = out(args, &data)?;
+    let reading = screen.working("reading the table");
     let SpaceTable { data, space, table: measured } = args.table.read(data, &args.target)?;
+    reading.finish_and_clear();
     let architectures = measured.parse(space.as_ref())?;
     let (mut train_rows, mut test_rows) = split(args, space.as_ref(), &architectures)?;
     let sizes = [architectures.len(), train_rows.len(), test_rows.len()];
@@ -65,7 +68,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let options = options(args);
     let test = pick(&test_rows)?;
-    let report = train(space.as_ref(), &pick(&train_rows)?, &test, &options)?;
+    let samples = pick(&train_rows)?;
+    let report =
+        shown(screen, |told| train_watched(space.as_ref(), &samples, &test, &options, told))?;
     let budget = ErrorBudget::of(&measured, report.fitted[report.chosen].test.as_ref());
     let floor = budget.noise;
     let predictor =

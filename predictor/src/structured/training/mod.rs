@@ -9,6 +9,7 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::model::members::{Members, Recipe, Rows};
+use crate::progress::{FitEvent, Progress};
 use crate::structured::one_thread::OneThread;
 use watch::Watch;
 
@@ -17,13 +18,18 @@ const CHECKS: usize = 40;
 
 /// Trains members. Gives them at their best moment, and per row the output of the member that has not seen it, where there is
 /// one.
-pub(crate) fn train(rows: &Rows<'_>, recipe: &Recipe) -> (Members, Vec<Option<f64>>) {
+pub(crate) fn train(
+    rows: &Rows<'_>,
+    recipe: &Recipe,
+    progress: &Progress,
+) -> (Members, Vec<Option<f64>>) {
     let _threads = OneThread::start();
     let mut training = Training::new(*rows, recipe);
     let mut watch = Watch::new(rows, &training.members, recipe.n_members);
     let every = recipe.steps.div_ceil(CHECKS);
     for step in 1..=recipe.steps {
         training.step();
+        progress.tell(FitEvent::Step(step as u64, recipe.steps as u64));
         if step % every == 0 && !tch::no_grad(|| watch.look(&training.members)) {
             break;
         }

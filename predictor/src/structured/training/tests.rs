@@ -12,7 +12,7 @@ fn recipe(steps: usize) -> Recipe {
 fn learn(x: &Tensor, target: &Tensor, recipe: &Recipe) -> (Members, Vec<Option<f64>>) {
     let folds = Folds::new(200, 4, 0);
     let weight = Tensor::ones([200], (Kind::Float, Device::Cpu));
-    train(&Rows { x, target, weight: &weight, folds: &folds }, recipe)
+    train(&Rows { x, target, weight: &weight, folds: &folds }, recipe, &Progress::default())
 }
 
 /// Exclusive or of two bits, with six idle ones.
