@@ -1,9 +1,9 @@
 """Latency as a differentiable loss term, and the program `lat` from Python.
 
-    cost = lat.load("runs/predictor.lat")                          # torch.nn.Module where torch is installed
-    loss = cross_entropy + 0.1 * cost(gates) / cost.reference      # gates: dict or one tensor
-    cost.price("|nor_conv_3x3~0|+..")                              # NumPy alone is enough for this
-    lat.profile(space="nasbench201", samples=300)                  # runs the program
+cost = lat.load("runs/predictor.lat")                          # torch.nn.Module where torch is installed
+loss = cross_entropy + 0.1 * cost(gates) / cost.reference      # gates: dict or one tensor
+cost.price("|nor_conv_3x3~0|+..")                              # NumPy alone is enough for this
+lat.profile(space="nasbench201", samples=300)                  # runs the program
 """
 
 from __future__ import annotations

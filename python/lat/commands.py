@@ -28,16 +28,17 @@ def profile(*, quiet: bool = False, **options: Any) -> Any:
         raise LatError("a plan measures nothing, so there are no rows; use lat.run('profile', plan=True, ..), which gives its text")
     if options.get("per_op"):
         printed = program.run("profile", quiet=quiet, **options)
-        found = re.search(r"; (.*operations\.csv)$", printed, re.MULTILINE)
-        if found is None:
+        found = re.search(r"; ([^;]+operations\.csv)$", printed, re.MULTILINE)
+        named = Path(options["out"]) / "operations.csv" if options.get("out") else found and Path(found[1])
+        if not named:
             raise LatError(f"expected `lat profile --per-op` to name its table, found {printed!r}")
-        return frames.table(frames.read_csv(Path(found[1])))
+        return frames.table(frames.read_csv(named))
     verdict = program.with_json("profile", quiet=quiet, **options)
     return frames.table(frames.read_profile(Path(verdict["dir"])))
 
 
 def train(*sources: PathLike, quiet: bool = False, **options: Any) -> dict[str, Any]:
-    """``lat train``: learns to predict a cost and gives its report, whose ``path`` is the predictor's file for :func:`lat.load`.
+    """``lat train``: learns to predict a cost and gives its report, whose ``predictor`` is the file for :func:`lat.load`.
 
     ``sources`` are predictors of other devices (``--from``), for a transfer.
     """

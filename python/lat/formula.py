@@ -44,10 +44,8 @@ class Formula:
         values = xp.concatenate([xp.ones_like(gates[:, :1]), gates], axis=1)
         for number, kind in enumerate(self.levels):
             name = f"{self.prefix}level{number}"
-            if kind == "sums":
-                new = values @ arrays[name]
-            else:
-                new = values[:, arrays[f"{name}.a"]] * values[:, arrays[f"{name}.b"]]
+            is_sum = kind == "sums"
+            new = values @ arrays[name] if is_sum else values[:, arrays[f"{name}.a"]] * values[:, arrays[f"{name}.b"]]
             values = xp.concatenate([values, new], axis=1)
         return values[:, arrays[f"{self.prefix}features"]]
 
@@ -146,7 +144,7 @@ def _products(pairs: list[Any], n_before: int) -> dict[str, np.ndarray]:
 
 def _places(numbers: list[int], n: int) -> np.ndarray:
     places = np.asarray(numbers, dtype=np.int64)
-    if places.size and not (0 <= places.min() and places.max() < n):
+    if places.size and not (places.min() >= 0 and places.max() < n):
         raise ValueError(f"it reads value {places.max()} of {n}")
     return places
 

@@ -43,7 +43,7 @@ def _flat(row: Row, before: str = "") -> dict[str, Any]:
 
 
 def _array(values: list[Any]) -> np.ndarray:
-    is_number = all(value is None or isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    is_number = all(value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) for value in values)
     if is_number and any(value is None for value in values):
         return np.array([np.nan if value is None else value for value in values])
     return np.array(values, dtype=object if any(value is None or isinstance(value, list) for value in values) else None)

@@ -53,4 +53,4 @@ def _joined(xp: Any, gates: Mapping[str, Any], decisions: Decisions) -> Any:
 
 def _some(decisions: Decisions) -> str:
     names = list(decisions)
-    return ", ".join(names if len(names) <= 6 else names[:5] + ["..", names[-1]])
+    return ", ".join(names if len(names) <= 6 else [*names[:5], "..", names[-1]])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .gates import Decisions, as_rows
 from .expected import expected_gates
+from .gates import Decisions, as_rows
 from .predictor import Architecture, Predictor
 
 Gates = Mapping[str, torch.Tensor] | torch.Tensor

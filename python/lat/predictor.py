@@ -101,10 +101,10 @@ class Predictor:
         """The gates, 0 and 1, of one architecture ``[n_gates]`` or of several ``[n, n_gates]``."""
         if _is_one(architectures):
             return self._one_hot([self._choices(architectures)])[0]
-        return self._one_hot([self._choices(one) for one in architectures])  # type: ignore[union-attr]
+        return self._one_hot([self._choices(one) for one in architectures])
 
     @overload
-    def price(self, architectures: Architecture) -> float: ...
+    def price(self, architectures: Architecture) -> float: ...  # type: ignore[overload-overlap]
     @overload
     def price(self, architectures: Iterable[Architecture]) -> np.ndarray: ...
     def price(self, architectures: Any) -> float | np.ndarray:

@@ -40,7 +40,7 @@ def find() -> tuple[Path, dict[str, str]]:
     packed = PACKAGE / "bin" / "lat"
     if packed.exists():
         return packed, _environment(_torch_folder(), packed)
-    target = PACKAGE.parent.parent / "target"
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or PACKAGE.parent.parent / "target")
     built = [target / profile / "lat" for profile in ("release", "debug")]
     for program in built if (PACKAGE.parent / "pyproject.toml").exists() else []:
         if program.exists():
@@ -172,7 +172,7 @@ def with_json(command: str, *arguments: str | os.PathLike[str], quiet: bool = Fa
     """As :func:`run`, and gives what the command writes with ``--json``. A file that the caller names with ``json`` stays."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(options.pop("json", None) or Path(folder) / "result.json")
-        run(command, *arguments, quiet=quiet, json=path, **options)
+        run(command, *arguments, quiet=quiet, **options, json=path)
         return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -173,7 +173,8 @@ def main() -> None:
                 found = with_json("search", space=cost.label["space"], predictor=path, layers=layers, out=out, **SEARCH)
                 golden["reference"] = found["reference"]
             (GOLDEN / f"{name}.json").write_text(json.dumps(golden) + "\n", encoding="utf-8")
-            print(f"{name}: {path.stat().st_size} bytes, scale {cost._file.head['scale']}, {cost._file.head['n_layers']} layers, {len(cost._terms) - 1} parts", file=sys.stderr)
+            head, n_parts = cost._file.head, len(cost._terms) - 1
+            print(f"{name}: {path.stat().st_size} bytes, scale {head['scale']}, {head['n_layers']} layers, {n_parts} parts", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import lat  # noqa: E402
 from conftest import Golden, golden_with, relative  # noqa: E402
+
+import lat  # noqa: E402
 
 DTYPES = [torch.float32, torch.float64]
 

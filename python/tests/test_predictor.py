@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import NAMES, Golden, golden_with, relative
 
 import lat
-from conftest import NAMES, Golden, golden_with, relative
 
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
 

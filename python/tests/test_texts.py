@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from conftest import Golden
 
 import lat
-from conftest import Golden
 
 NB201 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
 

@@ -13,6 +13,7 @@ NB201_FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 NB201_FROM = [0, 0, 1, 0, 1, 2]
 DARTS_FORM = "Genotype(normal=[('sep_conv_3x3', 0), ..], normal_concat=range(2, 6), reduce=[..], reduce_concat=range(2, 6))"
 NODES = 4
+MOST = 100  # Members of a list that `range` stands for.
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 
@@ -86,10 +87,11 @@ def _closed(text: str) -> str:
 
 
 def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args and not node.keywords:
-        if node.func.id in ("range", "list"):
-            arguments = [_literal(argument) for argument in node.args]
-            return list(range(*arguments)) if node.func.id == "range" else list(arguments[0])
+    called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+    if isinstance(node, ast.Call) and called in ("range", "list") and node.args:
+        arguments = [_literal(argument) for argument in node.args]
+        numbers = range(*arguments) if called == "range" else arguments[0]
+        return list(numbers[:MOST])
     return ast.literal_eval(node)
 
 

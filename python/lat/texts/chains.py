@@ -50,7 +50,7 @@ def fbnetv2(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
     if len(found) != len(layers):
         raise LatError(f"not an architecture of fbnetv2: expected {len(layers)} words as in r288 c16 k3_e0.75_c28 .., found {shortened(text)}")
     pieces = {(layer, piece[0]): piece for layer, word in zip(layers, found) for piece in word.split("_") if piece}
-    choices = []
+    choices: list[tuple[int, ...]] = []
     for name, names in decisions.items():
         # Kernels are named with their letter, all other choices without.
         letter = {"resolution": "r", "width": "c", "kernel": "k", "expansion": "e"}[re.sub(r"\d+$", "", name.split("/")[-1])]

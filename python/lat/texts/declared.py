@@ -68,7 +68,7 @@ class DeclaredTexts:
         """The choice of each decision. What is not built counts as its first choice."""
         cells = self._split(text) if self.template else self._pairs(text)
         found = {name: self.slots[name].find(cell) for name, cell in cells.items()}
-        choices = []
+        choices: list[tuple[int, ...]] = []
         for name, slot in self.slots.items():
             choice = found.get(name) if self._exists(slot, found) else 0
             if choice is None:

@@ -20,7 +20,7 @@ def named_lists(text: str) -> dict[str, list[str | None]]:
     for word in filter(None, BETWEEN.split(text)):
         if word in ("null", "None") or re.fullmatch(r"\d+", word):
             if name is None:
-                raise LatError(f"expected lists with names, as in {{\"d\":[2,3,..],..}}, found {shortened(text)}")
+                raise LatError(f'expected lists with names, as in {{"d":[2,3,..],..}}, found {shortened(text)}')
             lists[name].append(None if word in ("null", "None") else word)
         elif word[0].isalpha() and word not in lists:
             name = word
@@ -85,4 +85,4 @@ def _choices(values: dict[str, str | None], decisions: Decisions, text: str) -> 
     for name, choices in decisions.items():
         if values[name] not in choices:
             raise LatError(f"expected for {name} one of {', '.join(choices)}, found {values[name]} in {shortened(text)}")
-    return [(choices.index(values[name]),) for name, choices in decisions.items()]  # type: ignore[arg-type]
+    return [(choices.index(values[name]),) for name, choices in decisions.items()]
