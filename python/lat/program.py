@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ TORCH_VERSION = "2.11.0"
 VARIABLE = "LAT_PROGRAM"
 PACKAGE = Path(__file__).resolve().parent
 BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 def find() -> tuple[Path, dict[str, str]]:
@@ -115,31 +117,52 @@ def run(command: str, *arguments: str | os.PathLike[str], quiet: bool = False, *
     """
     program, environment = find()
     line = [str(program), command, *map(str, arguments), *_flags(options)]
+    # In a session of its own, so that an interrupt in a terminal does not reach it beside the one sent here: two end it at once.
     child = subprocess.Popen(
-        line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+        line,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     )
-    messages: list[str] = []
-    reader = threading.Thread(target=_follow, args=(child.stderr, messages, quiet), daemon=True)
-    reader.start()
+    printed: list[str] = []
+    messages: deque[str] = deque(maxlen=50)
+    readers = [
+        threading.Thread(target=printed.extend, args=(child.stdout,), daemon=True),
+        threading.Thread(target=_follow, args=(child.stderr, messages, quiet), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    _wait(child)
+    for reader in readers:
+        reader.join()
+    if child.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
+    if child.returncode != 0:
+        raise LatError(_sentence(list(messages), command, child.returncode), child.returncode)
+    return "".join(printed)
+
+
+def _wait(child: subprocess.Popen[str]) -> None:
+    """Waits for the program's end. The first interrupt lets it finish what it has at hand, a second one ends it."""
     try:
-        printed = child.stdout.read() if child.stdout else ""
         child.wait()
     except KeyboardInterrupt:
         child.send_signal(signal.SIGINT)
-        child.wait()
+        try:
+            child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            child.wait()
         raise
-    reader.join()
-    if child.returncode == 130:
-        raise KeyboardInterrupt
-    if child.returncode != 0:
-        raise LatError(_sentence(messages, command, child.returncode), child.returncode)
-    return printed
 
 
-def _follow(lines: Iterable[str] | None, messages: list[str], quiet: bool) -> None:
-    for line in lines or []:
+def _follow(lines: Iterable[str], messages: deque[str], quiet: bool) -> None:
+    for line in lines:
         messages.append(line.rstrip())
-        del messages[:-50]
         if not quiet:
             print(line, end="", file=sys.stderr, flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ SMALL = {"dataset": "digits", "images": 200, "epochs": 1, "channels": 4, "layers
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
+
+
+def test_the_program_and_the_package_have_the_workspaces_version() -> None:
+    manifest = (Path(__file__).resolve().parents[2] / "Cargo.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
+    assert version is not None
+    assert lat.run("--version") == f"lat {version[1]}\n"
+    assert lat.__version__ in (version[1], "unknown")  # Unknown where it is not installed.
 
 
 def test_from_measurements_to_an_architecture(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from conftest import Golden, golden_with, relative  # noqa: E402
 
 import lat  # noqa: E402
 
+torch.set_num_threads(1)  # Everything here is small.
 DTYPES = [torch.float32, torch.float64]
 
 
@@ -88,3 +91,15 @@ def test_expected_gates_carry_gradients() -> None:
     np.testing.assert_allclose(gates.detach(), lat.Predictor(golden.path).expected(golden.said["gates"][1]))
     cost(gates).backward()
     assert probs.grad.abs().max() > 0
+
+
+def test_the_example_finds_cheaper_cells_with_the_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(__file__).resolve().parents[1] / "examples" / "darts_with_latency.py"
+    spec = importlib.util.spec_from_file_location("darts_with_latency", path)
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    monkeypatch.setattr(example, "EPOCHS", 1)
+    cost = lat.load(Golden("plain").path)
+    (plain, _), (fast, _) = example.search(cost, 0.0), example.search(cost, 100.0)
+    assert cost.price(fast) < 0.8 * cost.price(plain)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +66,30 @@ def test_an_interrupted_program_interrupts(stand_in: Any) -> None:
     stand_in("sys.exit(130)")
     with pytest.raises(KeyboardInterrupt):
         lat.run("profile")
+
+
+def test_an_interrupt_reaches_the_program_once(stand_in: Any, tmp_path: Path) -> None:
+    told, ready = tmp_path / "told", tmp_path / "ready"
+    stand_in(
+        f"""import signal, time
+def stop(*_):
+    with open({str(told)!r}, "a") as file:
+        file.write("interrupted ")
+    sys.exit(130)
+signal.signal(signal.SIGINT, stop)
+pathlib.Path({str(ready)!r}).touch()
+time.sleep(60)"""
+    )
+
+    def interrupt() -> None:
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        lat.run("profile")
+    assert told.read_text() == "interrupted "
 
 
 def test_profiles_are_tables(stand_in: Any, tmp_path: Path) -> None:
