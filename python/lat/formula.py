@@ -111,6 +111,12 @@ def read_formula(head: Mapping[str, Any], tensors: Arrays, prefix: str) -> tuple
     return Formula(prefix, tuple(kinds), head["scale"], n_layers=head["n_layers"], **numbers), arrays
 
 
+def read_spread(tensors: Arrays, n_features: int) -> dict[str, np.ndarray]:
+    """The arrays that :meth:`Formula.deviation` reads."""
+    n_draws = tensors["draws.intercepts"].size
+    return {name: _shaped(tensors, name, shape) for name, shape in (("draws", (n_features, n_draws)), ("draws.intercepts", (n_draws,)))}
+
+
 def _networks(head: Mapping[str, Any], tensors: Arrays, prefix: str, n_features: int) -> dict[str, np.ndarray]:
     n_subtotals = tensors[f"{prefix}subtotals.means"].size
     arrays = {
@@ -144,8 +150,8 @@ def _products(pairs: list[Any], n_before: int) -> dict[str, np.ndarray]:
 
 def _places(numbers: list[int], n: int) -> np.ndarray:
     places = np.asarray(numbers, dtype=np.int64)
-    if places.size and not (places.min() >= 0 and places.max() < n):
-        raise ValueError(f"it reads value {places.max()} of {n}")
+    if places.ndim != 1 or (places.size and not (places.min() >= 0 and places.max() < n)):
+        raise ValueError(f"it reads values that are not among its {n}")
     return places
 
 

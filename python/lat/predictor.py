@@ -12,7 +12,7 @@ import numpy as np
 from . import program
 from .errors import LatError, shortened
 from .expected import expected_gates
-from .formula import read_formula
+from .formula import read_formula, read_spread
 from .gates import Decisions, as_rows
 from .predictor_file import read_file
 from .texts import Choices, find_reader
@@ -55,7 +55,9 @@ class Predictor:
             self._terms.append((float(part["factor"]), formula))
             self._arrays.update(arrays)
         if self._spread is not None and len(self._terms) == 1:
-            self._arrays.update({name: tensors[name].astype(np.float64) for name in ("draws", "draws.intercepts")})
+            self._arrays.update(read_spread(tensors, len(head["map"]["features"])))
+        self._space: str = self.label["space"]
+        self._reader = find_reader(self.label, self.decisions)
 
     @property
     def unit(self) -> str:
@@ -94,7 +96,7 @@ class Predictor:
         other than that of ``none``, as DARTS derives, and what is not kept is ``none``.
         """
         rows, is_single = self._rows(probs)
-        gates = expected_gates(np, rows, self.label["space"], self.decisions)
+        gates = expected_gates(np, rows, self._space, self.decisions)
         return gates[0] if is_single else gates
 
     def gates(self, architectures: Architecture | Iterable[Architecture]) -> np.ndarray:
@@ -125,10 +127,6 @@ class Predictor:
         rows = self.gates(all_) if all_ else np.zeros((0, self.n_gates))
         pieces = [self._cost(np, self._arrays, rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
         return np.maximum(np.concatenate([np.zeros(0), *pieces]), self.floor)
-
-    @cached_property
-    def _reader(self) -> Any:
-        return find_reader(self.label, self.decisions)
 
     def _by_program(self, architectures: list[Any]) -> np.ndarray:
         """Prices of a space whose texts this package does not read."""
@@ -164,8 +162,7 @@ class Predictor:
             return self._of_names(architecture)
         if isinstance(architecture, str) or hasattr(architecture, "_fields"):
             if self._reader is None:
-                space = self.label["space"]
-                raise LatError(f"expected choices of {space} by name or number; its texts are read by the program alone, with price()")
+                raise LatError(f"expected choices of {self._space} by name or number; its texts are read by the program alone, with price()")
             return self._reader(str(architecture))
         return self._of_numbers(architecture)
 

@@ -26,6 +26,8 @@ def are_one(name: str, *texts: str) -> None:
 
 def test_cells_of_nasbench201() -> None:
     in_blanks, in_words = NB201.replace("+", " + "), f"[2020-01-01] the best arch: {NB201}, after 100 epochs"
+    with pytest.raises(lat.LatError, match="expected .op~0"):
+        predictor("plain").price(NB201.replace("|nor", "|nor|nor", 1))
     are_one("plain", NB201, in_blanks, in_words, NB201.replace("nor_conv", "conv"), f"Structure(4 nodes with {NB201})")
 
 
@@ -50,6 +52,7 @@ def test_genotypes_of_darts() -> None:
         ("Genotype(normal=[(", "Genotype(normal=[('skip_connect', 0), (", "eight pairs, two per node, found '9 pairs'"),
         ("sep_conv", "conv", "an operation of"),
         ("Genotype(", "Genotype[", "expected Genotype"),
+        ("Genotype(", "Genotyp(", "expected Genotype"),
         ("('", "(('", "expected"),
     ],
 )
@@ -74,6 +77,10 @@ def test_chains_are_words_in_any_brackets_or_numbers() -> None:
         predictor("nasbench-macro").price("0120120٣")
 
 
+def text_of(lists: dict[str, list[int]], **renamed: str) -> str:
+    return json.dumps({renamed.get(name, name): numbers for name, numbers in lists.items()})
+
+
 def test_official_configurations() -> None:
     text = Golden("ofa").said["texts"][0]
     lists = json.loads(text)
@@ -89,6 +96,9 @@ def test_official_configurations() -> None:
         are_one(space, text, str(row))
     with pytest.raises(lat.LatError, match="for stage1/depth one of 2, 3, 4, found 7"):
         predictor("ofa").price(json.dumps({**lists, "d": [7, 2, 2, 2, 2]}))
+    # A list that is not known may be a misspelt one.
+    with pytest.raises(lat.LatError, match="expected lists d, ks, e, r, found 'res'"):
+        predictor("ofa").price(text_of(lists, r="res"))
     with pytest.raises(lat.LatError, match="expected 20 numbers in one list ks, found 0"):
         predictor("ofa").price(json.dumps({"d": lists["d"], "e": lists["e"]}))
 
@@ -99,6 +109,8 @@ def test_words_of_fbnetv2() -> None:
         predictor("fbnetv2").price("r288 c16")
     with pytest.raises(lat.LatError, match="for resolution one of 128, .*found 'r287'"):
         predictor("fbnetv2").price(text.replace(text.split()[0], "r287"))
+    with pytest.raises(lat.LatError, match="once each"):
+        predictor("fbnetv2").price(text.replace(" c", " c99_c", 1))
 
 
 def test_declared_texts() -> None:

@@ -10,7 +10,11 @@ from ..errors import LatError, shortened
 from ..gates import Decisions
 
 NB201_FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-NB201_FROM = [0, 0, 1, 0, 1, 2]
+# The last bar may be missing, and blanks may stand anywhere.
+NB201_EDGES = ["|{}~0|", "+|{}~0|", "{}~1|", "+|{}~0|", "{}~1|", "{}~2"]
+NB201_PATTERN = re.compile(
+    r"\s*".join(r"(\w+)" if c == "@" else re.escape(c) for edge in NB201_EDGES for c in edge.replace("{}", "@")) + r"(?![\w~])", re.ASCII
+)
 DARTS_FORM = "Genotype(normal=[('sep_conv_3x3', 0), ..], normal_concat=range(2, 6), reduce=[..], reduce_concat=range(2, 6))"
 NODES = 4
 MOST = 100  # Members of a list that `range` stands for.
@@ -19,10 +23,10 @@ FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 def nasbench201(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
     """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, wherever it stands in the text; ``conv_3x3`` is ``nor_conv_3x3``."""
-    edges = re.findall(r"(\w+)\s*~\s*(\d+)", text)
-    if [int(origin) for _, origin in edges] != NB201_FROM or text.count("+") != 2:
+    cell = NB201_PATTERN.match(text[max(text.find("|"), 0) :])
+    if cell is None:
         raise LatError(f"not an architecture of nasbench201: expected {NB201_FORM}, found {shortened(text)}")
-    return [(_operation(op, choices, "nasbench201"),) for (op, _), choices in zip(edges, decisions.values())]
+    return [(_operation(op, choices, "nasbench201"),) for op, choices in zip(cell.groups(), decisions.values())]
 
 
 def _operation(op: Any, choices: tuple[str, ...], space: str) -> int:
@@ -63,7 +67,9 @@ def _fields(text: str) -> dict[str, Any]:
     start = text.find("Genotype(")
     start = text.find("{") if start < 0 else start
     try:
-        tree = ast.parse(_closed(text[start:]) if start >= 0 else text, mode="eval").body
+        if start < 0:
+            raise ValueError("neither a call nor a dictionary")
+        tree = ast.parse(_closed(text[start:]), mode="eval").body
         if isinstance(tree, ast.Call):
             named = {keyword.arg: keyword.value for keyword in tree.keywords if keyword.arg}
             nodes = {**dict(zip(FIELDS, tree.args)), **named}

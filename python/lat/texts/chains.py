@@ -50,6 +50,7 @@ def fbnetv2(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
     if len(found) != len(layers):
         raise LatError(f"not an architecture of fbnetv2: expected {len(layers)} words as in r288 c16 k3_e0.75_c28 .., found {shortened(text)}")
     pieces = {(layer, piece[0]): piece for layer, word in zip(layers, found) for piece in word.split("_") if piece}
+    n_pieces = sum(len(word.split("_")) for word in found)
     choices: list[tuple[int, ...]] = []
     for name, names in decisions.items():
         # Kernels are named with their letter, all other choices without.
@@ -60,6 +61,8 @@ def fbnetv2(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
             word = found[layers.index(_layer(name))]
             raise LatError(f"not an architecture of fbnetv2: expected for {name} one of {', '.join(names)}, found {shortened(word)}")
         choices.append((names.index(choice),))
+    if n_pieces != len(decisions):
+        raise LatError(f"not an architecture of fbnetv2: expected a kernel, an expansion and a width per layer, once each, found {shortened(text)}")
     return choices
 
 

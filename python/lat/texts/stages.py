@@ -37,14 +37,20 @@ def blockwise(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
     of_stage = {name: int(re.match(r"stage(\d+)", name)[1]) for name in blocks}  # type: ignore[index]
     n_stages = max(of_stage.values())
     depths = _list(lists, "d", n_stages, text)
+    if "wid" in lists and not any(lists["wid"]):
+        del lists["wid"]  # Official texts have it and leave it empty.
+    _check_names(lists, ("d", "ks", "e", "r"), text)
     lists.setdefault("r", [decisions["resolution"][-1]])
     values: dict[str, str | None] = {"resolution": _list(lists, "r", 1, text)[0]}
     for name in blocks:
         stage = of_stage[name]
         depth = depths[stage - 1]
         has_depth = f"stage{stage}/depth" in decisions
+        n_blocks = list(of_stage.values()).count(stage)
         if has_depth:
             values[f"stage{stage}/depth"] = depth
+        elif depth != str(n_blocks):
+            raise LatError(f"expected for d of stage {stage} one of {n_blocks}, found {depth} in {shortened(text)}")
         block = int(re.search(r"(\d+)$", name)[1])  # type: ignore[index]
         place = blocks.index(name)
         is_built = not has_depth or block <= max(SHORTEST, int(depth or 0))
@@ -65,13 +71,22 @@ def stagewise(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
         row = _list(lists, "row", sum(sizes.values()), text)
         ends = iter(range(len(row)))
         lists = {name: [row[next(ends)] for _ in range(size)] for name, size in sizes.items()}
+    _check_names(lists, tuple(sizes), text)
+    for key, size in sizes.items():
+        _list(lists, key, size, text)
     values = {}
     for name in decisions:
         key = LISTS[name.split("/")[-1]]
         stage = re.match(r"stage(\d+)", name)
         place = int(stage[1]) - (key != "width") if stage else -1 if name == "last/width" else 0
-        values[name] = _list(lists, key, sizes[key], text)[place]
+        values[name] = lists[key][place]
     return _choices(values, decisions, text)
+
+
+def _check_names(lists: dict[str, list[str | None]], known: tuple[str, ...], text: str) -> None:
+    unknown = [name for name in lists if name not in known]
+    if unknown:
+        raise LatError(f"expected lists {', '.join(known)}, found {shortened(unknown[0])} in {shortened(text)}")
 
 
 def _list(lists: dict[str, list[str | None]], name: str, n: int, text: str) -> list[str | None]:
