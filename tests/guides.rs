@@ -2,6 +2,7 @@
 
 mod blocks;
 mod links;
+mod numbers;
 
 use std::path::Path;
 use std::process::Command;
