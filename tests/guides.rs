@@ -61,7 +61,8 @@ fn on_fake(command: &str) -> String {
 /// Runs one command in `dir` with `lat` on the PATH; its exit status and all it printed.
 fn run(dir: &Path, command: &str) -> (i32, String) {
     let program = assert_cmd::cargo::cargo_bin("lat");
-    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let path =
+        format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     // One thread, since guides run side by side; standard error joins standard output, as on a terminal.
     let output = Command::new("sh")
         .args(["-c", &format!("exec 2>&1\n{}", on_fake(command))])

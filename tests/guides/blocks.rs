@@ -26,8 +26,11 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut lines = page.lines().enumerate();
     while let Some((_, line)) = lines.next() {
         let Some(info) = line.strip_prefix("```") else { continue };
-        let body: Vec<(usize, &str)> =
-            lines.by_ref().take_while(|(_, line)| *line != "```").map(|(i, l)| (i + 1, l)).collect();
+        let body: Vec<(usize, &str)> = lines
+            .by_ref()
+            .take_while(|(_, line)| *line != "```")
+            .map(|(i, l)| (i + 1, l))
+            .collect();
         blocks.push(block(info, &body));
     }
     blocks
@@ -53,7 +56,9 @@ fn block(info: &str, body: &[(usize, &str)]) -> Block {
             None if attribute == "elsewhere" => block.is_elsewhere = true,
             Some(("exit", status)) => block.exit = status.parse().unwrap(),
             Some(("file", name)) => block.file = Some(name.to_owned()),
-            _ => panic!("expected no-test, elsewhere, exit=N or file=NAME after {language}; found {attribute}"),
+            _ => panic!(
+                "expected no-test, elsewhere, exit=N or file=NAME after {language}; found {attribute}"
+            ),
         }
     }
     block
@@ -155,9 +160,11 @@ fn plain(line: &str) -> String {
 
 #[test]
 fn blocks_are_read_with_their_attributes() {
-    let page = "a\n```sh,exit=2\n# why\nlat a \\\n  --b\nlat c\n```\n```toml,file=x.toml\nid = 1\n```\n";
+    let page =
+        "a\n```sh,exit=2\n# why\nlat a \\\n  --b\nlat c\n```\n```toml,file=x.toml\nid = 1\n```\n";
     let found = blocks(page);
-    let command = |line, command: &str| Step { line, command: command.to_owned(), expected: vec![] };
+    let command =
+        |line, command: &str| Step { line, command: command.to_owned(), expected: vec![] };
     assert_eq!(found[0].steps, [command(4, "lat a --b"), command(6, "lat c")]);
     assert_eq!((found[0].exit, found[0].is_skipped), (2, false));
     assert_eq!((found[1].file.as_deref(), found[1].text.as_str()), (Some("x.toml"), "id = 1\n"));

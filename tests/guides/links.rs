@@ -63,7 +63,8 @@ fn links_lead_to_files_and_headings() {
             let file = root().join(target.trim_start_matches('/'));
             assert!(file.exists(), "{page}: nothing is at {link}");
             assert!(
-                anchor.is_empty() || anchors(&std::fs::read_to_string(file).unwrap()).contains(anchor),
+                anchor.is_empty()
+                    || anchors(&std::fs::read_to_string(file).unwrap()).contains(anchor),
                 "{page}: no heading is called {link}"
             );
             n_links += 1;

@@ -12,7 +12,9 @@ fn named(folder: &Path, found: &mut Vec<(String, Vec<usize>, String)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             named(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("guides/numbers.rs") {
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && !path.ends_with("guides/numbers.rs")
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             for line in text.lines().filter(|line| line.trim_start().starts_with("//")) {
                 let Some((before, after)) = line.split_once(PHRASE) else { continue };
@@ -26,9 +28,10 @@ fn named(folder: &Path, found: &mut Vec<(String, Vec<usize>, String)>) {
 /// Items of the list under the heading that the text begins with.
 fn n_items(page: &str, text: &str) -> Option<usize> {
     let is_start = |title: &&str| text.to_lowercase().starts_with(&title.to_lowercase());
-    let title = page.lines().filter_map(|line| line.strip_prefix("### ")).find(|t| {
-        is_start(t) || t.split(" and ").any(|name| is_start(&name))
-    })?;
+    let title = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .find(|t| is_start(t) || t.split(" and ").any(|name| is_start(&name)))?;
     let section = page.split(&format!("### {title}\n")).nth(1)?.split("\n#").next()?;
     Some(section.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count())
 }
