@@ -31,9 +31,9 @@ fn pages() -> Vec<String> {
     let mut pages = Vec::new();
     for folder in ["", "docs/"] {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if name.ends_with(".md") {
-                pages.push(format!("{folder}{name}"));
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(format!("{folder}{}", path.file_name().unwrap().to_str().unwrap()));
             }
         }
     }
