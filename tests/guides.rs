@@ -10,7 +10,7 @@ use std::process::Command;
 use blocks::{Block, Step, blocks};
 
 /// Pages whose commands run, each in a folder of its own, from top to bottom.
-const GUIDES: [&str; 9] = [
+const GUIDES: [&str; 11] = [
     "README.md",
     "docs/profile.md",
     "docs/train.md",
@@ -20,6 +20,8 @@ const GUIDES: [&str; 9] = [
     "docs/reports.md",
     "docs/measuring.md",
     "docs/files.md",
+    "docs/extract.md",
+    "docs/latency-tables.md",
 ];
 
 fn root() -> &'static Path {
@@ -154,6 +156,16 @@ fn measuring_can_be_followed() {
 #[test]
 fn files_can_be_followed() {
     follow("docs/files.md");
+}
+
+#[test]
+fn extract_can_be_followed() {
+    follow("docs/extract.md");
+}
+
+#[test]
+fn latency_tables_can_be_followed() {
+    follow("docs/latency-tables.md");
 }
 
 /// A page with commands in a fence that names a shell is one of the guides, so that no command stands untested by oversight.
