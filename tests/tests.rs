@@ -22,6 +22,8 @@ mod extractions;
 mod exports;
 // What only a GPU can show.
 mod gpu;
+// The pages for people: their commands run, their links lead somewhere.
+mod guides;
 // Image sets that are part of the program.
 mod image_sets;
 // Instruments for a machine or network of one's own.
