@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// An input; once for each that forward takes. A shape, batch first, is a tensor of normal numbers. Whole numbers have a kind and
     /// lie below a bound: '1x128:i64<30522' (in quotes: a shell reads < itself; without a bound: 0 and 1). All equal: 1x128:i64=1.
     /// Kinds: f16 bf16 f32 f64 u8 i16 i32 i64 bool. Several tensors as one input: [3x800x800,3x600x600]. Numbers: int=5, float=0.5,
-    /// bool=true. None: none.
+    /// bool=true. Python's None: None.
     #[arg(
         long,
         value_name = "NxCxHxW[:KIND][<BOUND]",

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 /// What is expected, for messages.
 const EXPECTED: &str = "a shape as 1x3x224x224, a shape and a kind as 1x128:i64, with values below a bound as '1x128:i64<30522' or all \
-                        equal as 1x128:i64=1, several as [3x8x8,3x8x8], a number as int=5, float=0.5 or bool=true, or none";
+                        equal as 1x128:i64=1, several as [3x8x8,3x8x8], a number as int=5, float=0.5 or bool=true, or None";
 /// Whole numbers without a bound lie below this, so that they name a row of any table that has two.
 const BOUND: i64 = 2;
 const KINDS: [(&str, Kind); 9] = [
@@ -104,7 +104,7 @@ impl FromStr for ModuleInput {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("expected {EXPECTED}; found '{text}'");
-        if text == "none" {
+        if text.eq_ignore_ascii_case("None") {
             return Ok(Self::None);
         }
         if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(parsed("int=-5"), ModuleInput::Int(-5));
         assert_eq!(parsed("float=0.5"), ModuleInput::Float(0.5));
         assert_eq!(parsed("bool=true"), ModuleInput::Bool(true));
-        assert_eq!(parsed("none"), ModuleInput::None);
+        assert_eq!(parsed("None"), ModuleInput::None);
         let several = parsed("[3x8x8, 2:i64]").argument(Kind::Float, Device::Cpu, false);
         assert!(matches!(several, Argument::Tensors(all) if all.len() == 2));
     }
