@@ -226,6 +226,41 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_the_benchmarks_where_its_own_counter_is_wrong() {
+        let space = NasBench201::new();
+        let skeleton = crate::find_skeleton(&space, "cifar").unwrap();
+        let params = |text: &str| {
+            let graph = space.graph(&skeleton).derive(&space.parse(text).unwrap());
+            crate::count(&graph).params
+        };
+        // 73,306 and per operation 243,040 (3x3) or 28,000 (1x1); of the second and third one 3x3 is dead.
+        for (text, expected) in [
+            (
+                "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+                802_426,
+            ),
+            (
+                "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|none~1|avg_pool_3x3~2|",
+                559_386,
+            ),
+            (
+                "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|avg_pool_3x3~1|none~2|",
+                559_386,
+            ),
+            (
+                "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
+                129_306,
+            ),
+            (
+                "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|",
+                802_426,
+            ),
+        ] {
+            assert_eq!(params(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn texts_without_a_flaw_are_read_in_one_pass() {
         let space = NasBench201::new();
         for index in (0..15_625).step_by(11) {
