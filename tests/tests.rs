@@ -24,6 +24,8 @@ mod exports;
 mod gpu;
 // The pages for people: their commands run, their links lead somewhere.
 mod guides;
+// Steps of searches, timed.
+mod bench;
 // Image sets that are part of the program.
 mod image_sets;
 // Instruments for a machine or network of one's own.

@@ -7,6 +7,7 @@
 
 mod accuracy;
 mod architectures;
+mod bench;
 mod block_export;
 mod budget;
 mod complete;
@@ -104,6 +105,7 @@ enum Measure {
     Profile(profile::Args),
     Merge(merge::Args),
     Time(time::Args),
+    Bench(bench::Args),
     Doctor(doctor::Args),
 }
 
@@ -152,6 +154,7 @@ impl Command {
             Self::Measure(Measure::Profile(args)) => profile::run(args, screen),
             Self::Measure(Measure::Merge(args)) => merge::run(args),
             Self::Measure(Measure::Time(args)) => time::run(args),
+            Self::Measure(Measure::Bench(args)) => bench::run(args, screen),
             Self::Measure(Measure::Doctor(args)) => doctor::run(args, screen),
             Self::Learn(Learn::Train(args)) => train::run(args, screen),
             Self::Learn(Learn::Predict(args)) => predict::run(args, screen),

@@ -159,7 +159,7 @@ impl Search<'_, '_> {
         })
     }
 
-    fn step(
+    pub(super) fn step(
         &mut self,
         net: &CellSupernet,
         batches: &Batches,

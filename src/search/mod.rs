@@ -7,6 +7,7 @@ mod parts;
 mod ranks;
 mod saved;
 mod tally;
+mod timed;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
