@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use crate::error::SearchError;
 
-/// What the exponent applies to.
+/// The part that the exponent applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
@@ -27,7 +27,7 @@ pub struct Product {
     pub alpha: f64,
     /// The exponent, above 0.
     pub beta: f64,
-    /// What the exponent applies to.
+    /// The part that the exponent applies to.
     pub reading: Reading,
 }
 

@@ -65,7 +65,7 @@ impl Images {
         }
     }
 
-    /// The same images without Cutout, which is only used in the evaluation phase.
+    /// These images without Cutout, which is only used in the evaluation phase.
     pub fn without_cutout(mut self) -> Self {
         self.augment.cutout = 0;
         self

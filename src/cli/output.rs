@@ -12,7 +12,7 @@ use serde::Serialize;
 /// How often work of unknown length updates its line.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What may be printed on standard error.
+/// Settings of standard error: how much may be printed there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     /// No progress at all.

@@ -78,7 +78,7 @@ impl MethodEntry {
         Self { name, summary, paper, is_sampling, is_two_stage, needs, fixed, schedules, build }
     }
 
-    /// The same method under another name, with fixed options (TOML) that `--set` may not change.
+    /// This method under another name, with fixed options (TOML) that `--set` may not change.
     pub(super) const fn fixed(
         self,
         name: &'static str,

@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     say(format!("{line}; {}", out.display()))
 }
 
-/// What kind of result the folder holds.
+/// The kind of result that the folder holds.
 fn kind(dir: &Path) -> &'static str {
     if dir.join(SearchRecord::FILE).exists() { "search" } else { "evaluation" }
 }

@@ -94,7 +94,7 @@ fn dir(plan: &Plan<'_>) -> PathBuf {
     }
 }
 
-/// The search that a plan asks for, and the meter begun.
+/// Builds the search of a plan, and starts its meter.
 fn search<'a>(
     plan: &'a Plan<'_>,
     dir: &Path,
@@ -175,7 +175,7 @@ fn one_seed(
     });
     bar.finish_and_clear();
     looks.finish_and_clear();
-    // The log is for people; that a disk refused it must not cost the search.
+    // The log is for people. If a disk refuses it, the search must still go on.
     if let Err(error) = logged {
         screen.warn(None, &format!("warning: {error:#}"));
     }

@@ -14,7 +14,7 @@ pub enum Need {
     Plain,
     /// Operations that are cut down in ways that masks over the largest one can represent.
     Masks,
-    /// The same list of operations for all decisions.
+    /// One list of operations for all decisions.
     OneList,
     /// Architectures with several operations on one edge.
     Several,
