@@ -16,7 +16,9 @@ use super::written::Written;
 /// Timed as carefully as architectures in a profile: warm-up, then timed runs until the 95 % interval of the median is within 1 % or
 /// the cap is reached, with CUDA events on a GPU and the reference network on a CPU. Make the file with torch.jit.trace(model,
 /// x).save("model.pt"). The module may return anything. A module much shorter than the reference network is run several times per
-/// timed run. A module is a program that can do anything you can do, including writing files: time only modules that you trust.
+/// timed run.
+///
+/// Time only modules that you trust: a module is a program that can do anything you can do, including writing files.
 ///
 /// Example: lat time model.pt --input 1x3x224x224 --device cuda:0 --mode both
 ///
