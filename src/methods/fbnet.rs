@@ -83,7 +83,7 @@ impl Settings for Config {
     }
 }
 
-/// FBNet; its alpha is the paper's theta.
+/// `FBNet`; its alpha is the paper's theta.
 #[derive(Debug)]
 pub(super) struct FbNet {
     core: Core,
