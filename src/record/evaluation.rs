@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Published;
 use crate::evaluate::EvaluationSettings;
 
-/// The result of an evaluation of an architecture that was trained from scratch.
+/// The result of an evaluation: an architecture trained from scratch or from extracted weights, and tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRecord {
     /// The evaluation's settings.
