@@ -1,11 +1,11 @@
-//! How good a network is on images that it is not trained with.
+//! Accuracy of a network on images that it is not trained with.
 
 use tch::{Kind, Tensor};
 
 use crate::batches::Images;
 use crate::methods::Batch;
 
-/// Mean loss and accuracy in percent over some images in eval mode, unaugmented.
+/// Average loss and accuracy (percent) over some images, in eval mode and without augmentation.
 pub(crate) fn accuracy(
     images: &Images,
     indices: &[usize],

@@ -1,4 +1,4 @@
-//! A checkpoint is one safetensors file: all tensors, a text that says whose they are, and the checksum of it all.
+//! Checkpoints: one safetensors file each, with all tensors, a text label, and a checksum of everything.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,11 +11,11 @@ use tch::{Kind, Tensor};
 use crate::error::SearchError;
 use crate::optimizer::StateMap;
 
-/// Name of the tensor that holds the text.
+/// Name of the tensor that holds the label.
 const LABEL: &str = "label";
-/// Key of the metadata, which hold the checksum; checkpoints of older programs have none.
+/// Key of the metadata, which holds the checksum. Checkpoints of older versions have none.
 pub(crate) const KEY: &str = "lat";
-/// Kinds of tensors that checkpoints hold.
+/// Kinds of tensors that checkpoints may contain.
 const KINDS: [(Kind, Dtype); 5] = [
     (Kind::Float, Dtype::F32),
     (Kind::Double, Dtype::F64),
@@ -24,20 +24,20 @@ const KINDS: [(Kind, Dtype); 5] = [
     (Kind::Bool, Dtype::BOOL),
 ];
 
-/// What a run needs to continue.
+/// The data that a run needs to continue.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// JSON: settings of the run and how far it is.
+    /// JSON: settings of the run and its progress.
     pub label: String,
     /// All tensors by name.
     pub tensors: StateMap,
 }
 
 impl Checkpoint {
-    /// Writes label and tensors; the old file stays until the new one is whole.
+    /// Writes label and tensors. The old file stays until the new one is complete.
     ///
     /// # Errors
-    /// [`SearchError::Write`] where the disk refuses, with the old checkpoint untouched.
+    /// [`SearchError::Write`] if the file cannot be written. The old checkpoint is then unchanged.
     pub fn save(
         path: &Path,
         label: &str,
@@ -52,7 +52,7 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// [`SearchError::Checkpoint`] where the file is damaged, cut short or none of ours.
+    /// [`SearchError::Checkpoint`] if the file is damaged, cut short or not a checkpoint.
     pub fn load(path: &Path) -> Result<Self, SearchError> {
         let damaged = |reason: String| SearchError::Checkpoint {
             path: path.to_owned(),
@@ -73,10 +73,10 @@ impl Checkpoint {
     }
 }
 
-/// The bytes of a file with a head, JSON whose first field is a [`BLANK_CHECKSUM`], and its checksum.
+/// The bytes of a file with these tensors, sealed by a checksum. `head` is JSON whose first field is a [`BLANK_CHECKSUM`].
 ///
 /// # Panics
-/// Where a tensor is of a kind that no run's state has.
+/// If a tensor has a kind that no run's state has.
 pub(crate) fn sealed(tensors: &[(String, Tensor)], head: String) -> Vec<u8> {
     let packed: Vec<_> = tensors.iter().map(|(name, tensor)| (name, packed(tensor))).collect();
     let views = packed.iter().map(|(name, (dtype, shape, bytes))| {
@@ -99,10 +99,10 @@ fn packed(tensor: &Tensor) -> (Dtype, Vec<usize>, Vec<u8>) {
     (dtype, tensor.size().iter().map(|&n| n as usize).collect(), bytes)
 }
 
-/// A file's tensors by name.
+/// The tensors of a file by name.
 ///
 /// # Errors
-/// The name of one of a kind that no run's state has, for the end of a sentence.
+/// A sentence ending that names a tensor of a kind that no run's state has.
 pub(crate) fn tensors(file: &SafeTensors<'_>) -> Result<StateMap, String> {
     let read = |(name, view): (String, TensorView<'_>)| match tensor(&view) {
         Some(tensor) => Ok((name, tensor)),
@@ -111,7 +111,7 @@ pub(crate) fn tensors(file: &SafeTensors<'_>) -> Result<StateMap, String> {
     file.tensors().into_iter().map(read).collect()
 }
 
-/// The tensor, unless it is of a kind that no run's state has.
+/// Converts the tensor; None if it has a kind that no run's state has.
 fn tensor(view: &TensorView<'_>) -> Option<Tensor> {
     let (kind, _) = KINDS.into_iter().find(|(_, dtype)| *dtype == view.dtype())?;
     let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
@@ -157,7 +157,7 @@ mod tests {
         let path = dir.path().join("c.safetensors");
         let tensors = saved(&path);
         let bytes = std::fs::read(&path).unwrap();
-        // What says where the checksum stands is no part of what the run is made of.
+        // The metadata that mark the checksum's place are not part of the tensors and the label.
         let place = br#"{\"checksum\":\""#;
         let start = bytes.windows(place.len()).position(|found| found == place).unwrap();
         for byte in (8..start).chain(start + place.len()..bytes.len()) {

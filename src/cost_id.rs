@@ -1,15 +1,15 @@
-//! Which cost model a search had: what it is made of, not where that lies.
+//! Identifies the cost model of a search, by contents and not by place.
 
 use serde::{Deserialize, Serialize};
 
-/// The identity of a cost model. Two are the same where column and checksum are: a predictor that was moved or copied stays what it is.
+/// The identity of a cost model. Two are equal if column and checksum are: a predictor file that was moved or copied stays the same.
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 pub struct CostId {
-    /// What is minimised: `latency_ms`.
+    /// Name of the cost that is minimised: `latency_ms`.
     pub column: String,
-    /// What it is from, for people: `predictor p.lat`, `operations of DIR`, or `counted`.
+    /// Its source, for people: `predictor p.lat`, `operations of DIR`, or `counted`.
     pub source: String,
-    /// CRC-32 of the file; empty where the cost is counted, which space and skeleton say all about.
+    /// CRC-32 of the file; empty if the cost is counted, because space and skeleton then determine it.
     pub checksum: String,
 }
 

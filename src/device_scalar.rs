@@ -1,13 +1,13 @@
-//! A number that a step found, left on the device where it was computed.
+//! A number computed by a step, left on the device.
 
 use tch::{Kind, Tensor};
 
-/// A number that lies on a device until it is asked for, so that the step which finds it need not wait for the device.
+/// A number that stays on a device until it is asked for, so that the step which computes it need not wait for the device.
 #[derive(Debug)]
 pub struct DeviceScalar(Tensor);
 
 impl DeviceScalar {
-    /// Of a tensor with one element; its graph is left behind.
+    /// Takes a tensor with one element, detached from its graph.
     pub fn of(number: &Tensor) -> Self {
         Self(number.detach().reshape([0i64; 0]))
     }
@@ -17,12 +17,12 @@ impl DeviceScalar {
         self.0.double_value(&[])
     }
 
-    /// What the function makes of the number, where it lies.
+    /// Applies the function to the number on its device.
     pub(crate) fn mapped(&self, made: impl FnOnce(&Tensor) -> Tensor) -> Self {
         Self::of(&made(&self.0))
     }
 
-    /// All of these numbers by one wait for the device of the first.
+    /// The values of all these numbers, with a single wait for the device of the first.
     pub fn values<'a>(numbers: impl Iterator<Item = &'a Self>) -> Vec<f64> {
         let numbers: Vec<&Tensor> = numbers.map(|number| &number.0).collect();
         let Some(device) = numbers.first().map(|number| number.device()) else { return Vec::new() };

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
-    /// Finalists are drawn from what the method believes and compared by what their untrained networks tell.
+    /// Finalists are drawn from the method's distribution and compared by measures of their untrained networks.
     #[default]
     Finalists,
-    /// Evolution among the parts of the trained supernet.
+    /// Evolution among the subnets of the trained supernet.
     Evolution,
-    /// Random parts of the trained supernet are judged, as many as evolution would: what evolution must beat.
+    /// Random subnets of the trained supernet are judged, as many as evolution would judge: the baseline for evolution.
     Random,
 }
 
 impl Ending {
-    /// Whether nothing of the trained supernet is judged.
+    /// Whether subnets of the trained supernet are not judged at all.
     pub fn is_finalists(&self) -> bool {
         *self == Self::Finalists
     }

@@ -2,32 +2,32 @@
 
 use std::path::PathBuf;
 
-/// What can go wrong in a search or an evaluation.
+/// An error in a search or an evaluation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SearchError {
-    /// A name that no table holds.
+    /// A name that does not exist.
     #[error("unknown {kind} '{name}'; expected one of: {known}")]
     Unknown {
-        /// What was looked up.
+        /// Kind of thing that was looked up.
         kind: &'static str,
         /// The name given.
         name: String,
-        /// The names there are, comma separated.
+        /// The existing names, comma separated.
         known: String,
     },
     /// Settings that do not fit together or are out of range.
     #[error("{0}")]
     Settings(String),
-    /// The data set cannot serve the search.
+    /// The data set cannot be used for the search.
     #[error("the data set {name} cannot serve: {reason}")]
     Dataset {
-        /// Its name.
+        /// Name of the data set.
         name: String,
-        /// What is wrong and what to do.
+        /// The problem and how to solve it.
         reason: String,
     },
-    /// The loss is no number any more.
+    /// The loss is NaN or infinite.
     #[error(
         "the {what} became {value} in epoch {epoch}, step {step}; {}. Try a lower learning rate",
         kept(*.epoch)
@@ -50,7 +50,7 @@ pub enum SearchError {
         /// What differs or is broken.
         reason: String,
     },
-    /// The file of an extracted network that is damaged or none.
+    /// The file of an extracted network is damaged, or is not such a file.
     #[error("network {path}: {reason}", path = path.display())]
     Network {
         /// The file.
@@ -64,30 +64,30 @@ pub enum SearchError {
     /// A checkpoint could not be written.
     #[error(transparent)]
     Write(lat_data::DataError),
-    /// The user interrupted; what is done is kept.
+    /// The user interrupted; finished work is kept.
     #[error("interrupted; run the same command again to continue")]
     Interrupted,
-    /// From the search space.
+    /// Error of the search space.
     #[error(transparent)]
     Space(#[from] lat_space::SpaceError),
-    /// From libtorch.
+    /// Error of libtorch.
     #[error(transparent)]
     Nn(#[from] lat_nn::NnError),
-    /// From the processes that work on the search together.
+    /// Error of the processes that work on the search together.
     #[error(transparent)]
     Device(#[from] lat_device::DeviceError),
-    /// From the cost model.
+    /// Error of the cost model.
     #[error(transparent)]
     Predict(#[from] lat_predictor::PredictError),
-    /// From a data file.
+    /// Error of a data file.
     #[error(transparent)]
     Data(#[from] lat_data::DataError),
-    /// From the profiler.
+    /// Error of the profiler.
     #[error(transparent)]
     Profile(#[from] lat_profiler::ProfileError),
 }
 
-/// What there is of a run that fails in this epoch.
+/// A sentence about the saved state of a run that fails in this epoch.
 fn kept(epoch: u32) -> String {
     match epoch {
         1 => "nothing is kept of its first epoch".to_owned(),

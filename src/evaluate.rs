@@ -1,4 +1,4 @@
-//! The evaluation phase: an architecture trained from scratch and tested (DARTS, arXiv 1806.09055, section 3.2).
+//! The evaluation phase: trains an architecture from scratch and tests it (DARTS, arXiv 1806.09055, section 3.2).
 //!
 //! Reference: `cnn/train.py` of <https://github.com/quark0/darts>. Deviation: below 8x8 pixels the auxiliary head pools
 //! adaptively, since its 5x5 window does not fit.
@@ -28,23 +28,23 @@ pub struct TrainingPlan {
     pub epochs: u32,
     /// Images per batch.
     pub batch: u32,
-    /// SGD's learning rate at the start of a cosine to zero.
+    /// SGD's learning rate at the start; it falls to zero along a cosine.
     pub lr: f64,
-    /// Momentum.
+    /// Momentum of SGD.
     pub momentum: f64,
     /// L2 weight decay.
     pub decay: f64,
-    /// Bound of the gradient's norm.
+    /// Bound on the gradient's norm.
     pub clip: f64,
-    /// Weight of the auxiliary head's loss; 0: no such head.
+    /// Weight of the auxiliary head's loss; 0 means no such head.
     pub auxiliary: f64,
     /// Probability of drop path at the last epoch, rising linearly from 0.
     pub drop_path: f64,
 }
 
 impl TrainingPlan {
-    /// The paper's plan, or one for minutes on two CPU cores: fewer epochs, a higher rate to match, and no regularisers, which
-    /// pay off in long training only.
+    /// The paper's plan, or one that takes minutes on two CPU cores: fewer epochs, a higher learning rate to match, and no
+    /// regularisers, which only help in long training.
     pub fn preset(preset: Preset) -> Self {
         let paper = Self {
             epochs: 600,
@@ -65,31 +65,31 @@ impl TrainingPlan {
     }
 }
 
-/// What is evaluated and how; a checkpoint of anything else is refused.
+/// The settings that identify an evaluation. A checkpoint with other settings is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationSettings {
     /// The architecture as text.
     pub architecture: String,
-    /// Id of its space.
+    /// Id of the architecture's space.
     pub space: String,
-    /// Data set by name.
+    /// Name of the data set.
     pub dataset: String,
-    /// Checksum of its images and labels, [`Dataset::checksum`]; empty in what older programs wrote.
+    /// Checksum of its images and labels, [`Dataset::checksum`]; empty in files of older versions.
     #[serde(default)]
     pub images: String,
     /// The network's skeleton.
     pub skeleton: Skeleton,
     /// How it is trained.
     pub plan: TrainingPlan,
-    /// Seed of everything random.
+    /// Seed for everything random.
     pub seed: u64,
-    /// Checksum of the extracted network that training begins with; nothing where it begins from scratch.
+    /// Checksum of the extracted network that training starts from; None if it starts from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
 }
 
 impl EvaluationSettings {
-    /// The first thing in which two evaluations differ, as (name, this, other).
+    /// The first setting in which two evaluations differ, as (name, this, other).
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let images =
             if self.images.is_empty() || other.images.is_empty() { "" } else { &self.images };
@@ -124,51 +124,51 @@ impl EvaluationSettings {
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainedEpoch {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: u32,
-    /// Mean cross entropy while training.
+    /// Average cross entropy during training.
     pub train_loss: f64,
-    /// Share of correct answers while training, percent.
+    /// Share of correct answers during training, percent.
     pub train_accuracy: f64,
     /// Seconds the epoch took.
     pub seconds: f64,
 }
 
-/// What happens while an architecture is trained.
+/// An event while an architecture is trained.
 #[derive(Debug, Clone, Copy)]
 pub enum TrainingEvent<'a> {
-    /// A step is done: (steps done since the first epoch, those of all epochs).
+    /// A step is finished: (steps since the first epoch, steps of all epochs).
     Step(u64, u64),
-    /// An epoch is done.
+    /// An epoch is finished.
     Epoch(&'a TrainedEpoch),
 }
 
-/// What an evaluation finds.
+/// The result of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Share of correct answers on the test images after the last epoch, percent.
     pub test_accuracy: f64,
     /// Cross entropy on the test images.
     pub test_loss: f64,
-    /// Parameters and multiply-adds, the auxiliary head aside.
+    /// Parameters and multiply-adds, without the auxiliary head.
     pub cost: Cost,
-    /// The log.
+    /// The log, one entry per epoch.
     pub epochs: Vec<TrainedEpoch>,
-    /// Seconds that training and test took, all processes together.
+    /// Seconds of training and test, added up over all processes.
     pub seconds: f64,
 }
 
-/// The label of a checkpoint.
+/// The label of a checkpoint: everything except tensors.
 #[derive(Debug, Serialize, Deserialize)]
 struct Label {
     settings: EvaluationSettings,
     epochs: Vec<TrainedEpoch>,
-    /// What it took up to here; checkpoints of older programs lack it.
+    /// Time and memory spent so far; checkpoints of older versions lack it.
     #[serde(default)]
     spent: Option<Spent>,
 }
 
-/// An architecture in training.
+/// An architecture being trained.
 struct Training<'a> {
     settings: &'a EvaluationSettings,
     net: StaticNet,
@@ -181,8 +181,8 @@ struct Training<'a> {
 /// Trains the architecture from scratch, or continues from the checkpoint, and tests it.
 ///
 /// # Errors
-/// [`SearchError::NotANumber`] for a loss that is none, [`SearchError::Checkpoint`] for another evaluation's checkpoint,
-/// [`SearchError::Interrupted`].
+/// [`SearchError::NotANumber`] if a loss is NaN or infinite, [`SearchError::Checkpoint`] if the checkpoint belongs to another
+/// evaluation, [`SearchError::Interrupted`] if the user stops it.
 pub fn evaluate(
     (space, architecture): (&dyn SearchSpace, &Architecture),
     settings: &EvaluationSettings,
@@ -206,8 +206,8 @@ pub fn evaluate(
     training.run((dataset, device), cost, stop, on_event)
 }
 
-/// Goes on training an extracted network, whose layers stay those of the search phase, or from the checkpoint, and tests it; with a plan
-/// of no epochs it is tested as it is. The images should be [`crate::extracted::NetLabel::normalised`].
+/// Continues training an extracted network (whose layers stay those of the search phase), or resumes from the checkpoint, and tests
+/// it. A plan of no epochs only tests. The images should be [`crate::extracted::NetLabel::normalised`].
 ///
 /// # Errors
 /// Those of [`evaluate`]; [`SearchError::Space`] if the file's label names a space or architecture that this program does not know.
@@ -239,7 +239,7 @@ impl<'a> Training<'a> {
         Self { settings, net, sgd, train, checkpoint, meter }
     }
 
-    /// All epochs that are left, and the test.
+    /// Runs the remaining epochs and the test.
     fn run(
         self,
         (dataset, device): (&Dataset, Device),
@@ -276,7 +276,7 @@ impl<'a> Training<'a> {
         let start = std::time::Instant::now();
         let plan = self.settings.plan;
         let mut rng = epoch_rng(self.settings.seed, epoch);
-        // Drop path draws its masks from libtorch's generator: seeded per epoch, a resumed run repeats them.
+        // Drop path draws its masks from libtorch's generator. Seeding it per epoch makes a resumed run draw the same masks.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(i64::from(epoch) + 1));
         let all: Vec<usize> = (0..self.train.len()).collect();
         let batches = shuffled(&all, plan.batch as usize, &mut rng);
@@ -313,7 +313,7 @@ impl<'a> Training<'a> {
         })
     }
 
-    /// One SGD step; returns the main head's loss and correct answers.
+    /// One SGD step. Returns the main head's loss and its number of correct answers.
     fn step(&mut self, batch: &Batch, drop_path: DropPath, lr: f64) -> (f64, i64) {
         let logits = self.net.forward_t(&batch.images, true, drop_path);
         let main = logits.main.cross_entropy_for_logits(&batch.labels);

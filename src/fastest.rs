@@ -1,4 +1,4 @@
-//! The cheapest architecture of a space: what no target can be below.
+//! The cheapest architecture of a space: the lower bound of every target.
 
 use lat_predictor::CostModel;
 use lat_space::{Architecture, SearchSpace, architecture_at, neighbours};
@@ -7,18 +7,18 @@ use crate::error::SearchError;
 use crate::methods::learns;
 use crate::prices::prices;
 
-/// Spaces up to this size are priced as a whole.
+/// Spaces up to this size are priced completely.
 const ENUMERABLE: u128 = 200_000;
-/// Architectures held at once.
+/// Number of architectures in memory at once.
 const BLOCK: u128 = 4096;
-/// Descents by single changes in larger spaces.
+/// Number of descents by single changes in larger spaces.
 const DESCENTS: u64 = 8;
 
-/// The cheapest architecture that reads its input and has something that learns, and its cost in the model's unit: exact where the
+/// The cheapest architecture that reads its input and has an operation with weights, and its cost in the model's unit. Exact if the
 /// space can be enumerated, else the best of several descents by single changes.
 ///
 /// # Errors
-/// Where the cost model cannot answer, or no architecture of the space will do.
+/// [`SearchError`] if the cost model cannot compute a cost, or if the space has no such architecture.
 pub fn fastest(
     space: &dyn SearchSpace,
     cost: &dyn CostModel,
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn the_cheapest_cell_of_a_table_is_found_and_learns() {
         let space = NasBench201::new();
-        // Per edge: none 0, skip 1, conv 1x1 3, conv 3x3 5, pool 2; a cell costs 1 on its own.
+        // Costs per edge: none 0, skip 1, conv 1x1 3, conv 3x3 5, pool 2; a cell itself costs 1.
         let costs = [0.0, 1.0, 3.0, 5.0, 2.0].repeat(6);
         let cost = TableCost::new(&space, "latency_ms", 1.0, costs).unwrap();
         let (found, least) = fastest(&space, &cost).unwrap();

@@ -1,8 +1,9 @@
 //! `lat` measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures that
 //! are both accurate and fast.
 //!
-//! This crate holds the searches: supernet, methods, objective, evaluation; the choice of what to measure next; and the reports on
-//! what was found. Spaces, layers, data, measuring and predicting are crates of their own; `ARCHITECTURE.md` says what lies where.
+//! This crate holds the searches (supernet, methods, objective, evaluation), the choice of which samples to measure next, and the
+//! reports on results. Spaces, layers, data, measuring and predicting are crates of their own; `ARCHITECTURE.md` lists which part is in
+//! which crate.
 
 #![forbid(unsafe_code)]
 

@@ -1,20 +1,20 @@
 //! SGD and Adam whose state can be saved.
 //!
-//! tch's optimizers wrap libtorch's, whose moments cannot be read out: a resumed search would not equal the straight run. The
-//! formulas are `PyTorch`'s, weight decay added to the gradient. As there, a weight without a gradient (an undefined tensor: it took
-//! no part in the loss) rests: neither momentum nor decay moves it.
+//! tch's optimizers wrap libtorch's, whose moments cannot be read: a resumed search would differ from an uninterrupted one. The
+//! formulas are `PyTorch`'s, with weight decay added to the gradient. As there, a weight without a gradient (an undefined tensor,
+//! because it took no part in the loss) stays unchanged: neither momentum nor decay moves it.
 
 use tch::{Kind, Tensor, nn};
 
-/// Name of the sums of squared gradients among the saved tensors, behind the prefix.
+/// Name of the saved tensor with the sums of squared gradients, after the prefix.
 pub(crate) const GRADIENT_SQUARES: &str = "gradient_squares";
 
-/// The trainable weights in the order of their names, which is the same in every process.
+/// The trainable weights in the order of their names, which is the same order in every process.
 pub(crate) fn ordered_weights(store: &nn::VarStore) -> Vec<Tensor> {
     named_weights(store).into_iter().map(|(_, w)| w).collect()
 }
 
-/// The same with their names.
+/// The trainable weights with their names, in the order of the names.
 pub(crate) fn named_weights(store: &nn::VarStore) -> Vec<(String, Tensor)> {
     let trained = store.variables().into_iter().filter(|(_, w)| w.requires_grad());
     let mut named: Vec<(String, Tensor)> = trained.collect();
@@ -22,8 +22,8 @@ pub(crate) fn named_weights(store: &nn::VarStore) -> Vec<(String, Tensor)> {
     named
 }
 
-/// Gradients of a loss for these tensors alone: the rest of the graph is not differentiated. Undefined for a tensor that took no
-/// part in the loss.
+/// Gradients of a loss for these tensors only: the rest of the graph is not differentiated. Undefined for a tensor that took no part
+/// in the loss.
 pub(crate) fn gradients(loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
     let of: Vec<&Tensor> = of.iter().collect();
     Tensor::run_backward(&[loss], &of, false, false)
@@ -36,15 +36,15 @@ pub struct Sgd {
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
-    /// Whether tensors of one dimension, that is biases and batch norm's scales and shifts, are spared the decay.
+    /// Whether tensors of one dimension (biases and batch norm's scales and shifts) have no weight decay.
     spares_vectors: bool,
     buffers: Vec<Tensor>,
-    /// `[n_weights]`: sum over all steps and entries of a weight's squared gradient, for [`crate::diagnostics`].
+    /// `[n_weights]`: sum of a weight's squared gradient over all steps and entries, for [`crate::diagnostics`].
     squares: Tensor,
 }
 
 impl Sgd {
-    /// For these weights, in this order.
+    /// SGD for these weights, in this order.
     pub fn new(weights: Vec<Tensor>, momentum: f64, weight_decay: f64) -> Self {
         let buffers = weights.iter().map(Tensor::zeros_like).collect();
         let device = weights.first().map_or(tch::Device::Cpu, Tensor::device);
@@ -53,13 +53,13 @@ impl Sgd {
         Self { weights, momentum, nesterov, weight_decay, spares_vectors, buffers, squares }
     }
 
-    /// With Nesterov's momentum, where asked for: the step looks ahead along the buffer.
+    /// Turns Nesterov's momentum on or off: with it, the step looks ahead along the buffer.
     #[must_use]
     pub fn nesterov(self, nesterov: bool) -> Self {
         Self { nesterov, ..self }
     }
 
-    /// Without decay of biases and of batch norm's scales and shifts, where asked for.
+    /// Sets whether biases and batch norm's scales and shifts have no weight decay.
     #[must_use]
     pub fn sparing_vectors(self, spares_vectors: bool) -> Self {
         Self { spares_vectors, ..self }
@@ -69,17 +69,17 @@ impl Sgd {
         if self.spares_vectors && weight.dim() < 2 { 0.0 } else { self.weight_decay }
     }
 
-    /// Forgets the momentum.
+    /// Resets the momentum.
     pub fn rest(&mut self) {
         tch::no_grad(|| self.buffers.iter_mut().for_each(|buffer| drop(buffer.zero_())));
     }
 
-    /// The weights it moves.
+    /// The weights being trained.
     pub fn weights(&self) -> &[Tensor] {
         &self.weights
     }
 
-    /// One step; one gradient per weight, clipped to a joint norm of `clip`.
+    /// Makes one step, with one gradient per weight, clipped to a joint norm of `clip`.
     pub fn step(&mut self, gradients: &[Tensor], lr: f64, clip: f64) {
         tch::no_grad(|| {
             let norms = norms(gradients);
@@ -128,7 +128,7 @@ impl Sgd {
         state
     }
 
-    /// Takes the buffers back.
+    /// Loads the buffers.
     ///
     /// # Errors
     /// The name of a tensor that is missing.
@@ -143,7 +143,7 @@ impl Sgd {
     }
 }
 
-/// Adam (Kingma and Ba 2015) as `PyTorch` has it, eps 1e-8.
+/// Adam (Kingma and Ba 2015) as in `PyTorch`, eps 1e-8.
 #[derive(Debug)]
 pub struct Adam {
     weights: Vec<Tensor>,
@@ -155,19 +155,19 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// For these weights, in this order.
+    /// Adam for these weights, in this order.
     pub fn new(weights: Vec<Tensor>, betas: (f64, f64), weight_decay: f64) -> Self {
         let first = weights.iter().map(Tensor::zeros_like).collect();
         let second = weights.iter().map(Tensor::zeros_like).collect();
         Self { weights, betas, weight_decay, steps: 0, first, second }
     }
 
-    /// The weights it moves.
+    /// The weights being trained.
     pub fn weights(&self) -> &[Tensor] {
         &self.weights
     }
 
-    /// One step; one gradient per weight.
+    /// Makes one step, with one gradient per weight.
     pub fn step(&mut self, gradients: &[Tensor], lr: f64) {
         let (b1, b2) = self.betas;
         self.steps += 1;
@@ -194,7 +194,7 @@ impl Adam {
         state
     }
 
-    /// Takes moments and step count back.
+    /// Loads moments and step count.
     ///
     /// # Errors
     /// The name of a tensor that is missing.
@@ -210,25 +210,25 @@ impl Adam {
 /// Saved tensors by name.
 pub type StateMap = std::collections::HashMap<String, Tensor>;
 
-/// Learning rate on the way from `start` to `end` along a half cosine; `progress` from 0 to 1.
+/// Learning rate between `start` and `end` along a half cosine; `progress` from 0 to 1.
 pub fn cosine(start: f64, end: f64, progress: f64) -> f64 {
     end + (start - end) * (1.0 + (std::f64::consts::PI * progress).cos()) / 2.0
 }
 
-/// The gradients brought down to a joint norm of `clip`.
+/// The gradients, scaled down to a joint norm of at most `clip`.
 pub fn clipped(gradients: &[Tensor], clip: f64) -> Vec<Tensor> {
     let scale = clip_scale(gradients, clip);
     let shrink = |g: &Tensor| if g.defined() { g * &scale } else { Tensor::new() };
     gradients.iter().map(shrink).collect()
 }
 
-/// The gradients with each entry brought between `-bound` and `bound`: `PyTorch`'s `clip_grad_value_`.
+/// The gradients with each entry limited to between `-bound` and `bound`: `PyTorch`'s `clip_grad_value_`.
 pub fn clamped(gradients: Vec<Tensor>, bound: f64) -> Vec<Tensor> {
     let bounded = |g: Tensor| if g.defined() { g.clamp(-bound, bound) } else { g };
     gradients.into_iter().map(bounded).collect()
 }
 
-/// Sums of gradients, one by one; what no loss defines stays undefined.
+/// Sums of gradients, one by one; undefined in both stays undefined.
 pub fn summed(one: Vec<Tensor>, other: Vec<Tensor>) -> Vec<Tensor> {
     let sum = |(a, b): (Tensor, Tensor)| match (a.defined(), b.defined()) {
         (true, true) => a + b,
@@ -238,7 +238,7 @@ pub fn summed(one: Vec<Tensor>, other: Vec<Tensor>) -> Vec<Tensor> {
     one.into_iter().zip(other).map(sum).collect()
 }
 
-/// `PyTorch`'s `clip_grad_norm_`: the factor that brings the joint norm down to `clip`.
+/// `PyTorch`'s `clip_grad_norm_`: the factor that scales the joint norm down to `clip`.
 fn clip_scale(gradients: &[Tensor], clip: f64) -> Tensor {
     scale_to(&norms(gradients), clip)
 }
@@ -283,7 +283,7 @@ mod tests {
     use tch::Device;
     use tch::nn::OptimizerConfig;
 
-    /// Both optimizers against libtorch's own on a quadratic, five steps.
+    /// Compares an optimizer with libtorch's own on a quadratic, for five steps.
     fn against_libtorch(
         mut build: impl FnMut(&nn::VarStore) -> nn::Optimizer,
         mut step: impl FnMut(&[Tensor], &Tensor),

@@ -1,16 +1,16 @@
-//! The costs of many architectures at once.
+//! Computes the costs of many architectures at once.
 
 use lat_predictor::{CostModel, PredictError};
 use lat_space::{Architecture, Decision};
 use tch::{Kind, Tensor};
 
-/// Architectures priced in one pass: so many that a pass is worth its overhead, so few that their gates stay in the cache.
+/// Architectures priced in one pass: enough that the overhead is negligible, few enough that their gates fit in the cache.
 const BLOCK: usize = 4096;
 
-/// What each architecture costs, in the model's unit. No network is built.
+/// The cost of each architecture in the model's unit. No network is built.
 ///
 /// # Errors
-/// Where the cost model cannot answer.
+/// [`PredictError`] if the cost model cannot compute a cost.
 pub(crate) fn prices(
     decisions: &[Decision],
     cost: &dyn CostModel,

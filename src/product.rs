@@ -1,7 +1,7 @@
-//! `FBNet`'s loss: the task's times a power of the logarithm of the cost.
+//! `FBNet`'s loss: the task's loss times a power of the cost's logarithm.
 //!
-//! Wu et al., 2018, arXiv 1812.03443, equation 2: `CE * alpha * (log LAT)^beta` with alpha 0.2 and beta 0.6. The public reimplementation
-//! (<https://github.com/AnnaAraslanova/FBNet>) takes `alpha * CE * log(LAT^beta)`, where beta is but a scale.
+//! Wu et al., 2018, arXiv 1812.03443, equation 2: `CE * alpha * (log LAT)^beta` with alpha 0.2 and beta 0.6. The public
+//! reimplementation (<https://github.com/AnnaAraslanova/FBNet>) uses `alpha * CE * log(LAT^beta)`, in which beta is only a scale.
 
 use lat_predictor::above_zero;
 use serde::{Deserialize, Serialize};
@@ -9,39 +9,39 @@ use tch::Tensor;
 
 use crate::error::SearchError;
 
-/// How the exponent is read.
+/// The part that the exponent applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
-    /// (log LAT)^beta, as the paper has it.
+    /// (log LAT)^beta, as in the paper.
     #[default]
     Paper,
-    /// log(LAT^beta), as the public reimplementation has it.
+    /// log(LAT^beta), as in the public reimplementation.
     Code,
 }
 
-/// The factor that a cost is to the task's loss.
+/// The factor by which a cost multiplies the task's loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Product {
-    /// Its scale, above 0.
+    /// Scale of the factor, above 0.
     pub alpha: f64,
     /// The exponent, above 0.
     pub beta: f64,
-    /// What the exponent is of.
+    /// The part that the exponent applies to.
     pub reading: Reading,
 }
 
 impl Product {
-    /// Whether both numbers are above 0.
+    /// Checks that both numbers are above 0.
     pub(crate) fn check(self) -> Result<(), SearchError> {
         above_zero("alpha of a product", self.alpha)?;
         Ok(above_zero("beta of a product", self.beta)?)
     }
 
-    /// The factor of a scalar cost in this unit, differentiable; logarithms are natural.
+    /// The factor for a scalar cost in this unit, differentiable; logarithms are natural.
     ///
     /// # Errors
-    /// [`SearchError::Settings`] for a cost of at most 1, whose logarithm has no power or a negative one.
+    /// [`SearchError::Settings`] if the cost is at most 1: its logarithm is then 0 or negative.
     pub fn factor(self, cost: &Tensor, unit: &str) -> Result<Tensor, SearchError> {
         above_one(cost.double_value(&[]), unit)?;
         let log = cost.log();
@@ -52,10 +52,10 @@ impl Product {
     }
 }
 
-/// Whether a product can take the logarithm of this cost.
+/// Checks that a product can take the logarithm of this cost.
 ///
 /// # Errors
-/// [`SearchError::Settings`] where it is not above 1.
+/// [`SearchError::Settings`] if it is not above 1.
 pub fn above_one(cost: f64, unit: &str) -> Result<(), SearchError> {
     if cost > 1.0 {
         return Ok(());
@@ -71,8 +71,9 @@ mod tests {
     use super::*;
     use tch::Kind;
 
-    /// `tch` takes logarithms of softmaxes in single precision. Latency, and per reading the loss, its slope in the latency and the sum of the magnitudes of its slopes in the logits, as
-    /// computed in double precision by the reimplementation itself and by the paper's formula, at a cross entropy of 3.847915709912739.
+    /// Latency, and for each reading: the loss, its derivative by the latency, and the sum of the magnitudes of its derivatives by
+    /// the logits. Computed in double precision by the reimplementation itself and by the paper's formula, for a cross entropy of
+    /// 3.847915709912739. `tch` computes logarithms of softmaxes in single precision.
     const GOLDEN: [(f64, [f64; 3], [f64; 3]); 3] = [
         (
             2.0,

@@ -1,40 +1,40 @@
-//! How well one list of figures orders architectures as another does: rank correlations with their uncertainty.
+//! How well two lists of figures agree on an order of architectures: rank correlations with their uncertainty.
 
 use lat_predictor::{kendall, spearman};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Resamples behind an interval: its ends are then known to about a hundredth of its width.
+/// Number of resamples behind an interval: its ends are then known to about a hundredth of its width.
 const RESAMPLES: usize = 2000;
-/// Fewest architectures whose order says anything.
+/// Smallest number of architectures whose order has a meaning.
 pub const FEWEST: usize = 3;
 
-/// A rank correlation, -1 to 1, with its 95 % interval.
+/// A rank correlation, from -1 to 1, with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Correlation {
-    /// Of all architectures; 0 where either list is constant.
+    /// The correlation over all architectures; 0 if either list is constant.
     pub value: f64,
-    /// 2.5th percentile of the resamples; nothing where no resample has an order.
+    /// 2.5th percentile of the resamples; None if no resample has an order.
     pub low: Option<f64>,
-    /// Their 97.5th percentile.
+    /// 97.5th percentile of the resamples.
     pub high: Option<f64>,
 }
 
 /// How well two lists agree on an order.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Kendall's tau-b, which counts pairs and sets ties aside.
+    /// Kendall's tau-b, which counts pairs and corrects for ties.
     pub kendall: Correlation,
     /// Spearman's rho on average ranks.
     pub spearman: Correlation,
 }
 
 impl Agreement {
-    /// Of two lists of one length, finite numbers, at least [`FEWEST`] each. The intervals are percentile bootstraps: rows are drawn with
-    /// replacement 2000 times, by the seed; draws in which either list is constant have no order and are left out (Efron and Tibshirani
-    /// 1993, chapter 13). Drawn twice, a row weighs more where it stands wrong, so that close to 1 the interval of rho can lie just below
-    /// the value.
+    /// Compares two lists of equal length, with finite numbers and at least [`FEWEST`] entries. The intervals are percentile
+    /// bootstraps: rows are drawn with replacement 2000 times, by the seed. Draws in which either list is constant have no order and
+    /// are left out (Efron and Tibshirani 1993, chapter 13). A row that is drawn twice and out of order weighs more, so close to 1
+    /// the interval of rho may lie just below the value.
     pub fn of(found: &[f64], truth: &[f64], seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut drawn: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
@@ -68,7 +68,7 @@ fn is_constant(list: &[f64]) -> bool {
     list.iter().all(|value| *value == list[0])
 }
 
-/// Of sorted numbers, interpolated between neighbours.
+/// A percentile of sorted numbers, interpolated between neighbours; None if there are none.
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let at = share * last as f64;
@@ -101,7 +101,7 @@ mod tests {
         let (found, truth) = lists(8);
         assert_eq!(Agreement::of(&found, &truth, 1), Agreement::of(&found, &truth, 1));
         assert_ne!(Agreement::of(&found, &truth, 1), Agreement::of(&found, &truth, 2));
-        // Neighbours changed places: of 28 pairs 4 stand the wrong way round.
+        // Neighbours are swapped: 4 of 28 pairs are in the wrong order.
         let swapped: Vec<f64> = (0..8).map(|i| f64::from(i ^ 1)).collect();
         assert!((Agreement::of(&swapped, &truth, 1).kendall.value - 20.0 / 28.0).abs() < 1e-12);
     }

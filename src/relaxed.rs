@@ -1,9 +1,9 @@
-//! From a method's probabilities to codes that a cost model reads: the three estimators of LA-DARTS.
+//! Turns a method's probabilities into codes that a cost model reads: the three estimators of LA-DARTS.
 //!
-//! LA-DARTS: Latency-Aware Differentiable Neural Architecture Search. Xu, Xie, Zhang, Chen, Shi, Tian, Xiong, 2020,
-//! arXiv 2001.06392. No reference repository is known, and how the paper relaxes the choice of edges is not: the pair
-//! distribution, the straight-through samples and the score function are this project's own. Where a method has a distribution over
-//! sets of edges itself (`TopoNAS`), that one is used as it is.
+//! LA-DARTS: Latency-Aware Differentiable Neural Architecture Search. Xu, Xie, Zhang, Chen, Shi, Tian, Xiong, 2020, arXiv
+//! 2001.06392. No reference repository is known, nor how the paper relaxes the choice of edges: the pair distribution, the
+//! straight-through samples and the score function are this project's own. If a method has its own distribution over sets of edges
+//! (`TopoNAS`), that one is used.
 
 use std::ops::RangeInclusive;
 
@@ -11,22 +11,22 @@ use lat_space::{Decision, DecisionId, Group, SearchSpace};
 use rand::{Rng, RngCore};
 use tch::{Kind, Tensor};
 
-/// What a method believes at the moment: all that is needed to draw architectures from it.
+/// A method's current distribution: everything needed to draw architectures from it.
 #[derive(Debug)]
 pub struct Relaxed {
-    /// Per decision `[n_choices]`, sums to one, `none` included.
+    /// For each decision `[n_choices]` probabilities that sum to one, including `none`.
     pub probs: Vec<Tensor>,
-    /// Which edges there are.
+    /// How edges are chosen.
     pub topology: Topology,
 }
 
 impl Relaxed {
-    /// Where `none` alone says which edges there are.
+    /// A distribution in which only `none` decides which edges exist.
     pub fn free(probs: Vec<Tensor>) -> Self {
         Self { probs, topology: Topology::Free }
     }
 
-    /// The same tensors.
+    /// A copy that shares the tensors.
     pub fn shallow_clone(&self) -> Self {
         let topology = match &self.topology {
             Topology::Free => Topology::Free,
@@ -40,7 +40,7 @@ impl Relaxed {
         Self { probs: self.probs.iter().map(Tensor::shallow_clone).collect(), topology }
     }
 
-    /// Where edges compete for their group's places by their strengths, a positive scalar per decision.
+    /// A distribution in which edges compete for their group's places by their strengths, a positive scalar per decision.
     pub fn competing(probs: Vec<Tensor>, strengths: Vec<Tensor>) -> Self {
         Self { probs, topology: Topology::Strengths(strengths) }
     }
@@ -55,36 +55,37 @@ impl Relaxed {
     }
 }
 
-/// How a method decides which edges there are.
+/// How a method chooses edges.
 #[derive(Debug)]
 pub enum Topology {
-    /// Edges do not compete: `none` says so, edge by edge (SNAS).
+    /// Edges do not compete: `none` decides for each edge separately (SNAS).
     Free,
-    /// Per decision a positive scalar: how strongly it competes for its group's places (DARTS). A set of the published size is as
-    /// likely as the product of its members' strengths.
+    /// For each decision a positive scalar: how strongly it competes for its group's places (DARTS). The probability of a set of the
+    /// published size is proportional to the product of its members' strengths.
     Strengths(Vec<Tensor>),
-    /// Sets of edges are chosen as a whole (`TopoNAS`); decisions in no set stand alone.
+    /// Sets of edges are chosen as a whole (`TopoNAS`); decisions in no set are independent.
     Sets(Vec<EdgeSets>),
 }
 
-/// Decisions that are kept or dropped together, and how likely each set of them is. A kept one has an operation other than `none`.
+/// Decisions that are kept or dropped together, and the probability of each set of them. A kept decision has an operation other than
+/// `none`.
 #[derive(Debug)]
 pub struct EdgeSets {
     /// The members.
     pub decisions: Vec<DecisionId>,
     /// `[n_sets, n]` of 0 and 1: which members each set keeps.
     pub members: Tensor,
-    /// `[n_sets]`: log probability of each set up to a constant.
+    /// `[n_sets]`: log-probability of each set, up to a constant.
     pub logits: Tensor,
 }
 
 impl EdgeSets {
-    /// `[n_sets]`: probability of each set, sums to one.
+    /// `[n_sets]`: probability of each set; they sum to one.
     pub fn probs(&self) -> Tensor {
         self.logits.softmax(0, Kind::Float)
     }
 
-    /// `[n]`: probability that a member is kept; sums to the mean size of a set.
+    /// `[n]`: probability that each member is kept; they sum to the average size of a set.
     pub fn keep(&self) -> Tensor {
         self.probs().matmul(&self.members.to_device(self.logits.device()))
     }
@@ -98,7 +99,7 @@ impl EdgeSets {
     }
 }
 
-/// `[n_sets, n]` of 0 and 1: all subsets of `n` members whose size is in the range, in the order of their bits.
+/// `[n_sets, n]` of 0 and 1: all subsets of `n` members whose size is in the range, ordered by their bits.
 pub fn subsets(n: usize, sizes: RangeInclusive<usize>) -> Tensor {
     let rows: Vec<f32> = (0u32..1 << n)
         .filter(|bits| sizes.contains(&(bits.count_ones() as usize)))
@@ -110,9 +111,9 @@ pub fn subsets(n: usize, sizes: RangeInclusive<usize>) -> Tensor {
 /// The decisions of a space in blocks that are drawn together.
 #[derive(Debug)]
 pub struct Blocks {
-    /// Members of each group and the sets of the published size.
+    /// For each group its members, and the sets of the published size.
     groups: Vec<(Vec<DecisionId>, Tensor)>,
-    /// Per decision the position of `none`.
+    /// For each decision the index of `none`.
     nones: Vec<Option<usize>>,
 }
 
@@ -121,16 +122,16 @@ pub struct Blocks {
 struct Block {
     decisions: Vec<DecisionId>,
     none: Option<usize>,
-    /// Nothing where a decision stands alone.
+    /// The sets of edges; None if the block is a single independent decision.
     sets: Option<EdgeSets>,
 }
 
-/// Straight-through or plain samples as gate vectors.
+/// Drawn architectures as gate vectors, with or without a straight-through gradient.
 #[derive(Debug)]
 pub struct DrawnGates {
-    /// `[m, n_gates]`.
+    /// The gates, `[m, n_gates]`.
     pub gates: Tensor,
-    /// `[m]`: log probability of each, differentiable.
+    /// `[m]`: log-probability of each, differentiable.
     pub log_prob: Tensor,
 }
 
@@ -147,13 +148,13 @@ impl Blocks {
         }
     }
 
-    /// The exact mean of the code: `[n_gates]`.
+    /// The exact expectation of the code: `[n_gates]`.
     pub fn expected(&self, relaxed: &Relaxed) -> Tensor {
         self.assemble(relaxed, |block| block.expected(relaxed).unsqueeze(0)).squeeze_dim(0)
     }
 
-    /// `m` architectures drawn from the distribution. Forward they are 0/1 gates; with `tau` the gradient is that of the
-    /// Gumbel-softmax at this temperature (straight-through), without it they carry none.
+    /// Draws `m` architectures from the distribution. In the forward pass they are 0/1 gates. With `tau` the gradient is that of the
+    /// Gumbel-softmax at this temperature (straight-through); without it they have none.
     pub fn sample(
         &self,
         relaxed: &Relaxed,
@@ -184,7 +185,7 @@ impl Blocks {
         Tensor::cat(&slots, 1)
     }
 
-    /// One block per set of edges, then one per decision that is in none.
+    /// One block per set of edges, then one per decision that is in no set.
     fn blocks(&self, topology: &Topology) -> Vec<Block> {
         let sets: Vec<EdgeSets> = match topology {
             Topology::Free => Vec::new(),
@@ -205,7 +206,7 @@ impl Blocks {
     }
 }
 
-/// A group's sets, each as likely as the product of its members' strengths.
+/// A group's sets, each with a probability proportional to the product of its members' strengths.
 fn competing(decisions: &[DecisionId], members: &Tensor, strengths: &[Tensor]) -> EdgeSets {
     let strengths: Vec<&Tensor> = decisions.iter().map(|&d| &strengths[d]).collect();
     let members = members.to_device(strengths[0].device());
@@ -214,7 +215,7 @@ fn competing(decisions: &[DecisionId], members: &Tensor, strengths: &[Tensor]) -
 }
 
 impl Block {
-    /// `[n, n_choices]`: probabilities; within a set without `none` and renormalised, since a kept edge has an operation.
+    /// `[n, n_choices]`: probabilities of the operations; within a set renormalised without `none`, since a kept edge has an operation.
     fn op_probs(&self, relaxed: &Relaxed) -> Tensor {
         let probs: Vec<&Tensor> = self.decisions.iter().map(|&d| &relaxed.probs[d]).collect();
         let probs = Tensor::stack(&probs, 0);
@@ -223,7 +224,7 @@ impl Block {
                 let mask = Tensor::ones([probs.size()[1]], (Kind::Float, probs.device()));
                 let _ = mask.get(none as i64).fill_(0.0);
                 let kept = probs * mask;
-                // An edge that is surely `none` has a strength that says so; its operations are all 0 then, not 0 / 0.
+                // An edge that is certainly `none` has a strength that says so. The clamp makes its operations 0 instead of 0 / 0.
                 let sum = kept.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
                 kept / sum.clamp_min(1e-30)
             }
@@ -231,7 +232,7 @@ impl Block {
         }
     }
 
-    /// `[n, n_choices]`.
+    /// Expected gates, `[n, n_choices]`.
     fn expected(&self, relaxed: &Relaxed) -> Tensor {
         let probs = self.op_probs(relaxed);
         match &self.sets {
@@ -240,7 +241,7 @@ impl Block {
         }
     }
 
-    /// `[m, n, n_choices]` gates and `[m]` log probabilities.
+    /// Drawn gates `[m, n, n_choices]` and their log-probabilities `[m]`.
     fn sample(
         &self,
         relaxed: &Relaxed,
@@ -264,7 +265,7 @@ impl Block {
         (self.gates(&ops, &keep), log_prob)
     }
 
-    /// Operations `[.., n, n_choices]` times kept edges `[.., n]`; what is not kept is `none`.
+    /// Operations `[.., n, n_choices]` times kept edges `[.., n]`; an edge that is not kept is `none`.
     fn gates(&self, ops: &Tensor, keep: &Tensor) -> Tensor {
         let gates = ops * keep.unsqueeze(-1);
         let Some(none) = self.none else { return gates };
@@ -275,7 +276,7 @@ impl Block {
     }
 }
 
-/// `m` one-hot draws over the last dimension of `log_probs` by the Gumbel-max trick, straight-through where `tau` is given.
+/// `m` one-hot draws over the last dimension of `log_probs` by the Gumbel-max trick, straight-through if `tau` is given.
 fn gumbel(log_probs: &Tensor, m: i64, tau: Option<f64>, rng: &mut dyn RngCore) -> Tensor {
     let mut shape = vec![m];
     shape.extend(log_probs.size());
@@ -290,7 +291,7 @@ fn gumbel(log_probs: &Tensor, m: i64, tau: Option<f64>, rng: &mut dyn RngCore) -
 /// Draws from Gumbel(0, 1), on the CPU. The largest of `log_probs + noise` is a draw from `probs` (Gumbel-max).
 pub(crate) fn gumbel_noise(shape: &[i64], rng: &mut dyn RngCore) -> Tensor {
     let draw = |_| {
-        // Bounded away from 0 and 1, so that every number is finite.
+        // u is kept away from 0 and 1, so that every number is finite.
         let u: f64 = rng.gen_range(1e-12..1.0);
         -(-u.ln()).ln() as f32
     };

@@ -1,9 +1,9 @@
-//! Which samples a profile measures until predictions are good enough, and when they are.
+//! Chooses which samples a profile measures until predictions are good enough, and decides when they are.
 //!
-//! Numbers of the run's draw are dealt to two streams that never meet: the first 24 and from there on every fourth are random
-//! samples, on which predictions are judged; the others are candidates, of which those are chosen that would tell most. Choosing
-//! does so leave the random ones what they are. In a simulation on eight published tables choosing saved 3 % of the samples
-//! against drawing all at random, and 20 to 25 % where the priors were known beforehand: random networks are balanced already.
+//! The numbers of the run's draw are divided into two separate streams. The first 24, and from there on every fourth, are random
+//! samples, on which predictions are judged. The others are candidates, from which the most informative are chosen. So choosing does
+//! not bias the random ones. In a simulation on eight published tables, choosing saved 3 % of the samples compared with drawing all
+//! at random, and 20 to 25 % if the priors were known beforehand: random networks are already balanced.
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
@@ -15,28 +15,29 @@ use ndarray::Array2;
 
 use crate::error::SearchError;
 
-/// Samples of the first round, all random.
+/// Number of samples in the first round, all random.
 const FIRST: u64 = 24;
-/// By how much the number of samples grows from round to round.
+/// Growth of the number of samples from round to round.
 const GROWTH: f64 = 1.4;
-/// One in so many samples after the first round is random.
+/// After the first round one in this many samples is random.
 const ONE_IN: u64 = 4;
-/// Candidates looked at at once, the random architectures for whose sake they are chosen, and the most picks of one look.
+/// Candidates considered at once, random architectures used as the reference for their choice, and the most picks from one batch of
+/// candidates.
 const CANDIDATES: usize = 1500;
 const REFERENCE: u64 = 300;
 const PICKS: usize = 500;
-/// Keeps the reference apart from the run's draw.
+/// Makes the reference's seed differ from that of the run's draw.
 const REFERENCE_SALT: u64 = 0x7265_6665_7265;
-/// Random samples on which a judgement rests at least.
+/// Smallest number of random samples for a judgement.
 const LEAST_JUDGED: usize = 20;
-/// Where the noise is above the goal: rounds over which the error must have fallen by more than a share to go on.
+/// If the noise is above the goal, the run continues only if the error has fallen by more than the share IDLE over this many rounds.
 const IDLE_ROUNDS: usize = 3;
 const IDLE: f64 = 0.05;
 
-/// What predictions shall come to.
+/// The accuracy that predictions should reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ErrorGoal {
-    /// Mean absolute percentage error, percent: below it the upper end of its interval is to come.
+    /// Mean absolute percentage error, percent. The upper end of the error's interval must be below it.
     pub mape: f64,
 }
 
@@ -58,27 +59,27 @@ impl FromStr for ErrorGoal {
     }
 }
 
-/// Whether a run goes on after a round.
+/// Whether a run continues after a round, or why it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Another round is due.
+    /// Another round is needed.
     GoOn,
     /// The interval of the error is below the goal.
     Reached,
-    /// As many samples as allowed are measured.
+    /// The largest allowed number of samples has been measured.
     Capped,
-    /// A perfect predictor would miss the goal, since measurements repeat no better, and more samples have stopped helping.
+    /// Measurements repeat so badly that even a perfect predictor would miss the goal, and more samples no longer help.
     BelowNoise,
 }
 
-/// A run that chooses its samples, as far as it is measured.
+/// A run that chooses its samples, with what it has measured so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampling<'a> {
-    /// What is measured.
+    /// The space of the architectures.
     pub space: &'a dyn SearchSpace,
     /// Seed of the draw.
     pub seed: u64,
-    /// Most samples to take.
+    /// Largest number of samples.
     pub cap: u64,
     /// Rounds so far.
     pub rounds: &'a [Round],
@@ -87,10 +88,11 @@ pub struct Sampling<'a> {
 }
 
 impl Sampling<'_> {
-    /// The samples of the next round. The first ones are random, of later ones three quarters are chosen.
+    /// The samples of the next round. In the first round all are random, in later ones three quarters are chosen.
     ///
     /// # Errors
-    /// [`SearchError::Predict`] where the predictor gives up, [`SearchError::Space`] for a seed's number that the space lacks.
+    /// [`SearchError::Predict`] if the predictor fails, [`SearchError::Space`] if the space lacks an architecture with a number from
+    /// the seed.
     pub fn next(&self) -> Result<Round, SearchError> {
         let before = self.n_samples();
         if before == 0 {
@@ -110,23 +112,23 @@ impl Sampling<'_> {
         let random: Vec<u64> = left(true).take(n_random).collect();
         let n_chosen = wanted as usize - random.len();
         let chosen = self.choose(n_chosen, &mut left(false))?;
-        // A small space may run out of candidates first.
+        // A small space may run out of candidates first; random samples then fill the round.
         let more = n_chosen - chosen.len();
         let random = left(true).take(random.len() + more).collect();
         Ok(Round { random, chosen, judgement: None })
     }
 
-    /// What a predictor of all samples so far is worth; nothing where there are too few to say.
+    /// Judges a predictor fitted to all samples so far; None if there are too few samples.
     ///
     /// # Errors
-    /// As [`Sampling::next`].
+    /// Those of [`Sampling::next`].
     pub fn judge(&self) -> Result<Option<Judgement>, SearchError> {
         let (numbers, samples) = self.measured()?;
         let random: HashSet<u64> =
             self.rounds.iter().flat_map(|round| round.random.iter().copied()).collect();
         let judged: Vec<usize> =
             (0..numbers.len()).filter(|&row| random.contains(&numbers[row])).collect();
-        // A fifth of those judged are missing in each fit.
+        // Each fit leaves out a fifth of the judged samples.
         if judged.len() < LEAST_JUDGED || samples.len() - judged.len().div_ceil(5) < LEAST_SAMPLES {
             return Ok(None);
         }
@@ -136,7 +138,7 @@ impl Sampling<'_> {
         Ok(Some(Judgement { n_judged: n as u64, mape, standard_error, noise_floor }))
     }
 
-    /// Whether to go on; judged by the last round's judgement.
+    /// Whether to continue, decided by the last round's judgement.
     pub fn outcome(&self, goal: ErrorGoal) -> Outcome {
         let judgements: Vec<&Judgement> =
             self.rounds.iter().filter_map(|round| round.judgement.as_ref()).collect();
@@ -160,7 +162,7 @@ impl Sampling<'_> {
         self.rounds.iter().map(|round| round.samples().len() as u64).sum()
     }
 
-    /// The `n` candidates that would tell most; where too little is measured to say, the first ones.
+    /// The `n` most informative candidates; the first ones if too little is measured to decide.
     fn choose(
         &self,
         n: usize,
@@ -203,7 +205,7 @@ impl Sampling<'_> {
         Ok(Samples::of(self.space, all.iter().map(|a| (a, 1.0)))?.gates)
     }
 
-    /// Numbers of the samples that have a latency, in the order of the draw, and what they cost in milliseconds.
+    /// Numbers of the samples that have a latency, in the order of the draw, and their latencies in milliseconds.
     fn measured(&self) -> Result<(Vec<u64>, Samples), SearchError> {
         let mut latencies: Vec<(u64, f64)> = self.latencies(Role::Sample).into_iter().collect();
         latencies.sort_unstable_by_key(|(number, _)| *number);
@@ -213,7 +215,7 @@ impl Sampling<'_> {
         Ok((latencies.into_iter().map(|(number, _)| number).collect(), samples))
     }
 
-    /// Latencies of the rows of this role that count, by their number.
+    /// Latencies of the valid rows with this role, by their number.
     fn latencies(&self, role: Role) -> HashMap<u64, f64> {
         let rows = self.rows.iter().zip(superseded(self.rows));
         let counts = |row: &Measurement| {
@@ -233,7 +235,7 @@ impl Sampling<'_> {
     }
 }
 
-/// Ends of the 90 % interval of a judgement's MAPE, percent.
+/// The 90 % interval of a judgement's MAPE, percent.
 pub fn interval(judgement: &Judgement) -> (f64, f64) {
     let Judgement { n_judged, mape, standard_error, .. } = *judgement;
     Validation { n: n_judged as usize, mape, standard_error }.interval()

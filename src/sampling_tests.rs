@@ -1,4 +1,4 @@
-//! Tests of choosing what to measure next.
+//! Tests of choosing which samples to measure next.
 
 use lat_profiler::{DeviceSpec, ProfileOptions, run};
 use lat_space::{find_skeleton, find_space};
@@ -55,7 +55,7 @@ fn noise_above_the_goal_ends_it_once_samples_stop_helping() {
     assert_eq!(outcome(&rounds(&idle[2..], 4.0), 3.0, 1000), Outcome::GoOn);
 }
 
-/// Rounds of the fake device up to this many samples.
+/// The rounds of a run on the fake device, up to this many samples.
 fn rounds(space: &dyn SearchSpace, cap: u64) -> (Vec<Round>, Vec<Measurement>) {
     let skeleton = find_skeleton(space, "quick").unwrap();
     let mut options = ProfileOptions::new(skeleton, DeviceSpec::Fake);
@@ -85,7 +85,7 @@ fn rounds_grow_and_deal_random_and_chosen_samples_that_never_meet() {
     assert_eq!(all.len(), 60);
     let again =
         Sampling { space: space.as_ref(), seed: 0, cap: 60, rounds: &rounds[..3], rows: &rows };
-    // What is chosen hangs on the rows, here on those of the last round too: only its random part is the same.
+    // The chosen samples depend on the measured rows, which here include the last round's; only the random samples must be equal.
     assert_eq!(again.next().unwrap().random, rounds[3].random);
 }
 

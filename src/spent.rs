@@ -1,56 +1,55 @@
-//! What a search or an evaluation has taken so far, of all processes that worked on it.
+//! Time and memory that a search or an evaluation has spent so far, over all processes that worked on it.
 
 use std::time::Instant;
 
 use lat_profiler::{DeviceSpec, MemoryPeak};
 use serde::{Deserialize, Serialize};
 
-/// Time and memory up to some moment; checkpoints keep them. What a process did after its last checkpoint is lost with it and counts
-/// nowhere.
+/// Time and memory spent up to some moment; checkpoints store them. Work of a process after its last checkpoint is lost and not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Seconds, all processes added up.
+    /// Seconds, added up over all processes.
     pub seconds: f64,
-    /// Most memory that one of them took, MiB; nothing where no process could tell.
+    /// Largest memory of any process, MiB; None if no process could measure it.
     #[serde(default)]
     pub peak_memory_mib: Option<f64>,
 }
 
 impl Spent {
-    /// What a checkpoint says; older ones say only what each epoch took.
+    /// The amount stored in a checkpoint; older ones only have the seconds of each epoch.
     pub(crate) fn recorded(spent: Option<Self>, epochs: impl Iterator<Item = f64>) -> Self {
         spent.unwrap_or_else(|| Self { seconds: epochs.sum(), peak_memory_mib: None })
     }
 
-    /// Both together: the time of both, the larger memory.
+    /// Adds two amounts: the sum of the times, the larger memory.
     fn and(self, other: Self) -> Self {
         let peaks = [self.peak_memory_mib, other.peak_memory_mib].into_iter().flatten();
         Self { seconds: self.seconds + other.seconds, peak_memory_mib: peaks.reduce(f64::max) }
     }
 }
 
-/// Measures what this process takes, and adds what those before it took.
+/// Measures what this process spends, and adds what earlier processes spent.
 #[derive(Debug)]
 pub struct Meter {
     start: Instant,
-    /// Nothing where memory is not asked for.
+    /// None if memory is not measured.
     peak: Option<MemoryPeak>,
     before: Spent,
 }
 
 impl Meter {
-    /// From now on; memory on this device, where one is named.
+    /// Starts now; also measures memory on this device, if one is given.
     pub fn begin(memory: Option<DeviceSpec>) -> Self {
         let peak = memory.map(MemoryPeak::begin);
         Self { start: Instant::now(), peak, before: Spent::default() }
     }
 
-    /// Goes on where other processes stopped.
+    /// Adds the amount that earlier processes spent.
     pub(crate) fn go_on(&mut self, before: Spent) {
         self.before = before;
     }
 
-    /// All so far.
+    /// The total so far.
     pub fn spent(&self) -> Spent {
         let peak_memory_mib = self.peak.as_ref().and_then(MemoryPeak::mib);
         self.before.and(Spent { seconds: self.start.elapsed().as_secs_f64(), peak_memory_mib })

@@ -1,48 +1,49 @@
-//! How the cost's gradient stands beside the task's: it may steer and never drown.
+//! Combines the cost's gradient with the task's, so that the cost can influence the search but not dominate it.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::optimizer::{StateMap, joint_norm};
 
-/// How a method's architecture parameters get the gradients of task and cost.
+/// How the gradients of task and cost are combined for a method's architecture parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Joining {
-    /// The cost's gradient is brought down to a tenth of the norm of the task's running mean gradient where it is larger.
+    /// If the cost's gradient is larger than a tenth of the norm of the task's running average gradient, it is scaled down to that.
     #[default]
     Bounded,
-    /// The bare sum, as the loss `L + lambda * LAT / T_ref` has it.
+    /// The plain sum, as for the loss `L + lambda * LAT / T_ref`.
     Sum,
 }
 
-/// Memory of the task's mean gradient.
+/// Decay rate of the task's average gradient.
 const DECAY: f64 = 0.95;
-/// Largest share of that mean's norm that the cost's gradient may have.
+/// Largest norm of the cost's gradient, as a share of that average's norm.
 const SHARE: f64 = 0.1;
 
-/// Joins the gradients of all steps of a search.
+/// Combines the gradients in all steps of a search.
 ///
-/// The bound is there because the two differ in kind. The cost's gradient is nearly the same in every step and reaches all logits;
-/// the task's is mostly noise whose mean is small, and Adam divides each by its running size. A small push that never changes its
-/// direction therefore moves a logit as far as a large one that does. What counts is the task's *mean*, so the bound is a share of that.
+/// The bound is needed because the two gradients differ in kind. The cost's gradient is nearly the same in every step and reaches
+/// all logits. The task's is mostly noise with a small average, and Adam divides each gradient by its running size. So a small push
+/// that never changes its direction moves a logit as far as a large one. What counts is the task's *average*, so the bound is a
+/// share of that.
 #[derive(Debug, Default)]
 pub struct Steering {
     joining: Joining,
-    /// Running mean of the task's gradient, one per parameter.
+    /// Running average of the task's gradient, one tensor per parameter.
     mean: Vec<Tensor>,
     n_steps: i64,
-    /// Sum and number of the cost's shares since they were last asked for.
+    /// Sum and number of the cost's shares since the last call of [`Steering::take_share`].
     shares: (f64, u32),
 }
 
 impl Steering {
-    /// Starts with no memory.
+    /// Starts with empty averages.
     pub fn new(joining: Joining) -> Self {
         Self { joining, ..Self::default() }
     }
 
-    /// The gradient for the parameters, one tensor each; a tensor may be undefined where a loss has no gradient.
+    /// The combined gradient, one tensor per parameter. A tensor may be undefined if a loss has no gradient for it.
     pub fn joined(&mut self, task: Vec<Tensor>, cost: Vec<Tensor>) -> Vec<Tensor> {
         tch::no_grad(|| {
             self.remember(&task);
@@ -80,20 +81,20 @@ impl Steering {
         }
     }
 
-    /// Norm of the mean, corrected for its start at zero as Adam's moments are.
+    /// Norm of the average, corrected for its start at zero as in Adam.
     fn mean_norm(&self) -> f64 {
         joint_norm(&self.mean).double_value(&[]) / (1.0 - DECAY.powf(self.n_steps as f64))
     }
 
-    /// Mean share of the cost in the joined gradients since this was last asked: its norm over the sum of both norms.
+    /// Average share of the cost in the combined gradients since the last call: its norm divided by the sum of both norms.
     pub fn take_share(&mut self) -> Option<f64> {
         let (sum, n) = std::mem::take(&mut self.shares);
         (n > 0).then(|| sum / f64::from(n))
     }
 
-    /// What a resumed search needs.
+    /// The state that a resumed search needs.
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        // A parameter that the task never reached has no mean; an empty tensor stands for it.
+        // A parameter that the task never reached has no average; it is saved as an empty tensor.
         let saved = |mean: &Tensor| match mean.defined() {
             true => mean.shallow_clone(),
             false => Tensor::zeros([0], tch::kind::FLOAT_CPU),
@@ -105,10 +106,10 @@ impl Steering {
         state
     }
 
-    /// Takes the state back.
+    /// Loads the state.
     ///
     /// # Errors
-    /// The name of what is missing.
+    /// The name of a missing entry.
     pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
         let n_steps = state.get("steering.n_steps").ok_or("steering.n_steps")?;
         self.n_steps = n_steps.int64_value(&[0]);

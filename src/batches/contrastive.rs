@@ -1,55 +1,56 @@
-//! Views of an image of which a network should tell the same: `MoCo` v2's augmentation.
+//! Random views of an image for contrastive learning, for which a network should give the same answer: `MoCo` v2's augmentation.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-/// How far views are from their image. `MoCo` v2 (Chen 2020, arXiv 2003.04297) as Pi-NAS' configuration has it.
+/// How much views differ from their image. `MoCo` v2 (Chen 2020, arXiv 2003.04297) in Pi-NAS' configuration.
 ///
-/// Deviations: a crop that is wider or higher than the image is cut to it instead of drawn anew; colours are varied in one order
-/// (brightness, contrast, saturation, hue); hue turns in the YIQ plane, which keeps brightness, not in HSV; blur is in proportion to
-/// the image, which the reference has at 224 pixels, and none below 20, where its window is a pixel.
+/// Deviations: a crop that is wider or higher than the image is cut to it instead of drawn again; colours are varied in one order
+/// (brightness, contrast, saturation, hue); hue turns in the YIQ plane, which keeps brightness, not in HSV; blur is proportional to
+/// the image's size (the reference's values are for 224 pixels), and there is none below 20 pixels, where its window is a single
+/// pixel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Contrastive {
-    /// Least share of the image's area in a crop.
+    /// Smallest share of the image's area in a crop.
     least_area: f64,
-    /// Brightness, contrast and saturation are multiplied by 1 - this to 1 + this.
+    /// Brightness, contrast and saturation are multiplied by a factor between 1 - `jitter` and 1 + `jitter`.
     jitter: f64,
-    /// Hue turns by up to this share of the circle.
+    /// Hue turns by at most this share of the circle.
     hue: f64,
-    /// Chance that colours are varied.
+    /// Probability that colours are varied.
     varied: f64,
-    /// Chance that the view is grey.
+    /// Probability that the view is grey.
     grey: f64,
-    /// Chance that it is blurred.
+    /// Probability that the view is blurred.
     blurred: f64,
 }
 
-/// What pixels are divided and shifted by: images are `(pixels - mean) / std` of pixels from 0 to 1, both `[1, 3, 1, 1]`.
+/// Mean and scale of the normalisation: images are `(pixels - mean) / std` of pixels from 0 to 1, both `[1, 3, 1, 1]`.
 #[derive(Debug)]
 pub(super) struct Scale {
     pub(super) mean: Tensor,
     pub(super) std: Tensor,
 }
 
-/// Logarithm of the widest crop's width over its height; the highest is its inverse.
+/// Logarithm of the largest ratio of a crop's width to its height; the smallest ratio is its inverse.
 const WIDEST: f64 = 0.287_682_072; // ln(4 / 3)
-/// Deviations of the blur, in pixels of an image of [`FULL`] pixels.
+/// Range of the blur's standard deviation, in pixels of an image of [`FULL`] pixels.
 const SIGMAS: std::ops::RangeInclusive<f64> = 0.1..=2.0;
 const FULL: f64 = 224.0;
-/// The blur's window is a tenth of the image.
+/// The blur's window is a tenth of the image's size.
 const WINDOWS: i64 = 10;
 /// Brightness of red, green and blue.
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
-/// What is drawn for one image.
+/// The random numbers for one image.
 struct Draw {
-    /// Brightness, contrast, saturation.
+    /// Factors of brightness, contrast and saturation.
     factors: [f64; 3],
-    /// Radians.
+    /// Turn of the hue, in radians.
     turn: f64,
     is_grey: bool,
-    /// Pixels; 0: no blur.
+    /// Standard deviation of the blur in pixels; 0 means no blur.
     sigma: f64,
 }
 
@@ -57,7 +58,7 @@ impl Contrastive {
     pub(super) const MOCO_V2: Self =
         Self { least_area: 0.2, jitter: 0.4, hue: 0.4, varied: 0.8, grey: 0.2, blurred: 0.5 };
 
-    /// A view of each image `[n, 3, h, w]`; mirrored, half of them, where `flips` holds.
+    /// One view of each image `[n, 3, h, w]`; with `flips` half of them are mirrored.
     pub(super) fn view(
         &self,
         images: &Tensor,
@@ -83,14 +84,14 @@ impl Contrastive {
         Draw { factors, turn, is_grey, sigma }
     }
 
-    /// A part of each image at the whole's size.
+    /// A random part of each image, scaled to the size of the whole.
     fn cropped(&self, images: &Tensor, flips: bool, rng: &mut ChaCha8Rng) -> Tensor {
         let n = images.size()[0];
         let mut window = || {
             let area: f64 = rng.gen_range(self.least_area..=1.0);
             let stretch = (0.5 * rng.gen_range(-WIDEST..=WIDEST)).exp();
             let sides = [area.sqrt() * stretch, area.sqrt() / stretch].map(|side| side.min(1.0));
-            // The window's centre in an image from -1 to 1.
+            // Centre of the crop; the image ranges from -1 to 1.
             let [x, y] = sides.map(|side| rng.gen_range(-1.0..=1.0) * (1.0 - side));
             let is_mirrored = flips && rng.r#gen();
             let width = if is_mirrored { -sides[0] } else { sides[0] };
@@ -111,14 +112,14 @@ fn column(draws: &[Draw], of: impl Fn(&Draw) -> f64, like: &Tensor) -> Tensor {
     Tensor::from_slice(&numbers).view([-1, 1, 1, 1]).to_device(like.device()).to_kind(like.kind())
 }
 
-/// Brightness `[n, 1, h, w]`.
+/// Brightness, `[n, 1, h, w]`.
 fn luma(pixels: &Tensor) -> Tensor {
     let weights = Tensor::from_slice(&LUMA).view([1, 3, 1, 1]);
     let weights = weights.to_device(pixels.device()).to_kind(pixels.kind());
     (pixels * weights).sum_dim_intlist([1i64].as_slice(), true, pixels.kind())
 }
 
-/// Pixels from 0 to 1 with other colours.
+/// Changes the colours of pixels from 0 to 1.
 fn coloured(pixels: Tensor, draws: &[Draw]) -> Tensor {
     let [brightness, contrast, saturation] =
         [0, 1, 2].map(|i| column(draws, |draw| draw.factors[i], &pixels));
@@ -133,20 +134,20 @@ fn coloured(pixels: Tensor, draws: &[Draw]) -> Tensor {
     &pixels + (grey - &pixels) * is_grey
 }
 
-/// Hue turned in the YIQ plane (NTSC's matrices, three digits as usual).
+/// Turns the hue in the YIQ plane (with NTSC's matrices, three digits as usual).
 fn turned(pixels: &Tensor, draws: &[Draw]) -> Tensor {
     let [r, g, b] = [0, 1, 2].map(|c| pixels.narrow(1, c, 1));
     let (i, q) = (&r * 0.596 - &g * 0.274 - &b * 0.322, &r * 0.211 - &g * 0.523 + &b * 0.312);
     let cos = column(draws, |draw| draw.turn.cos(), pixels);
     let sin = column(draws, |draw| draw.turn.sin(), pixels);
-    // By how much each colour moves; an image whose hue stays is left to the bit.
+    // The differences of the colours, so that an image whose hue does not turn is unchanged to the bit.
     let (di, dq) = (&i * (&cos - 1.0) - &q * &sin, &i * &sin + &q * (&cos - 1.0));
     let moved = [(0.956, 0.621), (-0.272, -0.647), (-1.106, 1.703)];
     let moved = moved.map(|(of_i, of_q)| &di * of_i + &dq * of_q);
     pixels + Tensor::cat(&moved, 1)
 }
 
-/// Blurred by a Gauss window of each image's own width.
+/// Blurs each image with a Gaussian window of its own width.
 fn blurred(pixels: &Tensor, draws: &[Draw]) -> Tensor {
     let (n, c, h, w) = pixels.size4().expect("images have four dimensions");
     let side = (w / WINDOWS) / 2 * 2 + 1;
@@ -154,13 +155,13 @@ fn blurred(pixels: &Tensor, draws: &[Draw]) -> Tensor {
     if radius == 0 || draws.iter().all(|draw| draw.sigma == 0.0) {
         return pixels.shallow_clone();
     }
-    // So narrow a window that a pixel stays what it is.
+    // The window must be so narrow that pixels do not change.
     let sigma = column(draws, |draw| draw.sigma.max(1e-3), pixels).view([n, 1]);
     let offsets = Tensor::arange(side, (Kind::Float, Device::Cpu)) - radius as f64;
     let offsets = offsets.to_device(pixels.device()).to_kind(pixels.kind());
     let window = (offsets.square() / (sigma.square() * -2.0)).exp();
     let window = &window / window.sum_dim_intlist([1i64].as_slice(), true, pixels.kind());
-    // One group per channel of each image.
+    // One convolution group per channel of each image.
     let window = window.repeat_interleave_self_int(c, 0, None);
     let along = |xs: &Tensor, window: Tensor, padding: [i64; 4]| {
         let padded = xs.replication_pad2d(padding);
@@ -178,7 +179,7 @@ mod tests {
     use crate::batches::epoch_rng;
 
     fn images(hw: i64) -> Tensor {
-        // Not from libtorch's generator, which tests share.
+        // Not drawn from libtorch's generator, which tests share.
         (lat_nn::uniform(&[6, 3, hw, hw], 1, Device::Cpu) - 0.5) / 0.25
     }
 
@@ -200,7 +201,7 @@ mod tests {
             let found = Contrastive::MOCO_V2.cropped(&ramps, flips, &mut rng);
             assert_eq!(found.size(), ramps.size());
             let rise = (found.narrow(3, 31, 1) - found.narrow(3, 0, 1)).narrow(2, 0, 1);
-            // A fifth of the area, a third higher than wide, less what lies within a pixel.
+            // A fifth of the area, a third higher than wide, minus up to a pixel of rounding.
             let sides = rise.abs();
             assert!(sides.min().double_value(&[]) > 0.35 && sides.max().double_value(&[]) <= 1.0);
             assert!(sides.min().double_value(&[]) < 0.6);

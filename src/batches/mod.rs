@@ -1,4 +1,4 @@
-//! Image batches on a device, drawn and augmented by a seeded generator so that an epoch can be repeated to the bit.
+//! Image batches on a device, drawn and augmented by a seeded generator, so that an epoch can be repeated to the bit.
 
 mod contrastive;
 
@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-/// Images `[n, 3, h, w]` and labels `[n]`; of several views of the same images `[n_views * n, 3, h, w]`, view by view.
+/// Images `[n, 3, h, w]` and labels `[n]`. With several views of the same images `[n_views * n, 3, h, w]`, one view after the other.
 #[derive(Debug)]
 pub struct Batch {
     /// Normalised pixels.
@@ -25,12 +25,12 @@ impl Batch {
     }
 }
 
-/// Images of one set, normalised, on a device.
+/// The images of one set, normalised, on a device.
 #[derive(Debug)]
 pub struct Images {
-    /// `[n, 3, h, w]`.
+    /// Normalised pixels, `[n, 3, h, w]`.
     pixels: Tensor,
-    /// `[n]`.
+    /// Class numbers, `[n]`.
     labels: Tensor,
     scale: Scale,
     augment: Augment,
@@ -43,7 +43,7 @@ impl Images {
         Self::new(&dataset.train, dataset, dataset.augment, device)
     }
 
-    /// The test images as they are.
+    /// The test images, never augmented.
     pub fn testing(dataset: &Dataset, device: Device) -> Self {
         let plain = Augment { crop_padding: 0, flip: false, cutout: 0 };
         Self::new(&dataset.test, dataset, plain, device)
@@ -65,7 +65,7 @@ impl Images {
         }
     }
 
-    /// The same images without Cutout, which belongs to the evaluation phase.
+    /// These images without Cutout, which is only used in the evaluation phase.
     pub fn without_cutout(mut self) -> Self {
         self.augment.cutout = 0;
         self
@@ -76,12 +76,12 @@ impl Images {
         self.pixels.size()[0] as usize
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// These images as they are.
+    /// These images without augmentation.
     pub fn plain(&self, indices: &[usize]) -> Batch {
         let rows: Vec<i64> = indices.iter().map(|&i| i as i64).collect();
         let rows = Tensor::from_slice(&rows).to_device(self.device);
@@ -91,14 +91,14 @@ impl Images {
         }
     }
 
-    /// These images, augmented where the set is for training.
+    /// These images, augmented if the set is for training.
     pub fn batch(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
         let Batch { images, labels } = self.plain(indices);
         Batch { images: augmented(images, self.augment, rng), labels }
     }
 
-    /// Views of these images: of one it is [`Images::batch`], several differ as those of contrastive learning do, and are mirrored where the
-    /// data set allows it.
+    /// Views of these images. A single view is [`Images::batch`]; several are augmented as for contrastive learning, and mirrored
+    /// only if the data set allows it.
     pub fn views(&self, indices: &[usize], n: usize, rng: &mut ChaCha8Rng) -> Batch {
         if n == 1 {
             return self.batch(indices, rng);
@@ -111,8 +111,8 @@ impl Images {
     }
 }
 
-/// One epoch's order: the indices shuffled and cut into batches of `batch`; a last part of less than half a batch is left out,
-/// since batch statistics of a few images are noise.
+/// One epoch's order: the indices shuffled and cut into batches of `batch`. A last batch of less than half that size is left out,
+/// because batch statistics of a few images are noise.
 pub fn shuffled(indices: &[usize], batch: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
     let mut order = indices.to_vec();
     order.shuffle(rng);
@@ -120,7 +120,7 @@ pub fn shuffled(indices: &[usize], batch: usize, rng: &mut ChaCha8Rng) -> Vec<Ve
     order.chunks(batch).filter(|chunk| chunk.len() >= least).map(<[usize]>::to_vec).collect()
 }
 
-/// The generator of one epoch: depends on nothing but seed and epoch, so that a resumed run goes on as the straight one.
+/// The generator of one epoch. It depends only on seed and epoch, so a resumed run continues exactly like an uninterrupted one.
 pub fn epoch_rng(seed: u64, epoch: u32) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(u64::from(epoch) + 1);
@@ -135,7 +135,7 @@ fn augmented(images: Tensor, augment: Augment, rng: &mut ChaCha8Rng) -> Tensor {
     if cutout > 0 { cut_out(&images, i64::from(cutout), rng) } else { images }
 }
 
-/// Pads with zeros and cuts each image out at its own place.
+/// Pads with zeros and crops each image at a random place of its own.
 fn cropped(images: &Tensor, padding: i64, rng: &mut ChaCha8Rng) -> Tensor {
     let (n, _, h, w) = images.size4().expect("images have four dimensions");
     let padded = images.constant_pad_nd([padding; 4]);
@@ -154,7 +154,7 @@ fn flipped(images: &Tensor, rng: &mut ChaCha8Rng) -> Tensor {
     images.flip([3]).where_self(&mirror, images)
 }
 
-/// Blanks a square around a random pixel; parts beyond the border are lost (`DeVries` and Taylor 2017).
+/// Sets a square around a random pixel to zero; parts beyond the border are cut off (`DeVries` and Taylor 2017).
 fn cut_out(images: &Tensor, side: i64, rng: &mut ChaCha8Rng) -> Tensor {
     let (n, _, h, w) = images.size4().expect("images have four dimensions");
     let mask = Tensor::ones([n, 1, h, w], (Kind::Float, Device::Cpu));

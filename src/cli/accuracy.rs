@@ -1,4 +1,4 @@
-//! Flags that say which published accuracies to show.
+//! Flags that choose the table of published accuracies.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use lat_space::Space;
 
 use super::output::{Screen, say};
 
-/// Flags that name a table of accuracies.
+/// Flags that choose a table of published accuracies and its columns.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(super) struct AccuracyArgs {
-    /// Parquet or CSV table of published accuracies of the space's architectures, shown beside their cost: a text column
-    /// `architecture`, `arch_str` or `arch` and columns of numbers whose names contain `acc` [default: the program's own; see
+    /// Parquet or CSV table of published accuracies of the space's architectures, shown beside their cost. It has a text column
+    /// `architecture`, `arch_str` or `arch` and number columns whose names contain `acc` [default: the built-in one; see
     /// `lat list benchmarks`].
     #[arg(long = "accuracy-table", id = "accuracy_table", value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub(super) struct AccuracyArgs {
         requires = "accuracy_table"
     )]
     columns: Vec<String>,
-    /// What --accuracy-table holds: percent or fraction [default: fractions where no value of a column is above 1].
+    /// Unit of the values in --accuracy-table: percent or fraction [default: fraction if no value of a column is above 1].
     #[arg(
         long = "accuracy-unit",
         id = "accuracy_unit",
@@ -35,17 +35,17 @@ pub(super) struct AccuracyArgs {
 }
 
 impl AccuracyArgs {
-    /// The flags of a command that names table and column itself.
+    /// The flags of a command that names the table and one column by flags of its own.
     pub(super) fn of(file: Option<PathBuf>, column: Option<String>) -> Self {
         let columns = column.into_iter().filter(|_| file.is_some()).collect();
         Self { file, columns, unit: None }
     }
 
-    /// The table that is named, else the program's own of this space; None where there is neither. What was done to its values is
-    /// said on standard error, quiet or not.
+    /// The table that the flags name, else the built-in one of this space; None if there is neither. Prints a note on standard error if
+    /// values were converted, even with --quiet.
     pub(super) fn table(&self, space: &dyn Space) -> anyhow::Result<Option<AccuracyTable>> {
         let Some(path) = &self.file else {
-            // A space that a file declares may have the name of a built-in one and other architectures.
+            // A space declared by a file may have the name of a built-in one but other architectures.
             let is_built_in = space.declaration().is_none();
             let own = is_built_in.then(|| published_accuracies(space.id())).transpose()?;
             return Ok(own.flatten());
@@ -59,7 +59,7 @@ impl AccuracyArgs {
     }
 }
 
-/// Prints what results say of an architecture's published accuracy, where there is a table.
+/// Prints an architecture's published accuracy and where it comes from, if it has one.
 pub(super) fn say_published(published: &Published) -> anyhow::Result<()> {
     match (&published.published_accuracy, &published.published_accuracy_source) {
         (Some(published), _) => say(published.to_string()),

@@ -9,21 +9,22 @@ use super::failure::bad;
 use super::records::read_search;
 use super::texts;
 
-/// An architecture with what its source says of it.
+/// An architecture with the details that its source gives.
 pub(super) struct Named {
     pub(super) space: Box<dyn SearchSpace>,
     pub(super) architecture: Architecture,
-    /// The CPU's reference time that the search's measurements go by.
+    /// The CPU's reference time that the search's measurements are based on, in milliseconds.
     pub(super) reference_ms: Option<f64>,
     /// Where and how the search's cost was measured.
     pub(super) place: Option<CostPlace>,
 }
 
-/// Reads an architecture text, a file that holds one, or the result of a search. Where no space is named, the one that reads the text is taken.
+/// Reads an architecture text, a file that holds one, or the result of a search. If no space is given, takes the one that can read the
+/// text.
 pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
     let path = Path::new(text);
     let in_file = if path.is_file() { Some(texts::read(path)?) } else { None };
-    // Files of other names may hold a text, as may those of JSON: genotypes are kept so too.
+    // Files of any name may hold an architecture text. So may JSON files: genotypes are saved as JSON too.
     let is_named = path.file_name().is_some_and(|name| name == "search.json");
     let is_text = in_file.as_ref().is_some_and(|text| !is_named && !is_record(text));
     if !is_text && (path.extension().is_some_and(|e| e == "json") || in_file.is_some()) {
@@ -61,12 +62,13 @@ pub(super) fn read(text: &str, space: Option<&str>) -> anyhow::Result<Named> {
     })
 }
 
-/// Whether a file's text is a JSON object that names its architecture, as `search.json` does; genotypes are kept as JSON too.
+/// Whether a file's text is a JSON object that names its architecture, as `search.json` does. Genotypes are also saved as JSON, so JSON
+/// alone does not tell.
 fn is_record(text: &str) -> bool {
     let value = serde_json::from_str::<serde_json::Value>(text);
     match value {
         Ok(value) => value.get("architecture").is_some() || value.get("method").is_some(),
-        // Half a record is one all the same: who reads it says what is wrong.
+        // A truncated record still counts as a record: the code that reads it reports what is wrong.
         Err(_) => text.trim_start().starts_with('{') && text.contains("\"architecture\""),
     }
 }

@@ -1,4 +1,4 @@
-//! `lat export --per-op`: a table of operations in the form in which others read latency tables.
+//! `lat export --per-op`: writes a table of operations in the format of published latency tables.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::op_table::{self, OpTable};
 use super::output::{say, write_whole};
 use super::written::Written;
 
-/// Writes the table of a folder, in the form that the space's published tables have.
+/// Writes the table in this folder, in the format of the space's published tables.
 pub(super) fn run(dir: &Path, out: Option<&Path>) -> anyhow::Result<()> {
     let table = OpTable::read_any(dir)?;
     let space = find_space(&table.header.space)?;
@@ -44,7 +44,7 @@ fn no_form(space: &dyn SearchSpace) -> anyhow::Error {
     ))
 }
 
-/// Rows by size of the image: of the sizes that were measured.
+/// Groups the rows by image size, for the sizes that were measured.
 fn files(table: &OpTable, rows: Vec<FormRow>) -> anyhow::Result<BTreeMap<u16, Vec<BlockRow>>> {
     let measured: BTreeMap<&str, _> =
         table.operations.iter().map(|row| (row.key.as_str(), row)).collect();
@@ -62,7 +62,7 @@ fn files(table: &OpTable, rows: Vec<FormRow>) -> anyhow::Result<BTreeMap<u16, Ve
     let mut files: BTreeMap<u16, BTreeMap<String, BlockRow>> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| sizes.contains(&row.size)) {
         let (count, mean_ms, sd_ms) = match timed(&row.piece) {
-            // What computes nothing takes no time, and is not measured.
+            // An operation that computes nothing takes no time and is not measured.
             None if !row.piece.computes() => (0, 0.0, 0.0),
             Some(found) => match found.sd_ms {
                 Some(sd_ms) => (found.n_runs, found.latency_ms, sd_ms),
@@ -99,7 +99,7 @@ fn ending(form: TableForm) -> &'static str {
     }
 }
 
-/// The files to write: the one named, or one per size in the folder named, called as Once-for-All's are.
+/// The files to write: the one named by the user, or one per image size in the named folder, with Once-for-All's file names.
 fn places<'a>(
     dir: &Path,
     out: &Path,

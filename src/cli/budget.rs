@@ -1,10 +1,10 @@
-//! `--target-ms` and `--budget`: what a cost may be, in the unit of its column.
+//! `--target-ms` and `--budget`: the highest cost allowed, in the unit of its column.
 
 use lat_data::{per_ms, unit};
 
 use super::failure::bad;
 
-/// How many of a column's unit make a millisecond, by which `--target-ms` is converted.
+/// How many of a column's unit make a millisecond. `--target-ms` is multiplied by this.
 pub(super) fn of_a_ms(column: &str) -> anyhow::Result<f64> {
     let unit = unit(column);
     per_ms(unit).ok_or_else(|| {

@@ -7,7 +7,7 @@ use super::{groups, output};
 /// Example: lat completions bash > ~/.local/share/bash-completion/completions/lat
 #[derive(clap::Args)]
 pub(super) struct CompletionArgs {
-    /// The shell.
+    /// Shell to print completions for.
     shell: clap_complete::Shell,
 }
 

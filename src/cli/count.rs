@@ -1,4 +1,4 @@
-//! `lat count`: what a network needs, counted and not measured.
+//! `lat count`: parameters, multiply-adds and memory of a network, by counting alone.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,12 @@ use super::written::Written;
 
 /// Count a network's parameters, multiply-adds and memory; nothing is built, trained or measured.
 ///
-/// Multiply-adds are of one image and in two conventions. conv_linear: convolutions and linear layers alone, what most papers call
-/// FLOPs. ptflops: as the program of that name counts, that is besides BN two per element, ReLU one per output, pools one per input
-/// and the classifier's bias. The column multiply_adds of profiles is ptflops' without that bias. Operations that do not reach the
-/// output count, the auxiliary head does not.
+/// Multiply-adds are for one image, in two conventions. conv_linear: only convolutions and linear layers, which most papers call
+/// FLOPs. ptflops: counts as the program of that name does, so it adds two per element for BN, one per output for ReLU, one per input
+/// for pools, and the classifier's bias. The column multiply_adds of profiles is the ptflops count without that bias. Operations that do
+/// not reach the output are counted, the auxiliary head is not.
 ///
-/// Memory is the peak while the network runs: weights, and the maps that live at a time.
+/// Memory is the peak while the network runs: weights plus the feature maps that are alive at the same time.
 ///
 /// Example: lat count --space nasbench-macro --arch 22212220
 ///
@@ -35,10 +35,10 @@ pub(super) struct Args {
     preset: String,
     #[command(flatten)]
     skeleton: SkeletonArgs,
-    /// Images per batch, for the memory.
+    /// Images per batch, for the memory figure.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     batch: u32,
-    /// Layer by layer too, in the table and in the JSON.
+    /// Also list each layer, in the table and in the JSON.
     #[arg(long)]
     layers_table: bool,
     /// File for the result as JSON.
@@ -53,26 +53,26 @@ struct Counted {
     architecture: String,
     skeleton: Skeleton,
     params: u64,
-    /// One image, convolutions and linear layers alone.
+    /// For one image, convolutions and linear layers only.
     conv_linear: u64,
-    /// One image, as ptflops counts.
+    /// For one image, as ptflops counts.
     ptflops: u64,
-    /// One image, as the column of profiles has it.
+    /// For one image, as in the column `multiply_adds` of profiles.
     multiply_adds: u64,
     batch: u32,
-    /// In numbers of 32 bits.
+    /// With 32-bit numbers.
     peak_memory_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<Layer>>,
 }
 
-/// One layer as JSON.
+/// One layer in the JSON result.
 #[derive(Serialize)]
 struct Layer {
     name: String,
     op: String,
     channels: u32,
-    /// Height and width of the map.
+    /// Height and width of the feature map.
     resolution: u16,
     params: u64,
     conv_linear: u64,
@@ -151,7 +151,7 @@ impl Layer {
     }
 }
 
-/// `1,985,514`.
+/// A number with commas: `1,985,514`.
 fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Which images to work on.
+//! Flags that choose the images to train and test on.
 
 use std::path::PathBuf;
 
@@ -9,29 +9,29 @@ use super::written::Written;
 /// Flags that choose the images.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct DatasetArgs {
-    /// digits and fashion-part, which are part of the program, cifar10, fashion-mnist, mnist or folder [default: cifar10 where
-    /// --data-dir or ./data holds it, else digits].
+    /// Data set: digits and fashion-part (both built in), cifar10, fashion-mnist, mnist or folder [default: cifar10 if --data-dir or
+    /// ./data holds it, else digits].
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// Folder of the images.
+    /// Folder that holds the images.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Use so many of the training images, each class with its share: a proxy of the whole.
+    /// Use only this many of the training images, in the same class proportions: a smaller proxy of the whole set.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: Option<u32>,
-    /// Leave out files of --dataset folder that cannot be read, and allow classes without images.
+    /// With --dataset folder: skip files that cannot be read, and allow classes without images.
     #[arg(long)]
     skip_broken: bool,
 }
 
 impl DatasetArgs {
-    /// What must not be written to: the images that are read.
+    /// The image files, which must not be written over.
     pub(super) fn protected(&self) -> Written {
         let found = find_cifar10(self.data_dir.as_deref());
         self.data_dir.iter().chain(&found).fold(Written::default(), Written::tree)
     }
 
-    /// These flags; if they name no data set, with that of a search. `digits-500` means 500 training images of `digits`.
+    /// Falls back to the data set of a search if these flags name none. In `name`, `digits-500` means 500 training images of `digits`.
     pub(super) fn or_of(&self, name: &str) -> Self {
         if self.dataset.is_some() || self.images.is_some() {
             return self.clone();
@@ -47,7 +47,7 @@ impl DatasetArgs {
         Self { dataset: Some(dataset), images, ..self.clone() }
     }
 
-    /// Loads the images; gives their name and a line that says which they are.
+    /// Loads the images. Also returns their name and a line that describes them.
     pub(super) fn load(
         &self,
         resolution: Option<u16>,
@@ -71,7 +71,7 @@ impl DatasetArgs {
         let notes = std::mem::take(&mut dataset.notes);
         let name = match self.images {
             None => name,
-            // All of them are the set itself, by its own name and checksum.
+            // If all images are used, it is the full set with its own name and checksum.
             Some(images) if images as usize == dataset.train.n => name,
             Some(images) => {
                 let n = dataset.train.n;

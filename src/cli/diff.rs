@@ -10,16 +10,16 @@ use super::failure::bad;
 use super::output::{figure, say, table, write_json};
 use super::written::Written;
 
-/// Changes that are printed; the JSON has all rows.
+/// How many changes are printed; the JSON has all rows.
 const LARGEST: usize = 10;
 
 /// Compare two profile runs row by row: drivers, GPUs, versions, threads.
 ///
-/// An architecture is FASTER or SLOWER in B where the 95 % intervals of its two medians do not overlap and the medians differ
-/// by 0.5 % at least and by more than the two runs' noise reaches in one of 20 rows (from their repeats). It is the SAME where
-/// the medians are within 0.5 % or that noise, the intervals overlap, and half the distance of the quartiles is at most 2 % of
-/// the median in both runs. All else is AMBIGUOUS: measure longer, or end other programs. Rows are matched by architecture, so
-/// seeds may differ; anchors are common to all runs of a space. The exit code does not depend on what is found.
+/// An architecture is FASTER or SLOWER in B if the 95 % intervals of its two medians do not overlap and the medians differ by at
+/// least 0.5 % and by more than the two runs' noise reaches in one of 20 rows (estimated from their repeats). It is the SAME if the
+/// medians are within 0.5 % or that noise, the intervals overlap, and half the interquartile range is at most 2 % of the median in
+/// both runs. Everything else is AMBIGUOUS: measure longer, or end other programs. Rows are matched by architecture, so seeds may
+/// differ; anchors are common to all runs of a space. The exit code does not depend on the outcome.
 ///
 /// Example: lat diff runs/profile-darts-cuda0-c36-l20-r32-b1-seed0 runs/new-driver --json diff.json
 #[derive(clap::Args)]
@@ -28,19 +28,19 @@ pub(super) struct Args {
     a: PathBuf,
     /// Folder of the second run.
     b: PathBuf,
-    /// Also write everything, row by row, as JSON here.
+    /// Also write the full comparison, row by row, as JSON here.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// A run as the JSON names it.
+/// One of the two runs in the JSON.
 #[derive(Serialize)]
 struct Side<'a> {
     dir: &'a Path,
     header: &'a RunHeader,
 }
 
-/// All of it for machines.
+/// The full comparison as JSON.
 #[derive(Serialize)]
 struct DiffResult<'a> {
     a: Side<'a>,

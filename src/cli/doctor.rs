@@ -1,4 +1,4 @@
-//! `lat doctor`: proves timing on this machine.
+//! `lat doctor`: checks that timing works on this machine.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,15 @@ use super::output::{Screen, say, table, write_json};
 use super::skeleton::device;
 use super::written::Written;
 
-/// Prove that timing works on this machine, and find what would disturb it.
+/// Check that timing works on this machine, and find what would disturb it.
 ///
-/// Looks at the clock's resolution, the floor of an empty run, a run of known length, whether a missing wait would be noticed,
-/// noise, and what else works on the device. Changes no setting. Exits 1 where numbers could not be trusted.
+/// Checks the clock's resolution, the time of an empty run, a run of known length, whether a missing wait would be noticed, noise, and
+/// which other programs use the device. Changes no setting. Exits 1 if measured times could not be trusted.
 ///
 /// Example: lat doctor --device cuda:0
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    /// cpu or cuda:N [default: cuda:0 if there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
     /// Also write the certificate as JSON.

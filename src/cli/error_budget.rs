@@ -1,21 +1,22 @@
-//! Where a predictor's error comes from.
+//! Splits a predictor's error by its causes.
 
 use lat_data::LatencyTable;
 use lat_predictor::{Metrics, noise_floor};
 
-/// Where a predictor's error comes from, as MAPE in percent. Independent errors add by their squares; the shares are read so.
+/// A predictor's error split by cause, each part as MAPE in percent. Independent errors add up as squares, so the parts are split that
+/// way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ErrorBudget {
-    /// What a perfect predictor would still show, since the same architecture measured twice differs.
+    /// Error that even a perfect predictor would show, because two measurements of one architecture differ.
     pub(super) noise: Option<f64>,
-    /// What the device's drift adds: anchors, measured all through the run, differ by more than repeats do.
+    /// Error from the device's drift: anchors, measured all through the run, differ by more than repeats do.
     pub(super) drift: Option<f64>,
-    /// What neither explains: the model's own.
+    /// The remaining error, which comes from the model.
     pub(super) rest: Option<f64>,
 }
 
 impl ErrorBudget {
-    /// From a table and the errors on its held-out rows.
+    /// Computes the budget from a table and the errors on its held-out rows.
     pub(super) fn of(measured: &LatencyTable, errors: Option<&Metrics>) -> Self {
         Self::split(
             noise_floor(&measured.repeats),
@@ -26,14 +27,14 @@ impl ErrorBudget {
 
     fn split(noise: Option<f64>, anchors: Option<f64>, mape: Option<f64>) -> Self {
         let beyond = |whole: f64, part: f64| (whole.powi(2) - part.powi(2)).max(0.0).sqrt();
-        // Without repeats of its own a table's anchors still tell a floor, drift included.
+        // If a table has no repeats, its anchors still give a noise floor, but with drift included.
         let floor = noise.or(anchors);
         let drift = noise.zip(anchors).map(|(noise, anchors)| beyond(anchors, noise));
         let explained = floor.map(|floor| floor.hypot(drift.unwrap_or(0.0)));
         Self { noise: floor, drift, rest: mape.zip(explained).map(|(mape, e)| beyond(mape, e)) }
     }
 
-    /// The budget in words.
+    /// The budget as a sentence.
     pub(super) fn line(&self, n_repeats: usize) -> String {
         let Some(noise) = self.noise else {
             return format!("noise floor: unknown, {n_repeats} repeated measurements are too few");

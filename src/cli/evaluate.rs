@@ -23,8 +23,8 @@ use super::{STOP, runs};
 
 /// Train an architecture from scratch and test it.
 ///
-/// Reports test accuracy, parameters, multiply-adds and measured latency. Ctrl-C keeps whole epochs; the same command resumes.
-/// With --weights training begins with the weights of an extracted network; --epochs 0 tests it as it is.
+/// Reports test accuracy, parameters, multiply-adds and measured latency. Ctrl-C keeps finished epochs; the same command resumes.
+/// With --weights training starts from the weights of an extracted network; --epochs 0 only tests that network.
 ///
 /// Example: lat evaluate --arch runs/search-darts-pc-darts-digits-lambda-0.1-on-latency-ms-by-4f0c2a91-c8-l4-r8-seed0/search.json
 #[derive(clap::Args)]
@@ -37,8 +37,8 @@ pub(super) struct Args {
         conflicts_with = "weights"
     )]
     arch: Option<String>,
-    /// Go on training the network of this file, which `lat extract` wrote, instead of one from scratch; its architecture, skeleton
-    /// and normalisation are the file's, its layers those of the search phase, without an auxiliary head.
+    /// Continue training the network in this file, written by `lat extract`, instead of starting from scratch. Architecture, skeleton and
+    /// normalisation come from the file; its layers are those of the search phase, without an auxiliary head.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Search space of the text [default: the one that reads it].
@@ -48,27 +48,27 @@ pub(super) struct Args {
     accuracies: AccuracyArgs,
     #[command(flatten)]
     images: DatasetArgs,
-    /// Size of network and training [default: paper on a GPU, quick elsewhere].
+    /// Size of network and training [default: paper on a GPU, quick on a CPU].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     #[command(flatten)]
     skeleton: SkeletonArgs,
-    /// Passes over the training images; 0 with --weights alone: tested as they are [default: the preset's].
+    /// Passes over the training images; 0 is allowed only with --weights, which then only tests [default: the preset's].
     #[arg(long)]
     epochs: Option<u32>,
-    /// SGD's learning rate at the start of a cosine to zero [default: the preset's].
+    /// SGD's learning rate at the start; it falls to zero along a cosine [default: the preset's].
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Images per batch [default: the preset's].
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
     batch: Option<u32>,
-    /// Seed of everything random.
+    /// Seed for everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    /// cpu or cuda:N [default: cuda:0 if there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
-    /// Folder of the result [default: ./runs/evaluate-...].
+    /// Folder for the result [default: ./runs/evaluate-...].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Also write the result as JSON here.
@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let measuring = std::time::Instant::now();
     let options = timing(&found, settings.skeleton, device);
     let row = match &args.weights {
-        // What is timed is the same whatever the weights have become.
+        // The timing does not depend on the values of the weights.
         Some(path) => {
             let (extracted, _) = ExtractedNet::load(path, torch_device(device))?;
             time_net(extracted.net, &settings.architecture, &options)?.row
@@ -133,7 +133,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     say_published(&result.published)
 }
 
-/// What is evaluated and how, by the flags.
+/// The evaluation's settings, from the flags.
 fn settings(
     args: &Args,
     (found, start): (&Named, &Start),
@@ -164,7 +164,7 @@ fn settings(
             epochs,
             batch,
             lr: args.lr.unwrap_or(defaults.lr),
-            // The network of a file has no such head.
+            // An extracted network has no auxiliary head.
             auxiliary: if start.label().is_some() { 0.0 } else { defaults.auxiliary },
             ..defaults
         },
@@ -192,7 +192,7 @@ fn check(args: &Args, device: DeviceSpec) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What training begins with.
+/// Where the initial weights come from.
 enum Start {
     Scratch,
     /// An extracted network and the checksum of its file.
@@ -214,7 +214,7 @@ impl Start {
         }
     }
 
-    /// The architecture of the file or of the flags.
+    /// The architecture from the file or from the flags.
     fn named(&self, args: &Args) -> anyhow::Result<Named> {
         let asked = args.space.as_deref();
         let Some(label) = self.label() else {
@@ -231,8 +231,8 @@ impl Start {
     }
 }
 
-/// How the network is timed: as the cost of its search was if that was measured on this device, so that the two can be compared; else
-/// as `lat profile` would. A reference time of another device says nothing here.
+/// How to time the network: as in its search, if the search's cost was measured on this device, so that the two times can be compared;
+/// else as `lat profile` does by default. A reference time of another device means nothing here.
 fn timing(found: &Named, skeleton: Skeleton, device: DeviceSpec) -> ProfileOptions {
     let defaults = ProfileOptions::new(skeleton, device);
     let is_elsewhere = found.place.as_ref().is_some_and(|p| p.device_name != device.name());
@@ -245,7 +245,7 @@ fn timing(found: &Named, skeleton: Skeleton, device: DeviceSpec) -> ProfileOptio
     }
 }
 
-/// The file that is asked for beside the folder, and what must not be written over.
+/// The output file that the flags ask for, and the inputs that must not be written over.
 fn written(args: &Args) -> Written {
     let written = args.images.protected().inputs(args.accuracies.file.iter());
     let written = written.output("--json", args.json.as_deref()).inputs(&args.arch);
@@ -253,14 +253,14 @@ fn written(args: &Args) -> Written {
     written.folder(args.out.as_deref().unwrap_or(runs::root()))
 }
 
-/// What is trained on what.
+/// The architecture, settings and images of one evaluation.
 struct Work<'a> {
     space: &'a dyn SearchSpace,
     architecture: &'a Architecture,
     dataset: &'a Dataset,
 }
 
-/// Trains and tests, with a bar of the steps.
+/// Trains and tests, with a progress bar of the steps.
 fn train(
     work: &Work<'_>,
     start: Start,
@@ -296,7 +296,7 @@ fn train(
     Ok(found?)
 }
 
-/// The result for people; `reason` says why there is no latency.
+/// The printed result; `reason` says why there is no latency.
 fn result_line(record: &EvaluationRecord, reason: &str, path: &Path) -> String {
     let latency = record.latency_ms;
     let latency = latency
@@ -313,10 +313,10 @@ fn result_line(record: &EvaluationRecord, reason: &str, path: &Path) -> String {
     )
 }
 
-/// Named by network, images and seed; the architecture by a number from its text.
+/// The default folder: named by network, images and seed, with a hash of the architecture's text.
 fn default_dir(settings: &EvaluationSettings) -> PathBuf {
     let EvaluationSettings { architecture, space, dataset, skeleton, seed, .. } = settings;
-    // FNV-1a: short, and the same in every version of the program, unlike the standard library's hash.
+    // FNV-1a is short and stays the same in every version of the program, unlike the standard library's hash.
     let hash = architecture
         .bytes()
         .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
@@ -353,11 +353,11 @@ mod tests {
         };
         let here = searched(cpu.name(), fp16);
         assert_eq!(of(&here, cpu), (fp16, Some(2.0)));
-        // Eager rows of a CPU say nothing about a GPU, on which launches would be measured.
+        // Eager rows of a CPU tell nothing about a GPU, where launch overhead would be measured.
         assert_eq!(of(&here, gpu).0.mode, Mode::Graph);
         let elsewhere = searched("Some CPU".into(), fp16);
         assert_eq!(of(&elsewhere, cpu), (OperatingPoint::default(), None));
-        // Files of older programs do not say where.
+        // Files of older versions do not say where the cost was measured.
         let old = Named { place: None, ..searched(String::new(), fp16) };
         assert_eq!(of(&old, cpu), (OperatingPoint::default(), Some(2.0)));
         let impossible = searched(cpu.name(), OperatingPoint { mode: Mode::Graph, ..fp16 });

@@ -1,4 +1,4 @@
-//! `lat export`: a predictor for other programs.
+//! `lat export`: writes a predictor for other programs.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,18 @@ use super::output::say;
 use super::written::Written;
 use super::{block_export, newest};
 
-/// Write a predictor for other programs (TorchScript or ONNX), or a table of operations in the form of published latency tables.
+/// Write a predictor for other programs (TorchScript or ONNX), or a table of operations in the format of published latency tables.
 ///
-/// Input `probs` [b, n_gates], float32: per decision a number per choice, in the order of the label, 0/1 for an architecture or
-/// probabilities. Output `cost` [b] in the column's unit, differentiable and therefore without the floor that `lat predict` has;
-/// ONNX also `sd` [b], the standard deviation of a measurement around it. The label lies in the file as JSON under `lat_label`.
+/// Input `probs` [b, n_gates], float32: one number per choice of each decision, in the label's order; 0/1 for an architecture, or
+/// probabilities. Output `cost` [b] in the column's unit; it is differentiable and therefore lacks the floor that `lat predict`
+/// applies. ONNX also returns `sd` [b], the standard deviation of a measurement around it. The file contains the label as JSON under
+/// `lat_label`.
 ///
 /// In Python: torch.jit.load("p.pt")(probs).sum().backward(), or
 /// onnxruntime.InferenceSession("p.onnx").run(None, {"probs": probs}).
 ///
-/// With --per-op the table of `lat profile --per-op` is written as the published tables of its space are: YAML that ProxylessNAS and
-/// Once-for-All read (of the latter a folder, with a file per size of the image), JSON of HW-NAS-Bench's names.
+/// With --per-op the table of `lat profile --per-op` is written in the format of its space's published tables: YAML that ProxylessNAS
+/// and Once-for-All read (for the latter a folder with one file per image size), or JSON with HW-NAS-Bench's names.
 ///
 /// Example: lat export --format onnx --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat --out p.onnx
 ///
@@ -29,17 +30,17 @@ pub(super) struct Args {
     /// Predictor file [default: the newest].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
-    /// The form to write a predictor in.
+    /// Format of the exported predictor.
     #[arg(long, value_name = "torchscript|onnx", required_unless_present = "per_op")]
     format: Option<ExportFormat>,
     /// Folder of a table of operations (`lat profile --per-op`) to write instead of a predictor.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["predictor", "format", "sd"])]
     per_op: Option<PathBuf>,
-    /// File to write, of tables for several sizes of the image a folder [default: the predictor's, ending in .pt or .onnx; of a table
-    /// of operations latency-table in its folder].
+    /// File to write; a folder for tables of several image sizes [default: the predictor's name ending in .pt or .onnx; with --per-op
+    /// latency-table in the table's folder].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// TorchScript: give cost and standard deviation, [2, b], so that `cost, sd = module(probs)`; ONNX has both anyway.
+    /// TorchScript: return cost and standard deviation, [2, b], so that `cost, sd = module(probs)`. ONNX always has both.
     #[arg(long)]
     sd: bool,
 }

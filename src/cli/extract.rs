@@ -16,13 +16,13 @@ use super::search_folder::{self, files, open};
 use super::skeleton::{device, torch_device};
 use super::written::Written;
 
-/// Images per batch of the test.
+/// Images per batch in the test.
 const BATCH: usize = 200;
 
 /// Cut the network of one architecture out of a search's supernet, with its weights.
 ///
-/// Recalibrates batch norm on training images, tests the network, and writes its weights as safetensors, which `lat evaluate
-/// --weights` goes on training and `lat time --weights` times, and on request as TorchScript for other programs.
+/// Recalibrates batch norm on training images, tests the network, and writes its weights as safetensors. `lat evaluate --weights`
+/// continues training them, `lat time --weights` times them. With --torchscript it also writes the network for other programs.
 ///
 /// In Python: torch.jit.load("net.pt")(images), or safetensors.torch.load_file("net.safetensors").
 ///
@@ -32,23 +32,23 @@ pub(super) struct Args {
     /// Folder of the search.
     #[arg(long, value_name = "DIR")]
     search: PathBuf,
-    /// An architecture text, or the search.json of a search [default: what the search found].
+    /// Architecture text, or the search.json of a search [default: the architecture that the search found].
     #[arg(long, value_name = "TEXT|FILE")]
     arch: Option<String>,
-    /// File to write, safetensors.
+    /// Safetensors file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Also write the network as TorchScript here, in eval mode.
+    /// Also write the network as TorchScript (in eval mode) here.
     #[arg(long, value_name = "FILE")]
     torchscript: Option<PathBuf>,
     #[command(flatten)]
     recalibration: RecalibrationArgs,
     #[command(flatten)]
     images: DatasetArgs,
-    /// Seed of the choice of images.
+    /// Seed for choosing the images.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where it is computed: cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    /// Device to compute on: cpu or cuda:N [default: cuda:0 if there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
 }
@@ -84,14 +84,14 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     }
 }
 
-/// The files that are asked for, and what must not be written over.
+/// The output files that the flags ask for, and the inputs that must not be written over.
 fn written(args: &Args) -> Written {
     let written = args.images.protected().inputs(files(&args.search)).inputs(&args.arch);
     let written = written.output("--out", Some(&args.out));
     written.output("--torchscript", args.torchscript.as_deref())
 }
 
-/// The one that the flags name, else what the search found.
+/// The architecture that the flags name, else the one that the search found.
 fn architecture(args: &Args, opened: &OpenedSupernet) -> anyhow::Result<Architecture> {
     if let Some(text) = &args.arch {
         return Ok(read(text, Some(&opened.settings.space))?.architecture);
@@ -103,7 +103,7 @@ fn architecture(args: &Args, opened: &OpenedSupernet) -> anyhow::Result<Architec
     Ok(opened.space.parse(&found.architecture)?)
 }
 
-/// Which supernet it is.
+/// A line that describes the supernet.
 pub(super) fn said(opened: &OpenedSupernet) -> String {
     let settings = &opened.settings;
     format!(

@@ -1,4 +1,4 @@
-//! From errors to sentences and exit codes.
+//! Turns errors into sentences and exit codes.
 
 use std::fmt::{Debug, Display};
 use std::io::{self, ErrorKind};
@@ -11,27 +11,27 @@ use lat_profiler::ProfileError;
 
 use super::output::plain;
 
-/// Bad input or usage, found by the command line itself.
+/// Bad input or usage, found by the command line's own checks.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct BadInput(pub(super) String);
 
-/// An error of bad input as `anyhow` carries it.
+/// Bad input as an `anyhow` error.
 pub(super) fn bad(message: impl Into<String>) -> anyhow::Error {
     BadInput(message.into()).into()
 }
 
-/// Work that failed although what was asked for can be done.
+/// Work that failed although the request was valid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct WorkFailed(anyhow::Error);
 
-/// An error of work that failed as `anyhow` carries it.
+/// Failed work as an `anyhow` error.
 pub(super) fn failed(message: impl Display + Debug + Send + Sync + 'static) -> anyhow::Error {
     WorkFailed(anyhow::Error::msg(message)).into()
 }
 
-/// Ctrl-C came; what is done is kept.
+/// Stopped by Ctrl-C; finished work is kept.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; what is measured is kept: run the same command again to go on")]
 pub(super) struct Interrupted;
@@ -41,14 +41,14 @@ pub(super) struct Interrupted;
 pub(super) fn exit_code(done: anyhow::Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     if is_broken_pipe(&error) {
-        // The reader has seen enough, as in `lat list spaces | head -1`.
+        // The program that reads the output has closed it, as in `lat list spaces | head -1`.
         return ExitCode::SUCCESS;
     }
     eprintln!("lat: {}", plain(&sentence(&error)));
     ExitCode::from(code(&error))
 }
 
-/// An error with its causes, each said once: many sentences hold the system's reason already.
+/// An error with its causes, each said once: many messages already contain the system's reason.
 pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -61,8 +61,8 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
     text
 }
 
-/// Whether the machine failed and not what was asked of it: it is full, broken or out of something. A place that is not there or
-/// that may not be written is bad input.
+/// Whether the machine failed rather than the request: a full or broken disk, or a resource that ran out. A path that does not exist or
+/// may not be written is bad input.
 pub(super) fn is_machines(error: &io::Error) -> bool {
     const EIO: i32 = 5;
     const TOO_MANY_OPEN: [i32; 2] = [23, 24];

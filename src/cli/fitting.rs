@@ -1,11 +1,11 @@
-//! The progress of a training on the screen.
+//! Shows the progress of a predictor's training on the screen.
 
 use indicatif::ProgressBar;
 use lat_predictor::{FitEvent, Progress};
 
 use super::output::{Screen, step_to, style_of_steps, style_of_work};
 
-/// Does work that fits regressors: a line says which, and while its networks learn it is a bar of their steps.
+/// Runs work that fits regressors. A line says which regressor is being fitted; while a network trains, a bar shows its steps.
 pub(super) fn shown<T>(screen: Screen, fit: impl FnOnce(&Progress) -> T) -> T {
     let bar = screen.working("fitting");
     let found = fit(&progress(bar.clone()));
@@ -13,7 +13,7 @@ pub(super) fn shown<T>(screen: Screen, fit: impl FnOnce(&Progress) -> T) -> T {
     found
 }
 
-/// What the training is told to.
+/// Turns training events into updates of the bar.
 fn progress(bar: ProgressBar) -> Progress {
     Progress::to(move |event| match event {
         FitEvent::Regressor(name, number, n) => {
@@ -44,7 +44,7 @@ mod tests {
         let rows: Vec<_> = (0..260)
             .map(|i| {
                 let architecture = architecture_at(space.as_ref(), 0, i).unwrap();
-                // Of two edges together, which no sum of edges explains.
+                // A term of two edges together, which no sum over edges explains.
                 let gates = architecture.gates(space.decisions());
                 (architecture, 1.0 + 3.0 * f64::from(gates[0] * gates[6]) + f64::from(gates[12]))
             })

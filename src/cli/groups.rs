@@ -1,15 +1,15 @@
-//! `lat --help`: the commands by what one does with them.
+//! `lat --help`: the commands in groups by purpose.
 
 use clap::builder::StyledStr;
 use clap::{Command, CommandFactory, Subcommand};
 
 use super::{Cli, Learn, Look, Measure, Other, Searching};
 
-/// Letters of a line where there is no terminal, and most of them, as in clap's own lists.
+/// Line width in characters if there is no terminal, and the largest width (both as in clap's own lists).
 const NO_TERMINAL: usize = 100;
 const MOST: usize = super::HELP_WIDTH;
 
-/// The names of the groups with their commands, which are those of the enums.
+/// The groups' names with their commands, which come from the enums.
 fn groups() -> [(&'static str, Command); 5] {
     fn of<S: Subcommand>() -> Command {
         S::augment_subcommands(Command::new("group"))
@@ -23,7 +23,7 @@ fn groups() -> [(&'static str, Command); 5] {
     ]
 }
 
-/// The program's command line, with a help that groups its commands: clap knows headings for flags alone.
+/// The program's command line with grouped commands in its help. clap itself has headings for flags only.
 pub(super) fn command() -> Command {
     let command = Cli::command();
     let template = format!(
@@ -39,10 +39,10 @@ fn heading(styles: &clap::builder::Styles, text: &str) -> String {
     format!("{style}{text}:{style:#}")
 }
 
-/// The groups, each command with its first line.
+/// The groups, each command with the first line of its help.
 fn list(styles: &clap::builder::Styles) -> String {
     let mut groups = groups();
-    // Which clap adds by itself.
+    // clap adds this command by itself.
     let help = Command::new("help").about("Print this help or that of a command");
     groups[4].1 = groups[4].1.clone().subcommand(help);
     let names = groups.iter().flat_map(|(_, of)| of.get_subcommands());
@@ -62,12 +62,12 @@ fn list(styles: &clap::builder::Styles) -> String {
     groups.iter().map(group).collect()
 }
 
-/// As wide as the rest of the help, which clap breaks.
+/// Width of the rest of the help, which clap wraps.
 fn line_width() -> usize {
     comfy_table::Table::new().width().map_or(NO_TERMINAL, usize::from).min(MOST)
 }
 
-/// Words in lines of so many letters, all but the first behind so many blanks.
+/// Wraps words into lines of at most `letters` characters, all but the first indented by `indent` blanks.
 fn wrapped(text: &str, letters: usize, indent: usize) -> String {
     let (mut all, mut line) = (String::new(), 0);
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! `lat list`: what there is to choose from.
+//! `lat list`: the available spaces, methods, devices and more.
 
 use lat::methods::{METHODS, MethodEntry};
 use lat_data::{BENCHMARKS, DATASETS};
@@ -16,7 +16,7 @@ use super::output::{say, table};
 /// Example: lat list columns measurements.csv --where device=titanx
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to list.
+    /// Kind of thing to list.
     what: What,
     #[command(flatten)]
     columns: list_columns::ColumnsArgs,

@@ -1,4 +1,4 @@
-//! `lat list columns`: what a table holds, to know what `--where` and `--target` can name.
+//! `lat list columns`: the columns of a table and their values, which `--where` and `--target` can name.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::failure::bad;
 use super::output::{lines, say, write_json};
 use super::written::Written;
 
-/// Values that are printed of a column; `--json` has more.
+/// How many values of a column are printed; `--json` has more.
 const PRINTED: usize = 12;
 
 /// Flags of `lat list columns`.
@@ -17,16 +17,16 @@ pub(super) struct ColumnsArgs {
     /// With `columns`: run folder, Parquet or CSV table.
     #[arg(value_name = "DIR|FILE")]
     file: Option<PathBuf>,
-    /// With `columns`: only rows with this value, as in --where device=titanx; may be repeated.
+    /// With `columns`: only rows with this value, for example --where device=titanx; may be repeated.
     #[arg(long = "where", value_name = "COLUMN=VALUE", requires = "file")]
     filters: Vec<RowFilter>,
-    /// With `columns`: also write them as JSON, with up to 1000 values each.
+    /// With `columns`: also write the columns as JSON, with up to 1000 values each.
     #[arg(long, value_name = "FILE", requires = "file")]
     json: Option<PathBuf>,
 }
 
 impl ColumnsArgs {
-    /// Refuses a table where something else is listed.
+    /// Refuses a table if anything but `columns` is listed.
     pub(super) fn check_unused(&self) -> anyhow::Result<()> {
         match &self.file {
             Some(file) => Err(bad(format!(
@@ -54,7 +54,7 @@ pub(super) fn run(args: &ColumnsArgs) -> anyhow::Result<()> {
     say(lines(&header, columns.iter().map(row)))
 }
 
-/// The first values in words.
+/// A column's first values as text.
 fn shown(column: &ColumnValues) -> String {
     if column.values.is_empty() {
         return "-".to_owned();

@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::output::{say, table, write_json};
 use super::written::Written;
 
-/// Anchors may differ from a device's scale by so much before it is told, as a share.
+/// Share by which anchors may differ from a device's scale before a warning is printed.
 const MOST_SPREAD: f64 = 0.05;
 
 /// Join the shards of a run that several devices or machines measured.
 ///
-/// Checks that the shards are of one run, whole and undamaged, fits each device's scale from the anchors that all have measured,
-/// and writes a run folder that `lat train` takes. Its table keeps each row's device and its scale (`device_scale`); clock
+/// Checks that the shards belong to one run and are complete and undamaged, fits each device's scale from the anchors that all have
+/// measured, and writes a run folder that `lat train` reads. Its table keeps each row's device and its scale (`device_scale`); clock
 /// readings (`latency_raw_ms`) are not scaled.
 ///
 /// Example: lat merge runs/profile-all runs/profile-darts-cuda0-*-shard*of8
@@ -26,11 +26,11 @@ pub(super) struct Args {
     /// Folders of the shards, made by `lat profile --shard I/N`.
     #[arg(value_name = "SHARD", required = true)]
     shards: Vec<PathBuf>,
-    /// Merge what there is although shards are missing or not finished.
+    /// Merge the shards that exist, even if some are missing or not finished.
     #[arg(long)]
     partial: bool,
-    /// Join devices of several models: one factor does not turn one model's latencies into another's, so nothing is scaled, and
-    /// `lat train` refuses the table as a whole; choose one `device_name` out of it.
+    /// Join devices of different models. No single factor converts one model's latencies to another's, so nothing is scaled, and `lat
+    /// train` refuses the table as a whole: choose one `device_name` from it.
     #[arg(long)]
     mixed: bool,
     /// Also write the result as JSON.
@@ -38,7 +38,7 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
-/// The result for machines.
+/// The JSON result.
 #[derive(Serialize)]
 struct Summary {
     dir: PathBuf,
@@ -48,7 +48,7 @@ struct Summary {
     notes: Vec<String>,
 }
 
-/// One shard of the result.
+/// One shard in the JSON result.
 #[derive(Serialize)]
 struct Row {
     dir: PathBuf,
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Prints the shards with their scales, and what lacks.
+/// Prints the shards with their scales, and what is missing.
 pub(super) fn say_merged(merged: &Merged) -> anyhow::Result<()> {
     let row = |shard: &MergedShard| {
         let scale = |get: &dyn Fn(lat_data::Scale) -> String| {
@@ -94,7 +94,7 @@ pub(super) fn say_merged(merged: &Merged) -> anyhow::Result<()> {
     say(format!("{}: {} rows", merged.dir.display(), merged.rows))
 }
 
-/// What a reader of the merged latencies should know.
+/// A warning about the merged latencies; None if all is well.
 fn warning(merged: &Merged) -> Option<String> {
     if merged.shards.iter().any(|shard| shard.scale.is_none()) {
         return Some(

@@ -58,7 +58,7 @@ use signals::STOP;
 
 const ABOUT: &str = "Measures how fast neural architectures run on your hardware, learns to predict it, and searches for architectures \
                      that are both accurate and fast.";
-/// Most letters of a line of the help.
+/// Largest line width of the help, in characters.
 const HELP_WIDTH: usize = 110;
 const EXAMPLES: &str = "Examples:
   lat profile --device cpu --samples 300     measure 300 architectures on this machine's processor
@@ -77,10 +77,10 @@ struct Cli {
     /// No progress on standard error.
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// More on standard error; twice for everything.
+    /// Print more on standard error; give it twice for everything.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// CPU threads that libtorch may use [default: what OMP_NUM_THREADS says, else all cores].
+    /// CPU threads that libtorch may use [default: OMP_NUM_THREADS if set, else all cores].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1024))]
     threads: Option<i32>,
 }
@@ -140,7 +140,7 @@ enum Other {
 }
 
 impl Command {
-    /// Whether the command works for hours and keeps what it has done where it is asked to stop.
+    /// Whether the command works for hours and, if asked to stop, keeps the work done so far.
     fn goes_on(&self) -> bool {
         matches!(
             self,
@@ -184,13 +184,14 @@ pub(crate) fn main() -> ExitCode {
         .init();
     let Some(command) = cli.command else { return standing::welcome() };
     signals::install(!command.goes_on());
-    // Before the first call into libtorch, which looks for its CUDA side once and for all.
+    // Must come before the first call into libtorch, which looks for its CUDA half only once.
     lat_profiler::enable_cuda();
     tch::set_num_threads(cli.threads.or_else(omp_threads).unwrap_or_else(all_cores));
     failure::exit_code(command.run(output::Screen { quiet: cli.quiet }))
 }
 
-/// What the variable says by which libtorch itself and containers go. Of a list, one number per level, the first counts.
+/// The number in `OMP_NUM_THREADS`, which libtorch and containers also follow. In a list, one number per nesting level, the first
+/// counts.
 fn omp_threads() -> Option<i32> {
     let value = std::env::var("OMP_NUM_THREADS").ok()?;
     let first = value.split(',').next()?.trim().parse().ok()?;

@@ -1,4 +1,4 @@
-//! Which profile or predictor a command takes when none is named: the newest in `./runs/` whose own label fits, whatever its name.
+//! Chooses the profile or predictor if the user names none: the newest in `./runs/` whose own label fits, whatever its file name.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,12 +9,12 @@ use lat_predictor::{Label, Predictor};
 use super::failure::bad;
 use super::runs::root;
 
-/// Ending of a predictor's file.
+/// File extension of predictors.
 pub(super) const PREDICTOR: &str = "lat";
 
-/// The newest finished profile of the space, if one is named.
+/// The newest finished profile, of the given space if there is one.
 pub(super) fn newest_profile(space: Option<&str>) -> anyhow::Result<PathBuf> {
-    // A shard is a part of a run; `lat merge` makes the whole.
+    // A shard is only part of a run; `lat merge` makes the whole.
     let fits =
         |header: &RunHeader| !header.is_shard() && space.is_none_or(|space| header.space == space);
     let mut refused = Refused::default();
@@ -32,7 +32,7 @@ pub(super) fn newest_profile(space: Option<&str>) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The newest predictor of the built-in space and column.
+/// The newest predictor for this built-in space and column.
 pub(super) fn newest_predictor(space: &str, column: &str) -> anyhow::Result<PathBuf> {
     let fits = |label: &Label| {
         label.space == space && label.column == column && label.declaration.is_none()
@@ -51,7 +51,7 @@ pub(super) fn newest_predictor(space: &str, column: &str) -> anyhow::Result<Path
     })
 }
 
-/// The newest predictor of all.
+/// The newest predictor of any space and column.
 pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
     newest_first(is_predictor).into_iter().next().ok_or_else(|| {
         bad(format!(
@@ -61,12 +61,12 @@ pub(super) fn any_predictor() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The predictors that a command without --predictor may take, the newest first.
+/// The predictors that a command without --predictor may take, newest first.
 pub(super) fn predictors() -> Vec<PathBuf> {
     newest_first(is_predictor)
 }
 
-/// The newest predictor that fits, with its file; files that cannot be read do not.
+/// The newest predictor that passes `fits`, with its file. Files that cannot be read are skipped.
 pub(super) fn newest_fitting_predictor(
     fits: &dyn Fn(&Predictor) -> bool,
 ) -> Option<(PathBuf, Predictor)> {
@@ -75,7 +75,7 @@ pub(super) fn newest_fitting_predictor(
     predictors().into_iter().find_map(load)
 }
 
-/// The files that could not be read while looking: a sentence on the first, for the message that nothing was found.
+/// Files that could not be read during the search; the first one's error goes into the message that nothing was found.
 #[derive(Default)]
 struct Refused {
     n: usize,
@@ -83,7 +83,7 @@ struct Refused {
 }
 
 impl Refused {
-    /// Notes a file; always false, since such a file does not fit.
+    /// Notes a file that cannot be read. Always false, because such a file does not fit.
     fn add(&mut self, error: &dyn std::error::Error) -> bool {
         if self.n == 0 {
             self.first = error.to_string();
@@ -107,7 +107,7 @@ fn is_predictor(path: &Path) -> Option<PathBuf> {
     path.extension().is_some_and(|e| e == PREDICTOR).then(|| path.to_owned())
 }
 
-/// The entries of the folder of results by the age of their key file, the newest first; an entry without a key does not count.
+/// The entries of the results folder, newest first by the age of their key file. Entries without a key file are left out.
 fn newest_first(key: impl Fn(&Path) -> Option<PathBuf>) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root()).into_iter().flatten().flatten();
     let aged = entries.filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! What `--per-op` names: the folder of one's own table of operations, or published tables of whole blocks.
+//! The tables that `--per-op` names: the folder of a table measured with `lat profile --per-op`, or published tables of whole blocks.
 
 use std::path::{Path, PathBuf};
 
@@ -9,24 +9,24 @@ use lat_space::{Architecture, SearchSpace};
 use super::failure::bad;
 use super::op_table::{self, OpTable};
 
-/// The column of all these tables.
+/// The cost column of all these tables.
 pub(super) const COLUMN: &str = "latency_ms";
 
-/// Costs of the pieces of a space's networks.
+/// Costs of the pieces that the space's networks consist of.
 pub(super) struct OpCosts {
     pub(super) costs: PieceCosts,
-    /// Where and how they were measured, of a table of one's own; published ones do not say.
+    /// Where and how the costs were measured. None for published tables, which do not say.
     pub(super) header: Option<RunHeader>,
-    /// CRC-32 of what was read.
+    /// CRC-32 of the files read.
     pub(super) checksum: String,
-    /// Where they are from: `operations of runs/operations-..`.
+    /// Where the costs come from, for people: `operations of runs/operations-..`.
     pub(super) source: String,
-    /// How many there are.
+    /// Number of rows.
     n_rows: usize,
 }
 
 impl OpCosts {
-    /// Reads them for this space.
+    /// Reads the tables at these places for this space.
     pub(super) fn read(places: &[PathBuf], space: &dyn SearchSpace) -> anyhow::Result<Self> {
         let own = places.iter().find(|place| is_own(place));
         match own {
@@ -66,12 +66,12 @@ impl OpCosts {
         })
     }
 
-    /// What is added up, in words.
+    /// A line that says what is added up.
     pub(super) fn line(&self) -> String {
         format!("{} {}, added up", self.n_rows, self.source)
     }
 
-    /// What an architecture costs; of a table that lacks some pieces, those that consist of the others.
+    /// Computes the cost of architectures. If the table lacks some pieces, only architectures made of the others have a cost.
     pub(super) fn pricer(&self, space: &dyn SearchSpace) -> Pricer<'_> {
         match self.costs.table(space) {
             Ok(table) => Pricer::Whole(Box::new(table)),
@@ -80,7 +80,7 @@ impl OpCosts {
     }
 }
 
-/// A table that has all pieces, or one that is asked for those of each architecture.
+/// A table with all pieces of the space, or one that is checked for each architecture's pieces.
 pub(super) enum Pricer<'a> {
     Whole(Box<TableCost>),
     Part(&'a PieceCosts),
@@ -95,7 +95,7 @@ impl Pricer<'_> {
     }
 }
 
-/// Whether a place is the folder of one's own table.
+/// Whether the place is the folder of a table that `lat profile --per-op` wrote.
 pub(super) fn is_own(place: &Path) -> bool {
     place.join(op_table::FILE).exists()
 }

@@ -19,19 +19,19 @@ pub(super) const FILE: &str = "operations.json";
 const CSV: &str = "operations.csv";
 const COLUMN: &str = "latency_ms";
 
-/// `operations.json`.
+/// The contents of `operations.json`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct OpTable {
     /// Where and how the operations were measured.
     pub(super) header: RunHeader,
     pub(super) operations: Vec<OpRow>,
-    /// CRC-32 of the file that it was read from.
+    /// CRC-32 of the file that the table was read from.
     #[serde(skip)]
     pub(super) checksum: String,
 }
 
 impl OpTable {
-    /// Writes it for programs and as CSV.
+    /// Writes the table as JSON and as CSV.
     pub(super) fn write(&self, dir: &Path) -> anyhow::Result<()> {
         let line = |row: &OpRow| {
             let [first, second] = row.medians_ms;
@@ -44,7 +44,7 @@ impl OpTable {
         write_json(&dir.join(FILE), self)
     }
 
-    /// Reads the table of a folder, which must be of this space.
+    /// Reads the table in a folder. It must be of this space.
     pub(super) fn read(dir: &Path, space: &str) -> anyhow::Result<Self> {
         let table = Self::read_any(dir)?;
         if table.header.space != space {
@@ -57,7 +57,7 @@ impl OpTable {
         Ok(table)
     }
 
-    /// Reads the table of a folder, whichever space it is of.
+    /// Reads the table in a folder, of any space.
     pub(super) fn read_any(dir: &Path) -> anyhow::Result<Self> {
         let file = dir.join(FILE);
         let text = texts::read(&file).map_err(|e| {
@@ -73,7 +73,7 @@ impl OpTable {
         Ok(table)
     }
 
-    /// The costs of the pieces of the space's networks.
+    /// The costs of all pieces of the space's networks.
     pub(super) fn costs(&self, space: &dyn SearchSpace) -> anyhow::Result<PieceCosts> {
         let all: HashMap<&str, f64> =
             self.operations.iter().map(|row| (row.key.as_str(), row.latency_ms)).collect();
@@ -81,7 +81,7 @@ impl OpTable {
         Ok(PieceCosts::look_up(space, &self.header.skeleton, COLUMN, &look_up)?)
     }
 
-    /// Median difference of an operation's two medians, percent.
+    /// Median difference between the two medians measured for each operation, in percent.
     pub(super) fn noise_percent(&self) -> f64 {
         let of = |row: &OpRow| {
             let [a, b] = row.medians_ms;
@@ -93,17 +93,17 @@ impl OpTable {
     }
 }
 
-/// How a table of operations does on whole networks.
+/// How well a table of operations predicts whole networks.
 pub(super) struct Judged {
-    /// The sum as it is.
+    /// The errors of the plain sum.
     pub(super) sum: Metrics,
-    /// The sum times a factor plus a constant, both by least squares on the rows to train on, and these two.
+    /// The errors of `factor` times the sum plus `constant`, both fitted by least squares on the training rows.
     pub(super) scaled: Metrics,
     pub(super) factor: f64,
     pub(super) constant_ms: f64,
 }
 
-/// Judges a table on rows (architecture, milliseconds).
+/// Judges a table on rows of (architecture, milliseconds).
 pub(super) fn judge(
     table: &Pricer<'_>,
     train: &[(&Architecture, f64)],

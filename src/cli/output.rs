@@ -9,18 +9,18 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use lat_data::WholeFile;
 use serde::Serialize;
 
-/// How often work of unknown length shows that it goes on.
+/// How often work of unknown length updates its line.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How much may be said on standard error.
+/// Settings of standard error: how much may be printed there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
-    /// Nothing at all.
+    /// No progress at all.
     pub(super) quiet: bool,
 }
 
 impl Screen {
-    /// A progress bar with rate and time left; hidden where standard error is no terminal.
+    /// A progress bar with rate and time left; hidden if standard error is not a terminal.
     pub(super) fn bar(self, unit: &str) -> ProgressBar {
         if self.quiet {
             return ProgressBar::hidden();
@@ -28,7 +28,7 @@ impl Screen {
         bar_of(style_of_steps(unit))
     }
 
-    /// The same of a file that is read, by its bytes.
+    /// A progress bar of reading a file, counted in bytes.
     pub(super) fn bytes(self, file: &Path) -> ProgressBar {
         let bar = self.bar("");
         bar.set_style(style("{bar:30} {bytes}/{total_bytes}, {eta} left"));
@@ -36,14 +36,14 @@ impl Screen {
         bar
     }
 
-    /// The same of work whose end is not known: what is counted, rate and time so far.
+    /// Progress of work whose end is not known: the count, rate and time so far.
     pub(super) fn count(self, unit: &str) -> ProgressBar {
         self.running(style(&format!(
             "{{spinner}} {{pos}} {unit}, {{per_sec}}, {{elapsed}} {{msg}}"
         )))
     }
 
-    /// The same of work that counts nothing: what is done, and time so far.
+    /// Progress of work without a count: what is being done, and the time so far.
     pub(super) fn working(self, what: &str) -> ProgressBar {
         self.running(style_of_work(what))
     }
@@ -57,7 +57,7 @@ impl Screen {
         bar
     }
 
-    /// A line on standard error about something damaged or lost, which is no progress: quiet or not.
+    /// Warns on standard error that something is damaged or lost. Not progress, so it is printed even with --quiet.
     #[expect(clippy::print_stderr, reason = "damage is always told")]
     #[expect(clippy::unused_self, reason = "beside `note`, which it is the louder form of")]
     pub(super) fn warn(self, bar: Option<&ProgressBar>, line: &str) {
@@ -68,7 +68,7 @@ impl Screen {
         }
     }
 
-    /// A line on standard error, above the bar where there is one.
+    /// Prints a line on standard error, above the bar if there is one.
     #[expect(clippy::print_stderr, reason = "progress is for standard error")]
     pub(super) fn note(self, bar: Option<&ProgressBar>, line: &str) {
         let line = plain(line);
@@ -80,17 +80,17 @@ impl Screen {
     }
 }
 
-/// Steps of so many, with rate and time left.
+/// Bar style for a known number of steps, with rate and time left.
 pub(super) fn style_of_steps(unit: &str) -> ProgressStyle {
     style(&format!("{{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left {{msg}}"))
 }
 
-/// What is done, with the time so far.
+/// Line style for work without a count: what is being done, and the time so far.
 pub(super) fn style_of_work(what: &str) -> ProgressStyle {
     style(&format!("{{spinner}} {what} {{msg}} {{elapsed}}"))
 }
 
-/// A bar that leaves the screen with what it is for, whether that is done or has failed.
+/// A bar that disappears together with the work it belongs to, whether that is done or has failed.
 fn bar_of(style: ProgressStyle) -> ProgressBar {
     ProgressBar::no_length().with_style(style).with_finish(ProgressFinish::AndClear)
 }
@@ -99,7 +99,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("templates are fixed")
 }
 
-/// So much of the work is done; of work that was taken up again what was done before counts for no time.
+/// Sets the bar to `done` of `all`. If work was resumed, steps from before do not count for the rate.
 pub(super) fn step_to(bar: &ProgressBar, done: u64, all: u64) {
     if bar.length() != Some(all) {
         bar.set_position(done);
@@ -109,7 +109,7 @@ pub(super) fn step_to(bar: &ProgressBar, done: u64, all: u64) {
     bar.set_position(done);
 }
 
-/// Text without characters that steer a terminal. Names and units come from files that somebody else may have written.
+/// Removes characters that control a terminal. Names and units may come from files written by others.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     match text.contains(steers) {
@@ -118,7 +118,7 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Writes a line of the result to standard output.
+/// Prints a line of the result on standard output.
 pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(plain(line.as_ref()).as_bytes())?;
@@ -126,12 +126,12 @@ pub(super) fn say(line: impl AsRef<str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A cost or its error: four decimals, or more if it is so small that fewer than four digits of it would show.
+/// Formats a cost or an error with four decimals, or with more if it is so small that fewer than four digits would show.
 pub(super) fn figure(value: f64) -> String {
     format!("{value:.0$}", decimals(value))
 }
 
-/// As [`figure`], rounded up: a limit that the value keeps.
+/// Formats like [`figure`] but rounds up, so that the value is within the printed limit.
 pub(super) fn figure_above(value: f64) -> String {
     let decimals = decimals(value);
     let step = 10f64.powi(decimals as i32);
@@ -144,7 +144,7 @@ fn decimals(value: f64) -> usize {
     decimals.min(30.0) as usize
 }
 
-/// A table for people.
+/// A table for people to read.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header);
@@ -155,7 +155,7 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     table.trim_fmt()
 }
 
-/// A table whose cells are never cut up, however narrow the terminal: architectures are there to be copied.
+/// A table whose cells are never wrapped, however narrow the terminal, so that architectures can be copied.
 pub(super) fn lines(header: &[String], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header);

@@ -1,4 +1,4 @@
-//! Where a cost was measured, so that more can be measured there.
+//! Where a cost was measured, so that further architectures can be measured there.
 
 use lat::record::CostPlace;
 use lat_data::RunHeader;
@@ -6,7 +6,7 @@ use lat_predictor::Label;
 use lat_profiler::{ProfileOptions, available, measure_one};
 use lat_space::{Architecture, SearchSpace};
 
-/// A measured cost: its column, and where and how it was measured, so that what a search finds can be measured there too.
+/// A measured cost: its column, and where and how it was measured. The architecture that a search finds is measured the same way.
 pub(super) struct MeasuredCost {
     column: String,
     pub(super) place: CostPlace,
@@ -15,7 +15,7 @@ pub(super) struct MeasuredCost {
 }
 
 impl MeasuredCost {
-    /// That of a predictor's rows; nothing where their table does not say.
+    /// The measured cost behind a predictor; None if its training table does not say how it was measured.
     pub(super) fn of_label(label: &Label) -> Option<Self> {
         let place = CostPlace {
             device_name: label.device_name.clone()?,
@@ -26,7 +26,7 @@ impl MeasuredCost {
         Some(Self { column: label.column.clone(), place, reference_ms: label.reference_ms })
     }
 
-    /// That of a table of operations.
+    /// The measured cost behind a table of operations.
     pub(super) fn of_header(header: &RunHeader) -> Self {
         let place = CostPlace {
             device_name: header.device_name.clone(),
@@ -37,7 +37,7 @@ impl MeasuredCost {
         Self { column: "latency_ms".to_owned(), place, reference_ms: header.reference_ms }
     }
 
-    /// Measures an architecture if the cost's device is at hand. The text says where it was measured, or why it was not.
+    /// Measures an architecture if this machine has the cost's device. The text says where it was measured, or why it was not.
     pub(super) fn measure(
         &self,
         space: &dyn SearchSpace,

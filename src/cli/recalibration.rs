@@ -1,4 +1,4 @@
-//! Flags that say how batch norm is recalibrated.
+//! Flags for recalibrating batch norm.
 
 use std::str::FromStr;
 
@@ -7,27 +7,27 @@ use lat_data::Dataset;
 use lat_nn::BnRule;
 use tch::Device;
 
-/// How batch norm's statistics are made for one network of a supernet.
+/// How the batch norm statistics of one network of a supernet are computed.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct RecalibrationArgs {
-    /// How batch norm's statistics are made anew from training images: per-image (biased variances, batches weigh by their images, as
-    /// once-for-all has it), per-batch (unbiased ones, plain means over batches, as AttentiveNAS, BigNAS and Pi-NAS have it), or keep: the
-    /// supernet's as they are.
+    /// How to compute batch norm statistics from training images: per-image (biased variances, batches weighted by their number of
+    /// images, as in once-for-all), per-batch (unbiased variances, plain averages over batches, as in AttentiveNAS, BigNAS and
+    /// Pi-NAS), or keep (use the supernet's).
     #[arg(long, value_name = "per-image|per-batch|keep", default_value = "per-image")]
     recalibrate: Rule,
-    /// Training images for it; all where there are fewer.
+    /// Training images for recalibration; all if there are fewer.
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(2..))]
     recalibrate_images: u32,
-    /// Images per batch of it.
+    /// Images per batch for recalibration.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     recalibrate_batch: u32,
 }
 
-/// A rule; nothing where the supernet's statistics are kept.
+/// A rule; None if the supernet's statistics are kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Rule(Option<BnRule>);
 
-/// The name of [`Rule`] without one.
+/// The flag's value for "no rule".
 const KEEP: &str = "keep";
 
 impl FromStr for Rule {
@@ -42,7 +42,7 @@ impl FromStr for Rule {
 }
 
 impl RecalibrationArgs {
-    /// The images and the rule; nothing where statistics are kept.
+    /// Prepares images and rule; None if the supernet's statistics are kept.
     pub(super) fn calibration(
         &self,
         dataset: &Dataset,

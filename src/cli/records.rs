@@ -1,4 +1,4 @@
-//! Reads what searches and evaluations left.
+//! Reads the result files of searches and evaluations.
 
 use std::path::Path;
 

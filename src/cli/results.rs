@@ -1,4 +1,4 @@
-//! What stands in a folder of results, by the files that each kind of result keeps.
+//! The results in a folder, recognised by the files that each kind of result has.
 
 use std::fs::{DirEntry, read_dir};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use lat_data::{has_run, sealed_table};
 use super::newest::PREDICTOR;
 use super::search_folder::CHECKPOINT;
 
-/// Folders below the named one in which results are looked for.
+/// How many levels of subfolders are searched for results.
 const DEPTH: usize = 3;
 
 /// A result's folder or file, and when it was finished.
@@ -20,12 +20,12 @@ pub(super) struct Result {
     pub(super) when: SystemTime,
 }
 
-/// The results in a folder and those below it, each kind the newest first. Nothing of them is read.
+/// The results in a folder and its subfolders, each kind newest first. Their contents are not read.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    /// Folders of profile runs that have ended.
+    /// Folders of finished profile runs.
     pub(super) profiles: Vec<Result>,
-    /// Folders of profile runs that have not.
+    /// Folders of unfinished profile runs.
     pub(super) begun_profiles: Vec<Result>,
     /// Files of predictors.
     pub(super) predictors: Vec<Result>,
@@ -33,14 +33,14 @@ pub(super) struct Results {
     pub(super) searches: Vec<Result>,
     /// Folders of evaluations.
     pub(super) evaluations: Vec<Result>,
-    /// Folders of searches or evaluations that have not ended: a checkpoint alone.
+    /// Folders of unfinished searches or evaluations: they have only a checkpoint.
     pub(super) begun: Vec<Result>,
-    /// Folders that cannot be read, each with the reason.
+    /// Folders that could not be read, each with the reason.
     pub(super) closed: Vec<(PathBuf, String)>,
 }
 
 impl Results {
-    /// Those in `dir`; none where it is no folder.
+    /// The results in `dir`; none if it is not a folder.
     pub(super) fn below(dir: &Path) -> Self {
         let mut results = Self::default();
         results.look(dir, DEPTH);
@@ -53,13 +53,13 @@ impl Results {
             &mut results.begun,
         ];
         for kind in kinds {
-            // Of equal age by name, so that the order is the same each time.
+            // Results of equal age are sorted by name, so that the order never changes.
             kind.sort_by(|a, b| b.when.cmp(&a.when).then_with(|| a.path.cmp(&b.path)));
         }
         results
     }
 
-    /// Whether there is nothing, not even something begun.
+    /// Whether there are no results at all, not even unfinished ones.
     pub(super) fn is_empty(&self) -> bool {
         let Self { profiles, begun_profiles, predictors, searches, evaluations, begun, closed } =
             self;
@@ -69,7 +69,7 @@ impl Results {
             && closed.is_empty()
     }
 
-    /// The files and folders of all, whatever their kind.
+    /// All files and folders of results, of every kind.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         let kinds = [&self.profiles, &self.begun_profiles, &self.predictors, &self.searches];
         let all = kinds.into_iter().chain([&self.evaluations, &self.begun]).flatten();
@@ -97,7 +97,7 @@ impl Results {
         }
     }
 
-    /// What the folder itself is. It may hold a search and an evaluation.
+    /// Adds the results that the folder itself is. It may hold both a search and an evaluation.
     fn look_at(&mut self, dir: &Path) {
         if let Some(table) = sealed_table(dir) {
             self.profiles.push(result(dir, &table));
@@ -118,13 +118,13 @@ impl Results {
     }
 }
 
-/// By its name; logs for TensorBoard end in the name of the machine or program that wrote them.
+/// Tells predictors by their names. TensorBoard logs end in the name of the machine or program that wrote them, which could match.
 fn is_predictor(file: &Path) -> bool {
     let is_log = file.file_name().is_some_and(|n| n.to_string_lossy().contains(".tfevents."));
     file.extension().is_some_and(|e| e == PREDICTOR) && !is_log
 }
 
-/// A result that is as old as its key file.
+/// A result dated by its key file.
 fn result(path: &Path, key: &Path) -> Result {
     let when = key.metadata().and_then(|of| of.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     Result { path: path.to_owned(), when }

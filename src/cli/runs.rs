@@ -1,4 +1,4 @@
-//! Where results lie: `./runs/`, in folders and files named by what they hold.
+//! Where results are written: `./runs/`, in folders and files named by their contents.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::newest::PREDICTOR;
 /// The folder of all results.
 const RUNS: &str = "runs";
 
-/// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`, with what departs from the usual operating point before the seed.
+/// `runs/profile-darts-cpu-c8-l4-r8-b1-seed0`. Settings that differ from the usual operating point come before the seed.
 pub(super) fn profile_dir(space: &str, device: &str, options: &ProfileOptions) -> PathBuf {
     let ProfileOptions { skeleton, batch, seed, point, .. } = options;
     let device = device.replace(':', "").replace(',', "+");
@@ -27,18 +27,18 @@ pub(super) fn profile_dir(space: &str, device: &str, options: &ProfileOptions) -
     Path::new(RUNS).join(name)
 }
 
-/// The folder of a shard: a run's, with `-shard2of8` behind it.
+/// The folder of a shard: the run's name with `-shard2of8` appended.
 pub(super) fn shard_dir(dir: &Path, shard: Shard) -> PathBuf {
     let name = format!("{}-shard{}of{}", name_of(dir), shard.index(), shard.count());
     dir.with_file_name(name)
 }
 
-/// The folder of a run that chooses its samples: another's, with `-until` behind it.
+/// The folder of a run with `--until`: the usual name with `-until` appended.
 pub(super) fn until_dir(dir: &Path) -> PathBuf {
     dir.with_file_name(format!("{}-until", name_of(dir)))
 }
 
-/// `c8-l4-r8`, with what departs from the usual behind it.
+/// A skeleton as `c8-l4-r8`, with unusual settings appended.
 pub(super) fn short(skeleton: &Skeleton) -> String {
     let Skeleton { channels, layers, resolution, classes, stem } = skeleton;
     let classes = if *classes == 10 { String::new() } else { format!("-k{classes}") };
@@ -51,13 +51,13 @@ pub(super) fn root() -> &'static Path {
     Path::new(RUNS)
 }
 
-/// A result's place by name.
+/// The path of the result with this name.
 pub(super) fn named(name: &str) -> PathBuf {
     Path::new(RUNS).join(name)
 }
 
-/// The predictor learned from a profile: `runs/predictor-<profile>-<column>.lat`, with the values that rows were chosen by before
-/// the column.
+/// The file of the predictor learned from a profile: `runs/predictor-<profile>-<column>.lat`. If rows were filtered by `--where`, the
+/// values come before the column.
 pub(super) fn predictor_file(source: &Path, filters: &[RowFilter], column: &str) -> PathBuf {
     let stem = source.file_stem().map_or_else(|| "table".into(), |s| s.to_string_lossy());
     let stem = stem.strip_prefix("profile-").unwrap_or(&stem).to_owned();
@@ -71,7 +71,8 @@ fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
-/// Makes a folder and sees that files can be written there, before hours of work want to. A full disk is no fault of the flags.
+/// Makes a folder and checks that files can be written there, before hours of work depend on it. A full disk does not count as bad
+/// input.
 pub(super) fn writable_dir(dir: &Path) -> anyhow::Result<()> {
     let probe = || -> std::io::Result<()> {
         std::fs::create_dir_all(dir)?;

@@ -1,4 +1,4 @@
-//! What a search left in its folder, opened: its supernet, and the images that it was trained on.
+//! Opens a search's folder: its supernet, and the images that it was trained on.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use lat_data::Dataset;
 use super::datasets::DatasetArgs;
 use super::failure::bad;
 
-/// The checkpoint's name in the folder of a search or an evaluation.
+/// The checkpoint's file name in the folder of a search or an evaluation.
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// Files of a search's folder that are read.
+/// The files that are read from a search's folder.
 pub(super) fn files(dir: &Path) -> [PathBuf; 2] {
     [CHECKPOINT, SearchRecord::FILE].map(|name| dir.join(name))
 }
 
-/// Opens the supernet of a search's folder.
+/// Opens the supernet in a search's folder.
 pub(super) fn open(dir: &Path, device: tch::Device) -> anyhow::Result<OpenedSupernet> {
     let file = dir.join(CHECKPOINT);
     if !file.is_file() {
@@ -29,7 +29,7 @@ pub(super) fn open(dir: &Path, device: tch::Device) -> anyhow::Result<OpenedSupe
     Ok(OpenedSupernet::open(&file, device)?)
 }
 
-/// The images of a search, which are its own data set's where no flag names another, and a line that says which they are.
+/// The images to use (the search's own data set, if no flag names another) and a line that describes them.
 pub(super) fn images(
     opened: &OpenedSupernet,
     flags: &DatasetArgs,

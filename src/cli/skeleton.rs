@@ -1,12 +1,12 @@
-//! Flags of the macro architecture.
+//! Flags for the macro architecture (the skeleton).
 
 use lat_profiler::DeviceSpec;
 use lat_space::{SearchSpace, Skeleton, Stem, find_skeleton};
 
-/// Images above this height and width get the stem of ImageNet in a search and an evaluation.
+/// Images larger than this (height or width, in pixels) get the ImageNet stem in a search and an evaluation.
 const LARGEST_OF_CIFAR: u16 = 64;
 
-/// What to say of a network that no search or evaluation builds: one with the stem of CIFAR for large images.
+/// A warning about a network that no search or evaluation builds: large images with the CIFAR stem. None if the network is usual.
 pub(super) fn odd_stem(space: &dyn SearchSpace, skeleton: &Skeleton) -> Option<String> {
     let is_odd = skeleton.stem == Stem::Cifar && skeleton.resolution > LARGEST_OF_CIFAR;
     is_odd.then(|| {
@@ -37,7 +37,7 @@ pub(super) struct SkeletonArgs {
 }
 
 impl SkeletonArgs {
-    /// The space's preset with the flags put over it.
+    /// The space's preset with the flags applied.
     pub(super) fn skeleton(
         &self,
         space: &dyn SearchSpace,
@@ -54,7 +54,7 @@ impl SkeletonArgs {
         Ok(skeleton)
     }
 
-    /// Refuses flags that ask for another network than the one that is there.
+    /// Refuses flags that ask for a different network than the given one.
     pub(super) fn check_is(&self, skeleton: &Skeleton) -> anyhow::Result<()> {
         let flags = [
             ("--channels", self.channels, skeleton.channels),
@@ -70,7 +70,7 @@ impl SkeletonArgs {
         }
     }
 
-    /// As [`SkeletonArgs::skeleton`], for images of a data set: its size and classes.
+    /// Like [`SkeletonArgs::skeleton`], but with image size and number of classes from a data set.
     pub(super) fn for_images(
         &self,
         space: &dyn SearchSpace,
@@ -91,12 +91,12 @@ impl SkeletonArgs {
     }
 }
 
-/// The device by name, or the best there is.
+/// The named device, or the best one of this machine.
 pub(super) fn device(name: Option<&str>) -> anyhow::Result<DeviceSpec> {
     Ok(name.map(DeviceSpec::parse).transpose()?.unwrap_or_else(DeviceSpec::best))
 }
 
-/// libtorch's name of a device; the fake device computes on the CPU.
+/// libtorch's device; the fake device computes on the CPU.
 pub(super) fn torch_device(device: DeviceSpec) -> tch::Device {
     match device {
         DeviceSpec::Cuda(n) => tch::Device::Cuda(n as usize),
@@ -104,7 +104,7 @@ pub(super) fn torch_device(device: DeviceSpec) -> tch::Device {
     }
 }
 
-/// Whether the small presets are the default: without a GPU the papers' sizes take days.
+/// Whether the small presets are the default. Without a GPU, networks of the papers' sizes take days.
 pub(super) fn is_small(device: DeviceSpec) -> bool {
     !matches!(device, DeviceSpec::Cuda(_))
 }

@@ -1,4 +1,4 @@
-//! `lat` without a command: the three commands, what stands in `./runs`, and what comes next.
+//! `lat` without a command: prints the three main commands, the results in `./runs`, and a suggested next command.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -19,7 +19,7 @@ use super::skeleton::device;
 /// Exit code of a command line without a command.
 const NO_COMMAND: u8 = 2;
 
-/// Prints it all; the exit code is that of bad usage, since nothing was asked for.
+/// Prints the welcome text. Returns the exit code for bad usage, because no command was given.
 pub(super) fn welcome() -> ExitCode {
     let (results, n_damaged) = readable(Results::below(root()));
     match say(text(&results, n_damaged).trim_end()) {
@@ -28,7 +28,7 @@ pub(super) fn welcome() -> ExitCode {
     }
 }
 
-/// What can be read, and how much else there is: what is damaged leads nowhere.
+/// The results that can be read, and the number of damaged ones, which are left out.
 fn readable(mut results: Results) -> (Results, usize) {
     let before = results.paths().count();
     let Results { profiles, begun_profiles, predictors, searches, evaluations, .. } = &mut results;
@@ -63,7 +63,7 @@ fn text(results: &Results, n_damaged: usize) -> String {
     text + "All commands: lat --help"
 }
 
-/// The first of the three commands, as it works on this machine.
+/// The first of the three commands, adapted to this machine.
 fn profile_command() -> String {
     lat_profiler::enable_cuda();
     match device(None) {
@@ -74,7 +74,7 @@ fn profile_command() -> String {
     }
 }
 
-/// A line per kind of result.
+/// One line per kind of result.
 fn counts(results: &Results) -> String {
     let line = |kind: &[Result], one: &str, many: &str, begun: usize| {
         let begun = match begun {
@@ -98,7 +98,7 @@ fn counts(results: &Results) -> String {
     .concat()
 }
 
-/// The command that goes on from the newest result.
+/// The command that continues from the newest result.
 fn next(results: &Results, profile: &str) -> String {
     let newest = |kind: &[Result]| kind.first().map(|result| result.when);
     let (profiles, predictors) = (&results.profiles, &results.predictors);
@@ -129,7 +129,7 @@ fn next(results: &Results, profile: &str) -> String {
     }
 }
 
-/// Training on a run; on a shard's row alone nothing is trained.
+/// The command that trains on a run. A single shard cannot be trained on.
 fn train(dir: &Path) -> String {
     match run_header(dir) {
         Ok(Some(header)) if header.is_shard() => "lat merge, which joins the shards".to_owned(),
@@ -147,7 +147,7 @@ fn search(path: &Path, label: &Label) -> String {
     format!("lat search --lambda 0.1{flags}")
 }
 
-/// Whether `lat search` takes this value where the flag is not given.
+/// Whether this value is the default of a flag of `lat search`.
 fn is_default(flag: &str, value: &str) -> bool {
     let command = groups::command();
     let search = command.find_subcommand("search");

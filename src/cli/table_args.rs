@@ -1,4 +1,4 @@
-//! Which table a command reads, and of which space.
+//! Flags that choose a table of measurements, and its space.
 
 use std::path::{Path, PathBuf};
 
@@ -9,30 +9,30 @@ use lat_space::{DeclaredSpace, Space, find_space};
 use super::output::say;
 use super::{newest, texts};
 
-/// Flags that name a table.
+/// Flags that choose a table of measurements.
 #[derive(clap::Args)]
 pub(super) struct TableArgs {
     /// Run folder, Parquet or CSV table [default: the newest finished profile].
     #[arg(long, alias = "samples-from", value_name = "DIR|FILE")]
     pub(super) data: Option<PathBuf>,
-    /// Search space, where the table does not say.
+    /// Search space, if the table does not say.
     #[arg(long)]
     pub(super) space: Option<String>,
     /// TOML file that declares the space of a table made elsewhere; examples/spaces/ has some.
     #[arg(long, value_name = "FILE", conflicts_with = "space", requires = "data")]
     pub(super) space_file: Option<PathBuf>,
-    /// Column of the architectures' texts [default: architecture, arch_str, cellstr or arch, else the only one whose texts are
+    /// Column with the architectures' texts [default: architecture, arch_str, cellstr or arch, else the only column whose texts are
     /// architectures].
     #[arg(long, value_name = "NAME", requires = "data")]
     pub(super) text_column: Option<String>,
-    /// Parquet or CSV table of the architectures, where --data has only their values: joined by the one column that both have.
+    /// Parquet or CSV table of the architectures, if --data has only their values; the two are joined by the one column they share.
     #[arg(long, value_name = "FILE", requires = "data")]
     pub(super) architectures: Option<PathBuf>,
-    /// Read only rows with this value, as in --where device=titanx; may be repeated.
+    /// Read only rows with this value, for example --where device=titanx; may be repeated.
     #[arg(long = "where", value_name = "COLUMN=VALUE")]
     pub(super) filters: Vec<RowFilter>,
-    /// Take the mean if an architecture has several values [default: the first, or the lower median if they are more than a factor
-    /// of two apart].
+    /// Take the average if an architecture has several values [default: the first value, or the lower median if they differ by more
+    /// than a factor of two].
     #[arg(long)]
     pub(super) average_duplicates: bool,
     /// Leave out rows without a value [default: refuse the table].
@@ -40,7 +40,7 @@ pub(super) struct TableArgs {
     pub(super) drop_missing: bool,
 }
 
-/// A table with the space of its architectures.
+/// A table and the space of its architectures.
 pub(super) struct SpaceTable {
     pub(super) data: PathBuf,
     pub(super) space: Box<dyn Space>,
@@ -48,7 +48,7 @@ pub(super) struct SpaceTable {
 }
 
 impl TableArgs {
-    /// The table that is named, or the newest profile's.
+    /// The table named by the flags, or the newest profile's.
     pub(super) fn source(&self) -> anyhow::Result<PathBuf> {
         match &self.data {
             Some(path) => Ok(path.clone()),
@@ -56,7 +56,7 @@ impl TableArgs {
         }
     }
 
-    /// Reads what the flags name: the table at its [`TableArgs::source`], and what belongs to it.
+    /// Reads the table at its [`TableArgs::source`], with the space and the architectures that the flags name.
     pub(super) fn read(&self, data: PathBuf, column: &str) -> anyhow::Result<SpaceTable> {
         let declared = self.space_file.as_deref().map(read_space_file).transpose()?;
         let table = LatencyTable::read(&TableRequest {
@@ -76,8 +76,8 @@ impl TableArgs {
         Ok(SpaceTable { data, space, table })
     }
 
-    /// Says what the table's rows do not: what was left out, and which values stand for several. A profile's own repeats are
-    /// meant, and its noise floor tells of them.
+    /// Prints what the rows do not show: rows that were left out, and values that stand for several. Not for a profile's own
+    /// repeats: they are intended, and the noise floor reports them.
     pub(super) fn say_notes(&self, table: &LatencyTable) -> anyhow::Result<()> {
         if self.drop_missing && table.skipped > 0 {
             say(format!("{} rows left out: failed, or without a value", table.skipped))?;

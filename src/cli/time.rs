@@ -1,4 +1,4 @@
-//! `lat time`: times somebody's own network, or an extracted one.
+//! `lat time`: times a user's own network, or an extracted one.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,12 @@ use super::written::Written;
 
 /// Time a TorchScript module of your own, or a network that `lat extract` wrote.
 ///
-/// With the care that architectures get: warm-up, timed runs until the 95 % interval of the median is within 1 % or the cap
-/// comes, CUDA events on a GPU, the reference network on a CPU. Make the file with torch.jit.trace(model, x).save("model.pt").
-/// What the module returns does not matter. A module that is much shorter than the reference network is run several times per
-/// timed run. A module is a program and can do what you can, write files too: time only modules that you trust.
+/// Timed as carefully as architectures in a profile: warm-up, then timed runs until the 95 % interval of the median is within 1 % or
+/// the cap is reached, with CUDA events on a GPU and the reference network on a CPU. Make the file with torch.jit.trace(model,
+/// x).save("model.pt"). The module may return anything. A module much shorter than the reference network is run several times per
+/// timed run.
+///
+/// Time only modules that you trust: a module is a program that can do anything you can do, including writing files.
 ///
 /// Example: lat time model.pt --input 1x3x224x224 --device cuda:0 --mode both
 ///
@@ -28,10 +30,10 @@ pub(super) struct Args {
     /// The module's file.
     #[arg(required_unless_present = "weights", conflicts_with = "weights")]
     file: Option<PathBuf>,
-    /// An input; once for each that forward takes. A shape, batch first, is a tensor of normal numbers. Whole numbers have a kind and
-    /// lie below a bound: '1x128:i64<30522' (in quotes: a shell reads < itself; without a bound: 0 and 1). All equal: 1x128:i64=1.
-    /// Kinds: f16 bf16 f32 f64 u8 i16 i32 i64 bool. Several tensors as one input: [3x800x800,3x600x600]. Numbers: int=5, float=0.5,
-    /// bool=true. Python's None: None.
+    /// An input; give one for each argument of forward. A shape, batch first, is a tensor of normal random numbers. Integers have a
+    /// kind and an upper bound: '1x128:i64<30522' (in quotes, because < is special to the shell; without a bound: 0 and 1). All
+    /// equal: 1x128:i64=1. Kinds: f16 bf16 f32 f64 u8 i16 i32 i64 bool. Several tensors as one input: [3x800x800,3x600x600].
+    /// Numbers: int=5, float=0.5, bool=true. Python's None: None.
     #[arg(
         long,
         value_name = "NxCxHxW[:KIND][<BOUND]",
@@ -39,29 +41,29 @@ pub(super) struct Args {
         conflicts_with = "weights"
     )]
     input: Vec<ModuleInput>,
-    /// Time the network of this file, which `lat extract` wrote, with its own weights, instead of a module: as `lat profile` times
-    /// architectures, data alone and no program.
+    /// Time the network in this file, written by `lat extract`, with its own weights, instead of a module. It is timed as `lat profile`
+    /// times architectures; the file is data only and runs no code.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Images per batch of --weights.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    /// cpu or cuda:N [default: cuda:0 if there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
     /// How runs are launched.
     #[arg(long, default_value = "eager", value_name = "eager|graph|both")]
     mode: Mode,
-    /// Number format; the module's floating point numbers are converted.
+    /// Number format; the module's floating-point numbers are converted.
     #[arg(long, default_value = "fp32", value_name = "fp32|tf32|fp16|bf16")]
     precision: Precision,
-    /// Lay inputs of four dimensions out channels last (NHWC).
+    /// Use the channels-last layout (NHWC) for inputs of four dimensions.
     #[arg(long)]
     channels_last: bool,
     /// Empty the last-level cache before each timed run.
     #[arg(long)]
     cold: bool,
-    /// Cap on the timed runs, in milliseconds by the clock, with the reference network's runs on a CPU. At least six runs are made
+    /// Cap on the timed runs, in milliseconds of clock time, including the reference network's runs on a CPU. At least six runs are made
     /// unless they take five times as long.
     #[arg(long, default_value_t = 2000.0, value_name = "MS")]
     max_ms: f64,
@@ -91,7 +93,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// The row of somebody's module.
+/// The measured row of a user's module.
 fn module(
     args: &Args,
     file: &Path,
@@ -108,7 +110,7 @@ fn module(
         .map_err(|error| bad(format!("{} cannot be timed: {error}", file.display())))
 }
 
-/// The row of an extracted network.
+/// The measured row of an extracted network.
 fn network(
     args: &Args,
     file: &Path,
@@ -121,7 +123,7 @@ fn network(
     Ok(time_net(net, &label.architecture, &options)?)
 }
 
-/// The row for people.
+/// The row as text.
 fn text(timing: &NetTiming, device: DeviceSpec, point: OperatingPoint) -> String {
     let NetTiming { row, n_passes } = timing;
     let each = if *n_passes > 1 { format!(" of {n_passes} passes") } else { String::new() };

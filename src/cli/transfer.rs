@@ -1,4 +1,4 @@
-//! `lat train --from`: a predictor of a new device from predictors of others and a few samples.
+//! `lat train --from`: a predictor for a new device from predictors of other devices and a few samples.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,10 +17,10 @@ use super::failure::bad;
 use super::output::{say, table, write_json};
 use super::table_args::SpaceTable;
 
-/// Samples of a new device up to which all are learnt from unless told otherwise.
+/// Up to this many samples of the new device, all are used for training by default.
 pub(super) const FEW: usize = 50;
 
-/// What `lat train` was told.
+/// The request to `lat train --from`.
 pub(super) struct Request<'a> {
     pub(super) from: &'a [PathBuf],
     pub(super) target: &'a str,
@@ -29,7 +29,7 @@ pub(super) struct Request<'a> {
     pub(super) json: Option<&'a Path>,
 }
 
-/// One way's figures, for people and machines.
+/// The figures of one approach.
 #[derive(Serialize)]
 struct Row {
     regressor: &'static str,
@@ -40,7 +40,7 @@ struct Row {
     seconds: f64,
 }
 
-/// All figures for machines.
+/// All figures as JSON.
 #[derive(Serialize)]
 struct Summary<'a> {
     data: &'a Path,
@@ -49,15 +49,15 @@ struct Summary<'a> {
     seed: u64,
     sources: &'a [String],
     predictor: &'a Path,
-    /// Mean relative error of samples predicted without them, percent.
+    /// Average relative error on samples that were left out of the fit, percent.
     held_out_error: f64,
-    /// Whether the predictor is one linear model; else its file holds the sources.
+    /// Whether the predictor is one linear model; if not, its file also contains the source predictors.
     folded: bool,
     noise_floor: Option<f64>,
     regressors: Vec<Row>,
 }
 
-/// Fits, judges, saves and prints.
+/// Fits, judges, saves and prints the predictor.
 pub(super) fn run(
     request: &Request<'_>,
     measured: &SpaceTable,
@@ -113,7 +113,7 @@ pub(super) fn run(
     write_json(path, &summary)
 }
 
-/// The sources, each of which predicts the target for the space.
+/// Reads the source predictors, each of which must predict the target for the space.
 fn load(request: &Request<'_>, space: &dyn Space) -> anyhow::Result<Vec<Predictor>> {
     let one = |(i, path): (usize, &PathBuf)| {
         if request.from[..i].contains(path) {
@@ -130,7 +130,7 @@ fn load(request: &Request<'_>, space: &dyn Space) -> anyhow::Result<Vec<Predicto
     request.from.iter().enumerate().map(one).collect()
 }
 
-/// The device of a source, or its file's name where the file does not say.
+/// The device of a source, or its file name if the file does not say.
 fn name((path, source): (&PathBuf, &Predictor)) -> String {
     let stem = || path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     source.label().device_name.clone().unwrap_or_else(stem)
@@ -159,7 +159,7 @@ fn warn_of_same_devices(
     Ok(())
 }
 
-/// What the samples alone are good for, where they are enough to try.
+/// How well a predictor trained on the samples alone does, if there are enough of them.
 fn from_scratch(
     space: &dyn Space,
     samples: &Samples,

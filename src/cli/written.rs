@@ -1,4 +1,4 @@
-//! What a command is about to write, compared with what it reads and with what runs and searches keep, before anything is read.
+//! Checks, before anything is read, that a command's outputs do not overwrite its inputs or the files of runs and searches.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::bad;
 
-/// Files that belong together in a folder, by what made them.
+/// Files that belong together in a folder, by the command that made them.
 const KEPT: [(&str, &[&str]); 4] = [
     (
         "profile run",
@@ -24,10 +24,10 @@ const KEPT: [(&str, &[&str]); 4] = [
     ("evaluation", &["evaluation.json", "checkpoint.safetensors", ".lock"]),
     ("table of operations", &["operations.json", "operations.csv", ".lock"]),
 ];
-/// How many of a list's files, the first ones, tell what a folder is.
+/// How many of a list's files, from the first on, identify a folder.
 const TELLING: usize = 3;
 
-/// The files that a command's flags ask for, and those that it reads.
+/// The files that a command will write, and those that it reads.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Written {
     outputs: Vec<(&'static str, PathBuf)>,
@@ -37,34 +37,34 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// A file that the flag names; nothing where it is not given.
+    /// Adds an output file named by a flag; does nothing if the flag is not given.
     pub(super) fn output(mut self, flag: &'static str, path: Option<&Path>) -> Self {
         self.outputs.extend(path.map(|path| (flag, path.to_owned())));
         self
     }
 
-    /// Files that are read; what is no file (a text, a folder, nothing) passes.
+    /// Adds files that are read. Inputs that are not files (a text, a folder, none) are ignored.
     pub(super) fn inputs(mut self, paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
         self.inputs.extend(paths.into_iter().map(|path| path.as_ref().to_owned()));
         self
     }
 
-    /// A folder all of whose files may be read.
+    /// Adds a folder of which any file may be read.
     pub(super) fn tree(mut self, path: impl AsRef<Path>) -> Self {
         self.trees.push(path.as_ref().to_owned());
         self
     }
 
-    /// The folder that the command keeps its own result in.
+    /// The folder for the command's own result.
     pub(super) fn folder(mut self, path: &Path) -> Self {
         self.own = Some(path.to_owned());
         self
     }
 
-    /// Refuses what would destroy something, or cannot be written.
+    /// Refuses outputs that would destroy something, or cannot be written.
     ///
     /// # Errors
-    /// Bad input that names flag and file.
+    /// Bad input that names the flag and the file if an output is not allowed.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         for (i, (flag, path)) in self.outputs.iter().enumerate() {
             self.check_place(flag, path)?;
@@ -91,7 +91,7 @@ impl Written {
         Ok(())
     }
 
-    /// Whether a file can be there: its folder is, or will be made for the command's own result.
+    /// Checks that a file can be created: its folder exists, or will be made for the command's own result.
     fn check_place(&self, flag: &str, path: &Path) -> anyhow::Result<()> {
         if path.is_dir() {
             return Err(bad(format!(
@@ -102,7 +102,7 @@ impl Written {
         let end = end(path);
         let folder = folder_of(&end);
         let is_made = |own: &PathBuf| absolute(own).starts_with(absolute(folder));
-        // A pipe of the shell (/dev/fd/63) is there, but its link leads nowhere.
+        // A pipe of the shell (/dev/fd/63) exists, but its link leads nowhere.
         if path.exists() || folder.is_dir() || self.own.as_ref().is_some_and(is_made) {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Written {
         )))
     }
 
-    /// Whose file it is, where a run, a search or the like keeps one of that name at that place.
+    /// Which kind of result the file belongs to, if a run, a search or the like keeps a file of that name there.
     fn kept(&self, path: &Path) -> Option<&'static str> {
         let end = end(path);
         let (name, folder) = (end.file_name()?.to_str()?, folder_of(&end));
@@ -134,7 +134,7 @@ fn refuse(flag: &str, path: &Path, found: &str) -> anyhow::Result<()> {
     )))
 }
 
-/// The path that symlinks end at, also where nothing is there yet.
+/// The path that symlinks lead to, even if nothing exists there yet.
 fn end(path: &Path) -> PathBuf {
     if let Ok(end) = fs::canonicalize(path) {
         return end;
@@ -149,7 +149,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether both are one regular file, there already or yet to come; a terminal or /dev/null can be read and written.
+/// Whether both paths are one regular file, existing or not. A terminal or /dev/null may be both read and written.
 fn is_same(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -215,7 +215,7 @@ mod tests {
     fn what_runs_and_searches_keep_is_refused_where_it_is_theirs() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        // A name alone makes no run.
+        // A file name alone does not make a run.
         for name in ["run.json", "search.json", "manifest.json"] {
             written(&at(name), &[]).unwrap();
         }

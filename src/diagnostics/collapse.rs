@@ -1,44 +1,44 @@
-//! Where a search went wrong, by its epochs' diagnostics.
+//! Detects from its epochs' diagnostics where a search collapsed.
 
 use serde::{Deserialize, Serialize};
 
 use super::Diagnostics;
 
-/// Skip connections among a cell's kept edges from which it counts as collapsed. DARTS+ stops at 2 of the 8 of a normal cell; with a
-/// latency term skips are wanted, so half is where the alarm is.
+/// Share of skip connections among a cell's kept edges from which the cell counts as collapsed. DARTS+ stops at 2 of a normal cell's
+/// 8 edges. With a latency term skips are wanted, so the limit here is half.
 const SKIPS: f64 = 0.5;
-/// Epochs running that a rule must hold: one epoch's architecture is noise.
+/// Number of consecutive epochs in which a rule must hold; a single epoch's architecture is too noisy.
 const RUNNING: usize = 2;
-/// Share of the search in which the architecture has hardly begun to learn.
+/// Share of the search in which the architecture has hardly begun to learn, so that no collapse is reported.
 const YOUNG: f64 = 1.0 / 3.0;
-/// `RobustDARTS`: means of so many looks at the curvature, compared with the one so many looks before, from this epoch on.
+/// `RobustDARTS`' rule: the average of WINDOW curvatures is compared with the average LAG curvatures earlier, from this epoch on.
 const WINDOW: usize = 5;
 const LAG: usize = 4;
 const GROWTH: f64 = 1.3;
 const FIRST_EPOCH: u32 = 10;
 
-/// Where a search went wrong.
+/// The epoch at which a search collapsed, with the reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Collapse {
     /// The epoch, from 1.
     pub epoch: u32,
-    /// The last epoch before it, whose architecture is to be taken; the same where there is none before.
+    /// The last epoch before the collapse, whose architecture is to be used; the first epoch if there is none before.
     pub keep: u32,
-    /// What was seen, as a sentence's end.
+    /// The reason, as the end of a sentence.
     pub reason: String,
 }
 
-/// The first collapse that the diagnostics of a search's epochs show; `planned` is how many epochs it is to have. Epochs without
-/// diagnostics show nothing.
+/// The first collapse that the diagnostics of a search's epochs show; `planned` is the planned number of epochs. Epochs without
+/// diagnostics are ignored.
 pub fn collapse(log: &[Option<Diagnostics>], planned: u32) -> Option<Collapse> {
     (1..=log.len()).find_map(|n| weightless(&log[..n], planned).or_else(|| sharp(&log[..n])))
 }
 
-/// Nothing left that learns, or a cell of skips, at the end of this log.
+/// Whether at the end of this log no operation with weights is left, or a cell consists of skips.
 fn weightless(log: &[Option<Diagnostics>], planned: u32) -> Option<Collapse> {
     let young = (YOUNG * f64::from(planned)).ceil() as u32;
     let first = log.len().checked_sub(RUNNING)?;
-    // The epoch before the first of these, from 1.
+    // The number (from 1) of the epoch before the first of these.
     let before = first as u32;
     if before < young {
         return None;
@@ -57,7 +57,7 @@ fn weightless(log: &[Option<Diagnostics>], planned: u32) -> Option<Collapse> {
     Some(Collapse { epoch: log.len() as u32, keep: before.max(1), reason })
 }
 
-/// The curvature grew fast, at the end of this log.
+/// Whether the curvature has grown fast at the end of this log.
 fn sharp(log: &[Option<Diagnostics>]) -> Option<Collapse> {
     let eigenvalue = |d: &Option<Diagnostics>| d.as_ref()?.hessian_eigenvalue;
     eigenvalue(log.last()?)?;
@@ -121,7 +121,7 @@ mod tests {
         let mut growing = vec![1.0; 12];
         growing.extend([1.5, 2.0, 2.5]);
         let found = of(&growing).unwrap();
-        // Means of five: 1 until look 12, 1.1, 1.3, 1.6 at looks 13 to 15; the one four looks before is 1.
+        // Averages of five: 1 up to epoch 12, then 1.1, 1.3, 1.6 in epochs 13 to 15; the average four epochs earlier is 1.
         assert_eq!((found.epoch, found.keep), (15, 11));
         assert!(found.reason.contains("1.60-fold"), "{}", found.reason);
         assert_eq!(of(&[1.0, 1.0, 1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 5.0]), None, "before epoch 10");

@@ -1,4 +1,4 @@
-//! The largest eigenvalue of the validation loss in the logits.
+//! The dominant eigenvalue of the validation loss's Hessian with respect to the logits.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -6,11 +6,12 @@ use tch::{Kind, Tensor};
 
 use super::logit_gates::LogitGates;
 
-/// Products until the estimate stands still, or at most.
+/// Largest number of products, and the relative change below which the estimate counts as converged.
 const PRODUCTS: usize = 20;
 const STILL: f64 = 1e-3;
 
-/// Dominant eigenvalue of the Hessian of a loss in the logits. `RobustDARTS` takes the exact Hessian's; its weight decay is left out.
+/// Dominant eigenvalue of the Hessian of a loss with respect to the logits. `RobustDARTS` uses the exact Hessian; its weight decay
+/// is left out here.
 pub(super) fn of(logits: &LogitGates<'_>, loss: &Tensor) -> f64 {
     let gradient = logits.gradient(loss, true);
     if !gradient.requires_grad() {
@@ -22,8 +23,8 @@ pub(super) fn of(logits: &LogitGates<'_>, loss: &Tensor) -> f64 {
     })
 }
 
-/// The eigenvalue of largest magnitude, with its sign, of a symmetric matrix of `n` rows by power iteration; `product` multiplies
-/// a vector `[n]` by it. The first vector is drawn by a generator of its own, so that nothing else changes.
+/// The eigenvalue of largest magnitude, with its sign, of a symmetric matrix of `n` rows, by power iteration. `product` multiplies
+/// the matrix by a vector `[n]`. The first vector comes from a separate generator, so that nothing else changes.
 pub fn dominant_eigenvalue(n: i64, mut product: impl FnMut(&Tensor) -> Tensor) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let draw: Vec<f32> = (0..n).map(|_| rng.gen_range(-1.0..1.0)).collect();
@@ -58,7 +59,7 @@ mod tests {
         for sign in [1.0, -1.0] {
             let draw: Vec<f32> = (0..144).map(|_| rng.gen_range(-1.0..1.0)).collect();
             let a = Tensor::from_slice(&draw).view([12, 12]);
-            // Definite, so that one end of the spectrum is clearly the largest.
+            // A definite matrix, so that one end of the spectrum is clearly the largest.
             let h = a.matmul(&a.tr()) * sign;
             let x = Tensor::zeros([12], tch::kind::FLOAT_CPU).set_requires_grad(true);
             let loss = x.matmul(&h).dot(&x) * 0.5 + x.sum(Kind::Float);

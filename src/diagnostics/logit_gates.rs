@@ -1,25 +1,25 @@
-//! A method's gates as a function of its logits, to differentiate by these.
+//! A method's gates as a function of its logits, so that losses can be differentiated by the logits.
 
 use lat_space::DecisionId;
 use tch::{Kind, Tensor};
 
 use crate::supernet::{Gate, Gating};
 
-/// A method's gates as a function of changes of its logits, which are zero here: weights are those of the method times
-/// `exp(change) / sum_c p_c exp(change_c)`. Where the weights are the softmax of logits, that is the softmax of the changed
-/// logits; what else a method multiplies with (PC-DARTS' edges) stands still.
+/// A method's gates as a function of changes of its logits, which are zero here. The weights are the method's, multiplied by
+/// `exp(change) / sum_c p_c exp(change_c)`. If the weights are a softmax of logits, this is the softmax of the changed logits. Other
+/// factors of a method (PC-DARTS' edges) stay constant.
 pub(super) struct LogitGates<'a> {
     inner: &'a dyn Gating,
-    /// Per decision `[n_choices]`, zeros that require gradients.
+    /// The changes: for each decision `[n_choices]` zeros that require gradients.
     pub(super) changes: Vec<Tensor>,
-    /// Per decision `[n_choices]`: the factors.
+    /// The factors of the weights: `[n_choices]` for each decision.
     factors: Vec<Tensor>,
-    /// Per decision `[n_choices]`: probabilities as the changes have them.
+    /// The probabilities after the changes: `[n_choices]` for each decision.
     pub(super) probs: Vec<Tensor>,
 }
 
 impl<'a> LogitGates<'a> {
-    /// `probs`: what the method believes, `[n_choices]` per decision.
+    /// `probs` is the method's distribution, `[n_choices]` for each decision.
     pub(super) fn new(inner: &'a dyn Gating, probs: &[Tensor]) -> Self {
         let zeros = |p: &Tensor| p.zeros_like().set_requires_grad(true);
         let changes: Vec<Tensor> = probs.iter().map(zeros).collect();
@@ -32,7 +32,7 @@ impl<'a> LogitGates<'a> {
         Self { inner, changes, factors, probs }
     }
 
-    /// Gradients of a loss in the changes, all decisions one behind the other; zeros where it does not depend on them.
+    /// Gradients of a loss for the changes, concatenated over all decisions; zeros if the loss does not depend on them.
     pub(super) fn gradient(&self, loss: &Tensor, create_graph: bool) -> Tensor {
         if !loss.requires_grad() {
             return Tensor::cat(&self.changes, 0).detach().zeros_like();

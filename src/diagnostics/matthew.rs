@@ -8,8 +8,8 @@ use crate::optimizer::named_weights;
 use crate::relaxed::Relaxed;
 use crate::supernet::{CellSupernet, OwnChoice, Supernet};
 
-/// Gini coefficient within edges and correlation with the probabilities; see [`super::Diagnostics`]. Nothing where no gradient was
-/// seen yet.
+/// Gini coefficient within edges, and correlation with the probabilities; see [`super::Diagnostics`]. None before any gradient has
+/// been seen.
 pub(super) fn effect(
     net: &CellSupernet,
     method: &dyn Method,
@@ -47,7 +47,7 @@ pub(super) fn effect(
     (Some(ginis.iter().sum::<f64>() / ginis.len() as f64), Some(spearman(&probs, &gradients)))
 }
 
-/// Gini coefficient of values of at least 0: mean difference of two of them over twice their mean.
+/// Gini coefficient of non-negative values: average difference between two of them, divided by twice their average.
 pub fn gini(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let sum: f64 = values.iter().sum();

@@ -1,9 +1,9 @@
-//! What tells a healthy search from one that collapses: numbers per epoch, kept in the log.
+//! Numbers per epoch, kept in the log, that distinguish a healthy search from one that collapses.
 //!
-//! The five problems of differentiable search are those of "Survey on Differentiable Architecture Search"; skip dominance is counted as
-//! DARTS+ does (Liang et al. 2019, arXiv 1909.06035), curvature is that of `RobustDARTS` (Zela et al. 2020, arXiv 1909.09656). Everything
-//! is looked at on the same images each time, the first of the validation half, in training mode as in a step; weights, moments,
-//! running statistics and generators are afterwards what they were, to the bit.
+//! The five problems of differentiable search are those of "Survey on Differentiable Architecture Search". Skip dominance is counted
+//! as in DARTS+ (Liang et al. 2019, arXiv 1909.06035), curvature is that of `RobustDARTS` (Zela et al. 2020, arXiv 1909.09656). All
+//! numbers are computed on the same images each time, the first of the validation half, in training mode as in a step. Weights,
+//! moments, running statistics and generators are unchanged afterwards, to the bit.
 
 mod collapse;
 mod curvature;
@@ -29,22 +29,22 @@ use crate::objective::Objective;
 use crate::supernet::{CellSupernet, Gating, Path, SharedGates, Supernet};
 use logit_gates::LogitGates;
 
-/// Batches that losses before and after derivation are compared on.
+/// Number of batches on which losses before and after derivation are compared.
 const GAP_BATCHES: usize = 2;
 
-/// What to look at while a search runs.
+/// Which diagnostics to compute while a search runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
-    /// [`Diagnostics`] after each epoch.
+    /// Whether to compute [`Diagnostics`] after each epoch.
     pub diagnostics: bool,
-    /// Epochs from one look at the curvature to the next; 0: never.
+    /// Number of epochs between two computations of the curvature; 0 means never.
     pub hessian_every: u32,
-    /// Ends the search where it collapses, with the architecture from before.
+    /// Whether to end the search when it collapses, with the architecture from before.
     pub stop_on_collapse: bool,
 }
 
 impl Watch {
-    /// Nothing.
+    /// Computes nothing.
     pub const OFF: Self = Self { diagnostics: false, hessian_every: 0, stop_on_collapse: false };
 }
 
@@ -54,61 +54,61 @@ impl Default for Watch {
     }
 }
 
-/// The numbers of one epoch. What a method has not (a supernet that is never run as a mixture has no gradient of its mixture) or
-/// what is no finite number is missing.
+/// The numbers of one epoch. A number is missing if the method does not have it (a supernet that never runs as a mixture has no
+/// gradient of the mixture) or if it is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Diagnostics {
-    /// Mean over the decisions of the probability of choices without weights: `none`, skips and pools.
+    /// Average over the decisions of the total probability of choices without weights: `none`, skips and pools.
     #[serde(with = "nullable")]
     pub free_mass: f64,
-    /// Largest entropy of a decision's choice probabilities, nats.
+    /// Largest entropy of a decision's choice probabilities, in nats.
     #[serde(with = "nullable")]
     pub max_entropy: f64,
-    /// Largest share of skip connections among the kept edges of one cell type of the architecture that would be derived.
+    /// Largest share of skip connections among a cell type's kept edges, in the architecture that would be derived.
     #[serde(with = "nullable")]
     pub skip_share: f64,
     /// Share of all kept edges of that architecture whose operation has no weights.
     #[serde(with = "nullable")]
     pub free_share: f64,
-    /// Accuracy on the training half minus that on the validation half, points.
+    /// Accuracy on the training half minus accuracy on the validation half, in percentage points.
     #[serde(with = "nullable")]
     pub generalisation_gap: f64,
-    /// Cross entropy of that architecture with the supernet's weights and the batch's own statistics.
+    /// Cross entropy of that architecture with the supernet's weights and the batch's own BN statistics.
     pub derived_loss: Option<f64>,
-    /// Its accuracy, percent.
+    /// Accuracy of that architecture, percent.
     pub derived_accuracy: Option<f64>,
-    /// `derived_loss` minus the supernet's own loss on the same images: large where the mixture was used as a mixture.
+    /// `derived_loss` minus the supernet's own loss on the same images. It is large if the search relied on the mixture.
     pub discretisation_gap: Option<f64>,
-    /// Gini coefficient over the operations of an edge of how large their gradients were so far, each over the root of its number
-    /// of weights, mean over the edges: 0 where all learn alike, (K-1)/K where one takes all.
+    /// Gini coefficient of the gradients' sizes so far (each divided by the square root of its number of weights) over an edge's
+    /// operations, averaged over the edges: 0 if all operations learn equally, (K-1)/K if one takes everything.
     pub gradient_gini: Option<f64>,
-    /// Spearman correlation over all edges and operations with weights between probability and that size of gradient: near 1
-    /// where the rich get richer.
+    /// Spearman correlation, over all edges and operations with weights, between probability and that gradient size: near 1 if the
+    /// rich get richer.
     pub rich_get_richer: Option<f64>,
-    /// Share of the task's gradient in the logits (sum of magnitudes) that concerns choices without weights.
+    /// Share of the task's gradient for the logits (sum of magnitudes) that belongs to choices without weights.
     pub free_gradient_share: Option<f64>,
-    /// Share of the cost in the logits' gradient: its norm over the sum of both norms, at the expected code.
+    /// Share of the cost in the logits' gradient: its norm divided by the sum of both norms, computed for the expected code.
     pub cost_gradient_share: Option<f64>,
-    /// Cosine between the two gradients: -1 where accuracy and cost pull against each other.
+    /// Cosine between the gradients of task and cost: -1 if accuracy and cost pull in opposite directions.
     pub cost_gradient_cosine: Option<f64>,
-    /// Dominant eigenvalue of the Hessian of the validation loss in the logits, where it was asked for.
+    /// Dominant eigenvalue of the Hessian of the validation loss with respect to the logits, if it was computed.
     pub hessian_eigenvalue: Option<f64>,
 }
 
-/// A search between two epochs.
+/// The state of a search between two epochs.
 pub(crate) struct Subject<'a, 'c> {
     pub(crate) space: &'a dyn SearchSpace,
     pub(crate) net: &'a CellSupernet,
     pub(crate) method: &'a dyn Method,
     pub(crate) objective: Option<&'a Objective<'c>>,
     pub(crate) images: &'a Images,
-    /// The validation half, always in this order.
+    /// Indices of the validation half, always in this order.
     pub(crate) valid: &'a [usize],
     pub(crate) batch: usize,
 }
 
 impl Subject<'_, '_> {
-    /// Looks at everything but the accuracies, which the caller has; the curvature costs some forty passes.
+    /// Computes everything but the accuracies, which the caller has. The curvature costs some forty passes.
     pub(crate) fn examine(&self, hessian: bool) -> Result<Diagnostics, SearchError> {
         guard(|| keeping_statistics(self.net, || self.look(hessian)))?
     }
@@ -148,7 +148,7 @@ impl Subject<'_, '_> {
         Ok(Diagnostics { hessian_eigenvalue, ..pressure.into(found) })
     }
 
-    /// Loss and accuracy in percent on the first batches, with their own statistics.
+    /// Loss and accuracy (percent) on the first batches, with their own BN statistics.
     fn answer(&self, gates: &dyn Gating) -> (f64, f64) {
         let n = (GAP_BATCHES * self.batch).min(self.valid.len());
         accuracy(self.images, &self.valid[..n], self.batch, |batch| {
@@ -157,7 +157,7 @@ impl Subject<'_, '_> {
     }
 }
 
-/// Runs something that updates running statistics, and takes them back.
+/// Runs a function that updates running statistics, and restores them afterwards.
 fn keeping_statistics<T>(net: &CellSupernet, look: impl FnOnce() -> T) -> T {
     let buffers = net.weights().variables().into_values().filter(|t| !t.requires_grad());
     let saved: Vec<(Tensor, Tensor)> = buffers.map(|t| (t.copy(), t)).collect();
@@ -166,8 +166,8 @@ fn keeping_statistics<T>(net: &CellSupernet, look: impl FnOnce() -> T) -> T {
     found
 }
 
-/// Whether the method runs several operations of an edge at once; one that runs single paths must not be asked for a mixture,
-/// for which there may be no memory.
+/// Whether the method runs several operations of an edge at once. A method that runs single paths must not be asked for a mixture,
+/// for which there may not be enough memory.
 fn is_mixture(net: &CellSupernet, gates: &dyn Gating) -> bool {
     net.sites().into_iter().any(|(decision, cell)| {
         gates.gate(decision, cell).paths.iter().filter(|path| **path == Path::On).count() > 1
@@ -179,7 +179,7 @@ fn free_mass(decisions: &[Decision], probs: &[Tensor]) -> f64 {
         let choices = (0..decision.choices.len()).filter(|&c| decision.is_weightless(c));
         choices.map(|c| probs.double_value(&[c as i64])).sum()
     };
-    // The sum of no numbers is -0.0.
+    // The sum of no numbers is -0.0; adding 0.0 makes it 0.0.
     (0.0 + decisions.iter().zip(probs).map(free).sum::<f64>()) / decisions.len() as f64
 }
 
@@ -188,9 +188,9 @@ pub(crate) fn entropy(probs: &Tensor) -> f64 {
     -(probs * probs.clamp_min(1e-30).log()).sum(Kind::Float).double_value(&[])
 }
 
-/// Largest share of skips among a cell type's kept edges, and share of weightless operations among all kept edges.
+/// Largest share of skips among a cell type's kept edges, and share of operations without weights among all kept edges.
 fn shares(decisions: &[Decision], architecture: &Architecture) -> (f64, f64) {
-    // Per cell type: kept edges, skips.
+    // For each cell type the number of kept edges and of skips.
     let mut cells: Vec<(&str, f64, f64)> = Vec::new();
     let (mut kept, mut free) = (0.0, 0.0);
     for (decision, set) in decisions.iter().zip(&architecture.choices) {

@@ -1,4 +1,4 @@
-//! Where the logits are pulled: by the task and by the cost.
+//! How strongly task and cost pull on the logits.
 
 use tch::{Kind, Tensor};
 
@@ -7,7 +7,7 @@ use super::{Diagnostics, Subject, finite};
 use crate::error::SearchError;
 use crate::relaxed::Relaxed;
 
-/// Shares of the logits' gradient; see [`Diagnostics`].
+/// Gradient shares of the logits; see [`Diagnostics`].
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     free_gradient_share: Option<f64>,
@@ -22,7 +22,7 @@ impl Pressure {
     }
 }
 
-/// The pressure of a task loss and of the subject's cost, which is taken at the expected code: no number is drawn.
+/// Computes the shares for a task loss and the subject's cost. The cost is that of the expected code, so nothing is drawn.
 pub(super) fn of(
     subject: &Subject<'_, '_>,
     logits: &LogitGates<'_>,

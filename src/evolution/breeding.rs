@@ -1,29 +1,29 @@
-//! Architectures that are proposed to be judged: random ones, mutants, crossings.
+//! Proposes architectures to be judged: random ones, mutants, crossings.
 
 use lat_space::{Architecture, ChoiceSet, SearchSpace, sample};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Rounds of proposals before no new architecture within the budget is expected.
+/// Number of rounds of proposals after which no new architecture within the budget is expected.
 pub(super) const ROUNDS: u32 = 12;
-/// Architectures proposed per one that is missing: pricing them is cheap beside judging one.
+/// Number of proposals for each missing architecture: pricing is cheap compared with judging.
 const PER_MISSING: usize = 16;
-/// How likely each decision of a mutant changes (once-for-all's rate for blocks and stages); one always does.
+/// Probability that a decision of a mutant changes (once-for-all's rate for blocks and stages); at least one always changes.
 const MUTATION: f64 = 0.1;
 
-/// What proposals are made from.
+/// The material for proposals.
 pub(super) struct Breeding<'a> {
     pub(super) space: &'a dyn SearchSpace,
-    /// Drawn ones are crossed with it, so that some cost little.
+    /// Children are crossed with it, so that some cost little.
     pub(super) cheapest: Option<&'a Architecture>,
-    /// Random ones are proposed where there are none.
+    /// Parents of mutants and crossings; if there are none, random architectures are proposed.
     pub(super) parents: &'a [Architecture],
 }
 
 impl Breeding<'_> {
-    /// Proposals, many more than are missing; some may be of no use. From the second round on half of them are nearer to the cheapest,
-    /// since the budget seems to be tight.
+    /// Many more proposals than are missing; some may not be usable. From the second round on, half of them are moved towards the
+    /// cheapest architecture, because the budget seems to be tight.
     pub(super) fn propose(
         &self,
         missing: usize,
@@ -54,7 +54,7 @@ impl Breeding<'_> {
         self.parents.choose(rng).expect("asked for where there are parents")
     }
 
-    /// Some decisions take another choice.
+    /// A copy in which some decisions take another choice.
     fn mutant(&self, of: &Architecture, rng: &mut ChaCha8Rng) -> Architecture {
         let decisions = self.space.decisions();
         let sure = rng.gen_range(0..decisions.len());
@@ -70,7 +70,7 @@ impl Breeding<'_> {
     }
 }
 
-/// Each decision from one or the other; `share` is how likely it is the other's.
+/// Takes each decision from `one` or the other; `share` is the probability of the other.
 fn crossing(
     one: &Architecture,
     other: &Architecture,

@@ -1,4 +1,4 @@
-//! What a part of a supernet is worth with the weights that it inherits.
+//! Judges subnets of a supernet with the weights that they inherit.
 
 use std::cmp::Ordering;
 
@@ -10,35 +10,35 @@ use crate::accuracy::accuracy;
 use crate::batches::Images;
 use crate::supernet::{SharedGates, Supernet};
 
-/// Images of a first look: enough to tell parts apart by some points, since hundreds are looked at.
+/// Number of images in the first round: enough to tell subnets apart by some points, because hundreds are judged.
 const FIRST_LOOK: usize = 1024;
-/// Images that batch norm's statistics are made from (once-for-all's number).
+/// Number of images for batch norm's statistics (once-for-all's number).
 const CALIBRATION: usize = 2000;
 
-/// What a part of a supernet does on images it was not trained with.
+/// The results of a subnet on images that it was not trained with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Worth {
-    /// Percent.
+    /// Percent of correct answers.
     pub(crate) accuracy: f64,
-    /// Mean cross entropy.
+    /// Average cross entropy.
     pub(crate) loss: f64,
 }
 
 impl Worth {
-    /// By accuracy; of equals the one with less loss is greater.
+    /// Compares by accuracy; among equals the one with the smaller loss is greater.
     pub(crate) fn total_cmp(&self, other: &Self) -> Ordering {
         self.accuracy.total_cmp(&other.accuracy).then(other.loss.total_cmp(&self.loss))
     }
 }
 
-/// Judges parts of a supernet: batch norm's statistics are made anew for each, then it is evaluated.
+/// Judges subnets of a supernet: recomputes batch norm's statistics for each, then evaluates it.
 pub(crate) struct Judge<'a> {
     net: &'a dyn Supernet,
     decisions: &'a [Decision],
     images: &'a Images,
-    /// Which of them judge.
+    /// Indices of the images used for judging.
     valid: &'a [usize],
-    /// Batches `[n, 3, h, w]` of training images for the statistics.
+    /// Batches `[n, 3, h, w]` of training images for batch norm's statistics.
     calibration: Vec<Tensor>,
     batch: usize,
     rule: BnRule,
@@ -46,7 +46,7 @@ pub(crate) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Judges on `valid`, with statistics of `train`, in batches of `batch`.
+    /// Judges on the images `valid`, with statistics from the images `train`, in batches of `batch`.
     pub(crate) fn new(
         (net, decisions): (&'a dyn Supernet, &'a [Decision]),
         images: &'a Images,
@@ -56,19 +56,19 @@ impl<'a> Judge<'a> {
         device: Device,
     ) -> Self {
         let train = &train[..train.len().min(CALIBRATION)];
-        // A last batch of a few images would count as much as a whole one.
+        // A last batch of a few images would count as much as a full one.
         let whole = train.chunks(batch).filter(|chunk| chunk.len() == batch.min(train.len()));
         let calibration = whole.map(|chunk| images.plain(chunk).images).collect();
         Self { net, decisions, images, valid, calibration, batch, rule, device }
     }
 
-    /// A look at some of the images.
+    /// Judges on some of the images.
     pub(crate) fn first_look(&self, architecture: &Architecture) -> Worth {
         let n = self.valid.len().min(FIRST_LOOK);
         self.look(architecture, &self.calibration[..self.calibration.len().div_ceil(2)], n)
     }
 
-    /// A look at all of them.
+    /// Judges on all images.
     pub(crate) fn second_look(&self, architecture: &Architecture) -> Worth {
         self.look(architecture, &self.calibration, self.valid.len())
     }

@@ -1,10 +1,10 @@
-//! The second stage of a two-stage search: which part of a trained supernet is the best that a budget allows.
+//! The second stage of a two-stage search: finds the best subnet of a trained supernet that a budget allows.
 //!
-//! Evolution as once-for-all (arXiv 1908.09791) and `AttentiveNAS` (arXiv 2011.09011) do it: the best so far are mutated and crossed, a
-//! child that costs too much is thrown away before it is looked at, the others are judged with the weights of the supernet. Deviations:
-//! children are judged themselves instead of by a predictor of accuracies, which would need more judged networks than a small search
-//! looks at in all; the last generation counts too; parents are the best quarter of all that were ever judged; where children within
-//! the budget are rare, crossings with the cheapest architecture there is are proposed, so that no search runs for ever.
+//! Evolution as in once-for-all (arXiv 1908.09791) and `AttentiveNAS` (arXiv 2011.09011): the best so far are mutated and crossed,
+//! children that cost too much are dropped unjudged, the others are judged with the weights of the supernet. Deviations: children
+//! are judged directly instead of by an accuracy predictor, which would need more judged networks than a small search has in total;
+//! the last generation counts too; parents are the best quarter of all architectures ever judged; if children within the budget are
+//! rare, crossings with the space's cheapest architecture are proposed, so that no search runs forever.
 
 mod breeding;
 mod judge;
@@ -21,43 +21,43 @@ use crate::fastest::fastest;
 use breeding::Breeding;
 pub(crate) use judge::{Judge, Worth};
 
-/// Share of what may be judged that the first generation takes.
+/// Share of the judgements that the first generation takes.
 const FIRST: f64 = 0.25;
-/// Generations after it.
+/// Number of generations after the first.
 const GENERATIONS: usize = 6;
-/// Share of all judged ones that are parents.
+/// Share of all judged architectures that are parents.
 const PARENTS: f64 = 0.25;
 
-/// An architecture that was judged.
+/// An architecture with its judgement.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judged {
     pub(crate) architecture: Architecture,
-    /// In the cost model's unit, where there is one.
+    /// In the cost model's unit; None if there is no cost.
     pub(crate) cost: Option<f64>,
     pub(crate) worth: Worth,
 }
 
-/// How an architecture is judged.
+/// A function that judges an architecture.
 pub(crate) type Judging<'a> = dyn FnMut(&Architecture) -> Result<Worth, SearchError> + 'a;
 
-/// A search among the architectures of a space.
+/// An evolutionary search among the architectures of a space.
 pub(crate) struct Evolution<'a> {
     space: &'a dyn SearchSpace,
     cost: Option<&'a dyn CostModel>,
-    /// The cheapest architecture there is, where there is a cost.
+    /// The space's cheapest architecture; None if there is no cost.
     cheapest: Option<Architecture>,
     rng: ChaCha8Rng,
-    /// All that were judged, in the order of their being judged.
+    /// All judged architectures, in the order in which they were judged.
     all: Vec<Judged>,
-    /// Where each of them stands.
+    /// Index of each judged architecture in `all`.
     seen: HashMap<Architecture, usize>,
 }
 
 impl<'a> Evolution<'a> {
-    /// A search that has looked at nothing.
+    /// A search that has not judged anything yet.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute a cost.
     pub(crate) fn new(
         space: &'a dyn SearchSpace,
         cost: Option<&'a dyn CostModel>,
@@ -67,11 +67,11 @@ impl<'a> Evolution<'a> {
         Ok(Self { space, cost, cheapest, rng, all: Vec::new(), seen: HashMap::new() })
     }
 
-    /// Looks at `n` more architectures that cost at most `budget`, fewer where there are no more: `given` first, those of them that
-    /// fit, then by evolution, or all of them random.
+    /// Judges `n` more architectures that cost at most `budget`, or fewer if there are no more. Starts with those in `given` that
+    /// fit, and continues by evolution, or with random ones only, as `ending` says.
     ///
     /// # Errors
-    /// Where the cost model or the judge cannot answer.
+    /// [`SearchError`] if the cost model or the judge fails.
     pub(crate) fn run(
         &mut self,
         ending: Ending,
@@ -95,14 +95,15 @@ impl<'a> Evolution<'a> {
             let before = self.all.len();
             self.generation(&parents, budget, (before + size).min(end), judging)?;
             if self.all.len() == before {
-                // What is within the budget has been looked at.
+                // Everything within the budget has been judged.
                 break;
             }
         }
         Ok(())
     }
 
-    /// Judges children of these parents, or random ones where there are none, until `end` are judged in all or no new ones are found.
+    /// Judges children of these parents, or random ones if there are no parents, until `end` are judged in total or no new ones are
+    /// found.
     fn generation(
         &mut self,
         parents: &[Architecture],
@@ -123,7 +124,7 @@ impl<'a> Evolution<'a> {
         Ok(())
     }
 
-    /// Judges those of the proposed that are new, good and within the budget, until `end` are judged in all. All are priced at once.
+    /// Judges the proposals that are new, valid and within the budget, until `end` are judged in total. All are priced at once.
     fn judge(
         &mut self,
         proposed: Vec<Architecture>,
@@ -160,19 +161,19 @@ impl<'a> Evolution<'a> {
             && space.reads_input(architecture)
     }
 
-    /// The best quarter of what fits.
+    /// The best quarter of the architectures within the budget.
     fn parents(&self, budget: Option<f64>) -> Vec<Architecture> {
         let fit = self.best(budget);
         let n = ((PARENTS * fit.len() as f64).ceil() as usize).max(2);
         fit.into_iter().take(n).map(|judged| judged.architecture.clone()).collect()
     }
 
-    /// What the cheapest of those judged costs.
+    /// The lowest cost among the judged architectures.
     pub(crate) fn least(&self) -> Option<f64> {
         self.all.iter().filter_map(|judged| judged.cost).min_by(f64::total_cmp)
     }
 
-    /// All that cost at most `budget`, the best first; of equals the one judged first.
+    /// All judged architectures that cost at most `budget`, best first; among equals the one judged first.
     pub(crate) fn best(&self, budget: Option<f64>) -> Vec<&Judged> {
         let mut fit: Vec<&Judged> =
             self.all.iter().filter(|judged| !is_above(judged.cost, budget)).collect();
@@ -180,7 +181,7 @@ impl<'a> Evolution<'a> {
         fit
     }
 
-    /// All that were judged, in the order of their being judged.
+    /// All judged architectures, in the order in which they were judged.
     pub(crate) fn all(&self) -> &[Judged] {
         &self.all
     }
@@ -198,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Every choice is worth and costs its number.
+    /// A table in which every choice costs its index.
     fn additive(space: &dyn SearchSpace) -> TableCost {
         let costs = space.decisions().iter().flat_map(|d| 0..d.choices.len());
         TableCost::new(space, "latency_ms", 1.0, costs.map(|c| c as f64).collect()).unwrap()
@@ -208,7 +209,7 @@ mod tests {
         architecture.choices.iter().map(|set| set.only().unwrap()).collect()
     }
 
-    /// Worth `2 * c - d / 10` of choice `c` at decision `d` where it is not 0: the best within a budget takes early decisions first.
+    /// Worth `2 * c - d / 10` for choice `c` of decision `d` if `c` is not 0: the best within a budget takes early decisions first.
     fn worth(architecture: &Architecture) -> Worth {
         let of =
             |(d, c): (usize, usize)| if c == 0 { 0.0 } else { (2 * c) as f64 - 0.1 * d as f64 };
@@ -227,7 +228,7 @@ mod tests {
             evolution.run(Ending::Evolution, 600, Some(budget), &[], &mut judging).unwrap();
             for judged in evolution.all() {
                 let total: usize = numbers(&judged.architecture).iter().sum();
-                // The network around the choices costs 1.
+                // The rest of the network costs 1.
                 assert!(1.0 + total as f64 <= budget);
             }
             let best = worth(&evolution.best(Some(budget))[0].architecture).accuracy;
@@ -271,7 +272,7 @@ mod tests {
         evolution.run(Ending::Evolution, 100, Some(least), &[], &mut judging).unwrap();
         let found = evolution.best(Some(least));
         assert!(!found.is_empty() && found.iter().all(|judged| judged.cost == Some(least)));
-        // More of them: none is above the budget of a later run, and what was judged before counts.
+        // Ten more: none is above the budget of the later run, and those judged before count.
         evolution.run(Ending::Random, 10, Some(least + 1.0), &[], &mut judging).unwrap();
         assert!(evolution.best(Some(least + 1.0)).len() >= found_len(&evolution, least));
         assert!(space.size() > 100);

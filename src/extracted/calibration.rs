@@ -1,4 +1,4 @@
-//! The images by which batch norm is recalibrated.
+//! Images and rule for recalibrating batch norm.
 
 use lat_data::{Dataset, split_stratified};
 use lat_nn::BnRule;
@@ -8,12 +8,12 @@ use super::Recalibration;
 use crate::batches::Images;
 use crate::error::SearchError;
 
-/// The images by which batch norm is recalibrated, and the rule: one set serves many networks.
+/// Images and rule for recalibrating batch norm; one set serves many networks.
 #[derive(Debug)]
 pub struct Calibration {
-    /// How the statistics of batches become one.
+    /// How the statistics of several batches are combined.
     pub rule: BnRule,
-    /// Training images as they are, normalised, `[n, 3, h, w]` each.
+    /// Batches of training images `[n, 3, h, w]`, normalised, without augmentation.
     pub batches: Vec<Tensor>,
     n_images: usize,
     batch: usize,
@@ -21,11 +21,11 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// `n` training images, all where there are fewer, each class with its share; which ones and in what order the seed says. The last
+    /// Takes `n` training images (all if there are fewer) with the classes in proportion, chosen and ordered by the seed. The last
     /// batch may be smaller.
     ///
     /// # Errors
-    /// [`SearchError::Nn`] where libtorch has no room for them.
+    /// [`SearchError::Nn`] if libtorch has no memory for them.
     pub fn new(
         dataset: &Dataset,
         device: Device,
@@ -43,7 +43,7 @@ impl Calibration {
         Ok(Self { rule, batches, n_images, batch, seed })
     }
 
-    /// For the label of a network.
+    /// The settings, for a network's label.
     pub fn record(&self) -> Recalibration {
         let Self { rule, n_images, batch, seed, .. } = *self;
         Recalibration { rule: rule.name().to_owned(), n_images, batch, seed }

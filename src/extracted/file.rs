@@ -14,13 +14,13 @@ use crate::optimizer::StateMap;
 
 /// Version of the file's format.
 const FORMAT: u32 = 1;
-/// Longest file that is read, in bytes: twenty times the weights of the largest network that a space has.
+/// Largest file that is read, in bytes: twenty times the weights of the largest network of any space.
 const MOST_BYTES: u64 = 8 << 30;
 
-/// Everything that is no tensor.
+/// Everything except tensors.
 #[derive(Serialize, Deserialize)]
 struct Header {
-    /// Of the whole file with zeros in its place. The first field, where [`lat_data::seal`] looks for it.
+    /// Checksum of the whole file, computed with zeros in this field. It must be the first field, where [`lat_data::seal`] looks for it.
     checksum: String,
     format: u32,
     #[serde(flatten)]
@@ -31,7 +31,7 @@ impl ExtractedNet {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// [`SearchError::Write`] where the disk refuses.
+    /// [`SearchError::Write`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), SearchError> {
         let label = self.label.clone();
         let header = Header { checksum: BLANK_CHECKSUM.to_owned(), format: FORMAT, label };
@@ -40,11 +40,11 @@ impl ExtractedNet {
         WholeFile::write(path, &sealed(&weights, head)).map_err(SearchError::Write)
     }
 
-    /// Reads a file that [`ExtractedNet::save`] wrote, and gives its checksum, which says whether two files are one.
+    /// Reads a file that [`ExtractedNet::save`] wrote. Also returns its checksum, which identifies the file.
     ///
     /// # Errors
-    /// [`SearchError::Network`] for what is no such file or damaged, [`SearchError::Space`] for a space or architecture that this program
-    /// does not know.
+    /// [`SearchError::Network`] if it is not such a file or is damaged, [`SearchError::Space`] if this program does not know the
+    /// space or the architecture.
     pub fn load(path: &Path, device: Device) -> Result<(Self, String), SearchError> {
         let wrong = |reason: String| SearchError::Network { path: path.to_owned(), reason };
         let bytes = read_at_most(path, MOST_BYTES)?;
@@ -58,7 +58,7 @@ impl ExtractedNet {
     }
 }
 
-/// The label of a file whose checksum is right.
+/// Reads the label of a file whose checksum has been verified.
 fn read_label(bytes: &[u8]) -> Result<NetLabel, String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| no_file(&e))?;
     let head = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
@@ -91,7 +91,7 @@ fn no_file(error: &safetensors::SafeTensorError) -> String {
     format!("expected a whole safetensors file, found none: {error}")
 }
 
-/// Copies the weights, which must be the network's, all of them and no others.
+/// Copies the weights. Their names must be exactly the network's.
 fn take(network: &StateMap, weights: &StateMap) -> Result<(), String> {
     if let Some(more) = weights.keys().find(|name| !network.contains_key(*name)) {
         return Err(format!("expected weights of its architecture alone, found '{more}' too"));

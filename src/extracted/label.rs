@@ -1,4 +1,4 @@
-//! What a file of an extracted network says of it.
+//! The label in the file of an extracted network.
 
 use lat_data::Dataset;
 use lat_space::{Architecture, SearchSpace, Skeleton};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::SearchError;
 
-/// What a file of an extracted network says of it.
+/// The label in the file of an extracted network: where it comes from, and the input it needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetLabel {
     /// Id of the search space.
@@ -17,57 +17,57 @@ pub struct NetLabel {
     pub skeleton: Skeleton,
     /// Names of the classes in the order of the logits.
     pub class_names: Vec<String>,
-    /// What is taken off each channel of an image, whose pixels go from 0 to 1.
+    /// Subtracted from each channel of an image whose pixels are between 0 and 1.
     pub mean: [f32; 3],
-    /// What each channel is then divided by.
+    /// Divides each channel after that.
     pub std: [f32; 3],
     /// The data set that the weights were trained on.
     pub dataset: String,
-    /// Checksum of its images.
+    /// Checksum of the data set's images.
     pub images: String,
-    /// How batch norm's statistics were made; nothing where they are the supernet's.
+    /// How batch norm's statistics were computed; None if they are the supernet's.
     pub recalibration: Option<Recalibration>,
-    /// The search that the weights are from.
+    /// The search that the weights come from.
     pub search: Origin,
 }
 
-/// How batch norm's statistics were made.
+/// How batch norm's statistics were computed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recalibration {
     /// Name of the rule, see [`lat_nn::BnRule`].
     pub rule: String,
-    /// Images.
+    /// Number of images.
     pub n_images: usize,
     /// Images per batch.
     pub batch: usize,
-    /// Seed of their choice.
+    /// Seed for choosing the images.
     pub seed: u64,
 }
 
-/// The search that weights are from.
+/// The search that weights come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Its method.
+    /// The search's method.
     pub method: String,
-    /// Epochs behind the weights.
+    /// Epochs that the weights were trained for.
     pub epochs: u32,
-    /// Its seed.
+    /// The search's seed.
     pub seed: u64,
 }
 
 impl NetLabel {
-    /// The space and the architecture.
+    /// The space and the architecture that the label names.
     ///
     /// # Errors
-    /// [`SearchError::Space`] where this program lacks the space, or it the architecture.
+    /// [`SearchError::Space`] if this program does not know the space, or the space not the architecture.
     pub fn named(&self) -> Result<(Box<dyn SearchSpace>, Architecture), SearchError> {
         super::named(self)
     }
 
-    /// The images as the network was trained to see them.
+    /// Normalises the images as in the network's training.
     ///
     /// # Errors
-    /// [`SearchError::Dataset`] where size or classes are not the network's.
+    /// [`SearchError::Dataset`] if size or classes differ from the network's.
     pub fn normalised(&self, dataset: Dataset) -> Result<Dataset, SearchError> {
         let (hw, classes) = (dataset.train.hw, dataset.train.classes);
         let Skeleton { resolution, classes: wanted, .. } = self.skeleton;

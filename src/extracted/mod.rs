@@ -1,4 +1,4 @@
-//! Networks cut out of supernets: the weights of one architecture, with all that it takes to use them.
+//! Networks cut out of supernets: the weights of one architecture, with everything needed to use them.
 
 mod calibration;
 mod file;
@@ -17,22 +17,22 @@ use crate::search::OpenedSupernet;
 pub use calibration::Calibration;
 pub use label::{NetLabel, Origin, Recalibration};
 
-/// The network of one architecture with the weights that a supernet had for it. Its layers are those of [`Phase::Search`].
+/// The network of one architecture with its weights from a supernet. Its layers are those of [`Phase::Search`].
 #[derive(Debug)]
 pub struct ExtractedNet {
-    /// Where it is from and what it needs.
+    /// Where it comes from, and the input it needs.
     pub label: NetLabel,
     /// The network.
     pub net: StaticNet,
 }
 
 impl ExtractedNet {
-    /// Cuts the network of an architecture out of a search's supernet; `dataset` is the search's. Batch norm's statistics are made anew,
-    /// or stay what the supernet's mixture of networks left.
+    /// Cuts the network of an architecture out of a search's supernet; `dataset` is the search's. With a calibration, batch norm's
+    /// statistics are recomputed; without one they stay those of the supernet's mixture.
     ///
     /// # Errors
-    /// [`SearchError::Space`] and [`SearchError::Settings`] for an architecture that the supernet does not hold, [`SearchError::Nn`]
-    /// where libtorch gives up.
+    /// [`SearchError::Space`] and [`SearchError::Settings`] if the supernet does not have the architecture, [`SearchError::Nn`] if
+    /// libtorch fails.
     pub fn cut(
         opened: &OpenedSupernet,
         architecture: &Architecture,
@@ -69,29 +69,29 @@ impl ExtractedNet {
     /// Logits `[n, classes]` of normalised images `[n, 3, h, w]` in eval mode.
     ///
     /// # Errors
-    /// [`NnError::Torch`] with libtorch's words.
+    /// [`NnError::Torch`] with libtorch's message, if libtorch fails.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor, NnError> {
         self.net.forward(images)
     }
 
-    /// Cross entropy and share of correct answers in percent on these images, so many at a time.
+    /// Cross entropy and accuracy (percent) on these images, `batch` at a time.
     ///
     /// # Errors
-    /// [`SearchError::Nn`] with libtorch's words.
+    /// [`SearchError::Nn`] with libtorch's message, if libtorch fails.
     pub fn test(&self, images: &Images, batch: usize) -> Result<(f64, f64), SearchError> {
         let all: Vec<usize> = (0..images.len()).collect();
         let forward = |batch: &Batch| self.net.forward_t(&batch.images, false, DropPath::OFF).main;
         Ok(lat_nn::guard(|| accuracy(images, &all, batch, forward))?)
     }
 
-    /// How many weights it has, statistics aside.
+    /// Number of weights, not counting statistics.
     pub fn n_weights(&self) -> usize {
         let trained = self.net.weights().trainable_variables();
         trained.iter().map(Tensor::numel).sum()
     }
 }
 
-/// The untrained network of an architecture as supernets build it.
+/// The network of an architecture with new weights, as supernets build it.
 fn blank(
     space: &dyn SearchSpace,
     skeleton: &Skeleton,
@@ -102,7 +102,7 @@ fn blank(
     StaticNet::new(graph, device, Phase::Search, WeightInit::Uniform)
 }
 
-/// The space and the architecture that a label names, with its skeleton checked.
+/// The space and the architecture that a label names, after checking its skeleton.
 fn named(label: &NetLabel) -> Result<(Box<dyn SearchSpace>, Architecture), SearchError> {
     let space = find_space(&label.space)?;
     let architecture = space.parse(&label.architecture)?;

@@ -1,4 +1,4 @@
-//! An extracted network for other programs: `TorchScript`.
+//! Exports an extracted network for other programs, as `TorchScript`.
 
 use std::path::Path;
 
@@ -9,18 +9,19 @@ use tch::{CModule, Kind, Tensor};
 use super::ExtractedNet;
 use crate::error::SearchError;
 
-/// By how much logits of the module may be off, as a share of the largest.
+/// How much the module's logits may differ, relative to the largest.
 const TOLERANCE: f64 = 1e-5;
-/// Images on which the two are compared; another number than the module is traced with.
+/// Number of images on which the two are compared; it differs from the number used for tracing.
 const COMPARED: i64 = 3;
 
 impl ExtractedNet {
-    /// Writes the network as a `TorchScript` module in eval mode: `forward` takes normalised images `[n, 3, h, w]` and gives logits
-    /// `[n, classes]`. The label lies in it as JSON, as the extra file `lat_label`. Takes the network, whose weights become constants.
+    /// Writes the network as a `TorchScript` module in eval mode: `forward` takes normalised images `[n, 3, h, w]` and returns
+    /// logits `[n, classes]`. The file contains the label as JSON in the extra file `lat_label`. Consumes the network, whose weights
+    /// become constants.
     ///
     /// # Errors
-    /// [`SearchError::Nn`] where libtorch cannot trace it, [`SearchError::Trace`] where the module computes something else or cannot be
-    /// written, [`SearchError::Write`] where the disk refuses.
+    /// [`SearchError::Nn`] if libtorch cannot trace it, [`SearchError::Trace`] if the module computes something else or cannot be
+    /// written, [`SearchError::Write`] if the file cannot be written.
     pub fn write_torchscript(self, path: &Path) -> Result<(), SearchError> {
         let hw = self.label.skeleton.resolution;
         let device = self.net.weights().device();
@@ -42,7 +43,7 @@ impl ExtractedNet {
     }
 }
 
-/// Refuses a module that computes something else.
+/// Refuses a module whose logits differ.
 fn compare(module: &CModule, images: &Tensor, expected: &Tensor) -> Result<(), SearchError> {
     let found = module.forward_ts(&[images]).map_err(lat_nn::NnError::from)?;
     let off = lat_nn::guard(|| (found - expected).abs().max().double_value(&[]))?;

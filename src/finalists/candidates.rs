@@ -11,27 +11,27 @@ use crate::methods::learns;
 use crate::objective::Objective;
 use crate::relaxed::{Blocks, EdgeSets, Relaxed, Topology};
 
-/// Rounds of draws before no more are expected; each is flatter than the one before, so that a distribution that has settled on a
-/// few architectures still gives others.
+/// Rounds of draws before giving up. Each round's distribution is flatter than the one before, so that one that has settled on a few
+/// architectures still yields others.
 const ROUNDS: i32 = 6;
-/// Draws per round, in units of the number asked for.
+/// Draws per round, as a multiple of the number asked for.
 const DRAWS: i64 = 4;
 
-/// An architecture and its cost, where the search has a cost.
+/// An architecture and its cost, if the search has a cost.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) architecture: Architecture,
     pub(super) cost: Option<f64>,
 }
 
-/// What candidates are drawn for.
+/// The space and cost that candidates are drawn for.
 pub(super) struct Source<'a, 'c> {
     pub(super) space: &'a dyn SearchSpace,
     pub(super) blocks: &'a Blocks,
     pub(super) objective: Option<&'a Objective<'c>>,
 }
 
-/// Distinct architectures of the space that read their input, have something that learns and cost what is allowed.
+/// Distinct architectures of the space that read their input, have an operation with weights, and have an allowed cost.
 pub(super) struct Pool<'a, 'c> {
     source: &'a Source<'a, 'c>,
     fits: &'a dyn Fn(f64) -> bool,
@@ -40,7 +40,7 @@ pub(super) struct Pool<'a, 'c> {
 }
 
 impl Pool<'_, '_> {
-    /// Draws until there are `n` in all, or no more are expected.
+    /// Draws until there are `n` in all, or until further draws are not expected to help.
     pub(super) fn fill(
         &mut self,
         relaxed: &Relaxed,
@@ -58,7 +58,7 @@ impl Pool<'_, '_> {
             let costs = self.source.objective.map(|o| o.cost().relaxed(&gates)).transpose()?;
             for (i, row) in gates.unbind(0).into_iter().enumerate() {
                 let cost = costs.as_ref().map(|costs| costs.double_value(&[i as i64]));
-                // Told by the price alone, which spares the rest of the work for most.
+                // The price alone rejects most draws, which saves the rest of the work for them.
                 if self.found.len() < n && cost.is_none_or(self.fits) {
                     self.take(self.source.read(&row), cost);
                 }
@@ -70,8 +70,8 @@ impl Pool<'_, '_> {
     fn take(&mut self, architecture: Architecture, cost: Option<f64>) {
         let space = self.source.space;
         let is_new = cost.is_none_or(self.fits) && self.seen.insert(architecture.clone());
-        // What learns is told from the decisions alone; whether the input is read needs the graph. Where edges do not compete, a draw
-        // may leave a node without input, which DARTS' cells do not allow.
+        // Whether an architecture has weights follows from its decisions alone; whether it reads its input needs the graph. If edges
+        // do not compete, a draw may leave a node without input, which DARTS' cells do not allow.
         let is_one = || space.check(&architecture).is_ok() && learns(space, &architecture);
         if is_new && is_one() && space.reads_input(&architecture) {
             self.found.push(Candidate { architecture, cost });
@@ -80,7 +80,7 @@ impl Pool<'_, '_> {
 }
 
 impl<'a, 'c> Source<'a, 'c> {
-    /// Those of `given` that cost what `fits` allows.
+    /// A pool that starts with those of `given` whose cost `fits` allows.
     pub(super) fn pool(
         &'a self,
         given: &[Architecture],
@@ -94,12 +94,12 @@ impl<'a, 'c> Source<'a, 'c> {
         Ok(pool)
     }
 
-    /// The cost of one.
+    /// The cost of an architecture, if the search has a cost.
     pub(super) fn cost(&self, architecture: &Architecture) -> Result<Option<f64>, SearchError> {
         Ok(self.objective.map(|o| o.cost().cost(architecture)).transpose()?)
     }
 
-    /// The architecture of 0/1 gates `[n_gates]`.
+    /// The architecture with 0/1 gates `[n_gates]`.
     fn read(&self, gates: &Tensor) -> Architecture {
         let gates = Vec::<f32>::try_from(gates).expect("one dimension");
         let mut rest = gates.as_slice();
@@ -112,7 +112,7 @@ impl<'a, 'c> Source<'a, 'c> {
     }
 }
 
-/// All choices alike, and all sets of edges.
+/// All choices equally likely, and all sets of edges.
 pub(super) fn even(relaxed: &Relaxed) -> Relaxed {
     flattened(relaxed, f64::INFINITY)
 }
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// As SNAS leaves it: edges do not compete, and `none` is likely on all of them.
+    /// A distribution as SNAS leaves it: edges do not compete, and `none` is likely on all of them.
     #[test]
     fn draws_that_leave_a_node_without_input_are_no_candidates() {
         let space = Darts::new();

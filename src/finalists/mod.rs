@@ -1,10 +1,10 @@
-//! The last step of a search: candidates drawn from its final distribution are compared, and the best is named.
+//! The last step of a search: compares candidates drawn from its final distribution, and picks the best.
 //!
-//! How they are compared was measured on NAS-Bench-201 against the published accuracies (docs/tradeoff.md): the validation loss
-//! with shared weights, the field's usual measure, ranks cells the wrong way round after a short search, because a small cell trains
-//! faster than a good one. So candidates are compared by what their untrained networks tell (`signals/`). Half of the candidates come
-//! from the distribution, half from all architectures alike: after a short search the distribution knows little, and where it has settled
-//! on a few architectures there would be little to compare.
+//! The way of comparing was chosen by experiments on NAS-Bench-201 with the published accuracies (docs/tradeoff.md). The validation
+//! loss with shared weights, the usual measure in the field, ranks cells in the wrong order after a short search, because a small
+//! cell trains faster than a good one. So candidates are compared by measures of their untrained networks (`signals/`). Half of the
+//! candidates come from the distribution, half uniformly from all architectures: after a short search the distribution knows little,
+//! and if it has settled on a few architectures, there would be little to compare.
 
 mod candidates;
 mod ranking;
@@ -29,117 +29,117 @@ use ranking::{Ranked, rank};
 use signals::Untrained;
 use tilt::Tilt;
 
-/// A budget is met from this share of it on.
+/// A candidate meets a budget if it costs at least this share of it (and at most all of it).
 const WINDOW: f64 = 0.9;
-/// Where in the window the mean cost of the draws is put.
+/// Share of the budget at which the average cost of the draws is aimed.
 const AIM: f64 = 0.95;
-/// How many of the candidates are looked at with all networks and measures.
+/// How many of the candidates are measured with all networks and measures.
 pub(crate) const SHORT_LIST: usize = 32;
-/// Untrained networks, each with weights of its own, since one alone says as much about its weights as about an architecture.
+/// Number of untrained networks, each with other weights. A single one says as much about its weights as about an architecture.
 const NETS: u64 = 3;
-/// How much less a lambda asks for: the budget is the cost of what the task alone would take over `1 + SAVING * lambda`.
+/// Strength of lambda: the budget is the cost that the task alone would take, divided by `1 + SAVING * lambda`.
 const SAVING: f64 = 2.5;
 
-/// One that took part. Measures that are no numbers, or that an older program did not take, are NaN, and null in files.
+/// An architecture that took part. Measures that were not computed (for example by an older version) are NaN, and null in files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finalist {
-    /// As text.
+    /// The architecture as text.
     pub architecture: String,
-    /// In the cost's unit, where the search has a cost.
+    /// Its cost in the cost's unit, if the search has a cost.
     pub cost: Option<f64>,
-    /// Log determinant of the activation patterns' likeness (see `signals/`).
+    /// Log determinant of the similarity of activation patterns (see `signals/`).
     #[serde(with = "nullable")]
     pub patterns: f64,
-    /// Sum of the least correlations of the maps (see `signals/`).
+    /// Sum of the maps' smallest correlation eigenvalues (see `signals/`).
     #[serde(with = "nullable")]
     pub correlation: f64,
-    /// Least growth of the features' entropy within a cell (see `signals/`).
+    /// Smallest growth of the features' entropy within a cell (see `signals/`).
     #[serde(with = "nullable", default = "nullable::missing")]
     pub progressivity: f64,
-    /// How evenly cells pass gradients on (see `signals/`).
+    /// How evenly cells pass gradients back (see `signals/`).
     #[serde(with = "nullable", default = "nullable::missing")]
     pub trainability: f64,
-    /// Mean of the four as ranks among the finalists, from 0 to 1; the best is named. Where parts of a trained supernet are compared it
-    /// is the share of right answers.
+    /// Average of the four measures as ranks among the finalists, from 0 to 1; the best one wins. If subnets of a trained supernet
+    /// are compared, it is the share of correct answers.
     #[serde(with = "nullable")]
     pub score: f64,
-    /// Percent of right answers with the weights of the supernet, on images it was not trained with; nothing where untrained networks
-    /// are compared.
+    /// Percentage of correct answers with the supernet's weights, on images it was not trained on; None if untrained networks are
+    /// compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited_accuracy: Option<f64>,
-    /// Measured cost, of the front where the device is at hand.
+    /// Measured cost, for points of the front if this machine has the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
 }
 
-/// How it ended.
+/// The outcome of the last step.
 #[derive(Debug)]
 pub struct Finals {
-    /// The architecture to name.
+    /// The architecture that won.
     pub winner: Architecture,
-    /// The short list of what was compared within the budget, best first.
+    /// The short list of the architectures within the budget that were compared, best first.
     pub finalists: Vec<Finalist>,
-    /// Those that no other beats in both cost and score, the cheapest first; none where the search has no cost. Of the short list, or of
-    /// all that evolution looked at.
+    /// Those that no other beats in both cost and score, cheapest first; empty if the search has no cost. Taken from the short list,
+    /// or from all that evolution judged.
     pub front: Vec<Finalist>,
-    /// Per target, where there are several, the best that meets it.
+    /// The best architecture for each target, if there are several targets.
     pub answers: Vec<Answer>,
-    /// Cost of what the score alone would take.
+    /// Cost of the architecture that the score alone would pick.
     pub free_cost: Option<f64>,
-    /// What the architecture may cost by the goal.
+    /// The highest cost that the goal allows.
     pub budget: Option<f64>,
 }
 
 impl Finals {
-    /// Where nothing is compared.
+    /// An outcome without any comparison.
     pub fn only(winner: Architecture) -> Self {
         let (finalists, front, answers) = (Vec::new(), Vec::new(), Vec::new());
         Self { winner, finalists, front, answers, free_cost: None, budget: None }
     }
 }
 
-/// What a target is answered with.
+/// The answer to one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// In the cost's unit.
+    /// The target in the cost's unit.
     pub target: f64,
-    /// The best within it.
+    /// The best architecture within it.
     pub best: Finalist,
 }
 
-/// Those that no other beats in both cost and score, the cheapest first; none where they have no cost.
+/// Those that no other beats in both cost and score, cheapest first; empty if they have no cost.
 pub(crate) fn front_of(all: &[Finalist]) -> Vec<Finalist> {
     let point = |f: &Finalist| (f.cost.unwrap_or(f64::NAN), f.score);
     let points: Vec<(f64, f64)> = all.iter().map(point).collect();
     front(&points).into_iter().map(|i| all[i].clone()).collect()
 }
 
-/// Called before an architecture is looked at: (looked at in this round, those of this round).
+/// Called before an architecture is judged: (judged so far in this round, number in this round).
 pub(crate) type OnLook<'a> = &'a mut dyn FnMut(usize, usize);
 
-/// What a comparison needs.
+/// Everything that a comparison needs.
 pub(crate) struct Contest<'a, 'c> {
     pub(crate) space: &'a dyn SearchSpace,
     pub(crate) skeleton: &'a Skeleton,
     pub(crate) objective: Option<&'a Objective<'c>>,
-    /// Images of the validation half, [`n_images`] of them.
+    /// [`n_images`] images of the validation half.
     pub(crate) batch: Batch,
     pub(crate) device: Device,
     pub(crate) seed: u64,
-    /// How many are drawn.
+    /// Number of candidates to draw.
     pub(crate) n: usize,
 }
 
-/// Images that a comparison looks at.
+/// Number of images that a comparison uses.
 pub(crate) fn n_images() -> usize {
     signals::IMAGES
 }
 
 impl Contest<'_, '_> {
-    /// Draws from the distribution, `argmax` always among them, and names the best that the goal allows.
+    /// Draws from the distribution, always with `argmax` among the candidates, and picks the best that the goal allows.
     ///
     /// # Errors
-    /// Where the cost model cannot answer or libtorch cannot build the network.
+    /// [`SearchError`] if the cost model cannot compute a cost or libtorch cannot build the network.
     pub(crate) fn run(
         &self,
         relaxed: &Relaxed,
@@ -151,13 +151,13 @@ impl Contest<'_, '_> {
         let nets = self.untrained()?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(FINALISTS_STREAM);
-        // The even ones first: they are then the same with a cost and without, so that what a cost changes is seen in the rest.
+        // The uniform draws come first: they are then the same with and without a cost, so that only the others show the cost's effect.
         let sources = [even(relaxed), relaxed.shallow_clone()];
         let given = std::slice::from_ref(argmax);
         let drawn = self.drawn(&source, &sources, given, &|_| true, &mut rng)?;
         let free = self.compared(&nets, drawn, on_look);
         let Some(best) = free.first().map(|first| first.candidate.clone()) else {
-            // Nothing that learns is left anywhere near: the caller warns.
+            // No architecture with weights is left anywhere near: the caller warns.
             return Ok(Finals::only(argmax.clone()));
         };
         let own = source.cost(argmax)?;
@@ -181,7 +181,7 @@ impl Contest<'_, '_> {
         Ok(self.finals(self.compared(&nets, within, on_look), best.cost, Some(budget)))
     }
 
-    /// Candidates that meet the budget; where there are none, those that are below it.
+    /// Candidates that meet the budget; if there are none, all that cost less.
     fn within(
         &self,
         source: &Source<'_, '_>,
@@ -198,7 +198,7 @@ impl Contest<'_, '_> {
         self.drawn(source, cheaper, known, &|cost| cost <= budget, rng)
     }
 
-    /// Candidates drawn in equal parts from each distribution, after those of `given`.
+    /// Candidates drawn in equal parts from each distribution, after those in `given`.
     fn drawn(
         &self,
         source: &Source<'_, '_>,
@@ -215,7 +215,7 @@ impl Contest<'_, '_> {
         Ok(pool.found)
     }
 
-    /// All candidates with untrained weights, the same for all finalists of all searches of one seed.
+    /// Untrained supernets with all candidates. They are the same for all finalists of all searches with one seed.
     fn untrained(&self) -> Result<Vec<Untrained>, SearchError> {
         let net = |i: u64| {
             let graph = Stage::of_whole(0).graph(self.space, self.skeleton)?;
@@ -224,7 +224,7 @@ impl Contest<'_, '_> {
         (0..NETS).map(net).collect()
     }
 
-    /// The short list, best first; of equals the one drawn first.
+    /// The short list, best first; among equals the one drawn first.
     fn compared(
         &self,
         nets: &[Untrained],
@@ -256,7 +256,7 @@ impl Contest<'_, '_> {
         listed
     }
 
-    /// The cheapest way down by single changes, until the budget is met or nothing is cheaper.
+    /// Changes one decision at a time, always to the cheapest neighbour, until the budget is met or no neighbour is cheaper.
     fn descended(
         &self,
         source: &Source<'_, '_>,
@@ -300,15 +300,15 @@ impl Contest<'_, '_> {
     }
 }
 
-/// The generator's stream, which no epoch and no cost has.
+/// The generator's stream for finalists, which no epoch and no cost uses.
 pub(crate) const FINALISTS_STREAM: u64 = u64::MAX;
 
-/// What the goal allows, where the task alone would take an architecture of the one cost and the search one of the other.
+/// The budget that a goal sets, if the task alone would take an architecture of `free_cost`, and the search has found one of `own_cost`.
 ///
 /// A weighted sum of score and cost would do for lambda what it does in the loss: jump from one end of the front to the other,
-/// since the front is not convex. A budget moves along it evenly: at 0.1 a fifth less, at 0.4 half. A product says nothing of how much
-/// less an architecture should cost; but the steps of the search have weighed loss against cost by it, so what they came to
-/// may not be exceeded.
+/// because the front is not convex. A budget moves along the front evenly: lambda 0.1 allows a fifth less, 0.4 half. A product does
+/// not say how much less an architecture should cost. But the steps of the search have weighed loss against cost by it, so the cost
+/// they arrived at is the limit.
 pub(crate) fn budget(goal: Goal, free_cost: f64, own_cost: f64) -> Option<f64> {
     match goal {
         Goal::Lambda(0.0) => None,

@@ -1,14 +1,14 @@
-//! How candidates are ordered: by the mean of their ranks in several measures.
+//! Orders candidates by the average of their ranks in several measures.
 
 use super::candidates::Candidate;
 use super::signals::Signals;
 
-/// A candidate with its measures in each untrained network that was looked at, and what they make of it.
+/// A candidate with its measures in each untrained network, and the resulting score.
 #[derive(Debug, Clone)]
 pub(super) struct Ranked {
     pub(super) candidate: Candidate,
     pub(super) signals: Vec<Signals>,
-    /// From 0 to 1.
+    /// The score, from 0 to 1.
     pub(super) score: f64,
 }
 
@@ -17,17 +17,17 @@ impl Ranked {
         Self { candidate, signals: vec![signals], score: 0.0 }
     }
 
-    /// Mean over the networks.
+    /// Average of a measure over the networks.
     pub(super) fn mean(&self, measure: impl Fn(&Signals) -> f64) -> f64 {
         self.signals.iter().map(measure).sum::<f64>() / self.signals.len() as f64
     }
 }
 
-/// One of the measures.
+/// Selects one of the measures.
 type Measure = fn(&Signals) -> f64;
 
-/// Scores each by the mean of its ranks in all measures of all networks, and sorts by it, best first; equals stay in their order.
-/// Trainability counts where it was asked for.
+/// Scores each candidate by the average of its ranks in all measures of all networks, and sorts them, best first; equals keep their
+/// order. Trainability counts if it was asked for.
 pub(super) fn rank(listed: &mut [Ranked]) {
     let measures: [Measure; 4] =
         [|s| s.patterns, |s| s.correlation, |s| s.progressivity, |s| s.trainability.unwrap_or(0.0)];
@@ -47,8 +47,8 @@ pub(super) fn rank(listed: &mut [Ranked]) {
     listed.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
-/// Share of the others that each value is above, ties counted half: 0 for the worst, 1 for the best. The scale of a measure does
-/// not matter then.
+/// For each value the share of the others that it exceeds, ties counted half: 0 for the worst, 1 for the best. This makes the scale
+/// of a measure irrelevant.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let others = values.len().saturating_sub(1).max(1) as f64;
     let rank = |v: &f64| {
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(ranks(&[1.0]), [0.0]);
     }
 
-    /// With one network per list of measures: patterns, correlation, progressivity and, if asked for, trainability.
+    /// A candidate with one network per list of measures: patterns, correlation, progressivity, and trainability if given.
     fn ranked(choice: usize, nets: &[[f64; 3]], trainability: Option<f64>) -> Ranked {
         let architecture = Architecture::new("s", vec![choice]);
         let signals = nets.iter().map(|&[patterns, correlation, progressivity]| Signals {
@@ -107,7 +107,7 @@ mod tests {
         let mut listed = [ranked(0, &same, Some(-3.0)), ranked(1, &same, Some(-1.0))];
         rank(&mut listed);
         assert_eq!(order(&listed), [1, 0]);
-        // A list in which one lacks it is ordered by the other three.
+        // If one candidate lacks trainability, the other three measures decide.
         let mut listed = [ranked(0, &same, Some(-3.0)), ranked(1, &same, None)];
         rank(&mut listed);
         assert_eq!(order(&listed), [0, 1]);

@@ -1,4 +1,4 @@
-//! A method's distribution moved towards cheaper architectures, as little as a bound on the cost allows.
+//! Moves a method's distribution towards cheaper architectures, as little as a bound on the cost allows.
 
 use lat_space::{Decision, SearchSpace};
 use rand::SeedableRng;
@@ -9,28 +9,28 @@ use crate::error::SearchError;
 use crate::objective::Objective;
 use crate::relaxed::{Blocks, EdgeSets, Relaxed, Topology};
 
-/// Draws behind each mean cost.
+/// Number of draws behind each average cost.
 const DRAWS: i64 = 256;
-/// Largest multiplier that is tried, as a power of two; slopes are in units of the reference cost.
+/// Largest multiplier that is tried, as a power of two. Slopes are in units of the reference cost.
 const MOST_DOUBLINGS: i32 = 14;
 const BISECTIONS: u32 = 20;
 
-/// Least probability that a tilt starts from, so that no choice is out of reach by rounding alone.
+/// Smallest probability that a tilt starts from, so that rounding cannot make a choice unreachable.
 const LEAST: f64 = 1e-12;
 
-/// `p(a) * exp(-eta * cost(a))`, which of all distributions of a mean cost is the nearest to `p` by the Kullback-Leibler
-/// divergence (Csiszár 1975, I-projection). The cost is taken as linear in the gates around the mean of `p`, so the result has the
-/// form of `p` itself; `eta` is found by the cost of architectures drawn, not by the linear one.
+/// `p(a) * exp(-eta * cost(a))`: of all distributions with a given average cost, this is the nearest to `p` by the Kullback-Leibler
+/// divergence (Csiszár 1975, I-projection). The cost is treated as linear in the gates around the expectation of `p`, so the result
+/// has the form of `p`. `eta` is found by the true cost of drawn architectures, not by the linear one.
 #[derive(Debug)]
 pub(super) struct Tilt<'a> {
     relaxed: &'a Relaxed,
     decisions: &'a [Decision],
-    /// Per decision `[n_choices]`: slope of the cost over the reference.
+    /// For each decision `[n_choices]`: the slope of the cost, divided by the reference cost.
     slopes: Vec<Tensor>,
 }
 
 impl<'a> Tilt<'a> {
-    /// Slopes at the mean of the distribution.
+    /// Computes the slopes at the expectation of the distribution.
     pub(super) fn new(
         space: &'a dyn SearchSpace,
         blocks: &Blocks,
@@ -45,7 +45,7 @@ impl<'a> Tilt<'a> {
         Ok(Self { relaxed, decisions: space.decisions(), slopes })
     }
 
-    /// The distribution at a multiplier.
+    /// The tilted distribution with this multiplier.
     pub(super) fn at(&self, eta: f64) -> Relaxed {
         let probs: Vec<Tensor> = self
             .relaxed
@@ -80,7 +80,7 @@ impl<'a> Tilt<'a> {
         Relaxed { probs, topology }
     }
 
-    /// What it costs to keep an edge instead of leaving it out.
+    /// The cost of keeping an edge instead of dropping it.
     fn price_of_edge(&self, d: usize, probs: &Tensor) -> Tensor {
         let Some(none) = self.decisions[d].none() else { return Tensor::from(0.0f32) };
         let mut kept = probs.copy();
@@ -89,7 +89,7 @@ impl<'a> Tilt<'a> {
         (kept * &self.slopes[d]).sum(Kind::Float) - self.slopes[d].get(none as i64)
     }
 
-    /// The least multiplier at which architectures drawn cost `budget` on average; the largest tried where none does.
+    /// The tilt with the smallest multiplier at which drawn architectures cost `budget` on average; the largest one tried if none does.
     pub(super) fn to_cost(
         &self,
         blocks: &Blocks,
@@ -98,7 +98,7 @@ impl<'a> Tilt<'a> {
         seed: u64,
     ) -> Result<Relaxed, SearchError> {
         let mean = |eta: f64| -> Result<f64, SearchError> {
-            // The same random numbers at each multiplier: the mean then falls evenly.
+            // Every multiplier uses the same random numbers, so that the average cost falls smoothly.
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let gates = blocks.sample(&self.at(eta), DRAWS, None, &mut rng).gates;
             Ok(objective.cost().relaxed(&gates)?.mean(Kind::Double).double_value(&[]))

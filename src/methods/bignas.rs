@@ -1,12 +1,13 @@
 //! `BigNAS`: Scaling Up Neural Architecture Search with Big Single-Stage Models. Yu, Jin, Liu, Bender, Kindermans, Tan, Huang, Song, Pang, Le,
 //! ECCV 2020, arXiv 2003.11142. The authors published no code; reference: <https://github.com/xfey/pytorch-BigNAS>.
 //!
-//! Each step trains the largest network on the labels, and the smallest and some drawn evenly on the largest one's answers; one step of the
-//! weights follows their gradients' sum. Blocks with a shortcut begin as the shortcut alone.
+//! Each step trains the largest network on the labels, and the smallest and some uniformly drawn ones on the largest one's answers.
+//! The weights take one step along the sum of all gradients. Blocks with a shortcut start as the shortcut alone.
 //!
-//! Deviations: the weights are trained by SGD with Nesterov's momentum as the reference does; the paper has `RMSProp`. Batch norm remembers the largest network's statistics, so that the log judges that one; sub-networks
-//! need theirs made anew. The rate falls in 150 steps over the search, the paper's 2.4 epochs of 360 each. Here on any space whose decisions
-//! stand alone; the largest network is then that of most multiply-adds. The quick preset has a lower rate, which suits small batches.
+//! Deviations: the weights are trained by SGD with Nesterov momentum as in the reference; the paper uses `RMSProp`. Batch norm
+//! remembers the largest network's statistics, so that the log evaluates that network; sub-networks need recomputed statistics. The
+//! rate falls in 150 steps over the search, the paper's 2.4 epochs of 360 each. Works on any space whose decisions are independent;
+//! the largest network is then the one with most multiply-adds. The quick preset has a lower rate, which suits small batches.
 
 use lat_nn::Regularisation;
 
@@ -27,12 +28,12 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// `lr_min` is where the rate stays: 5 % of the first in the paper.
+    /// `lr_min` is a lower bound of the rate: 5 % of the initial one in the paper.
     #[serde(flatten)]
     weights: WeightConfig,
-    /// Networks per step, the largest and the smallest among them.
+    /// Networks per step, including the largest and the smallest.
     subnets: u32,
-    /// Of the largest network: chance that an entry of the classifier's input is zeroed.
+    /// For the largest network: probability that an entry of the classifier's input is zeroed.
     dropout: f64,
 }
 
@@ -77,7 +78,7 @@ struct BigNas {
     uniform: Relaxed,
 }
 
-/// How often the rate falls in a search, and to what share each time.
+/// How often the rate falls during a search, and the factor each time.
 const FALLS: f64 = 150.0;
 const FALL: f64 = 0.97;
 

@@ -1,8 +1,8 @@
 //! DARTS: Differentiable Architecture Search. Liu, Simonyan, Yang, ICLR 2019, arXiv 1806.09055.
 //! Reference: <https://github.com/quark0/darts>, `cnn/`.
 //!
-//! Deviations: with `unrolled = true` the three extra passes of the second order update BN's running statistics as the
-//! reference's do on its copy, here on the one network; the search ends with the last epoch's architecture.
+//! Deviations: with `unrolled = true` the three extra passes of the second order update BN's running statistics. The reference does
+//! so on a copy of the network, here it happens in the network itself. The search ends with the last epoch's architecture.
 //! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
     [(12, 64), (50, 64)],
 );
 
-/// The paper's second row: the same with the gradient through one step of the weights.
+/// The second-order DARTS of the paper: its gradient passes through one step of the weights.
 pub(super) const SECOND_ORDER: MethodEntry = ENTRY.fixed(
     "darts-2nd",
     "DARTS with the second-order gradient: through one virtual step of the weights",
@@ -29,7 +29,7 @@ pub(super) const SECOND_ORDER: MethodEntry = ENTRY.fixed(
 pub(super) struct Config {
     #[serde(flatten)]
     core: CoreConfig,
-    /// Second-order gradient.
+    /// Whether to use the second-order gradient.
     unrolled: bool,
 }
 
@@ -47,7 +47,7 @@ impl Settings for Config {
     }
 }
 
-/// DARTS on sites of some kind.
+/// DARTS with mixed operations built by `S`.
 #[derive(Debug)]
 pub(super) struct Darts<S> {
     core: Core,
@@ -60,7 +60,7 @@ impl<S> Darts<S> {
         Self { core: Core::new(space.decisions(), config.core, seed), config, sites }
     }
 
-    /// The architecture step: alpha moves along the gradient of validation loss and cost.
+    /// The architecture step: alpha moves along the combined gradient of validation loss and cost.
     fn step_alpha(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<DeviceScalar> {
         let core = &mut self.core;
         let probs = core.probs();
@@ -69,7 +69,7 @@ impl<S> Darts<S> {
             return core.descend(cx, &gates, &relaxed, &batches.valid);
         }
         let (net, progress, parameters) = (cx.net, cx.progress, core.parameters());
-        // The cost does not depend on the weights, so that the second order is the task's alone.
+        // The cost does not depend on the weights, so only the task has a second-order term.
         let cost = cx.cost_gradient(&core.competing(&probs), &parameters)?;
         let loss_on = |batch: &Batch| net.loss(batch, &core.soft(&core.probs())).value;
         let losses = (|| loss_on(&batches.train), || loss_on(&batches.valid));

@@ -1,15 +1,15 @@
 //! `DropNAS`: Grouped Operation Dropout for Differentiable Architecture Search. Hong, Li, Zhang, Tang, Wang, Li, Yu, IJCAI 2020,
 //! arXiv 2201.11679. Reference: <https://github.com/wiljohnhong/DropNAS>.
 //!
-//! Deviations: what was dropped rests wholly: neither its weights nor its alpha move on momentum, as they do in the reference, and a
-//! weight counts as used where the loss depends on it, not where the first entry of its gradient differs from 0. The chance of a drop
-//! is r^(1/n) with n the group's size; the reference's exponent 1/4 whatever the size is `fixed_exponent`. Groups that cannot drop (one
-//! operation) keep it.
+//! Deviations: dropped operations do not change at all: neither their weights nor their alpha move by momentum, as they do in the
+//! reference. A weight counts as used if the loss depends on it, not if the first entry of its gradient differs from 0. The
+//! probability of a drop is r^(1/n) with n the group's size; the reference's exponent 1/4 for any size is `fixed_exponent`. Groups
+//! that cannot drop (one operation) keep it.
 //!
-//! The cost reads the softmax without masks, since what a network costs does not depend on what was dropped in a step; its gradient
-//! joins the task's for the operations kept, before Adam, which would divide lambda out of a step of its own. Edges are as strong as
-//! the exponential of their best alpha, so that cost and derivation rank them by raw alpha, as the paper does.
-//! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
+//! The cost reads the softmax without masks, because a network's cost does not depend on what was dropped in a step. Its gradient is
+//! added to the task's for the operations kept, before Adam; in a step of its own Adam would divide lambda out. Edge strength is the
+//! exponential of the edge's best alpha, so that cost and derivation rank edges by raw alpha, as the paper does. The quick preset
+//! raises the learning rate of alpha so that some hundred steps suffice.
 
 use lat_space::Decision;
 use rand::{Rng, RngCore};
@@ -29,12 +29,12 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// Both decays are partial ones, of what was used in a step.
+    /// Both decays are partial: they apply only to what was used in a step.
     #[serde(flatten)]
     core: CoreConfig,
-    /// r: the chance that all operations of a group would be dropped together.
+    /// r: the probability that all operations of a group would be dropped together.
     drop_rate: f64,
-    /// A single operation's chance is r^(1/4) whatever the size of its group.
+    /// A single operation's probability is r^(1/4) for any group size.
     fixed_exponent: bool,
 }
 
@@ -57,7 +57,7 @@ impl Settings for Config {
 
     fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
         let CoreConfig { mut weights, mut alpha } = self.core;
-        // Both decays are steps of their own.
+        // Both decays are separate steps, see `decay`.
         (weights.decay, alpha.alpha_decay) = (0.0, 0.0);
         let core = Core::new(space.decisions(), CoreConfig { weights, alpha }, seed);
         Ok(Box::new(DropNas { core, config: self }))
@@ -71,7 +71,7 @@ struct DropNas {
 }
 
 impl DropNas {
-    /// `[n_decisions, n_choices]` of 1 (kept) and 0: each group of each edge loses operations at random, never all.
+    /// `[n_decisions, n_choices]` of 1 (kept) and 0 (dropped): each group of each edge loses operations at random, but never all.
     fn mask(&self, rng: &mut dyn RngCore) -> Tensor {
         let mut mask = Vec::new();
         for decision in &self.core.decisions {
@@ -88,7 +88,7 @@ impl DropNas {
         Tensor::from_slice(&mask).view_as(self.core.alpha())
     }
 
-    /// The softmax over what is kept; the rest is not computed.
+    /// Gates with the softmax over the kept operations; dropped ones are not computed.
     fn gates_of(&self, logits: &Tensor, mask: &Tensor) -> SharedGates {
         self.core.partly(&masked_softmax(logits, mask), mask)
     }
@@ -98,8 +98,8 @@ impl DropNas {
         Relaxed::competing(probs, strengths(&self.core.decisions, &logits.exp()))
     }
 
-    /// Partial decay: what took part in the loss moves along `rate * ||w||^2` and `rate * alpha^2`, by a second step of both
-    /// optimizers. The reference has no 1/2 there, so the gradient is twice the usual.
+    /// Partial decay: weights and alphas that took part in the loss move along `rate * ||w||^2` and `rate * alpha^2`, in a second
+    /// step of both optimizers. The reference has no factor 1/2 there, so the gradient is twice the usual one.
     fn decay(&mut self, used: &[Tensor], mask: Option<&Tensor>, progress: f64) {
         let rate = 2.0 * self.config.core.weights.decay;
         let shrink = |(w, g): (&Tensor, &Tensor)| {
@@ -115,14 +115,14 @@ impl DropNas {
     }
 }
 
-/// Operations with weights, and those without (`none` among them); a group without members is left out.
+/// Operations with weights, and operations without (including `none`). An empty group is left out.
 fn groups(decision: &Decision) -> Vec<Vec<usize>> {
     let is_free = |c: &usize| decision.is_weightless(*c);
     let (free, weighted): (Vec<usize>, Vec<usize>) = (0..decision.choices.len()).partition(is_free);
     [weighted, free].into_iter().filter(|g| !g.is_empty()).collect()
 }
 
-/// Which of `n` operations stay where each is dropped with this chance, given that not all are.
+/// Which of `n` operations are kept if each is dropped with this probability, given that not all are dropped.
 fn kept(n: usize, chance: f64, rng: &mut dyn RngCore) -> Vec<bool> {
     // The number of redraws is bounded, since `chance` may be near 1.
     for _ in 0..100 {
@@ -135,19 +135,19 @@ fn kept(n: usize, chance: f64, rng: &mut dyn RngCore) -> Vec<bool> {
     (0..n).map(|i| i == last).collect()
 }
 
-/// Alpha-adjust: after kept entries moved from `before` to `after`, all kept entries of a row shift alike, so that together they have
-/// the same share of the row's softmax as before and what was dropped is neither punished nor favoured.
+/// Alpha-adjust: after the kept entries moved from `before` to `after`, all kept entries of a row are shifted by the same amount, so
+/// that together they have the same share of the row's softmax as before. Dropped entries are then neither punished nor favoured.
 fn adjusted(before: &Tensor, after: &Tensor, mask: &Tensor) -> Tensor {
     let mass = |logits: &Tensor, mask: &Tensor| {
         let unit = logits - before.amax([-1i64].as_slice(), true);
         (unit.exp() * mask).sum_dim_intlist(1, true, Kind::Float)
     };
     let dropped = 1.0 - mask;
-    // The odds of the kept against the dropped, as they were and as they are.
+    // The odds of kept against dropped entries, before and after the step.
     let (was, is) =
         (mass(before, mask) / mass(before, &dropped), mass(after, mask) / mass(after, &dropped));
     let shift = (was / is).log();
-    // A row without drops has nothing to be weighed against.
+    // A row without drops has no odds to restore.
     let has_drops = dropped.amax([-1i64].as_slice(), true);
     after + shift.nan_to_num(0.0, 0.0, 0.0) * has_drops * mask
 }
@@ -186,7 +186,7 @@ impl Method for DropNas {
         self.core.apply(&[&of_alpha[0] * &mask]);
         self.decay(&of_weights, Some(&mask), cx.progress);
         tch::no_grad(|| {
-            // Dropped entries stay where they were, whatever Adam's moments say.
+            // Dropped entries stay unchanged, whatever Adam's moments say.
             let moved = logits.where_self(&mask.ne(0.0), &before);
             logits.shallow_clone().copy_(&adjusted(&before, &moved, &mask));
         });

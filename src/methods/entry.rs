@@ -8,7 +8,7 @@ use super::tools::settings::{self, Settings};
 use crate::ending::Ending;
 use crate::error::SearchError;
 
-/// How far a search goes.
+/// The size of a search.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
 )]
@@ -20,7 +20,7 @@ pub enum Preset {
     Paper,
 }
 
-/// Options of a method given by hand: `--set key=value` as one TOML table.
+/// Options of a method given by the user: `--set key=value` as one TOML table.
 pub type Options = toml::Table;
 
 type Build = fn(
@@ -38,17 +38,17 @@ pub struct MethodEntry {
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
-    /// Title, year, arXiv id.
+    /// Title, year and arXiv id.
     pub paper: &'static str,
-    /// Whether it chooses among architectures that it drew; else it moves a distribution by gradients.
+    /// Whether the method chooses among architectures that it drew; if not, it moves a distribution by gradients.
     pub is_sampling: bool,
-    /// Whether it trains a supernet alone, whose sub-networks are compared afterwards: until then it believes in none of them.
+    /// Whether the method only trains a supernet, whose subnets are compared afterwards. Until then it prefers none of them.
     pub is_two_stage: bool,
-    /// What it needs of a space.
+    /// Conditions that a space must meet.
     pub needs: &'static [Need],
-    /// Options that make the method what it is, as TOML.
+    /// Options that define the method, as TOML.
     pub(super) fixed: &'static str,
-    /// Of the quick preset and of the paper's.
+    /// Schedules of the quick preset and of the paper's.
     schedules: [Schedule; 2],
     build: Build,
 }
@@ -63,7 +63,7 @@ pub struct Schedule {
 }
 
 impl MethodEntry {
-    /// A method with options of this type. Of the quick preset and of the paper's: epochs and batch.
+    /// A method with options of type `S`. The last argument has epochs and batch size of the quick preset and of the paper's.
     pub(super) const fn of<S: Settings>(
         name: &'static str,
         summary: &'static str,
@@ -78,7 +78,7 @@ impl MethodEntry {
         Self { name, summary, paper, is_sampling, is_two_stage, needs, fixed, schedules, build }
     }
 
-    /// The same under another name, with options, as TOML, that `--set` must leave alone.
+    /// This method under another name, with fixed options (TOML) that `--set` may not change.
     pub(super) const fn fixed(
         self,
         name: &'static str,
@@ -88,17 +88,17 @@ impl MethodEntry {
         Self { name, summary, fixed, ..self }
     }
 
-    /// A method that chooses among architectures that it drew.
+    /// Marks a method that chooses among architectures that it drew.
     pub(super) const fn sampling(self) -> Self {
         Self { is_sampling: true, ..self }
     }
 
-    /// A method that trains a supernet alone, on spaces that have what it needs.
+    /// Marks a method that only trains a supernet, on spaces that meet these needs.
     pub(super) const fn two_stage(self, needs: &'static [Need]) -> Self {
         Self { is_two_stage: true, needs, ..self }
     }
 
-    /// What it needs of a space; else that it chooses among operations.
+    /// Sets the method's needs; the default is a space that chooses among operations.
     pub(super) const fn needing(self, needs: &'static [Need]) -> Self {
         Self { needs, ..self }
     }
@@ -114,10 +114,10 @@ impl MethodEntry {
         if preset == Preset::Quick { quick } else { paper }
     }
 
-    /// The method with the preset's settings, some overridden; `seed` fixes its initial parameters.
+    /// Builds the method with the preset's settings, some overridden; `seed` fixes its initial parameters.
     ///
     /// # Errors
-    /// [`SearchError::Settings`] for a space that the method does not search, and for an option that is unknown or out of range.
+    /// [`SearchError::Settings`] if the method cannot search the space, or if an option is unknown or out of range.
     pub fn build(
         &self,
         preset: Preset,

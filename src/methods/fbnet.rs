@@ -1,16 +1,17 @@
 //! `FBNet`: Hardware-Aware Efficient `ConvNet` Design via Differentiable Neural Architecture Search. Wu, Dai, Zhang, Wang, Sun, Wu, Tian,
 //! Vajda, Jia, Keutzer, CVPR 2019, arXiv 1812.03443. The authors published networks (<https://github.com/facebookresearch/mobile-vision>),
-//! not their search; <https://github.com/AnnaAraslanova/FBNet> is a reimplementation by others.
+//! but not their search; <https://github.com/AnnaAraslanova/FBNet> is a reimplementation by others.
 //!
-//! Every operation is computed and weighed by a draw from the Gumbel-softmax, one per decision and step for the whole batch. The paper's
-//! product of loss and latency is a goal that all methods share (`--product 0.2,0.6`); its latency is that of the draw.
+//! Every operation is computed and weighted by a draw from the Gumbel-softmax, one per decision and step for the whole batch. The
+//! paper's product of loss and latency is a goal that all methods share (`--product 0.2,0.6`); the latency in it is that of the
+//! draw.
 //!
-//! Deviations: weights and theta take turns batch by batch, each with half of the images, not epoch by epoch with 80 and 20 percent of
-//! them. The temperature falls with every step, not every epoch, by 0.956 in the length of one, and stays while theta rests, as in the
-//! reimplementation. Theta begins with differences of a thousandth, not even. A step of the weights goes down the cross entropy alone:
-//! the product would scale its gradient. The most probable architecture is derived; that the paper draws some more from theta and trains
-//! them all is left to finalists. The quick preset reaches the same temperature in fewer epochs and raises theta's learning rate so
-//! that some hundred steps suffice.
+//! Deviations: weights and theta take turns batch by batch, each with half of the images, not epoch by epoch with 80 and 20 percent
+//! of them. The temperature falls with every step instead of every epoch, by a factor of 0.956 per epoch's length, and is constant
+//! while theta rests, as in the reimplementation. Theta starts with differences of a thousandth, not with equal values. The weights
+//! descend the cross entropy alone, because the product would scale its gradient. The most probable architecture is derived; the
+//! paper also draws some from theta and trains them all, which is left to the finalists here. The quick preset reaches the same
+//! temperature in fewer epochs and raises theta's learning rate so that some hundred steps suffice.
 
 use rand::RngCore;
 
@@ -30,21 +31,21 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Config {
-    /// Alpha's options are those of theta.
+    /// Alpha's options apply to theta.
     #[serde(flatten)]
     core: CoreConfig,
-    /// Of the Gumbel-softmax; falls by equal factors from where theta begins to learn.
+    /// Temperature of the Gumbel-softmax; falls exponentially once theta begins to learn.
     #[serde(flatten)]
     tau: Cooling,
-    /// Which code the cost reads.
+    /// Code that the cost reads.
     pub(super) cost: CostOf,
 }
 
-/// Epochs of the paper in which theta rests, of 90.
+/// Share of the paper's 90 epochs in which theta rests.
 const RESTING: f64 = 10.0 / 90.0;
-/// 5 * 0.956^80: where the temperature is after the other 80 epochs.
+/// 5 * 0.956^80: the temperature after the other 80 epochs.
 const TAU_MIN: f64 = 0.136_65;
-/// Of theta's Adam.
+/// Betas of theta's Adam.
 const BETAS: (f64, f64) = (0.9, 0.999);
 
 impl Config {
@@ -82,7 +83,7 @@ impl Settings for Config {
     }
 }
 
-/// Its alpha is the paper's theta.
+/// `FBNet`; its alpha is the paper's theta.
 #[derive(Debug)]
 pub(super) struct FbNet {
     core: Core,
@@ -98,13 +99,13 @@ impl FbNet {
         Self { core, config }
     }
 
-    /// It stays while theta rests.
+    /// The temperature; constant while theta rests.
     fn tau(&self, progress: f64) -> f64 {
         let resting = self.config.core.alpha.warmup;
         self.config.tau.exponential(((progress - resting) / (1.0 - resting)).max(0.0))
     }
 
-    /// `[n_decisions, n_choices]`: one draw of the gates m at the temperature of now, differentiable.
+    /// `[n_decisions, n_choices]`: one draw of the gates m at the current temperature, differentiable.
     fn draw(&self, progress: f64, rng: &mut dyn RngCore) -> Tensor {
         let logits = self.core.logits();
         let noise = gumbel_noise(&logits.size(), rng);
@@ -135,7 +136,7 @@ impl Method for FbNet {
         Ok(StepReport { valid_loss: Some(valid_loss), ..report })
     }
 
-    /// The mixture by theta itself, without noise.
+    /// The mixture by theta's softmax, without noise.
     fn gates(&self, _: &dyn SearchSpace, _: &dyn Supernet) -> Box<dyn Gating> {
         Box::new(self.core.soft(&self.core.probs().detach()))
     }
@@ -166,7 +167,7 @@ mod tests {
             let factor = at(f64::from(epoch) + 1.0) / at(f64::from(epoch));
             assert!((factor - 0.956).abs() < 1e-5, "{factor}");
         }
-        // A search whose theta never learns stays hot.
+        // If theta never learns, the temperature stays high.
         let mut still = self::fbnet();
         still.config.core.alpha.warmup = 1.0;
         assert!((still.tau(0.99) - 5.0).abs() < 1e-9);
@@ -205,7 +206,7 @@ mod tests {
         assert!(nearly.double_value(&[]) > 0.9);
     }
 
-    /// Gates, latency and the gradient of the product are those of the paper's formulas, see `tests/parity/formula/README.md`.
+    /// Checks that gates, latency and the product's gradient are those of the paper's formulas, see `tests/parity/formula/README.md`.
     #[test]
     fn draws_and_their_product_are_those_of_the_formula() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/formula/fbnet_gumbel.npz");

@@ -1,16 +1,17 @@
 //! `FBNetV2`: Differentiable Neural Architecture Search for Spatial and Channel Dimensions (`DMaskingNAS`). Wan, Dai, Zhang, He, Tian, Xie,
 //! Wu, Yu, Xu, Chen, Vajda, Gonzalez, CVPR 2020, arXiv 2004.05565. The authors published networks
-//! (<https://github.com/facebookresearch/mobile-vision>), not their search; the code of others that is public does something else.
+//! (<https://github.com/facebookresearch/mobile-vision>) but not their search; public code by others does something else.
 //!
-//! `FBNet` on operations that are cut down. Options of channels are masks over one full-width operation, weighed by the draw and summed
-//! before it is applied, behind batch norm and activation (`src/supernet/elastic.rs`); sizes of the image are passes of their own
-//! (`src/supernet/sizes.rs`). Counts and tables of operations read products of the gates that an operation's shape hangs on, so their cost
-//! of theta's softmax is the exact expectation.
+//! `FBNet` on operations that can be cut down. Channel options are masks over one full-width operation. The masks are weighted by
+//! the draw and summed before they are applied, after batch norm and activation (`src/supernet/elastic.rs`). Image sizes are
+//! separate passes (`src/supernet/sizes.rs`). Counts and tables of operations read products of all gates that an operation's shape
+//! depends on, so their cost for theta's softmax is the exact expectation.
 //!
-//! Deviations: those of `FBNet`. A size of the image is one pass of the whole network over the image as the derived network sees it,
-//! where the paper runs each operation once per size on the same map's grid positions: a pass then computes what that size's network
-//! computes, and only the features before the classifier are put back to their positions and summed. The cost reads the softmax instead
-//! of the draw, since the paper's is expected; `cost = draw` is `FBNet`'s. No public text says the search's rates; they are `FBNet`'s.
+//! Deviations: those of `FBNet`. Each image size is one pass of the whole network over the image as the derived network sees it; the
+//! paper runs each operation once per size on grid positions of the same feature map. So a pass computes exactly what the network of
+//! that size computes, and only the features before the classifier are put back to their positions and summed. The cost reads the
+//! softmax instead of the draw, because the paper's cost is an expectation; `cost = draw` gives `FBNet`'s. No public text states the
+//! search's rates; they are `FBNet`'s.
 
 use super::fbnet::{self, FbNet};
 use super::tools::cost_of::CostOf;

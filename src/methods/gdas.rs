@@ -1,12 +1,12 @@
 //! GDAS: Searching for a Robust Neural Architecture in Four GPU Hours. Dong, Yang, CVPR 2019, arXiv 1910.04465.
 //! Reference: <https://github.com/D-X-Y/AutoDL-Projects>, `search_model_gdas_nasnet.py`.
 //!
-//! Deviations: the temperature falls with every step, not every epoch; the weights' gradient is clipped without alpha's in the norm; an
-//! operation that no draw took rests instead of drifting on momentum and decay. The reference's NAS-Bench-201 variant also lets
-//! operations that were not drawn learn, the one for DARTS cells does not; here none does. Derivation is DARTS' rule as in the paper; the
-//! reference code's is `pooled`. Cells are those of DARTS; the reference's have no BN behind pools, biases, and BN before the classifier.
-//! The variant with a reduction cell fixed by hand (FRC) is this method on the space `darts-frc`.
-//! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
+//! Deviations: the temperature falls with every step, not every epoch; the weights' gradient is clipped without alpha's in the norm;
+//! an operation that was not drawn keeps its weights instead of drifting by momentum and decay. The reference's NAS-Bench-201
+//! variant also lets operations that were not drawn learn, the one for DARTS cells does not; here none does. Derivation follows
+//! DARTS' rule as in the paper; the reference code's rule is `pooled`. Cells are those of DARTS; the reference's have no BN behind
+//! pools, biases, and BN before the classifier. The variant with a reduction cell fixed by hand (FRC) is this method on the space
+//! `darts-frc`. The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 
 use lat_space::ChoiceSet;
 use rand::RngCore;
@@ -28,10 +28,10 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 struct Config {
     #[serde(flatten)]
     core: CoreConfig,
-    /// Of the Gumbel-softmax.
+    /// Temperature of the Gumbel-softmax.
     #[serde(flatten)]
     tau: Cooling,
-    /// Derive as the reference code does: of each node the strongest pairs of edge and operation, which may share an edge.
+    /// Derive as the reference code does: for each node the strongest pairs of edge and operation, which may share an edge.
     pooled: bool,
 }
 
@@ -65,8 +65,8 @@ impl Gdas {
         Self { core: Core::new(space.decisions(), config.core, seed), config }
     }
 
-    /// One operation per edge by Gumbel-max, the same in all cells of a type: forward 0 or 1, backward the softmax at `tau`. Only
-    /// what was drawn is computed, so only its gate learns from the task.
+    /// Draws one operation per edge by Gumbel-max, the same in all cells of a type: 0 or 1 in the forward pass, the softmax at `tau`
+    /// in the backward pass. Only the drawn operation is computed, so only its gate learns from the task.
     fn draw(&self, logits: &Tensor, progress: f64, rng: &mut dyn RngCore) -> SharedGates {
         let noisy = logits.log_softmax(-1, Kind::Float) + gumbel_noise(&logits.size(), rng);
         let soft = (noisy / self.config.tau.linear(progress)).softmax(-1, Kind::Float);
@@ -103,7 +103,7 @@ impl Method for Gdas {
     }
 }
 
-/// The architecture with each group's edges chosen anew: the most probable pairs of edge and operation, `none` aside.
+/// The architecture with each group's edges replaced: it keeps the most probable pairs of edge and operation, without `none`.
 fn pooled(
     space: &dyn SearchSpace,
     relaxed: &Relaxed,
@@ -116,7 +116,7 @@ fn pooled(
             let ops = (0..decisions[d].choices.len()).filter(|&c| Some(c) != decisions[d].none());
             pairs.extend(ops.map(|c| (d, c, relaxed.probs[d].double_value(&[c as i64]))));
         }
-        // A stable sort: of equals the earlier stays in front.
+        // The sort is stable: among equals the earlier one comes first.
         pairs.sort_by(|a, b| b.2.total_cmp(&a.2));
         pairs.truncate(group.keep);
         for &d in &group.decisions {
@@ -141,7 +141,7 @@ mod tests {
 
     fn gdas() -> Gdas {
         let gdas = Gdas::new(Config::paper(&Darts::new()), &Darts::new(), 1);
-        // Far from even.
+        // Move alpha far from equal probabilities.
         let _ = tch::no_grad(|| gdas.core.alpha().shallow_clone().g_mul_scalar_(1000.0));
         gdas
     }

@@ -1,13 +1,13 @@
 //! Local search: Exploring the Loss Landscape in Neural Architecture Search. White, Nolen, Savani, UAI 2021, arXiv 2005.02960.
 //! Reference: <https://github.com/naszilla/naszilla>.
 //!
-//! From a random architecture on, the best neighbour by validation loss and cost takes its place, as long as there is a better one. A
-//! neighbour differs in one operation, or has one edge of a node in another's place.
+//! Starts from a random architecture. The best neighbour by validation loss and cost replaces it, as long as there is a better one.
+//! A neighbour differs in one operation, or replaces one of a node's edges by another.
 //!
-//! Deviations: the reference trains every architecture it looks at; here a supernet is trained on uniform draws, as in random search
-//! with weight sharing (arXiv 1902.07638), and losses are those of shared weights on the step's validation batch, current
-//! architecture included. Per step a number of random neighbours is looked at, so that it ends with the schedule, not in a certain
-//! optimum, and no restart follows. BN uses each batch's own statistics.
+//! Deviations: the reference trains every architecture that it compares; here a supernet is trained on uniform draws, as in random
+//! search with weight sharing (arXiv 1902.07638), and losses are those of shared weights on the step's validation batch, also for
+//! the current architecture. Each step compares a number of random neighbours, so the search ends with the schedule, not in a
+//! certain optimum, and there is no restart. BN uses each batch's own statistics.
 
 use lat_space::{architecture_at, neighbours, sample};
 use rand::seq::SliceRandom;
@@ -29,9 +29,9 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 struct Config {
     #[serde(flatten)]
     weights: WeightConfig,
-    /// Neighbours looked at per step.
+    /// Neighbours compared per step.
     neighbours: u32,
-    /// Share of the search that only trains the supernet.
+    /// Share of the search before the climb starts, in which only the supernet is trained.
     climb_from: f64,
 }
 
@@ -56,7 +56,7 @@ impl Settings for Config {
     }
 
     fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
-        // The first draw that reads its input; a space without one says so when its draws end.
+        // Start from the first draw that reads its input. If the space has none, the error comes when its draws run out.
         let mut number = 0;
         let start = loop {
             let drawn = architecture_at(space, seed, number)?;
@@ -71,14 +71,14 @@ impl Settings for Config {
     }
 }
 
-/// `[n_decisions]`: choices of the architecture where the climb stands.
+/// `[n_decisions]`: choices of the climb's current architecture.
 const CURRENT: &str = "current";
 
 #[derive(Debug)]
 struct LocalSearch {
     core: Core,
     config: Config,
-    /// Id of the space.
+    /// The space's id.
     space: String,
 }
 
@@ -87,7 +87,7 @@ impl LocalSearch {
         of_numbers(&self.space, self.core.kept(CURRENT))
     }
 
-    /// Loss of shared weights on the batch, and with the price added.
+    /// Loss with shared weights on the batch, and the loss plus the price.
     fn score(
         &self,
         cx: &Context<'_, '_>,
@@ -101,7 +101,7 @@ impl LocalSearch {
         Ok((loss, loss + price))
     }
 
-    /// Moves to the best of some random neighbours where it is better; returns the loss of where it stands then.
+    /// Moves to the best of some random neighbours if it is better. Returns the loss of the architecture that is current afterwards.
     fn climb(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
         let current = self.current();
         let mut best = self.score(cx, &current, batch)?;
@@ -142,7 +142,7 @@ impl Method for LocalSearch {
         frequencies(&self.core.decisions, &[self.current()])
     }
 
-    /// Half of the mass where the climb stands, the rest everywhere.
+    /// Half of the probability mass on the current architecture, the other half spread uniformly.
     fn proposal(&self, space: &dyn SearchSpace) -> Relaxed {
         let (here, everywhere) = (self.relaxed(), Relaxed::uniform(space));
         let half = |a: &Tensor, b: &Tensor| (a + b) * 0.5;

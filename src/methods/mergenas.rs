@@ -1,14 +1,15 @@
 //! `MergeNAS`: Merge Operations into One for Differentiable Architecture Search. Wang, Xue, Yan, Yang, Hu, Sun, IJCAI 2020. The paper has
-//! no repository; the authors' later ones carry the merged operation: <https://github.com/vicFigure/ZARTS>, `cnn/operations.py`.
+//! no repository; the authors' later repositories contain the merged operation: <https://github.com/vicFigure/ZARTS>,
+//! `cnn/operations.py`.
 //!
-//! US patent 12,141,681 B2, "Merge operations for DARTS", is related: mind it before any commercial use.
+//! Legal note: US patent 12,141,681 B2, "Merge operations for DARTS", is related. Consider it before any commercial use.
 //!
-//! Deviations: the paper's optimizers, rates and epochs are not known to us; they are those of DARTS of first order (second with
-//! `unrolled`), as the authors' code has them. One depthwise and pointwise stage, the default of that code; its variants with two
-//! stages, without `dil_conv_5x5` and with pools and skips merged too are not offered. In NAS-Bench-201 the two full convolutions share a
-//! full kernel, whose 1x1 part is its centre. BN after the merged convolution takes the common scale of the convolutions'
-//! probabilities out, so that they compete with pools and skips through their ratios alone; `scaled` puts it back.
-//! The quick preset is that of DARTS.
+//! Deviations: we do not know the paper's optimizers, rates and epochs; those of first-order DARTS are used (second-order with
+//! `unrolled`), as in the authors' code. There is one depthwise and pointwise stage, the default of that code; its variants with two
+//! stages, without `dil_conv_5x5`, and with merged pools and skips are not offered. In NAS-Bench-201 the two full convolutions share
+//! a full kernel, whose 1x1 part is its centre. BN after the merged convolution removes the common scale of the convolutions'
+//! probabilities, so that they compete with pools and skips only through their ratios; `scaled` restores it. The quick preset is
+//! that of DARTS.
 
 use super::darts::{self, Darts};
 use super::tools::prelude::*;
@@ -27,7 +28,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 struct Config {
     #[serde(flatten)]
     darts: darts::Config,
-    /// Weigh the merged convolution by the sum of its candidates' probabilities.
+    /// Weight the merged convolution by the sum of its candidates' probabilities.
     scaled: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a search method is, what its steps work on and what they report.
+//! The trait of search methods, with the input and the report of their steps.
 
 use std::fmt::Debug;
 
@@ -18,41 +18,41 @@ use crate::optimizer::StateMap;
 use crate::relaxed::Relaxed;
 use crate::supernet::{AllChannels, BuildMixedOp, Gating, Loss, Supernet};
 
-/// What one step works on: a batch for the operation weights and one for the architecture.
+/// The data of one step: a batch for the operation weights and one for the architecture.
 #[derive(Debug)]
 pub struct Batches {
-    /// For the operation weights; of as many views as the method asks for.
+    /// For the operation weights; with as many views as the method asks for.
     pub train: Batch,
     /// For the architecture parameters.
     pub valid: Batch,
 }
 
-/// Where a step stands and what it may use.
+/// The state of the search at a step, and everything a method may use in it.
 pub struct Context<'a, 'c> {
-    /// The space.
+    /// The search space.
     pub space: &'a dyn SearchSpace,
-    /// The supernet.
+    /// The supernet being trained.
     pub net: &'a dyn Supernet,
-    /// The cost, where the search has one.
+    /// The cost, if the search has one.
     pub objective: Option<&'a mut Objective<'c>>,
-    /// Share of the search that is done, from 0 to 1: drives schedules.
+    /// Share of the search that is done, from 0 to 1; schedules depend on it.
     pub progress: f64,
-    /// All randomness of a method comes from here.
+    /// Generator for all randomness of a method.
     pub rng: &'a mut dyn RngCore,
 }
 
 impl<'c> Context<'_, 'c> {
-    /// The same at another share of what the schedules go by.
+    /// A context for another value of `progress`.
     pub(crate) fn at(&mut self, progress: f64) -> Context<'_, 'c> {
         let objective = self.objective.as_deref_mut();
         Context { space: self.space, net: self.net, objective, progress, rng: &mut *self.rng }
     }
 
-    /// The cost's gradient in these architecture parameters, where the search has a cost. Ask for it before the task's backward
-    /// pass, which frees what the two graphs share.
+    /// The cost's gradient for these architecture parameters, if the search has a cost. Must be called before the task's backward
+    /// pass, which frees the part that the two graphs share.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute the cost.
     pub(crate) fn cost_gradient(
         &mut self,
         relaxed: &Relaxed,
@@ -64,7 +64,7 @@ impl<'c> Context<'_, 'c> {
         }
     }
 
-    /// The task's gradient with the cost's, where there is one; `loss` is the task's.
+    /// The task's gradient combined with the cost's, if there is one; `loss` is the task's.
     pub(crate) fn joined(
         &mut self,
         task: Vec<Tensor>,
@@ -80,141 +80,143 @@ impl<'c> Context<'_, 'c> {
     }
 }
 
-/// What a step reports.
+/// The losses and hits that a step reports.
 #[derive(Debug)]
 pub struct StepReport {
     /// Cross entropy on the training batch.
     pub train_loss: DeviceScalar,
     /// Correct answers on the training batch.
     pub n_correct: DeviceScalar,
-    /// Cross entropy on the validation batch, the cost aside; nothing if the architecture was not stepped, or on the training batch.
+    /// Cross entropy on the validation batch, without the cost; None if the architecture was not stepped, or was stepped on the
+    /// training batch.
     pub valid_loss: Option<DeviceScalar>,
 }
 
 impl StepReport {
-    /// Of a step that stepped weights alone, or both on the training batch.
+    /// Report of a step that trained only weights, or weights and architecture on the training batch.
     pub(crate) fn of(loss: &Loss) -> Self {
         let train_loss = DeviceScalar::of(&loss.value);
         Self { train_loss, n_correct: DeviceScalar::of(&loss.n_correct()), valid_loss: None }
     }
 }
 
-/// A search method: its [`Core`], its step, and where it does not do as most do.
+/// A search method: its [`Core`] and its step. The other functions have defaults that suit most methods.
 pub trait Method: Debug {
-    /// What it trains.
+    /// The trained parameters.
     fn core(&self) -> &Core;
 
-    /// The same to be changed.
+    /// The trained parameters, mutable.
     fn core_mut(&mut self) -> &mut Core;
 
     /// One step of architecture and weights, in the order of the paper.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute the cost.
     fn step(
         &mut self,
         cx: &mut Context<'_, '_>,
         batches: &Batches,
     ) -> Result<StepReport, SearchError>;
 
-    /// How it wants its sites built.
+    /// How the method wants its mixed operations built.
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
         Box::new(AllChannels)
     }
 
-    /// What the method believes at the moment.
+    /// The method's current distribution over architectures.
     fn relaxed(&self) -> Relaxed {
         let core = self.core();
         tch::no_grad(|| core.competing(&core.probs()))
     }
 
-    /// What finalists are drawn from at the end: what the method believes, or a wider field where it follows single architectures.
+    /// The distribution that finalists are drawn from at the end: the current one, or a wider one for methods that follow single
+    /// architectures.
     fn proposal(&self, _: &dyn SearchSpace) -> Relaxed {
         self.relaxed()
     }
 
-    /// How batch norm's statistics are made anew before a part of its supernet is judged.
+    /// Rule for recomputing batch norm statistics before a subnet of its supernet is judged.
     fn bn_rule(&self) -> BnRule {
         BnRule::PerBatch
     }
 
-    /// The architecture it would settle on.
+    /// The architecture that the method would choose now.
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {
         derive(space, &self.relaxed())
     }
 
-    /// The gates of the supernet as it stands, for evaluating it: those of the architecture alone, where it never runs as a mixture.
+    /// Gates for evaluating the supernet as it is; those of the derived architecture alone if the method never runs a mixture.
     fn gates(&self, space: &dyn SearchSpace, _net: &dyn Supernet) -> Box<dyn Gating> {
         Box::new(self.core().hard(&self.derive(space)))
     }
 
-    /// How many views of its images a training batch has; several are varied as for contrastive learning.
+    /// How many views of its images a training batch has. With several, they are augmented as for contrastive learning.
     fn n_views(&self) -> usize {
         1
     }
 
-    /// Whether the method can train on batches of so many images.
+    /// Checks that the method can train on batches of this size.
     ///
     /// # Errors
-    /// Completes "expected ...".
+    /// Text that completes "expected ...".
     fn check_batch(&self, _n_images: u32) -> Result<(), String> {
         Ok(())
     }
 
-    /// Called once the core has taken hold of a stage's supernet, before the first step and before a state is taken back: for
-    /// weights of the method's own.
+    /// Called once the core has the weights of a stage's supernet, before the first step and before a state is loaded. For methods
+    /// that have weights of their own.
     fn prepare(&mut self, _net: &dyn Supernet) {}
 
-    /// Whether the gradients of several processes, each on its share of a batch, average to those of the batch: not where what a
-    /// process keeps depends on the images that it saw.
+    /// Whether the gradients of several processes, each on its share of a batch, average to the gradient of the whole batch. Not if
+    /// the method keeps something that depends on the images a process saw.
     fn is_data_parallel(&self) -> bool {
         true
     }
 
-    /// Whether its steps look at the search's cost; else a search may go on for another goal or another cost.
+    /// Whether its steps depend on the search's cost; if not, a search may continue with another goal or another cost.
     fn sees_cost(&self) -> bool {
         true
     }
 
-    /// Whether weights and architecture learn from the same images, all of them; else each has a half of its own.
+    /// Whether weights and architecture learn from the same images, all of them; if not, each uses its own half.
     fn is_one_level(&self) -> bool {
         false
     }
 
-    /// Into how many stages the epochs are cut; each has a supernet of its own (P-DARTS).
+    /// Number of stages that the epochs are divided into; each has a supernet of its own (P-DARTS).
     fn n_stages(&self) -> usize {
         1
     }
 
-    /// What the supernet of this stage, numbered from 0, is made of. Asked for the first one before the search, for others at the
+    /// The supernet's settings for this stage, numbered from 0. Called for the first stage before the search, for the others at the
     /// end of the stage before.
     fn stage(&self, number: usize) -> Stage {
         Stage::of_whole(number)
     }
 
-    /// Called where a supernet has just been made, before its first step: what its first weights should be besides drawn.
+    /// Called when a supernet has just been created, before its first step, to set initial weights that should not be random.
     fn initialise(&self, _space: &dyn SearchSpace, _net: &dyn Supernet) {}
 
-    /// Called where a stage begins or is taken up again, before the method is asked for its sites.
+    /// Called when a stage begins or is resumed, before the method is asked for its mixed operations.
     fn enter(&mut self, _stage: &Stage) {}
 }
 
 impl dyn Method + '_ {
-    /// Takes hold of the supernet of a stage; comes before the stage's steps.
+    /// Gives the method the supernet of a stage. Must be called before the stage's steps.
     pub fn begin(&mut self, net: &dyn Supernet) {
         self.core_mut().begin(net);
         self.prepare(net);
     }
 
-    /// Everything a resumed search needs besides the supernet's weights.
+    /// Everything that a resumed search needs besides the supernet's weights.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.core().state()
     }
 
-    /// Takes the state back; comes after `begin`.
+    /// Loads the state; must be called after `begin`.
     ///
     /// # Errors
-    /// The name of a tensor that is missing or of another shape.
+    /// The name of a tensor that is missing or has another shape.
     pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
         self.core_mut().load(state)
     }

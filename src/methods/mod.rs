@@ -62,10 +62,10 @@ pub const METHODS: &[MethodEntry] = &[
     pi_nas::ENTRY,
 ];
 
-/// The method of this name.
+/// The method with this name.
 ///
 /// # Errors
-/// [`SearchError::Unknown`] lists the methods.
+/// [`SearchError::Unknown`], which lists the methods, if there is none.
 pub fn find_method(name: &str) -> Result<&'static MethodEntry, SearchError> {
     METHODS.iter().find(|m| m.name == name).ok_or_else(|| SearchError::Unknown {
         kind: "method",

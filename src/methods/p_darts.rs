@@ -1,13 +1,13 @@
 //! P-DARTS: Progressive Differentiable Architecture Search: Bridging the Depth Gap between Search and Evaluation. Chen, Xie, Wu, Tian,
 //! ICCV 2019, arXiv 1904.12760. Reference: <https://github.com/chenxin061/pdarts>, `train_search.py`.
 //!
-//! Deviations: alpha keeps a column for every operation, those given up masked out of the softmax, so that gates, cost and derivation
-//! read one layout in all stages. Which entries of a skip connection are dropped follows from the search's seed, not from libtorch's
-//! generator. An edge's gradient in the weights' clip is the weights' alone. The reference prints the cell for every cap on skip
-//! connections from 8 down; here `most_skips` (2, which its author advises) is applied, in the normal cell as there.
-//! Lists of another length of operations (NAS-Bench-201 has 5) are cut down in the proportions of 8, 5, 3. The rates of dropout are
-//! the paper's for CIFAR-10; the README's command has 0.1, 0.4, 0.7, and for CIFAR-100 they are 0.1, 0.2, 0.3.
-//! The quick preset has shallower stages and raises the learning rate of alpha so that some hundred steps suffice.
+//! Deviations: alpha keeps a column for every operation, and dropped ones are masked out of the softmax, so that gates, cost and
+//! derivation have one layout in all stages. Which entries of a skip connection are dropped follows from the search's seed, not from
+//! libtorch's generator. The weights' gradient is clipped by its own norm alone. The reference prints the cell for every limit on
+//! skip connections from 8 down; here `most_skips` (2, as its author advises) is applied, in the normal cell as there. Lists with
+//! another number of operations (NAS-Bench-201 has 5) shrink in the proportions 8, 5, 3. The dropout rates are the paper's for
+//! CIFAR-10; the README's command has 0.1, 0.4, 0.7, and for CIFAR-100 they are 0.1, 0.2, 0.3. The quick preset has shallower stages
+//! and raises the learning rate of alpha so that some hundred steps suffice.
 
 use std::sync::Arc;
 
@@ -34,15 +34,15 @@ struct Config {
     /// The warm-up is a share of each stage.
     #[serde(flatten)]
     core: CoreConfig,
-    /// Bound of the norm of alpha's gradient.
+    /// Bound on the norm of alpha's gradient.
     alpha_clip: f64,
-    /// Cells of the supernet, per stage.
+    /// Number of cells of the supernet, per stage.
     cells: Vec<u16>,
-    /// Operations that each edge loses at the end of a stage, per stage but the last.
+    /// Number of operations that each edge loses at the end of a stage, for every stage but the last.
     drop: Vec<usize>,
     /// Initial rate of the dropout on skip connections, per stage.
     skip_dropout: Vec<f64>,
-    /// Skip connections that the derived normal cell may have.
+    /// Largest number of skip connections in the derived normal cell.
     most_skips: usize,
 }
 
@@ -109,7 +109,7 @@ fn can_build(space: &dyn SearchSpace, cells: u16) -> Result<(), SpaceError> {
     space.check_skeleton(&Skeleton { layers: cells, ..space.skeletons()[0].skeleton })
 }
 
-/// The least number of cells from this one on that the space can build.
+/// The smallest number of cells, from `cells` on, that the space can build.
 fn buildable(space: &dyn SearchSpace, cells: u16) -> u16 {
     (cells..2 * cells).find(|&cells| can_build(space, cells).is_ok()).unwrap_or(cells)
 }
@@ -120,13 +120,13 @@ struct PDarts {
     config: Config,
     seed: u64,
     stage: Stage,
-    /// `[n_decisions, n_choices]`: 1 where a choice is still searched.
+    /// `[n_decisions, n_choices]`: 1 for choices that are still searched.
     live: Tensor,
     dropout: Arc<SkipDropout>,
 }
 
 impl PDarts {
-    /// `[n_decisions, n_choices]`: softmax over what is still searched, 0 elsewhere.
+    /// `[n_decisions, n_choices]`: softmax over the choices that are still searched, 0 elsewhere.
     fn probs(&self) -> Tensor {
         masked_softmax(self.core.alpha(), &self.live)
     }
@@ -135,14 +135,14 @@ impl PDarts {
         self.core.partly(probs, &self.live)
     }
 
-    /// Per decision the live choices without the `n` least probable; `none` competes like any other.
+    /// For each decision the live choices without the `n` least probable; `none` competes like any other.
     fn survivors(&self, n: usize) -> Vec<ChoiceSet> {
         let probs = Vec::<Vec<f64>>::try_from(&self.probs().detach().to_kind(Kind::Double));
         let live = Vec::<Vec<f64>>::try_from(&self.live.to_kind(Kind::Double));
         let rows = probs.expect("two dimensions").into_iter().zip(live.expect("two dimensions"));
         rows.map(|(probs, live)| {
             let mut order: Vec<usize> = (0..probs.len()).filter(|&c| live[c] > 0.0).collect();
-            // A stable sort: of equals the earlier goes first.
+            // The sort is stable: among equals the earlier one is dropped first.
             order.sort_by(|&a, &b| probs[a].total_cmp(&probs[b]));
             ChoiceSet::of(order.split_off(n))
         })
@@ -160,12 +160,12 @@ impl PDarts {
     }
 }
 
-/// Epochs of a stage in the paper, and those of them before alpha learns.
+/// Epochs of a stage in the paper, and how many of them pass before alpha learns.
 const STAGE_EPOCHS: f64 = 25.0;
 const WARMUP_EPOCHS: f64 = 10.0;
 
-/// The dropout on skip connections as the reference has it: from `rate * 24/25` in equal steps per epoch down, back at `rate` where
-/// alpha begins to learn, and from there an exponential decay. `progress` is the share of the stage that is done.
+/// The dropout rate on skip connections, as in the reference: falls from `rate * 24/25` in equal steps per epoch, returns to `rate`
+/// when alpha begins to learn, and decays exponentially from there. `progress` is the finished share of the stage.
 fn skip_dropout_rate(rate: f64, progress: f64) -> f64 {
     let epoch = (STAGE_EPOCHS * progress + 1e-9).floor().min(STAGE_EPOCHS - 1.0);
     if epoch < WARMUP_EPOCHS {
@@ -193,7 +193,7 @@ impl Method for PDarts {
         Stage { number, cells: Some(self.config.cells[number]), live, keeps_weights: false }
     }
 
-    /// Everything is new in a stage but what was learnt about which operations to keep.
+    /// A new stage starts from scratch, except for the choice of which operations to keep.
     fn enter(&mut self, stage: &Stage) {
         self.stage = stage.clone();
         let seed = self.seed.wrapping_add(stage.number as u64);
@@ -204,7 +204,7 @@ impl Method for PDarts {
     }
 
     fn mixed_op(&self) -> Box<dyn BuildMixedOp> {
-        // A stage whose rate begins at 0 has no dropout at all.
+        // A stage whose rate starts at 0 has no dropout at all.
         match self.config.skip_dropout[self.stage.number] {
             0.0 => Box::new(AllChannels),
             _ => Box::new(DroppedSkips(Arc::clone(&self.dropout))),
@@ -231,8 +231,8 @@ impl Method for PDarts {
         self.core.competing(&self.probs().detach())
     }
 
-    /// DARTS' rule, then the cap: while the first cell type has too many skip connections, the least probable one is given up and
-    /// all is derived anew, so that its edge falls back to its next operation or to another edge.
+    /// DARTS' rule, then the limit on skip connections: while the first cell type has too many, the least probable one is removed
+    /// and the cell is derived again, so that its edge takes its next operation or another edge replaces it.
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {
         let probs = self.probs().detach();
         loop {
@@ -246,8 +246,8 @@ impl Method for PDarts {
     }
 }
 
-/// Decision and choice of the least probable skip connection of the first cell type, where there are more than `most` and its edge
-/// has another operation left.
+/// Decision and choice of the least probable skip connection of the first cell type whose edge has another operation left. None
+/// unless there are more than `most` skip connections.
 fn weakest_skip(
     space: &dyn SearchSpace,
     architecture: &Architecture,

@@ -1,10 +1,10 @@
 //! PARSEC: Probabilistic Neural Architecture Search. Casale, Gordon, Fusi, 2019, arXiv 1902.05116. No reference code is public.
 //!
-//! What is not known of the paper and chosen here: operations and in-edges have logits of their own, a node's in-edges are drawn as a
-//! set without replacement, the more probable the stronger their logits together; `none` is no operation of an edge that was drawn
-//! (where edges do not compete, as in NAS-Bench-201, it is one choice of many); optimizers, rates and epochs are DARTS'. Operations of
-//! children that were not drawn, or whose weight is negligible, rest. The quick preset draws fewer children and raises the learning
-//! rate of the logits so that some hundred steps suffice.
+//! Choices of ours for what we do not know of the paper: operations and in-edges have separate logits. A node's in-edges are drawn
+//! as a set without replacement; the stronger their logits together, the more probable the set. `none` is not an option for an edge
+//! that was drawn (if edges do not compete, as in NAS-Bench-201, it is a choice like others). Optimizers, rates and epochs are
+//! DARTS'. Operations of children that were not drawn, or whose weight is negligible, keep their weights. The quick preset draws
+//! fewer children and raises the learning rate of the logits so that some hundred steps suffice.
 
 use rand::RngCore;
 
@@ -22,13 +22,13 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// Alpha's options are those of the logits of operations and edges.
+    /// Alpha's options apply to the logits of operations and edges.
     #[serde(flatten)]
     core: CoreConfig,
     /// K: children drawn per half of a step.
     children: u32,
-    /// Factor of a child's log-likelihood, which sums over the batch: 1 is the literal reading, where nearly all importance goes
-    /// to one child; 1 over the batch's size tempers it.
+    /// Factor of a child's log-likelihood, which sums over the batch. 1 is the literal reading, where one child gets nearly all the
+    /// importance; 1 over the batch size makes the importances more even.
     kappa: f64,
 }
 
@@ -44,14 +44,14 @@ impl Settings for Config {
 
     fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
         let Self { children, kappa, .. } = self;
-        // With one child its importance is 1 whatever its loss, so nothing is learnt.
+        // A single child always has importance 1, whatever its loss, so nothing would be learned.
         ensure(*children >= 2, || format!("children of at least 2, found {children}"))?;
         ensure(*kappa > 0.0, || format!("kappa above 0, found {kappa}"))
     }
 
     fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>> {
         let decisions = space.decisions();
-        // [n_decisions]: logits of edges.
+        // [n_decisions]: logits of the edges.
         let edges = init(&[decisions.len()], &mut rng(seed ^ 1));
         let core = Core::new(decisions, self.core, seed);
         let core = core.with([("edges", edges)], self.core.alpha.learning());
@@ -69,9 +69,9 @@ struct Parsec {
     blocks: Blocks,
 }
 
-/// K children and how probable each was.
+/// K children and their log-probabilities.
 struct Children {
-    /// Plain networks: only their own operations are computed.
+    /// Single-path networks: only the drawn operations are computed.
     gates: Vec<SharedGates>,
     /// `[k]`, differentiable.
     log_prob: Tensor,
@@ -94,7 +94,7 @@ impl Parsec {
         Children { gates, log_prob: samples.log_prob }
     }
 
-    /// Mean cross entropies of the children on one batch, and their importances.
+    /// Average cross entropies of the children on one batch, and their importances.
     fn importances(&self, net: &dyn Supernet, children: &Children, batch: &Batch) -> Importances {
         let losses: Vec<f64> = tch::no_grad(|| {
             let loss =
@@ -106,12 +106,13 @@ impl Parsec {
         Importances { losses, weights }
     }
 
-    /// The logits' half: they move along the importance-weighted log probability of the children drawn.
+    /// The logits' half of a step: they move along the importance-weighted log-probability of the drawn children.
     fn step_prior(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<DeviceScalar> {
         let children = self.children(cx.rng);
         let found = self.importances(cx.net, &children, &batches.valid);
         let weights = Tensor::from_slice(&found.weights).to_kind(Kind::Float);
-        // The marginal log-likelihood sums over the batch; the cost stands beside a mean over images, as in all methods.
+        // The marginal log-likelihood sums over the batch. It is divided by the number of images, because the cost is added to an
+        // average over images, as in all methods.
         let n_images = batches.valid.images.size()[0] as f64 * f64::from(cx.net.n_ranks());
         let task =
             -(weights * &children.log_prob).sum(Kind::Float) / (self.config.kappa * n_images);
@@ -121,7 +122,7 @@ impl Parsec {
         Ok(found.mean_loss().into())
     }
 
-    /// The weights' half: the gradient of each child that matters, one child's network in memory at a time.
+    /// The weights' half of a step: sums the gradients of the children that matter, with one child's network in memory at a time.
     fn step_weights(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> StepReport {
         let children = self.children(cx.rng);
         let found = self.importances(cx.net, &children, batch);
@@ -148,10 +149,10 @@ impl Parsec {
     }
 }
 
-/// What the children of one batch are worth.
+/// Losses and importances of the children on one batch.
 struct Importances {
     losses: Vec<f64>,
-    /// Sum to 1.
+    /// The importances; they sum to 1.
     weights: Vec<f64>,
 }
 
@@ -161,7 +162,7 @@ impl Importances {
     }
 }
 
-/// Softmax of the log-likelihoods `-factor * loss`; the best child's is taken out first, so that nothing underflows.
+/// Softmax of the log-likelihoods `-factor * loss`. The best child's is subtracted first, so that nothing underflows.
 fn importances(losses: &[f64], factor: f64) -> Vec<f64> {
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
     let raw: Vec<f64> = losses.iter().map(|loss| (-factor * (loss - least)).exp()).collect();
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(far, [1.0, 0.0], "log-likelihoods of -1e5 underflow nothing");
     }
 
-    /// Mean over repeats of the prior's gradient for one categorical of four architectures with these likelihoods.
+    /// Average over repeats of the prior's gradient, for one categorical of four architectures with these likelihoods.
     fn mean_gradient(likelihoods: [f64; 4], k: i64, repeats: usize) -> (Vec<f64>, Tensor) {
         let logits = Tensor::from_slice(&[0.2f32, -0.3, 0.5, 0.0]).set_requires_grad(true);
         let log_probs = logits.log_softmax(-1, Kind::Float);
@@ -250,7 +251,7 @@ mod tests {
     fn parsec_3_equal_likelihoods_move_nothing_on_average() {
         let (n, k) = (5000, 4);
         let (mean, _) = mean_gradient([0.5; 4], k, n);
-        // The variance of a mean of n * k draws of an indicator is at most a quarter over their number.
+        // The variance of an average of n * k draws of an indicator is at most 1/4 divided by their number.
         let three_sigma = 3.0 * (0.25 / (n as f64 * k as f64)).sqrt();
         assert!(mean.iter().all(|m| m.abs() < three_sigma), "{mean:?}");
     }

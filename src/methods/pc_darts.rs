@@ -23,10 +23,10 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// Alpha's options are beta's too; the warm-up is 15 of 50 epochs in the paper.
+    /// Alpha's options also apply to beta; in the paper the warm-up is 15 of 50 epochs.
     #[serde(flatten)]
     core: CoreConfig,
-    /// K: one channel in so many goes through the mixed op.
+    /// K: one in K channels goes through the mixed op.
     divisor: u32,
 }
 
@@ -37,7 +37,7 @@ impl Settings for Config {
         Self { core: CoreConfig { weights, alpha }, divisor: 4 }
     }
 
-    /// Eight channels divided by four would leave two: too few for a reduction's two halves to differ.
+    /// Divisor 2, because eight channels divided by four would leave two: too few for a reduction's two halves to differ.
     fn quick(_: &dyn SearchSpace) -> Options {
         toml! {
             alpha_lr = 3e-2
@@ -63,12 +63,12 @@ impl Settings for Config {
 struct PcDarts {
     core: Core,
     config: Config,
-    /// Decisions whose betas are normalised together: the in-edges of one node.
+    /// Decisions whose betas are normalised together: the in-edges of each node.
     nodes: Vec<Vec<usize>>,
 }
 
 impl PcDarts {
-    /// Softmax of beta within each node, a scalar per decision.
+    /// Softmax of beta within each node, one scalar per decision.
     fn edge_weights(&self, beta: &Tensor, device: Device) -> Vec<Tensor> {
         per_edge(self.nodes.iter().map(|node| {
             let rows: Vec<i64> = node.iter().map(|&d| d as i64).collect();
@@ -83,7 +83,7 @@ impl PcDarts {
         SharedGates::soft(&self.core.decisions, &rows, Some(&edges))
     }
 
-    /// Edge strength is beta times the best operation's probability: the paper's rule of derivation.
+    /// Edge strength is beta times the best operation's probability: the paper's derivation rule.
     fn relaxed_at(&self, parameters: &[Tensor]) -> Relaxed {
         let probs = parameters[0].softmax(-1, Kind::Float);
         let best = strengths(&self.core.decisions, &probs);

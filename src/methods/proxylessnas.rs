@@ -1,13 +1,13 @@
 //! `ProxylessNAS`: Direct Neural Architecture Search on Target Task and Hardware. Cai, Zhu, Han, ICLR 2019, arXiv 1812.00332.
 //! Reference: <https://github.com/mit-han-lab/proxylessnas>, `search/`.
 //!
-//! Deviations: here on cell-based spaces, where edges compete too; their strengths learn from the cost alone, through the operations that
-//! a step looks at. Alpha learns from the cost on every edge, where the reference forgets it where `none` is active. Steps of alpha
-//! begin right after the warm-up, not an epoch later. REINFORCE takes its one step of ten samples as often as the gradient forms, where
-//! the reference spreads 300 over each epoch; its reward is the accuracy, and the cost enters as in every method (with
-//! `--estimator score-function` by REINFORCE too), not as a factor (T / cost)^0.1. The reference's penalties `mul#log` and
-//! `add#linear` are this program's lambda and target.
-//! The quick preset steps alpha more often and faster so that some hundred steps suffice.
+//! Deviations: this one works on cell-based spaces, where edges compete too; their strengths learn from the cost alone, through the
+//! operations that a step compares. Alpha learns from the cost on every edge; the reference ignores the cost on edges where `none`
+//! is active. Steps of alpha begin right after the warm-up, not an epoch later. REINFORCE takes its one step of ten samples as often
+//! as the gradient forms, while the reference spreads 300 over each epoch; its reward is the accuracy, and the cost enters as in
+//! every method (with `--estimator score-function` also by REINFORCE), not as a factor (T / cost)^0.1. The reference's penalties
+//! `mul#log` and `add#linear` correspond to lambda and target here. The quick preset steps alpha more often and faster so that some
+//! hundred steps suffice.
 
 use rand::RngCore;
 
@@ -26,12 +26,12 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// The warm-up trains weights on random paths: 40 of 160 epochs in the paper.
+    /// The warm-up trains weights on random paths; in the paper it takes 40 of 160 epochs.
     #[serde(flatten)]
     core: CoreConfig,
     /// How alpha learns.
     form: Form,
-    /// Steps of the weights per step of alpha.
+    /// Weight steps per step of alpha.
     interval: u32,
     /// Paths per step of REINFORCE.
     samples: u32,
@@ -41,9 +41,9 @@ struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Form {
-    /// Two candidates per edge are compared (the paper's): memory of two paths.
+    /// Compares two candidates per edge (the paper's form): memory of two paths.
     Two,
-    /// All candidates are computed, those that are not active without gradients of their own.
+    /// Computes all candidates; those that are not active get no gradients for their weights.
     Full,
     /// Score function of the validation accuracy: memory of one path.
     Reinforce,
@@ -82,11 +82,11 @@ impl Settings for Config {
     }
 }
 
-/// Without a first moment an entry whose gradient is 0 stays.
+/// Without a first moment, entries whose gradient is 0 do not move.
 const ALPHA_BETAS: (f64, f64) = (0.0, 0.999);
-/// How much of a new mean reward goes into the baseline, as in the reference: nearly all.
+/// Share of a new average reward in the baseline, as in the reference: nearly all.
 const BASELINE_UPDATE: f64 = 0.99;
-/// Under this name: weight steps since the last step of alpha; the baseline, not a number before there is one.
+/// Name of the state entry with the number of weight steps since the last step of alpha, and the baseline, which is NaN at first.
 const KEPT: &str = "interval_and_baseline";
 
 #[derive(Debug)]
@@ -115,8 +115,8 @@ impl ProxylessNas {
         self.core.keep(KEPT, Tensor::from_slice(&both));
     }
 
-    /// The active path, and those that are computed for their gates only; `probs` are what the gates were drawn from, so that the
-    /// gradient of alpha is `sum over j of (gradient of gate j) * p_j * ([i = j] - p_i)`.
+    /// Gates that compute the active path, and other paths only for the gradients of their gates. `probs` are the probabilities that
+    /// the gates were drawn from, so the gradient of alpha is `sum over j of (gradient of gate j) * p_j * ([i = j] - p_i)`.
     fn compared(&self, active: &Tensor, probs: &Tensor, looked_at: &Tensor) -> SharedGates {
         let table = |t: &Tensor| Vec::<Vec<f32>>::try_from(t).expect("two dimensions");
         let (on, looked_at) = (table(active), table(looked_at));
@@ -136,8 +136,8 @@ impl ProxylessNas {
         }
     }
 
-    /// Two candidates per edge, drawn without replacement; one of them is active. Afterwards both alphas shift so that all other
-    /// probabilities are what they were.
+    /// Draws two candidates per edge without replacement, one of them active, and steps alpha. Afterwards both alphas are shifted so
+    /// that all other probabilities are unchanged.
     fn step_two(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let logits = self.core.logits();
         let pair = pair(&logits.detach(), cx.rng);
@@ -145,7 +145,7 @@ impl ProxylessNas {
         let of_pair = logits.masked_fill(&others, f64::NEG_INFINITY);
         let probs = of_pair.softmax(-1, Kind::Float);
         let gates = self.compared(&draw(&of_pair, cx.rng), &probs, &pair);
-        // The cost reads the pair's probabilities, as the reference's does; an edge is as strong as among all candidates.
+        // As in the reference, the cost reads the pair's probabilities; edge strengths are computed from all candidates.
         let whole = logits.where_self(&pair.ne(0.0), &logits.detach()).softmax(-1, Kind::Float);
         let strengths = strengths(&self.core.decisions, &whole);
         let relaxed = Relaxed::competing(self.core.per_decision(&probs), strengths);
@@ -167,7 +167,7 @@ impl ProxylessNas {
         self.core.descend(cx, &gates, &relaxed, batch)
     }
 
-    /// The gradient of minus the log probability of each sampled path, weighted by its reward above the baseline.
+    /// Steps alpha along the gradient of minus the log-probability of each sampled path, weighted by its reward above the baseline.
     fn step_reinforce(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<DeviceScalar> {
         let (mut rewards, mut log_probs, mut losses) = (Vec::new(), Vec::new(), 0.0);
         let log_softmax = self.core.logits().log_softmax(-1, Kind::Float);

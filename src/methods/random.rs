@@ -1,15 +1,15 @@
 //! Random search with weight sharing: Random Search and Reproducibility for Neural Architecture Search. Li, Talwalkar, UAI 2019,
 //! arXiv 1902.07638. Reference: <https://github.com/liamcli/randomNAS_release>.
 //!
-//! Each step trains one architecture drawn uniformly. In the last part of the search a fixed list of architectures, drawn once, is
-//! compared by the mean validation loss with shared weights plus the cost; all see the same batches.
+//! Each step trains one architecture drawn uniformly. In the last part of the search, a fixed list of architectures, drawn once, is
+//! compared by the average validation loss with shared weights plus the cost; all see the same batches.
 //!
-//! With `fair` the weights learn by strict fairness (`FairNAS`, Chu, Zhang, Xu, 2019, arXiv 1907.01845, algorithm 1): per step and decision a
-//! random permutation of the choices makes as many paths as there are choices, each choice on one of them; their gradients on the one
-//! batch are summed before one step of the weights.
+//! With `fair` the weights learn by strict fairness (`FairNAS`, Chu, Zhang, Xu, 2019, arXiv 1907.01845, algorithm 1): in each step a
+//! random permutation of each decision's choices gives as many paths as there are choices, with each choice on exactly one of them.
+//! The paths' gradients on the same batch are summed before one step of the weights.
 //!
-//! Deviations: the reference draws 1000 architectures after the search, compares them on 10 batches, and the best of them on the
-//! whole validation half; here the list is compared beside the last steps of training. BN uses each batch's own statistics.
+//! Deviations: the reference draws 1000 architectures after the search and compares them on 10 batches, then the best of them on the
+//! whole validation half; here the list is compared during the last steps of training. BN uses each batch's own statistics.
 
 use lat_space::{architecture_at, sample};
 use rand::RngCore;
@@ -26,7 +26,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 )
 .sampling();
 
-/// All are held in memory, and compared in each of the last steps.
+/// Upper limit for candidates: all are held in memory, and compared in each of the last steps.
 const MOST_CANDIDATES: u128 = 100_000;
 
 /// The options for `--set`.
@@ -34,9 +34,9 @@ const MOST_CANDIDATES: u128 = 100_000;
 struct Config {
     #[serde(flatten)]
     weights: WeightConfig,
-    /// Architectures that are compared.
+    /// Number of architectures that are compared.
     candidates: u32,
-    /// Share of the search after which they are.
+    /// Share of the search after which they are compared.
     compare_from: f64,
     /// Whether each step trains every choice once.
     fair: bool,
@@ -81,13 +81,13 @@ impl Settings for Config {
         while drawn.len() < n {
             let architecture = architecture_at(space, seed, number)?;
             number += 1;
-            // A network that ignores its input is no answer.
+            // A network that ignores its input is useless.
             if space.reads_input(&architecture) {
                 drawn.push(numbers(&architecture));
             }
         }
         let mut core = Core::bare(space.decisions(), self.weights);
-        // The list hangs on the seed alone, but a state should be whole.
+        // The list depends on the seed alone, but is saved so that the state is complete.
         core.keep(CANDIDATES, Tensor::stack(&drawn, 0));
         core.keep(LOSSES, Tensor::zeros([n as i64], tch::kind::DOUBLE_CPU));
         core.keep(PRICES, Tensor::zeros([n as i64], tch::kind::DOUBLE_CPU));
@@ -96,20 +96,20 @@ impl Settings for Config {
     }
 }
 
-/// `[n, n_decisions]`: choices of the architectures that are compared.
+/// Name of the state entry with the choices `[n, n_decisions]` of the candidates.
 const CANDIDATES: &str = "candidates";
-/// `[n]`: per candidate the sum of its validation losses.
+/// Name of the state entry with the sum `[n]` of each candidate's validation losses.
 const LOSSES: &str = "losses";
-/// `[n]`: per candidate what its cost adds to its mean loss.
+/// Name of the state entry with what each candidate's cost adds to its average loss, `[n]`.
 const PRICES: &str = "prices";
-/// On how many batches they were compared.
+/// Name of the state entry with the number of batches on which candidates were compared.
 const N_BATCHES: &str = "n_batches";
 
 #[derive(Debug)]
 struct Random {
     core: Core,
     config: Config,
-    /// Id of the space.
+    /// The space's id.
     space: String,
 }
 
@@ -118,7 +118,7 @@ impl Random {
         of_numbers(&self.space, &self.core.kept(CANDIDATES).get(number))
     }
 
-    /// One step of the weights on paths that have each choice of each decision once.
+    /// One step of the weights on paths that together contain each choice of each decision once.
     fn train_fairly(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> StepReport {
         let (mut losses, mut n_correct) = (Vec::new(), Vec::new());
         let weights = &mut self.core.weights;
@@ -139,7 +139,7 @@ impl Random {
         StepReport { train_loss, n_correct, valid_loss: None }
     }
 
-    /// Adds each candidate's loss on one batch; returns the mean of them.
+    /// Adds each candidate's loss on one batch to its sum. Returns the average of these losses.
     fn compare(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<f64> {
         let n = i64::from(self.config.candidates);
         let mut losses = Vec::new();
@@ -161,7 +161,7 @@ impl Random {
         Ok(losses.iter().sum::<f64>() / n as f64)
     }
 
-    /// The candidate with the least mean loss plus price, once any has been compared.
+    /// The candidate with the smallest average loss plus price; None before any comparison.
     fn best(&self) -> Option<Architecture> {
         let n_batches = self.core.kept(N_BATCHES).int64_value(&[]);
         let [losses, prices] = [LOSSES, PRICES].map(|name| self.core.kept(name));
@@ -173,7 +173,7 @@ impl Random {
     }
 }
 
-/// As many architectures as a decision has choices: per decision its choices in an order of their own.
+/// As many architectures as a decision has choices; each decision's choices are in an order of their own.
 fn fair_paths(space: &dyn SearchSpace, rng: &mut dyn RngCore) -> Vec<Architecture> {
     let orders: Vec<Vec<usize>> = space
         .decisions()

@@ -3,11 +3,11 @@
 //!
 //! Deviations: the temperature falls with every step, not every epoch; no drop path while searching; alpha's Adam is that of the
 //! reference's distributed branch. The cost enters as in every method, not through the reference's logarithms of parameters,
-//! multiply-adds and memory accesses. A node whose edges all prefer `none` keeps one edge, since a published cell has no node without
-//! input. The quick preset raises the learning rate of alpha so that some hundred steps suffice.
+//! multiply-adds and memory accesses. If all edges of a node prefer `none`, the node keeps one edge, because a published cell has no
+//! node without input. The quick preset raises the learning rate of alpha so that some hundred steps suffice.
 //!
-//! Cells keep any number of edges here. A predictor that has only seen published cells of two edges per node is off its data
-//! on others.
+//! Cells keep any number of edges here. Other numbers are off the training data of a predictor that has only seen published cells
+//! with two edges per node.
 
 use rand::RngCore;
 
@@ -29,12 +29,12 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 struct Config {
     #[serde(flatten)]
     core: CoreConfig,
-    /// Bound of the norm of alpha's gradient.
+    /// Bound on the norm of alpha's gradient.
     alpha_clip: f64,
-    /// Of the concrete distribution.
+    /// Temperature of the concrete distribution.
     #[serde(flatten)]
     tau: Cooling,
-    /// Which code the cost reads: `draw` is the reference's `reparametrization`, `mean` its `discrete`.
+    /// Code that the cost reads: `draw` is the reference's `reparametrization`, `mean` its `discrete`.
     cost: CostOf,
 }
 
@@ -53,7 +53,7 @@ impl Settings for Config {
     }
 }
 
-/// Its alpha is the paper's log alpha.
+/// SNAS; its alpha is the paper's log alpha.
 #[derive(Debug)]
 struct Snas {
     core: Core,
@@ -63,7 +63,7 @@ struct Snas {
 impl Snas {
     fn new(config: Config, space: &dyn SearchSpace, seed: u64) -> Self {
         let core = Core::new(space.decisions(), config.core, seed);
-        // From N(0, 1e-3) to the reference's N(1, 0.01).
+        // Turns N(0, 1e-3) into the reference's N(1, 0.01).
         let _ = tch::no_grad(|| {
             core.alpha().shallow_clone().g_mul_scalar_(10.0).g_add_(core.is_choice())
         });
@@ -108,7 +108,7 @@ impl Method for Snas {
         Ok(report)
     }
 
-    /// Edges do not compete: `none` decides.
+    /// Edges do not compete: `none` decides whether an edge exists.
     fn relaxed(&self) -> Relaxed {
         Relaxed::free(self.core.per_decision(&self.core.probs().detach()))
     }
@@ -125,7 +125,7 @@ mod tests {
 
     fn snas() -> Snas {
         let snas = Snas::new(Config::paper(&Darts::new()), &Darts::new(), 1);
-        // Far from even.
+        // Move alpha far from equal probabilities.
         let _ = tch::no_grad(|| snas.core.alpha().shallow_clone().g_mul_scalar_(100.0));
         snas
     }

@@ -1,4 +1,4 @@
-//! How far the cost of an expected architecture is from that of real ones.
+//! The difference between the cost of an expected architecture and that of real ones.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -8,19 +8,19 @@ use super::Objective;
 use crate::error::SearchError;
 use crate::relaxed::Relaxed;
 
-/// A relaxed architecture's cost in two ways, in the cost's unit.
+/// A relaxed architecture's cost computed in two ways, in the cost's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RelaxationGap {
-    /// Cost of the exactly expected code, which is no architecture's.
+    /// Cost of the exactly expected code, which no architecture has.
     pub expected: f64,
-    /// Mean cost of architectures drawn from the same distribution.
+    /// Average cost of architectures drawn from the same distribution.
     pub sampled: f64,
-    /// Standard error of that mean, by which chance alone moves it.
+    /// Standard error of that average, due to the random draws.
     pub standard_error: f64,
 }
 
 impl RelaxationGap {
-    /// By how much the first is above the second, percent of the second.
+    /// How far the first is above the second, in percent of the second.
     pub fn percent(&self) -> f64 {
         100.0 * (self.expected / self.sampled - 1.0)
     }
@@ -32,11 +32,11 @@ impl RelaxationGap {
 }
 
 impl Objective<'_> {
-    /// How far the cost of the expected code is from the mean cost of `n` architectures drawn from it. The draws have a
-    /// generator of their own, so that nothing else changes.
+    /// Compares the cost of the expected code with the average cost of `n` architectures drawn from the same distribution. The draws
+    /// have a separate generator, so that nothing else changes.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute a cost.
     pub fn relaxation_gap(
         &self,
         relaxed: &Relaxed,

@@ -1,4 +1,4 @@
-//! The second half of a search's loss: what the architecture costs.
+//! The second part of a search's loss: the architecture's cost.
 
 mod gap;
 mod goal;
@@ -19,52 +19,52 @@ use crate::steering::{Joining, Steering};
 pub use gap::RelaxationGap;
 pub use goal::{Estimator, Goal};
 
-/// What the cost does to the gradient of a step.
+/// The cost's contribution to the gradient of a step.
 #[derive(Debug)]
 pub struct CostGradient {
-    /// One per parameter: of what is added to the loss, or of what it is multiplied by.
+    /// One per parameter: the gradient of the term that is added to the loss, or of the factor that multiplies it.
     gradients: Vec<Tensor>,
-    /// What it is multiplied by, where it is.
+    /// The factor that multiplies the loss; None if the cost is a term.
     factor: Option<f64>,
 }
 
-/// Temperature of the Gumbel-softmax behind the straight-through gradient.
+/// Temperature of the Gumbel-softmax that gives the straight-through gradient.
 const TAU: f64 = 1.0;
-/// Architectures drawn per step.
+/// Number of architectures drawn per step.
 const SAMPLES: i64 = 4;
-/// Step of the dual ascent, per search step.
+/// Learning rate of the dual ascent, per search step.
 const MU_LR: f64 = 0.05;
-/// Streams of the generator from here on are the cost's; epochs have the first ones.
+/// The generator's streams from here on belong to the cost; epochs use the first ones.
 const COST_STREAM: u64 = 1 << 32;
-/// What a cost of twice the target adds to a loss.
+/// The price that a cost of twice the target adds to a loss.
 const EXCESS_PRICE: f64 = 1000.0;
-/// Memory of the score function's baseline.
+/// Decay rate of the score function's baseline.
 const BASELINE_DECAY: f64 = 0.9;
 
-/// Cost model, goal and estimator, joined.
+/// Cost model, goal and estimator of a search.
 pub struct Objective<'a> {
     cost: &'a dyn CostModel,
     blocks: Blocks,
     goal: Goal,
-    /// What the steps of the search see of the goal.
+    /// The goal as the steps of the search see it.
     in_search: Goal,
     estimator: Estimator,
     /// Cost at uniform probabilities (`T_ref`), in the cost's unit.
     reference: f64,
     mu: f64,
     baseline: Option<f64>,
-    /// Draws of architectures have a generator of their own, so that a search with and without the cost sees the same of the
-    /// method's: this is its seed, and how many times the cost was estimated.
+    /// Seed of a separate generator for drawing architectures, and the number of cost estimates so far. The separate generator makes
+    /// a method draw the same numbers with and without a cost.
     seed: u64,
     n_estimates: u64,
     steering: Steering,
 }
 
 impl<'a> Objective<'a> {
-    /// An objective on a space; the reference cost is taken at uniform probabilities.
+    /// An objective for a space. The reference cost is computed at uniform probabilities.
     ///
     /// # Errors
-    /// Where the goal is out of range or the cost model does not fit the space.
+    /// [`SearchError`] if the goal is out of range or the cost model does not fit the space.
     pub fn new(
         space: &dyn SearchSpace,
         cost: &'a dyn CostModel,
@@ -106,19 +106,20 @@ impl<'a> Objective<'a> {
         })
     }
 
-    /// Sets the seed of its draws; 0 else.
+    /// Sets the seed of the draws; the default is 0.
     #[must_use]
     pub fn seeded(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// Sets how the gradients are joined; bounded else.
+    /// Sets how the gradients are combined; the default is bounded.
     #[must_use]
     pub fn joining(self, joining: Joining) -> Self {
         Self { steering: Steering::new(joining), ..self }
     }
 
-    /// Leaves a target to the finalists (`crate::finalists`): the steps of the search then run as without a cost. One search serves all targets, and a target that the search meets by itself changes nothing.
+    /// Leaves a target to the finalists (`crate::finalists`): the steps of the search then run as if there were no cost. So one
+    /// search serves all targets, and a target that the search meets anyway changes nothing.
     #[must_use]
     pub fn with_finalists(self) -> Self {
         let in_search = match self.goal {
@@ -128,17 +129,17 @@ impl<'a> Objective<'a> {
         Self { in_search, ..self }
     }
 
-    /// Whether the steps of the search run as without a cost.
+    /// Whether the steps of the search run as if there were no cost.
     pub fn is_idle(&self) -> bool {
         self.in_search == Goal::Lambda(0.0)
     }
 
-    /// What the search is after.
+    /// The goal of the search.
     pub fn goal(&self) -> Goal {
         self.goal
     }
 
-    /// Mean share of the cost in the architecture's gradient since this was last asked; see [`Steering::take_share`].
+    /// Average share of the cost in the architecture's gradient since the last call; see [`Steering::take_share`].
     pub fn take_share(&mut self) -> Option<f64> {
         self.steering.take_share()
     }
@@ -153,11 +154,11 @@ impl<'a> Objective<'a> {
         self.cost
     }
 
-    /// What the cost adds to the task's loss in this step, or what a product multiplies it by; differentiable, by the estimator. Nothing
-    /// where lambda is 0. The target's multiplier moves here.
+    /// The term that the cost adds to the task's loss in this step, or the factor of a product; differentiable by the estimator.
+    /// None if lambda is 0. Also updates the multiplier of a target.
     ///
     /// # Errors
-    /// Where the cost model cannot answer, and where a product's cost is not above 1.
+    /// [`SearchError`] if the cost model cannot compute the cost, or if a product's cost is not above 1.
     pub fn term(&mut self, relaxed: &Relaxed) -> Result<Option<Tensor>, SearchError> {
         if self.is_idle() {
             return Ok(None);
@@ -175,11 +176,11 @@ impl<'a> Objective<'a> {
         Ok(Some(cost * factor))
     }
 
-    /// The gradient of [`Objective::term`] in these parameters; nothing where it has none. The graph is kept, since a method's task
-    /// may share it.
+    /// The gradient of [`Objective::term`] for these parameters; None if there is no term. The graph is kept, because a method's
+    /// task may share it.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute the cost.
     pub fn gradient(
         &mut self,
         relaxed: &Relaxed,
@@ -193,7 +194,7 @@ impl<'a> Objective<'a> {
         Ok(Some(CostGradient { gradients, factor }))
     }
 
-    /// The architecture's gradient: the task's and the cost's, which may steer and never drown (see [`Steering`]). Of a product
+    /// The architecture's gradient: the task's combined with the cost's, whose size is limited (see [`Steering`]). For a product
     /// `loss * factor` it is `task * factor + loss * gradient of the factor`; `loss` is the task's.
     pub fn joined(
         &mut self,
@@ -209,12 +210,12 @@ impl<'a> Objective<'a> {
         self.steering.joined(task, cost)
     }
 
-    /// What the cost adds to the loss now, differentiable, by the exactly expected code whatever the estimator; nothing is drawn.
-    /// Nothing where the loss has no cost. Of a product it is what has the cost's part of the gradient where the task's is as
-    /// without a cost: `loss * log(factor)`.
+    /// The term that the cost adds to the loss now, differentiable. It uses the exactly expected code for every estimator, so
+    /// nothing is drawn. None if the loss has no cost. For a product it is `loss * log(factor)`, whose gradient is the cost's part
+    /// of the product's gradient, relative to an unchanged gradient of the task.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute the cost.
     pub fn expected_term(
         &self,
         relaxed: &Relaxed,
@@ -235,11 +236,12 @@ impl<'a> Objective<'a> {
         Ok(Some(cost()? * factor))
     }
 
-    /// What an architecture's cost adds to its loss where architectures are compared one by one: lambda * cost / reference;
-    /// nothing within the target and so much above it that no loss makes up for it; or what makes the loss its product.
+    /// The price of an architecture's cost when architectures are compared one by one, added to their loss. Lambda: lambda * cost /
+    /// reference. Target: 0 within the target, and above it so much that no loss makes up for it. Product: the difference that turns
+    /// the loss into its product.
     ///
     /// # Errors
-    /// Where the cost model cannot answer, and where a product's cost is not above 1.
+    /// [`SearchError`] if the cost model cannot compute the cost, or if a product's cost is not above 1.
     pub fn price(&self, architecture: &Architecture, loss: f64) -> Result<f64, SearchError> {
         let cost = self.cost.cost(architecture)?;
         Ok(match self.in_search {
@@ -252,10 +254,10 @@ impl<'a> Objective<'a> {
         })
     }
 
-    /// The expected cost in the cost's unit, for the log: mean over the exactly expected code.
+    /// The cost of the exactly expected code in the cost's unit, for the log.
     ///
     /// # Errors
-    /// Where the cost model cannot answer.
+    /// [`SearchError`] if the cost model cannot compute the cost.
     pub fn expected_cost(&self, relaxed: &Relaxed) -> Result<f64, SearchError> {
         let code = tch::no_grad(|| self.blocks.expected(relaxed));
         Ok(self.cost.relaxed(&code)?.double_value(&[]))
@@ -279,13 +281,13 @@ impl<'a> Objective<'a> {
                 let baseline = self.baseline.unwrap_or(value);
                 self.baseline = Some(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * value);
                 let score = ((costs - baseline) * samples.log_prob).mean(tch::Kind::Float);
-                // Forward the mean cost, backward the score function's gradient.
+                // The average cost in the forward pass, the score function's gradient in the backward pass.
                 Ok(mean - score.detach() + score)
             }
         }
     }
 
-    /// What a resumed search needs: the multiplier and the baseline.
+    /// The state that a resumed search needs: the multiplier, the baseline and the number of estimates.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let state = [self.mu, self.baseline.unwrap_or(f64::NAN), self.n_estimates as f64];
         let mut state = vec![("objective".into(), Tensor::from_slice(&state))];
@@ -293,10 +295,10 @@ impl<'a> Objective<'a> {
         state
     }
 
-    /// Takes the state back.
+    /// Loads the state.
     ///
     /// # Errors
-    /// The name of what is missing.
+    /// The name of a missing entry.
     pub fn load(&mut self, state: &StateMap) -> Result<(), String> {
         let saved = state.get("objective").ok_or("objective")?;
         if saved.numel() != 3 {
@@ -310,7 +312,7 @@ impl<'a> Objective<'a> {
     }
 }
 
-/// A gradient times a number, where there is one.
+/// A gradient times a number; an undefined gradient stays undefined.
 fn scaled(gradient: Tensor, by: f64) -> Tensor {
     if gradient.defined() { gradient * by } else { gradient }
 }

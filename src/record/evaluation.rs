@@ -1,4 +1,4 @@
-//! `evaluation.json`.
+//! The contents of `evaluation.json`.
 
 use lat_data::OperatingPoint;
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use super::Published;
 use crate::evaluate::EvaluationSettings;
 
-/// What an evaluation found: an architecture, trained from scratch.
+/// The result of an evaluation: an architecture trained from scratch or from extracted weights, and tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRecord {
-    /// What was evaluated and how.
+    /// The evaluation's settings.
     #[serde(flatten)]
     pub settings: EvaluationSettings,
-    /// What others found the architecture to be worth.
+    /// Published accuracy of the architecture.
     #[serde(flatten)]
     pub published: Published,
     /// Share of correct answers on the test images, percent.
     pub test_accuracy: f64,
-    /// Cross entropy on them.
+    /// Cross entropy on the test images.
     #[serde(with = "lat_data::nullable")]
     pub test_loss: f64,
     /// Trainable parameters.
@@ -28,21 +28,21 @@ pub struct EvaluationRecord {
     pub latency_ms: Option<f64>,
     /// The device's model.
     pub device_name: String,
-    /// How the network ran while it was timed; nothing in what older programs wrote, which measured eagerly on GPUs too.
+    /// How the network ran while it was timed; None in files of older versions, which measured eagerly even on GPUs.
     #[serde(default)]
     pub operating_point: Option<OperatingPoint>,
-    /// Seconds that training, test and measurement took, all processes together.
+    /// Seconds of training, test and measurement, added up over all processes.
     pub seconds: f64,
 }
 
 impl EvaluationRecord {
-    /// Its name in the folder.
+    /// The file's name in the evaluation's folder.
     pub const FILE: &str = "evaluation.json";
 
     /// Reads the text of an `evaluation.json`.
     ///
     /// # Errors
-    /// What is missing or of another type, in words.
+    /// A sentence about the field that is missing or has another type.
     pub fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|e| e.to_string())
     }

@@ -1,6 +1,6 @@
-//! What searches and evaluations leave in their JSON files: one type each, which writers and readers share.
+//! The contents of the JSON files that searches and evaluations write: one type each, shared by writers and readers.
 //!
-//! Files of older programs are read too. What they lack has a default; what they always had is asked for.
+//! Files of older versions can be read too. Fields that they lack have defaults; fields that always existed are required.
 
 mod evaluation;
 mod place;

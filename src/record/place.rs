@@ -6,7 +6,7 @@ use lat_data::OperatingPoint;
 use lat_space::Skeleton;
 use serde::{Deserialize, Serialize};
 
-/// What two costs must have in common to be compared, beside their column.
+/// The properties that two costs must share to be comparable, besides their column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostPlace {
     /// The device's model.
@@ -20,7 +20,7 @@ pub struct CostPlace {
     pub point: OperatingPoint,
 }
 
-/// `on Some GPU, batch 1, C=36 L=20 R=32 K=10, graph, fp32`.
+/// For example `on Some GPU, batch 1, C=36 L=20 R=32 K=10, graph, fp32`.
 impl fmt::Display for CostPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device_name, skeleton, batch, point } = self;

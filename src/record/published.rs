@@ -1,22 +1,22 @@
-//! What a record says of an architecture's published accuracy.
+//! The published accuracy of an architecture, as part of a record.
 
 use lat_data::{AccuracyTable, PublishedAccuracy};
 use lat_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
-/// Two fields of a record. Older files lack both.
+/// Two fields of a record. Older files do not have them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Published {
-    /// Percent by column; nothing if its space has no table, or the table lacks it. In a file it has no source of its own.
+    /// Percent by column; None if the space has no table, or the table lacks the architecture. Files store its source in the other field.
     #[serde(default)]
     pub published_accuracy: Option<PublishedAccuracy>,
-    /// Where the accuracies are from; nothing if the space has no table.
+    /// Where the accuracies come from; None if the space has no table.
     #[serde(default)]
     pub published_accuracy_source: Option<String>,
 }
 
 impl Published {
-    /// What the table says of an architecture.
+    /// Looks up an architecture in the table.
     pub fn of(
         table: Option<&AccuracyTable>,
         space: &dyn Space,

@@ -1,4 +1,4 @@
-//! `search.json`.
+//! The contents of `search.json`.
 
 use std::path::PathBuf;
 
@@ -9,75 +9,75 @@ use crate::diagnostics::Collapse;
 use crate::finalists::{Answer, Finalist};
 use crate::search::{EpochReport, SearchSettings};
 
-/// What a search found. Costs are in `unit`.
+/// The result of a search. Costs are in `unit`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchRecord {
-    /// What makes it this search.
+    /// The settings that identify the search.
     #[serde(flatten)]
     pub settings: SearchSettings,
-    /// The derived architecture as text.
+    /// The architecture found, as text.
     pub architecture: String,
-    /// What the method's own rule derives; the finalists may have named another.
+    /// The architecture that the method's own rule derives. The finalists may have led to another.
     #[serde(default)]
     pub most_probable: Option<String>,
-    /// Its predicted cost.
+    /// Predicted cost of that architecture.
     #[serde(default)]
     pub most_probable_predicted: Option<f64>,
     /// The short list of finalists within the budget, best first.
     #[serde(default)]
     pub finalists_best: Vec<Finalist>,
-    /// Those of them, or of all that evolution looked at, that no other beats in both cost and score, the cheapest first; none if the
-    /// search had no cost.
+    /// The finalists (or all architectures that evolution judged) that no other beats in both cost and score, cheapest first; empty
+    /// if the search had no cost.
     #[serde(default)]
     pub front: Vec<Finalist>,
-    /// Per target, where there were several, the best that meets it.
+    /// The best architecture for each target, if there were several targets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
-    /// What the goal allowed: a target, what lambda asks for, or what a product's search came to.
+    /// The highest cost that the goal allowed: a target, the cost that lambda asks for, or the cost that a product's search arrived at.
     #[serde(default)]
     pub budget: Option<f64>,
-    /// Cost of what the score alone would take.
+    /// Cost of the architecture that the score alone would pick.
     #[serde(default)]
     pub free_cost: Option<f64>,
-    /// Where the search collapsed.
+    /// The epoch in which the search collapsed; None if it did not.
     #[serde(default)]
     pub collapse: Option<Collapse>,
-    /// Whether it ended there: the architecture, `predicted` and `measured` are then of the epoch that was kept, `relaxed` and its gap
-    /// of the state that collapsed.
+    /// Whether the search ended there. Then the architecture, `predicted` and `measured` belong to the epoch that was kept, but
+    /// `relaxed` and its gap to the collapsed state.
     #[serde(default)]
     pub stopped_on_collapse: bool,
-    /// What others found the architecture to be worth.
+    /// Published accuracy of the architecture.
     #[serde(flatten)]
     pub published: Published,
-    /// File of the predictor that the cost is from.
+    /// File of the predictor that gave the cost.
     #[serde(default)]
     pub predictor: Option<PathBuf>,
-    /// Where and how what the cost model was made from was measured; nothing if that is counted or not known.
+    /// Where and how the cost model's training data was measured; None if the cost is counted or this is not known.
     #[serde(default)]
     pub place: Option<CostPlace>,
-    /// Column of the cost; nothing in a search for accuracy alone.
+    /// Column of the cost; None in a search for accuracy alone.
     pub column: Option<String>,
-    /// Its unit.
+    /// Unit of the cost.
     pub unit: Option<String>,
     /// Expected cost of the relaxed architecture at the end.
     pub relaxed: Option<f64>,
-    /// Mean cost of 1000 architectures drawn from the relaxed one.
+    /// Average cost of 1000 architectures drawn from the relaxed one.
     #[serde(default)]
     pub relaxed_sampled: Option<f64>,
-    /// By how much `relaxed` is above that mean, percent.
+    /// How far `relaxed` is above that average, percent.
     #[serde(default)]
     pub relaxation_gap_percent: Option<f64>,
-    /// Standard error of that gap by the draws, percent.
+    /// Standard error of that gap due to the random draws, percent.
     #[serde(default)]
     pub relaxation_gap_error_percent: Option<f64>,
-    /// Predicted cost of the derived architecture; a risk is not in it, while it is in `relaxed` and `reference`.
+    /// Predicted cost of the derived architecture. It does not include the risk, while `relaxed` and `reference` do.
     pub predicted: Option<f64>,
     /// Measured cost of the derived architecture.
     pub measured: Option<f64>,
     /// Where it was measured, or why not.
     #[serde(default)]
     pub measurement: String,
-    /// Undisturbed time of the CPU's reference network that measured times go by, milliseconds.
+    /// Undisturbed time of the CPU's reference network that the measured times are based on, milliseconds.
     #[serde(default)]
     pub reference_ms: Option<f64>,
     /// Cost of the average architecture (`T_ref`).
@@ -86,23 +86,23 @@ pub struct SearchRecord {
     pub params: u64,
     /// Its multiply-adds for one image.
     pub multiply_adds: u64,
-    /// Seconds of all processes that worked on it.
+    /// Seconds of all processes that worked on the search, added up.
     pub seconds: f64,
-    /// Most memory that one of these took, MiB: allocated on the GPU, else what the process grew by.
+    /// Largest memory of any process, MiB: memory allocated on the GPU, or else the growth of the process.
     #[serde(default)]
     pub peak_memory_mib: Option<f64>,
-    /// The log, an entry per epoch, at least one.
+    /// The log, one entry per epoch; at least one.
     pub log: Vec<EpochReport>,
 }
 
 impl SearchRecord {
-    /// Its name in the folder.
+    /// The file's name in the search's folder.
     pub const FILE: &str = "search.json";
 
     /// Reads the text of a `search.json`.
     ///
     /// # Errors
-    /// What is missing or of another type, in words.
+    /// A sentence about the field that is missing or has another type.
     pub fn read(text: &str) -> Result<Self, String> {
         let record: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
         if record.log.is_empty() {
@@ -111,7 +111,7 @@ impl SearchRecord {
         Ok(record)
     }
 
-    /// The unit of its costs; empty if it has none.
+    /// The unit of the costs; empty if there is none.
     pub fn unit(&self) -> &str {
         match self.unit.as_deref() {
             Some("1") | None => "",
@@ -124,7 +124,7 @@ impl SearchRecord {
 pub(crate) mod tests {
     use super::*;
 
-    /// As the first version of `lat search` wrote it.
+    /// A file as the first version of `lat search` wrote it.
     pub(crate) const SEARCH: &str = r#"{
       "space": "nasbench201", "method": "darts", "dataset": "digits",
       "skeleton": {"channels": 16, "layers": 3, "resolution": 8, "classes": 10, "stem": "cifar"},

@@ -1,6 +1,6 @@
-//! The derived cells as pictures: nodes in a row, an arc per edge with its operation.
+//! Pictures of derived cells: nodes in a row, with an arc for each edge and its operation.
 //!
-//! Which edge a decision stands for is in its name, `normal/0-2`; which nodes make up the cell's output is read from the graph.
+//! A decision's edge is in its name, `normal/0-2`; the nodes that make up the cell's output are read from the graph.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,40 +10,40 @@ use super::html::{Figure, Page, escape};
 use super::plot::N_COLOURS;
 use super::shown::fault;
 
-/// Distance of neighbouring nodes, and how much higher an arc is per node that it passes.
+/// Distance of neighbouring nodes, and the height that an arc gains for each node that it passes.
 const STEP: f64 = 132.0;
 const RISE: f64 = 46.0;
 const RADIUS: f64 = 15.0;
-/// Least share of its own width at which a picture is shown.
+/// Smallest share of its own width at which a picture is shown.
 const READABLE: f64 = 0.75;
 
-/// One edge with what was chosen there.
+/// One edge with the operation chosen for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Edge {
     from: usize,
     to: usize,
     operation: String,
-    /// Position of the operation among the choices: its colour.
+    /// Index of the operation among the choices, which determines its colour.
     colour: usize,
 }
 
-/// One type of cell.
+/// The cell of one cell type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Cell {
     /// The cell type: `normal`.
     name: String,
     edges: Vec<Edge>,
     n_nodes: usize,
-    /// Nodes that a decision's edge leads to, whatever was chosen there; the others are the cell's inputs.
+    /// Nodes at the end of a decision's edge, whatever was chosen there; the other nodes are the cell's inputs.
     ends: BTreeSet<usize>,
-    /// Nodes that are concatenated to the cell's output; none where the last node is the output.
+    /// Nodes that are concatenated into the cell's output; empty if the last node is the output.
     output: Vec<usize>,
 }
 
-/// The derived cells, and decisions that stand for no edge, as (name, choice).
+/// The derived cells, and as (name, choice) the decisions that are not edges.
 #[derive(Debug, Default)]
 struct Derived {
-    /// A cell per cell type with edges.
+    /// One cell for each cell type with edges.
     cells: Vec<Cell>,
     /// The other decisions.
     others: Vec<(String, String)>,
@@ -74,7 +74,7 @@ fn derived(space: &dyn SearchSpace, skeleton: &Skeleton, architecture: &Architec
     derived
 }
 
-/// Adds an architecture's cells and other choices to a page, and says where no path leads from its input to its output.
+/// Adds an architecture's cells and other choices to a page, with a remark if no path leads from its input to its output.
 pub(super) fn add(
     page: &mut Page,
     space: &dyn SearchSpace,
@@ -122,11 +122,11 @@ impl Derived {
     }
 }
 
-/// The nodes whose values a concatenation joins, in the first cell of the type.
+/// The nodes whose values are concatenated, in the first cell of the type.
 fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
     let decisions = space.decisions();
     let mut first = None;
-    // Per value that an edge's site computes the node it leads to.
+    // For each value computed by an edge's site, the node that the edge ends in.
     let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
     for (value, cell, site) in graph.sites() {
         let is_own = |d: &&lat_space::Decision| d.cell_type() == name;
@@ -136,7 +136,7 @@ fn output(space: &dyn SearchSpace, graph: &Graph, name: &str) -> Vec<usize> {
             ends.insert(value, to);
         }
     }
-    // A node's value is the sum of its edges'.
+    // A node's value is the sum of its edges' values.
     let mut nodes: BTreeMap<usize, usize> = BTreeMap::new();
     for (value, node) in graph.nodes.iter().enumerate() {
         if let Step::Sum(from) = &node.step
@@ -165,7 +165,7 @@ impl Cell {
         !output.iter().any(|&node| reached[node])
     }
 
-    /// The picture with its title, legend and, where the cell is cut, the remark.
+    /// The picture with its title, legend and, if the cell is cut, a remark.
     fn figure(&self) -> Figure {
         let mark = if self.is_cut() { ": no path from input to output" } else { "" };
         let title = format!("Cell type {}{mark}", self.name);
@@ -179,7 +179,7 @@ impl Cell {
         all.into_iter().map(|(c, name)| (name.to_owned(), c % N_COLOURS)).collect()
     }
 
-    /// The picture; that of a cell without a path from input to output has a frame.
+    /// The picture. A cell without a path from input to output gets a frame.
     fn svg(&self) -> String {
         let n_places = self.n_nodes + usize::from(!self.output.is_empty());
         let width = STEP * n_places as f64;
@@ -190,13 +190,13 @@ impl Cell {
         let head = format!(
             "<svg class=\"{}\" style=\"min-width:{:.0}px;max-width:{width:.0}px\" role=\"img\" viewBox=\"0 0 {width:.0} {:.0}\" xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"14\"><title>{}</title>",
             if self.is_cut() { "cell cut" } else { "cell" },
-            // Names of operations can still be read; on a narrow page the figure is scrolled.
+            // At this width the names of operations can still be read; on a narrow page the figure can be scrolled.
             READABLE * width,
             row_y + below,
             escape(&format!("{}: {}", self.name, self.text()))
         );
         let arcs = self.edges.iter().map(|e| arc(x(e.from), x(e.to), row_y, e));
-        // Names lie over all arcs.
+        // Names are drawn on top of all arcs.
         let names = self.edges.iter().map(|e| name(f64::midpoint(x(e.from), x(e.to)), row_y, e));
         let joins = self.output.iter().map(|&node| join(x(node), x(self.n_nodes), row_y));
         let nodes = (0..n_places).map(|place| self.node(place, x(place), row_y));
@@ -204,7 +204,7 @@ impl Cell {
         parts.chain(["</svg>\n".to_owned()]).collect()
     }
 
-    /// The edges in words, for those who cannot see the picture.
+    /// The edges in words, for readers who cannot see the picture.
     fn text(&self) -> String {
         let edge = |e: &Edge| format!("{} to {} {}", e.from, e.to, e.operation);
         self.edges.iter().map(edge).collect::<Vec<_>>().join("; ")
@@ -216,7 +216,7 @@ impl Cell {
             _ if place == self.n_nodes => "out".to_owned(),
             _ => place.to_string(),
         };
-        // Nodes that nothing reaches in this cell are its inputs, or cut off by `none`.
+        // Nodes that no edge reaches in this cell are its inputs, or cut off by `none`.
         let line = if is_end || place == self.n_nodes { "var(--ink)" } else { "var(--soft)" };
         format!(
             "<circle cx=\"{x:.0}\" cy=\"{y:.0}\" r=\"{RADIUS}\" fill=\"var(--paper)\" stroke=\"{line}\" stroke-width=\"2\"/><text x=\"{x:.0}\" y=\"{:.0}\" text-anchor=\"middle\" fill=\"var(--ink)\">{label}</text>",
@@ -237,12 +237,12 @@ fn join(from: f64, to: f64, y: f64) -> String {
     )
 }
 
-/// Where an arc is highest.
+/// The height of an arc's highest point.
 fn top(y: f64, edge: &Edge) -> f64 {
     y - 8.0 - RISE * (edge.to - edge.from) as f64
 }
 
-/// The operation's name upon its arc.
+/// The operation's name on its arc.
 fn name(middle: f64, y: f64, edge: &Edge) -> String {
     format!(
         "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--s{})\" stroke=\"var(--paper)\" stroke-width=\"4\" paint-order=\"stroke\">{}</text>",
@@ -252,11 +252,11 @@ fn name(middle: f64, y: f64, edge: &Edge) -> String {
     )
 }
 
-/// An arc with an arrow's head.
+/// An arc with an arrowhead.
 fn arc(from: f64, to: f64, y: f64, edge: &Edge) -> String {
     let colour = format!("var(--s{})", edge.colour % N_COLOURS);
     let (start, end, foot) = (from + 5.0, to - 5.0, y - RADIUS);
-    // The curve's top is at three quarters of its control points' height.
+    // The curve's highest point is at three quarters of the height of its control points.
     let control = foot - (foot - top(y, edge)) / 0.75;
     let lean = 0.12 * (end - start);
     format!(
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_cut_cell_is_marked() {
-        // Node 1 has no input either, and leads to the output.
+        // Node 1 has no input either, but leads to the output.
         let cut = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|skip_connect~1|none~2|";
         let cell = cells("nasbench201", cut).cells.remove(0);
         assert!(cell.is_cut() && cell.svg().contains("class=\"cell cut\""));

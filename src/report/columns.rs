@@ -1,6 +1,6 @@
-//! What each column of a run means: the page explains all of them.
+//! The meaning of each column of a run; the page explains all of them.
 
-/// Per column of `measurements.parquet` (and field of `rows.jsonl`) what it means.
+/// The meaning of each column of `measurements.parquet` (and field of `rows.jsonl`).
 pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("index", "number of the architecture in the run's draw (of an anchor: among the anchors)"),
     (
@@ -70,7 +70,7 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("unix_s", "when the row was done, seconds since 1970"),
 ];
 
-/// Names and meanings as rows of a table.
+/// Names and meanings as table rows.
 pub(super) fn explained() -> Vec<Vec<String>> {
     COLUMNS.iter().map(|(name, what)| vec![(*name).to_owned(), (*what).to_owned()]).collect()
 }

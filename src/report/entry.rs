@@ -1,13 +1,13 @@
-//! Links, and what stands in the places of tables.
+//! Links, and the cells of tables.
 
 use super::html::escape;
 
-/// Words that lead to another page.
+/// A link to another page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// The words.
+    /// The link's text.
     pub text: String,
-    /// Address of the page, relative to the one that the link stands on.
+    /// Address of the page, relative to the page that contains the link.
     pub href: String,
 }
 
@@ -17,7 +17,7 @@ impl Link {
     }
 }
 
-/// What stands in a place of a table.
+/// A cell of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
     Text(String),
@@ -25,7 +25,7 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    /// The words, as a link where there is a page of them.
+    /// The text, as a link if there is a page for it.
     pub(super) fn linked(text: &str, href: Option<&String>) -> Self {
         let text = text.to_owned();
         match href {

@@ -12,7 +12,7 @@ use super::shown::ShownEvaluation;
 /// The page of an evaluation, with links to other pages.
 ///
 /// # Errors
-/// [`SpaceError`] where the record's space is unknown or its architecture none of it.
+/// [`SpaceError`] if the record's space is unknown, or its architecture does not belong to the space.
 pub fn evaluation_page(
     evaluation: &ShownEvaluation,
     published: Option<&PublishedAccuracy>,

@@ -1,58 +1,58 @@
-//! Accuracy against cost over several searches, and which of them nothing beats.
+//! Accuracy against cost over several searches, and which of them no other beats.
 
 use lat_data::PublishedAccuracy;
 
 use super::shown::{Place, ShownEvaluation, ShownSearch, known};
 use crate::record::{EvaluationRecord, SearchRecord};
 
-/// One search with its evaluation, where it has one.
+/// One search with its evaluation, if it has one.
 #[derive(Debug, Clone)]
 pub(super) struct Found<'a> {
-    /// Where the search lies.
+    /// Place of the search's results.
     pub(super) lies: &'a Place,
     pub(super) search: &'a SearchRecord,
     pub(super) published: Option<&'a PublishedAccuracy>,
     pub(super) evaluation: Option<&'a EvaluationRecord>,
 }
 
-/// Which cost is compared.
+/// The cost that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cost {
-    /// As the searches measured it, all at one place.
+    /// Measured by the searches, all in the same way.
     Measured,
-    /// As the evaluations measured it, all on one device.
+    /// Measured by the evaluations, all on one device.
     Evaluated,
-    /// As predicted.
+    /// Predicted.
     Predicted,
 }
 
-/// Which accuracy is compared.
+/// The accuracy that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Accuracy {
     /// On the test images, after training from scratch.
     Test,
-    /// Of the supernet with its shared weights.
+    /// Accuracy of the supernet with its shared weights.
     Supernet,
-    /// As others published it for the architecture found: the first search's column with this number.
+    /// Published accuracy of the architecture found: the column of the first search with this index.
     Published(usize),
 }
 
-/// Searches that may be compared: of one space, data set, skeleton, device and cost.
+/// Searches that may be compared: those with the same space, data set, skeleton, device and cost.
 pub(super) type Group<'a> = Vec<Found<'a>>;
 
-/// One picture of a group: those that have one kind of accuracy, by a cost that they all have.
+/// One picture of a group: the searches that have one kind of accuracy, by a cost that they all have.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) accuracy: Accuracy,
     pub(super) cost: Cost,
-    /// Per search of the group its point (cost, accuracy in percent).
+    /// For each search of the group its point (cost, accuracy in percent), if it has one.
     pub(super) points: Vec<Option<(f64, f64)>>,
-    /// Which points no other beats.
+    /// For each search whether no other point beats it.
     pub(super) best: Vec<bool>,
 }
 
-/// Pairs searches with the evaluation of their architecture (the nearest folder's where there are several) and groups what may
-/// be compared.
+/// Pairs searches with the evaluation of their architecture (if there are several, the one in the nearest folder), and groups those
+/// that may be compared.
 pub(super) fn groups<'a>(
     searches: &'a [ShownSearch],
     evaluations: &'a [ShownEvaluation],
@@ -73,7 +73,7 @@ pub(super) fn groups<'a>(
             None => groups.push(vec![found]),
         }
     }
-    // What compares most comes first; the sort is stable.
+    // The largest groups come first; the sort is stable.
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     groups
 }
@@ -83,7 +83,7 @@ fn common_prefix(a: &str, b: &str) -> usize {
 }
 
 fn comparable(a: &SearchRecord, b: &SearchRecord) -> bool {
-    // A search without a cost can stand beside any.
+    // A search without a cost can be compared with any.
     let one_column = a.column == b.column || a.column.is_none() || b.column.is_none();
     let one_device = match (device(a), device(b)) {
         (Some(a), Some(b)) => a == b,
@@ -94,12 +94,12 @@ fn comparable(a: &SearchRecord, b: &SearchRecord) -> bool {
     one_task && one_column && one_device
 }
 
-/// The device whose latency a search weighed, where that is known.
+/// The device whose latency a search used, if it is known.
 pub(super) fn device(search: &SearchRecord) -> Option<&str> {
     search.place.as_ref().map(|place| place.device_name.as_str())
 }
 
-/// The best that a whole space has: what no search of it can beat, by predicted cost and published accuracy.
+/// The front of a whole space, which no search of it can beat, by predicted cost and published accuracy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrueFront {
     /// Id of the space.
@@ -108,13 +108,14 @@ pub struct TrueFront {
     pub column: String,
     /// Name of the accuracy's column.
     pub accuracy: String,
-    /// Points (cost, accuracy in percent) that nothing beats, the cheapest first; empty where the front is not known.
+    /// Points (cost, accuracy in percent) that no other beats, cheapest first; empty if the front is not known.
     pub points: Vec<(f64, f64)>,
-    /// Where it is from, or why it is not known and what to do: a sentence.
+    /// A sentence about where it comes from, or why it is not known and what to do.
     pub said: String,
 }
 
-/// What is published, test accuracies where there are any, and the supernets', which rank roughly, where some search has neither.
+/// The views of a group: for published accuracies, for test accuracies if there are any, and for the supernets' accuracies (which
+/// rank only roughly) if neither of the others is known for all searches.
 pub(super) fn views(group: &[Found<'_>]) -> Vec<View> {
     let published = group.iter().find_map(|f| f.published);
     let n_published = published.map_or(0, |p| p.columns.len());
@@ -127,7 +128,7 @@ pub(super) fn views(group: &[Found<'_>]) -> Vec<View> {
     kinds.into_iter().filter_map(|kind| view(group, kind)).collect()
 }
 
-/// The first cost that all searches with this accuracy have from one place; no picture where there is none.
+/// A view with the first cost that all searches with this accuracy have in the same way; None if there is no such cost.
 fn view(group: &[Found<'_>], accuracy: Accuracy) -> Option<View> {
     let members: Vec<&Found<'_>> =
         group.iter().filter(|f| f.accuracy(accuracy).is_some()).collect();
@@ -138,7 +139,7 @@ fn view(group: &[Found<'_>], accuracy: Accuracy) -> Option<View> {
         members.iter().all(alike)
     };
     let costs = match accuracy {
-        // As the front of the whole space, which is predicted.
+        // The front of the whole space is predicted, so predicted costs come first.
         Accuracy::Published(_) => [Cost::Predicted, Cost::Measured, Cost::Evaluated],
         _ => [Cost::Measured, Cost::Evaluated, Cost::Predicted],
     };
@@ -149,7 +150,7 @@ fn view(group: &[Found<'_>], accuracy: Accuracy) -> Option<View> {
     Some(View { accuracy, cost, points, best })
 }
 
-/// The places of each kind of cost that these searches have from several, which no picture compares.
+/// For each kind of cost that was obtained in several ways, these ways; no picture compares such costs.
 pub(super) fn mixed(group: &[Found<'_>]) -> Vec<Vec<String>> {
     let places = |kind: Cost| {
         let known = group.iter().filter(|f| f.cost(kind).is_some());
@@ -181,7 +182,7 @@ impl Found<'_> {
         }
     }
 
-    /// Where the cost comes from, in words; costs of two places cannot be compared.
+    /// How and where the cost was obtained, in words. Costs can only be compared if this is equal.
     pub(super) fn place(&self, kind: Cost) -> String {
         match kind {
             Cost::Measured => format!("measured {}", self.search.measurement),
@@ -194,25 +195,25 @@ impl Found<'_> {
     }
 }
 
-/// Where an evaluation timed its network; older programs did not say how.
+/// How an evaluation timed its network; older versions did not record it.
 fn evaluated_place(evaluation: &EvaluationRecord) -> String {
     let EvaluationRecord { settings, device_name, operating_point, .. } = evaluation;
     let point = operating_point.map_or("how is not said".to_owned(), |point| point.to_string());
     format!("one image, measured by lat evaluate on {device_name}, {}, {point}", settings.skeleton)
 }
 
-/// The searches of one method and goal, which differ in their seeds.
+/// The searches with the same method and goal, which differ in their seeds.
 #[derive(Debug)]
 pub(super) struct Mean<'a> {
     pub(super) method: &'a str,
     pub(super) goal: &'a str,
     pub(super) n: usize,
-    /// Mean and standard deviation (with n - 1; nothing for one search).
+    /// Average and standard deviation (with n - 1; None for one search).
     pub(super) accuracy: (f64, Option<f64>),
     pub(super) cost: (f64, Option<f64>),
 }
 
-/// Means over seeds of what a view shows, by method and goal in the order of their first search.
+/// Averages over seeds of a view's points, by method and goal in the order of their first search.
 pub(super) fn over_seeds<'a>(group: &[Found<'a>], view: &View) -> Vec<Mean<'a>> {
     // Method, goal and the points of their searches.
     type Kind<'k> = (&'k str, &'k str, Vec<(f64, f64)>);
@@ -240,7 +241,7 @@ pub(super) fn over_seeds<'a>(group: &[Found<'a>], view: &View) -> Vec<Mean<'a>> 
     kinds.into_iter().map(mean).collect()
 }
 
-/// Which of the points (cost, accuracy) no other beats: none costs as little and is as accurate, and better in one of both.
+/// Which of the points (cost, accuracy) no other beats. A point beats another if it costs no more, is at least as accurate, and differs.
 pub(super) fn pareto(points: &[Option<(f64, f64)>]) -> Vec<bool> {
     let beats = |a: &(f64, f64), b: &(f64, f64)| a.0 <= b.0 && a.1 >= b.1 && a != b;
     let is_best = |p: &(f64, f64)| !points.iter().flatten().any(|other| beats(other, p));
@@ -346,7 +347,7 @@ mod tests {
         let eager = OperatingPoint::default();
         let compared = |evaluated: [Option<OperatingPoint>; 2], predicted: [OperatingPoint; 2]| {
             let (mut a, mut b) = (search(Some(0.3)), search(None));
-            // Told apart by their architectures.
+            // The two are distinguished by their architectures.
             b.architecture = "another".into();
             for (search, point) in [&mut a, &mut b].into_iter().zip(predicted) {
                 let (skeleton, batch) = (search.settings.skeleton, 1);

@@ -9,12 +9,12 @@ use super::plot::{Mark, Plot, SOFT, STRONG};
 use super::shown::{ShownEvaluation, ShownSearch};
 use crate::record::SearchRecord;
 
-/// Names of the fronts in legends.
+/// Legend names of the fronts.
 const FRONT: &str = "Pareto front of the searches";
 const WHOLE: &str = "front of the whole space";
 
-/// Adds the searches, each with its evaluation: those that can be compared in pictures and a table of their own. Fronts of whole
-/// spaces are drawn beneath the searches of their space and cost.
+/// Adds the searches, each with its evaluation. Searches that can be compared share pictures and a table. Fronts of whole spaces are
+/// drawn behind the searches of their space and cost.
 pub(super) fn add(
     page: &mut Page,
     searches: &[ShownSearch],
@@ -34,7 +34,7 @@ pub(super) fn add(
     }
 }
 
-/// The methods of all searches, by name: the place of one is its colour in all pictures.
+/// The methods of all searches, sorted by name: a method's index is its colour in all pictures.
 fn methods(searches: &[ShownSearch]) -> Vec<&str> {
     let mut methods: Vec<&str> =
         searches.iter().map(|search| search.record.settings.method.as_str()).collect();
@@ -68,7 +68,7 @@ fn section(page: &mut Page, group: &[Found<'_>], methods: &[&str], fronts: &[Tru
     }
 }
 
-/// The pictures of a group that show more than one point, under one legend.
+/// The pictures of a group that show more than one point, with a common legend.
 fn pictures(
     page: &mut Page,
     group: &[Found<'_>],
@@ -95,7 +95,7 @@ fn pictures(
     page.figures(&shown.iter().map(figure).collect::<Vec<_>>());
 }
 
-/// The front of the whole space that belongs beneath a view.
+/// The front of the whole space that belongs to a view.
 fn true_front<'a>(
     group: &[Found<'_>],
     view: &View,
@@ -113,7 +113,7 @@ pub(super) fn published<'a>(group: &[Found<'a>]) -> Option<&'a PublishedAccuracy
     group.iter().find_map(|f| f.published)
 }
 
-/// Title, label of the accuracy, and what it is.
+/// Title, label of the accuracy, and its explanation.
 pub(super) fn words(group: &[Found<'_>], accuracy: Accuracy) -> (String, String, String) {
     let (title, label, meaning) = match accuracy {
         Accuracy::Test => (
@@ -145,7 +145,7 @@ fn own<'a>(group: &[Found<'_>], methods: &'a [&'a str]) -> impl Iterator<Item = 
     methods.iter().copied().enumerate().filter(move |(_, method)| has(method))
 }
 
-/// The front of the whole space where it can be drawn: a predicted one says nothing about costs measured elsewhere.
+/// The front of the whole space, if it can be drawn: a predicted front tells nothing about measured costs.
 fn drawn<'a>(view: &View, beneath: Option<&'a TrueFront>) -> Option<&'a TrueFront> {
     beneath.filter(|whole| view.cost == Cost::Predicted && !whole.points.is_empty())
 }
@@ -178,7 +178,7 @@ fn figure(
         let (points, labels): (Vec<_>, Vec<_>) = own.unzip();
         plot = plot.coloured((method, colour), Mark::Labels(labels), points);
     }
-    // Why a front is missing is said where it would stand.
+    // If the front is missing, the reason is given in its place.
     let whole = beneath.filter(|_| view.cost == Cost::Predicted);
     let said = whole.map_or_else(String::new, |whole| format!(" {}", whole.said));
     let place = (0..group.len()).find(|&i| view.points[i].is_some());
@@ -203,8 +203,8 @@ pub(super) fn cost_label(group: &[Found<'_>], cost: Cost) -> String {
     format!("{column}, {unit}").trim_end_matches(", ").to_owned()
 }
 
-/// The border of what the front beats, from the least accuracy up to the highest cost: what can be had for a cost is the
-/// accuracy of the last point before it.
+/// The stepped border of the area that the front dominates, from the lowest accuracy to the highest cost. The accuracy available for
+/// a cost is that of the last point before it.
 fn stairs(front: &[(f64, f64)], worst: (f64, f64)) -> Vec<(f64, f64)> {
     let mut accuracy = worst.1;
     let mut path = Vec::new();
@@ -252,7 +252,7 @@ mod tests {
                 s.record.settings.goal = goal.into();
             })
         };
-        // Of equal accuracy the cheaper one wins.
+        // Among searches of equal accuracy the cheaper one wins.
         let searches = [with(1, Some(0.3), "lambda 0"), with(2, Some(0.2), "<lambda>")];
         let html = page(&searches, &[]);
         assert!(html.contains("dir/search-1") && html.contains("&lt;lambda&gt;"));
@@ -282,7 +282,7 @@ mod tests {
             with(4, "snas", "params"),
         ];
         let html = page(&searches, &[]);
-        // Two groups, of which the second has one point and no picture of it.
+        // There are two groups; the second has one point and no picture of it.
         assert_eq!(html.matches("<figure>").count(), 3);
         assert_eq!(html.matches("</svg>darts</li>").count(), 1);
         assert_eq!(html.matches("fill=\"var(--s1)\"/></svg>snas</li>").count(), 1);

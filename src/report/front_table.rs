@@ -1,4 +1,4 @@
-//! The tables of searches that can be compared: each of them, and means over their seeds.
+//! The tables of comparable searches: each search, and averages over their seeds.
 
 use lat_data::PublishedAccuracy;
 
@@ -8,7 +8,7 @@ use super::front_section::{cost_label, published, words};
 use super::html::{Page, number};
 use super::shown::{known, remarked};
 
-/// Mean and spread over seeds of each method and goal, where some were run with several.
+/// Average and spread over seeds for each method and goal, if some were run with several seeds.
 pub(super) fn means(page: &mut Page, group: &[Found<'_>], view: &View) {
     let means = over_seeds(group, view);
     if means.iter().all(|mean| mean.n < 2) {
@@ -41,7 +41,7 @@ pub(super) fn means(page: &mut Page, group: &[Found<'_>], view: &View) {
     );
 }
 
-/// Every search of a group with what is known of what it found.
+/// All searches of a group, with what is known about the architectures they found.
 pub(super) fn table(page: &mut Page, group: &[Found<'_>], views: &[View]) {
     let fronts = |i: usize| {
         let label = |i: usize| published(group).map_or("", |p| p.columns[i].0.label.as_str());

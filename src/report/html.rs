@@ -3,21 +3,22 @@
 use super::entry::{Entry, Link};
 use super::plot::{self, MOST_POINTS, Plot, Shape, shape};
 
-/// Letters up to which a cell of a table stays in one line, and from which on its lines become long and longer.
+/// Numbers of characters at which a table cell changes its style: below SHORT it stays on one line, from LONG and from LONGEST on
+/// its lines get longer.
 const SHORT: usize = 20;
 const LONG: usize = 40;
 const LONGEST: usize = 160;
 
 const STYLE: &str = include_str!("style.css");
 
-/// A page that grows from the top down.
+/// A page that is built from top to bottom.
 #[derive(Debug)]
 pub(super) struct Page {
     title: String,
     body: String,
 }
 
-/// Text with what HTML would read as marks written out.
+/// Escapes characters that have a meaning in HTML.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -27,7 +28,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Control characters are no HTML, not even written out.
+            // Control characters are not allowed in HTML, not even escaped.
             c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
@@ -36,7 +37,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 impl Page {
-    /// A page with its title as the first heading.
+    /// A page with its title as the main heading.
     pub(super) fn new(title: &str) -> Self {
         Self { title: title.to_owned(), body: format!("<h1>{}</h1>\n", escape(title)) }
     }
@@ -45,28 +46,28 @@ impl Page {
         self.body.push_str(html);
     }
 
-    /// A heading.
+    /// Adds a heading.
     pub(super) fn section(&mut self, heading: &str) {
         self.add(&format!("<h2>{}</h2>\n", escape(heading)));
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub(super) fn text(&mut self, text: &str) {
         self.add(&format!("<p>{}</p>\n", escape(text)));
     }
 
-    /// A judgement that stands out.
+    /// Adds a highlighted verdict.
     pub(super) fn verdict(&mut self, good: bool, text: &str) {
         let class = if good { "good" } else { "bad" };
         self.add(&format!("<p class=\"verdict {class}\">{}</p>\n", escape(text)));
     }
 
-    /// An architecture or the like, in letters of one width.
+    /// Adds an architecture or the like in a monospaced font.
     pub(super) fn code(&mut self, text: &str) {
         self.add(&format!("<pre>{}</pre>\n", escape(text)));
     }
 
-    /// Names and what they stand for, nothing of those without a value.
+    /// Adds a list of names and values; entries without a value are left out.
     pub(super) fn facts(&mut self, facts: &[(&str, String)]) {
         self.add("<dl>\n");
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
@@ -75,7 +76,7 @@ impl Page {
         self.add("</dl>\n");
     }
 
-    /// Where else to look, in a line.
+    /// Adds a line of links to other pages.
     pub(super) fn links(&mut self, links: &[Link]) {
         if !links.is_empty() {
             let links: Vec<String> = links.iter().map(Link::html).collect();
@@ -83,18 +84,18 @@ impl Page {
         }
     }
 
-    /// What the colours of the figures below stand for.
+    /// Adds a legend for the colours of the figures below.
     pub(super) fn legend(&mut self, names: &[(String, usize)]) {
         self.add(&format!("<ul class=\"legend\">{}</ul>\n", swatches(names)));
     }
 
-    /// A table of texts; see [`Page::linked_table`].
+    /// Adds a table of texts; see [`Page::linked_table`].
     pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
         let entries = |row: &Vec<String>| row.iter().cloned().map(Entry::from).collect();
         self.linked_table(header, &rows.iter().map(entries).collect::<Vec<_>>());
     }
 
-    /// A table; a column that has cells which begin with a number stands to the right.
+    /// Adds a table. A column is right-aligned if any of its cells begins with a number.
     pub(super) fn linked_table(&mut self, header: &[&str], rows: &[Vec<Entry>]) {
         let is_number: Vec<bool> = (0..header.len())
             .map(|c| rows.iter().any(|r| begins_with_number(r[c].text())))
@@ -122,12 +123,12 @@ impl Page {
         self.add("</tbody></table></div>\n");
     }
 
-    /// Figures that stand side by side where there is room.
+    /// Adds figures side by side, as far as there is room.
     pub(super) fn figures(&mut self, figures: &[Figure]) {
         self.figures_in("figures", figures);
     }
 
-    /// Wide figures, one below the other.
+    /// Adds wide figures, one below the other.
     pub(super) fn wide_figures(&mut self, figures: &[Figure]) {
         self.figures_in("figures single", figures);
     }
@@ -140,7 +141,7 @@ impl Page {
         self.add("</div>\n");
     }
 
-    /// The whole file.
+    /// The complete file.
     pub(super) fn finish(self) -> String {
         let (title, body) = (escape(&self.title), self.body);
         format!(
@@ -154,18 +155,18 @@ impl Page {
     }
 }
 
-/// A picture with its title, its legend, and how to read it.
+/// A picture with its title, its legend, and a note on how to read it.
 #[derive(Debug)]
 pub(super) struct Figure {
     title: String,
     svg: String,
-    /// Names and numbers of the colours.
+    /// Names and colour numbers of the series.
     legend: Vec<(String, usize)>,
     reading: String,
 }
 
 impl Figure {
-    /// A plot; `reading` says what is seen and what is good.
+    /// A figure of a plot; `reading` says what it shows and what is good.
     pub(super) fn new(title: &str, plot: &Plot, reading: &str) -> Self {
         let svg = plot.svg(title).unwrap_or_else(|| "<p>Nothing to draw.</p>\n".to_owned());
         let thinned = format!(" Of many points {MOST_POINTS}, evenly taken, are drawn.");
@@ -173,12 +174,12 @@ impl Figure {
         Self::drawn(title, svg, plot.legend(), &reading)
     }
 
-    /// The same without a legend of its own, since one stands for several figures.
+    /// Removes the figure's legend, for figures that share one.
     pub(super) fn without_legend(self) -> Self {
         Self { legend: Vec::new(), ..self }
     }
 
-    /// A picture that is drawn already.
+    /// A figure of a picture that is already drawn.
     pub(super) fn drawn(
         title: &str,
         svg: String,
@@ -200,7 +201,7 @@ impl Figure {
     }
 }
 
-/// Names behind marks of their colours, as items of a list.
+/// Names with marks in their colours, as list items.
 fn swatches(names: &[(String, usize)]) -> String {
     let swatch = |(name, colour): &(String, usize)| {
         let mark = match shape(*colour) {
@@ -226,7 +227,7 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// A number with its unit, or a dash.
+/// A number with its unit, or a dash if there is none.
 pub(super) fn number(value: Option<f64>, unit: &str) -> String {
     match value.filter(|v| v.is_finite()) {
         Some(value) => format!("{value:.4} {unit}").trim_end().to_owned(),

@@ -1,4 +1,4 @@
-//! The page of a folder of results: what stands in it, with links to the pages of each.
+//! The page of a folder of results: its contents, with links to the page of each.
 
 use super::entry::Entry;
 use super::front::TrueFront;
@@ -6,10 +6,10 @@ use super::front_section;
 use super::html::{Page, number, percent};
 use super::shown::{ShownEvaluation, ShownPredictor, ShownProfile, ShownSearch, remarked};
 
-/// What a folder holds, each kind in the order in which it is listed.
+/// The contents of a folder, each kind in the order in which it is listed.
 #[derive(Debug)]
 pub struct Index<'a> {
-    /// The folder, in words.
+    /// The folder's name as shown.
     pub name: &'a str,
     /// Profile runs.
     pub profiles: &'a [ShownProfile],
@@ -19,14 +19,14 @@ pub struct Index<'a> {
     pub searches: &'a [ShownSearch],
     /// Evaluations.
     pub evaluations: &'a [ShownEvaluation],
-    /// Fronts of whole spaces, drawn beneath the searches of their space and cost.
+    /// Fronts of whole spaces, drawn behind the searches of their space and cost.
     pub fronts: &'a [TrueFront],
     /// Files and folders that are not shown, each with the reason.
     pub left_out: &'a [(String, String)],
 }
 
 impl Index<'_> {
-    /// What there is, in words: `2 profiles, 1 predictor, 3 searches, 1 evaluation`.
+    /// The contents in words: `2 profiles, 1 predictor, 3 searches, 1 evaluation`.
     pub fn counts(&self) -> String {
         let kinds = [
             (self.profiles.len(), "profile", "profiles"),

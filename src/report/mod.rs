@@ -1,8 +1,8 @@
-//! What runs and searches found, as pages for people: one HTML file each, with its style and pictures inside, so that it can be
-//! mailed, printed and opened without a network.
+//! Results of runs and searches as pages: one HTML file each, which contains its style and pictures, so that it can be mailed,
+//! printed and opened without a network.
 //!
-//! Everything here turns data into text; nothing is read, written or measured. Pictures are SVG, whose colours follow the
-//! page's (light or dark). All text from files is escaped.
+//! Everything here turns data into text; nothing is read, written or measured. Pictures are SVG, and their colours follow the page's
+//! (light or dark). All text from files is escaped.
 
 mod cell;
 mod columns;

@@ -7,19 +7,19 @@ use super::html::escape;
 
 /// Width and height of a plot; the page scales it.
 const SIZE: (u32, u32) = (640, 320);
-/// Points drawn of one series at most; more would make megabytes of picture that nobody can tell apart.
+/// Largest number of points drawn for one series. More would make a picture of megabytes in which nobody could tell them apart.
 pub(super) const MOST_POINTS: usize = 2000;
-/// Colours of the page's style; series of higher numbers have them again with another mark.
+/// Number of colours in the page's style. Series with higher numbers repeat the colours with another mark.
 pub(super) const N_COLOURS: usize = 8;
-/// Numbers of two more colours, for lines beneath or above all series: that of the text and a softer one.
+/// Numbers of two more colours, for lines behind or in front of all series: the text's colour and a softer one.
 pub(super) const STRONG: usize = usize::MAX;
 pub(super) const SOFT: usize = usize::MAX - 1;
-/// Stand-ins that [`themed`] replaces: plotters writes fixed colours, the page's follow light and dark.
+/// Placeholder colours that [`themed`] replaces: plotters writes fixed colours, but the page's colours follow light and dark mode.
 const INK: RGBColor = RGBColor(1, 2, 3);
 const LINE: RGBColor = RGBColor(1, 2, 4);
 const FIRST_COLOUR: u8 = 16;
 
-/// The page's name of a colour.
+/// CSS name of a colour of the page.
 pub(super) fn colour(number: usize) -> String {
     match number {
         STRONG => "var(--ink)".to_owned(),
@@ -28,7 +28,7 @@ pub(super) fn colour(number: usize) -> String {
     }
 }
 
-/// Its stand-in.
+/// Placeholder of a colour.
 fn stand_in(number: usize) -> RGBColor {
     let place = match number {
         STRONG => N_COLOURS,
@@ -41,19 +41,19 @@ fn stand_in(number: usize) -> RGBColor {
 /// How the points of a series are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Mark {
-    /// A dot each.
+    /// A dot for each point.
     Dots,
-    /// A dot each with a short text beside it.
+    /// A dot for each point, with a short text beside it.
     Labels(Vec<String>),
-    /// Joined in their order.
+    /// A line through the points in their order.
     Line,
-    /// Joined in their order, with a dot each: few points.
+    /// A line through the points in their order, with dots; for few points.
     DottedLine,
-    /// A bar from zero, so wide in units of x, its left side at the point.
+    /// Bars from zero, with this width in units of x; each point is the left end of its bar's top.
     Bars(f64),
 }
 
-/// The mark of labelled points and of their legend, by the number of their colour.
+/// The mark of labelled points and of their legend; it depends on the number of the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Dot,
@@ -61,7 +61,7 @@ pub(super) enum Shape {
     Cross,
 }
 
-/// The first colours have dots, the next as many triangles, the rest crosses.
+/// Dots for the first colours, triangles for the next ones, crosses for the rest.
 pub(super) fn shape(number: usize) -> Shape {
     match number / N_COLOURS {
         1 => Shape::Triangle,
@@ -70,7 +70,7 @@ pub(super) fn shape(number: usize) -> Shape {
     }
 }
 
-/// Points of one colour.
+/// Points of one colour with a name.
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     /// Its name in the legend.
@@ -79,43 +79,43 @@ pub(super) struct Series {
     pub(super) colour: usize,
     /// How it is drawn.
     pub(super) mark: Mark,
-    /// Pairs (x, y); those that are not finite are left out, which labelled ones must not be.
+    /// Pairs (x, y). Those that are not finite are left out, which must not happen to labelled ones.
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// A plot.
+/// A plot with its axes and series.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plot {
-    /// What x is, with its unit.
+    /// Label of the x axis, with its unit.
     pub(super) x_label: String,
-    /// What y is, with its unit.
+    /// Label of the y axis, with its unit.
     pub(super) y_label: String,
-    /// The series, each in a colour of its own.
+    /// The series, each with its own colour.
     pub(super) series: Vec<Series>,
-    /// A line across at these y, in the axes' colour.
+    /// Horizontal lines at these y, in the colour of the axes.
     pub(super) levels: Vec<f64>,
-    /// Whether y begins at zero.
+    /// Whether the y axis starts at zero.
     pub(super) from_zero: bool,
-    /// Whether x is only a place, so that its axis says nothing.
+    /// Whether x is only a position, so that its axis has no numbers.
     pub(super) without_x: bool,
-    /// Whether both axes have one range and the line y = x is drawn.
+    /// Whether both axes have the same range and the line y = x is drawn.
     pub(super) diagonal: bool,
 }
 
 impl Plot {
-    /// An empty plot.
+    /// A plot without series.
     pub(super) fn new(x_label: &str, y_label: &str) -> Self {
         Self { x_label: x_label.to_owned(), y_label: y_label.to_owned(), ..Self::default() }
     }
 
-    /// With one more series in the next colour, where it has a finite point.
+    /// Adds a series in the next colour, if it has a finite point.
     #[must_use]
     pub(super) fn with(self, name: &str, mark: Mark, points: Vec<(f64, f64)>) -> Self {
         let next = self.series.len();
         self.coloured((name, next), mark, points)
     }
 
-    /// With one more series of this name and colour, where it has a finite point.
+    /// Adds a series with this name and colour, if it has a finite point.
     #[must_use]
     pub(super) fn coloured(
         mut self,
@@ -129,14 +129,14 @@ impl Plot {
         self
     }
 
-    /// With a line across, where y is a finite number.
+    /// Adds a horizontal line, if y is a finite number.
     #[must_use]
     pub(super) fn level(mut self, y: Option<f64>) -> Self {
         self.levels.extend(y.filter(|y| y.is_finite()));
         self
     }
 
-    /// Names and colours of the series, where there is more than one or x does not say what they are.
+    /// Names and colours of the series, if there is more than one, or if the x axis does not name them.
     pub(super) fn legend(&self) -> Vec<(String, usize)> {
         if self.series.len() < 2 && !self.without_x {
             return Vec::new();
@@ -144,7 +144,7 @@ impl Plot {
         self.series.iter().map(|s| (s.name.clone(), s.colour % N_COLOURS)).collect()
     }
 
-    /// The picture; nothing where there is no point. `title` is for those who cannot see it.
+    /// The picture; None if there are no points. `title` is for readers who cannot see it.
     pub(super) fn svg(&self, title: &str) -> Option<String> {
         let (x, y) = self.ranges()?;
         let mut svg = String::new();
@@ -152,7 +152,7 @@ impl Plot {
         Some(themed(&svg, title))
     }
 
-    /// Whether not every point of a series is drawn.
+    /// Whether some points of a series are not drawn.
     pub(super) fn is_thinned(&self) -> bool {
         self.series.iter().any(|s| s.points.len() > MOST_POINTS)
     }
@@ -165,7 +165,7 @@ impl Plot {
         all.filter(|(x, y)| x.is_finite() && y.is_finite())
     }
 
-    /// Ranges of the axes, a little wider than what is drawn.
+    /// Ranges of the axes, slightly wider than the drawn points.
     fn ranges(&self) -> Option<((f64, f64), (f64, f64))> {
         let x = range(self.points().map(|(x, _)| x))?;
         let ys = self.points().map(|(_, y)| y).chain(self.levels.iter().copied());
@@ -217,7 +217,7 @@ impl Plot {
     }
 }
 
-/// A tick's number without the zeros behind it.
+/// A tick's number without trailing zeros.
 fn tick(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -237,7 +237,7 @@ fn draw_series<DB: DrawingBackend>(
 ) -> Result<(), String> {
     let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
     let points: Vec<(f64, f64)> = series.points.iter().filter(finite).copied().collect();
-    // Labels belong to their points one by one.
+    // Each label belongs to one point, so labelled points are never thinned out.
     let is_labelled = matches!(series.mark, Mark::Labels(_));
     let points = if is_labelled { points } else { thinned(points) };
     if matches!(series.mark, Mark::Line | Mark::DottedLine) {
@@ -274,7 +274,7 @@ fn draw_series<DB: DrawingBackend>(
     chart.draw_series(dots).map(|_| ()).map_err(|e| e.to_string())
 }
 
-/// Every n-th of too many points, the last one included.
+/// If there are too many points, every n-th of them, always including the last.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let n = points.len();
     if n <= MOST_POINTS {
@@ -291,14 +291,14 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// Wider by this share to either side; a range of one number becomes one that has an inside.
+/// Widens a range by this share on both sides. A range of a single number gets a width.
 fn widened((low, high): (f64, f64), share: f64) -> (f64, f64) {
     let width = high - low;
     let edge = if width > 0.0 { share * width } else { (0.05 * low.abs()).max(0.5) };
     (low - edge, high + edge)
 }
 
-/// With the page's colours in place of the stand-ins, no size of its own, and a title.
+/// Replaces the placeholders by the page's colours, removes the fixed size, and adds a title.
 fn themed(svg: &str, title: &str) -> String {
     let hex = |c: RGBColor| format!("\"#{:02X}{:02X}{:02X}\"", c.0, c.1, c.2);
     let mut svg = svg.replace(&hex(INK), "\"var(--ink)\"").replace(&hex(LINE), "\"var(--line)\"");

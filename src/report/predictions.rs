@@ -1,36 +1,36 @@
-//! What a predictor says of a run's architectures.
+//! A predictor's predictions for a run's architectures, with their errors.
 
 use lat_data::{LatencyTable, split_sizes};
 use lat_predictor::{Label, Metrics, PredictError, Predictor};
 use lat_space::SearchSpace;
 use ndarray::Array2;
 
-/// How near two MAPEs must be to be those of the same rows, relative: a file keeps weights as 32-bit floats.
+/// Relative difference up to which two MAPEs count as those of the same rows: a predictor file stores weights as 32-bit floats.
 const SAME_MAPE: f64 = 1e-3;
 
-/// What a predictor says of a run's architectures.
+/// A predictor's predictions for a run's architectures, with their errors.
 #[derive(Debug, Clone)]
 pub struct JudgedPredictions {
-    /// Where the predictor comes from, in words.
+    /// Where the predictor comes from, as shown.
     pub source: String,
-    /// What the predictor was trained on and for.
+    /// The predictor's training data and purpose.
     pub label: Label,
     /// Pairs (measured, predicted) in the column's unit.
     pub points: Vec<(f64, f64)>,
-    /// Whether the rows are those that training left out; else rows it was trained on may be among them.
+    /// Whether the rows are those that training left out. If false, some of them may have been used for training.
     pub held_out: bool,
     /// Errors on these rows.
     pub errors: Metrics,
 }
 
 impl JudgedPredictions {
-    /// Predicts the table's architectures, those that training left out where they can be told.
+    /// Predicts the table's architectures; only those that training left out, if they can be identified.
     ///
-    /// The file does not name them. Where the table split again, as training does, by the label's seed and number of training
-    /// rows, leaves a test part on which the predictor shows the very error that its label records, that part is it.
+    /// The predictor file does not list them. So the table is split again as in training, by the label's seed and number of training
+    /// rows. If the predictor's error on the resulting test part is exactly the one in its label, that part is it.
     ///
     /// # Errors
-    /// [`PredictError`] where predictor, space and column do not fit, or a text is no architecture of the space.
+    /// [`PredictError`] if predictor, space and column do not fit together, or a text is not an architecture of the space.
     pub fn new(
         predictor: &Predictor,
         source: &str,
@@ -72,7 +72,7 @@ fn predict(
     predictor.price_gates(gates.view())
 }
 
-/// The test rows of `lat train` on a table of `n` rows, should the label be of it.
+/// The test rows that `lat train` would choose from a table of `n` rows with the label's settings.
 fn held_out(label: &Label, n: usize) -> Option<Vec<usize>> {
     let n_test = label.errors?.n;
     split_sizes(n, label.n_train, n_test, label.seed).ok().map(|(_, test)| test)

@@ -7,7 +7,8 @@ use super::profile_page::judged_on;
 use super::profile_plots::predicted;
 use super::shown::ShownPredictor;
 
-/// The page of a predictor, with links to other pages; with what it says of the run that it was trained on, where that is at hand.
+/// The page of a predictor, with links to other pages. Includes its judgement on the run that it was trained on, if that run is
+/// available.
 pub fn predictor_page(
     predictor: &ShownPredictor,
     predictions: Option<&JudgedPredictions>,

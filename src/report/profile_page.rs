@@ -9,27 +9,27 @@ use super::html::Page;
 use super::predictions::JudgedPredictions;
 use super::profile_plots as plots;
 
-/// Architectures in each of the tables of the fastest and the slowest.
+/// Rows in each of the tables of the fastest and the slowest architectures.
 const EXTREMES: usize = 10;
 
-/// A recorded run as its page needs it.
+/// A recorded run with everything that its page shows.
 #[derive(Debug)]
 pub struct ProfileRun<'a> {
-    /// Where it lies, in words.
+    /// The run's name or folder, as shown.
     pub name: &'a str,
-    /// Its settings.
+    /// The run's settings.
     pub header: &'a RunHeader,
-    /// Its rows, those that later attempts replaced included.
+    /// The run's rows, including those replaced by later attempts.
     pub rows: &'a [Measurement],
-    /// Whether it ended by itself: its table is sealed.
+    /// Whether the run ended by itself, so that its table is sealed.
     pub finished: bool,
-    /// What a predictor says of its architectures, where there is one.
+    /// A predictor's predictions for its architectures, if there is a predictor.
     pub predictions: Option<&'a JudgedPredictions>,
-    /// Other pages.
+    /// Links to other pages.
     pub links: &'a [Link],
 }
 
-/// The page of a run with one row at least.
+/// The page of a run, which must have at least one row.
 pub fn profile_page(run: &ProfileRun<'_>) -> String {
     let dead = superseded(run.rows);
     let live: Vec<&Measurement> =
@@ -111,7 +111,7 @@ fn predicted(page: &mut Page, predictions: Option<&JudgedPredictions>) {
     }
 }
 
-/// Which rows a predictor is judged on, in words.
+/// The rows that a predictor is judged on, in words.
 pub(super) fn judged_on(predictions: &JudgedPredictions) -> String {
     let n = predictions.errors.n;
     if predictions.held_out {
@@ -120,7 +120,7 @@ pub(super) fn judged_on(predictions: &JudgedPredictions) -> String {
     format!("all {n} architectures; those it was trained on may be among them, so this flatters it")
 }
 
-/// What a predictor says of a run's architectures, in numbers and pictures.
+/// A predictor's errors on a run's architectures, in numbers and pictures.
 fn judged(page: &mut Page, predictions: &JudgedPredictions) {
     let (label, errors) = (&predictions.label, &predictions.errors);
     page.facts(&[
@@ -166,7 +166,7 @@ fn extremes(page: &mut Page, live: &[&Measurement]) {
     failures(page, live);
 }
 
-/// The reasons of failed rows, the commonest first.
+/// The reasons of failed rows, most frequent first.
 fn failures(page: &mut Page, live: &[&Measurement]) {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for row in live.iter().filter(|row| row.status == Status::Failed) {

@@ -64,7 +64,7 @@ fn damaged_text_failed_and_replaced_rows_do_no_harm() {
     let html = page(&header, &rows, true);
     assert!(!html.contains("<script"));
     assert!(html.contains("no &lt;room&gt;") && html.contains("1 that a later attempt replaced"));
-    // All failed: pictures say that there is nothing, tables are empty.
+    // All rows failed: instead of pictures there is a remark, and tables are empty.
     for row in &mut rows {
         row.status = Status::Failed;
     }

@@ -8,22 +8,22 @@ use super::html::{Figure, percent};
 use super::plot::{Mark, Plot};
 use super::predictions::JudgedPredictions;
 
-/// Bars of a histogram, and stretches of time that the busy share is read over.
+/// Number of bars in a histogram, and of time intervals for the busy share.
 const BINS: usize = 40;
-/// Rounds of anchors up to which lines between them can be followed.
+/// Up to this many rounds of anchors, lines between them can be followed.
 const MOST_JOINED: usize = 20;
 
 fn measured<'a>(live: &'a [&Measurement], role: Role) -> impl Iterator<Item = &'a Measurement> {
     live.iter().copied().filter(move |row| row.role == role && row.status != Status::Failed)
 }
 
-/// Minutes since the first row's end.
+/// Returns the time of a row, in minutes since the end of the first row.
 fn clock(live: &[&Measurement]) -> impl Fn(&Measurement) -> f64 + use<> {
     let begin_s = live.iter().map(|row| row.unix_s).fold(f64::INFINITY, f64::min);
     move |row| (row.unix_s - begin_s) / 60.0
 }
 
-/// How often which latency occurs.
+/// A histogram of the latencies.
 pub(super) fn histogram(live: &[&Measurement]) -> Figure {
     let values: Vec<f64> = measured(live, Role::Sample).map(|row| row.latency_ms).collect();
     let (bars, width) = bins(&values);
@@ -40,12 +40,12 @@ pub(super) fn histogram(live: &[&Measurement]) -> Figure {
     Figure::new("Distribution of latency", &plot, &reading)
 }
 
-/// Bars (left side, count) over the values' range, and their width.
+/// Bars (left side, count) over the range of the values, and their width.
 fn bins(values: &[f64]) -> (Vec<(f64, f64)>, f64) {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if high <= low {
-        // One value has no range of its own: a bar of a tenth of it.
+        // A single value has no range, so its bar gets a tenth of the value as width.
         let width = 0.1 * low.abs().max(f64::MIN_POSITIVE);
         return (vec![(low - 0.5 * width, values.len() as f64)], width);
     }
@@ -58,7 +58,7 @@ fn bins(values: &[f64]) -> (Vec<(f64, f64)>, f64) {
     (counts.iter().enumerate().map(bar).collect(), width)
 }
 
-/// Shares of the rows' statuses.
+/// Share of each row status.
 pub(super) fn statuses(shares: &[(Status, f64)]) -> Figure {
     let mut plot = Plot::new("", "share of rows, %");
     for (place, (status, share)) in shares.iter().enumerate() {
@@ -74,7 +74,7 @@ pub(super) fn statuses(shares: &[(Status, f64)]) -> Figure {
     )
 }
 
-/// Second measurements of samples against the first.
+/// Repeated measurements of samples against the first ones.
 pub(super) fn noise(live: &[&Measurement], floor: Option<f64>) -> Figure {
     let first: BTreeMap<u64, f64> =
         measured(live, Role::Sample).map(|row| (row.index, row.latency_ms)).collect();
@@ -105,7 +105,7 @@ pub(super) fn noise(live: &[&Measurement], floor: Option<f64>) -> Figure {
     Figure::new("Noise", &plot, &reading)
 }
 
-/// The anchors over the run, each relative to its own median.
+/// The anchors during the run, each relative to its own median.
 pub(super) fn drift(live: &[&Measurement]) -> Figure {
     let minutes = clock(live);
     let mut anchors: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
@@ -138,7 +138,7 @@ pub(super) fn drift(live: &[&Measurement]) -> Figure {
     )
 }
 
-/// Per round the median over all anchors of it and of the two rounds to either side, at the round's first moment.
+/// For each round the median over all anchors in it and in the two rounds on either side, at the first moment of the round.
 fn running_median(anchors: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
     let n_rounds = anchors.iter().map(Vec::len).max().unwrap_or(0);
     let at = |round: usize| {
@@ -151,7 +151,7 @@ fn running_median(anchors: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
     (0..n_rounds).filter_map(at).collect()
 }
 
-/// The share of the time that went into runs.
+/// The share of the time that was spent in runs.
 pub(super) fn busy(live: &[&Measurement]) -> Figure {
     let minutes = clock(live);
     let mut rows: Vec<&Measurement> = live.to_vec();
@@ -177,7 +177,7 @@ pub(super) fn busy(live: &[&Measurement]) -> Figure {
     )
 }
 
-/// Clock, temperature and power over time, those that were recorded.
+/// Clock, temperature and power over time, as far as they were recorded.
 pub(super) fn sensors(live: &[&Measurement]) -> Vec<Figure> {
     type Sensor = (&'static str, &'static str, fn(&Measurement) -> Option<f64>, &'static str);
     const SENSORS: [Sensor; 3] = [
@@ -210,7 +210,7 @@ pub(super) fn sensors(live: &[&Measurement]) -> Vec<Figure> {
     SENSORS.iter().filter_map(figure).collect()
 }
 
-/// Predicted against measured, and the errors over the latency.
+/// Predicted against measured values, and the errors over the latency.
 pub(super) fn predicted(predictions: &JudgedPredictions) -> Vec<Figure> {
     let unit = &predictions.label.unit;
     let points = &predictions.points;

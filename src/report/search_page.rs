@@ -14,7 +14,7 @@ use crate::search::{EpochReport, SearchSettings};
 /// The page of a search, with links to other pages.
 ///
 /// # Errors
-/// [`SpaceError`] where the record's space is unknown or its architecture none of it.
+/// [`SpaceError`] if the record's space is unknown, or its architecture does not belong to the space.
 pub fn search_page(search: &ShownSearch, links: &[Link]) -> Result<String, SpaceError> {
     let ShownSearch { place, record, published } = search;
     let SearchSettings { space: id, skeleton, method, dataset, goal, .. } = &record.settings;
@@ -63,7 +63,7 @@ pub fn search_page(search: &ShownSearch, links: &[Link]) -> Result<String, Space
     Ok(page.finish())
 }
 
-/// A line of the program with a large letter and a full stop.
+/// Turns one of the program's lines into a sentence: a capital letter first, a full stop at the end.
 pub(super) fn sentence(line: &str) -> String {
     let mut letters = line.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
@@ -88,7 +88,7 @@ fn settings(name: &str, record: &SearchRecord) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The cost three times, and what each of them is.
+/// The three costs (relaxed, predicted, measured), each with an explanation.
 fn cost(page: &mut Page, record: &SearchRecord) {
     let Some(column) = &record.column else {
         return page.text("The search had no cost: it was after accuracy alone.");
@@ -121,7 +121,7 @@ fn cost(page: &mut Page, record: &SearchRecord) {
     }
 }
 
-/// The front of a trained supernet's parts and what answers each target, as predicted and as measured.
+/// The front of a trained supernet's subnets and the answer to each target, predicted and measured.
 fn front(page: &mut Page, record: &SearchRecord) {
     let is_judged = |f: &&Finalist| f.inherited_accuracy.is_some();
     if !record.front.iter().chain(record.answers.iter().map(|a| &a.best)).any(|f| is_judged(&f)) {
@@ -220,7 +220,7 @@ mod tests {
     fn diagnostics_and_probabilities_are_drawn_where_there_are_any() {
         let mut search = search();
         for epoch in &mut search.record.log {
-            // What is no number is not drawn.
+            // Values that are not numbers are not drawn.
             let gap = f64::NAN;
             let found =
                 Diagnostics { free_mass: 0.6, generalisation_gap: gap, ..Diagnostics::default() };
@@ -230,7 +230,7 @@ mod tests {
         let collapse = r#"{"epoch": 2, "keep": 1, "reason": "<skips>"}"#;
         search.record.collapse = serde_json::from_str(collapse).unwrap();
         let html = page(&search);
-        // One of the diagnostics, six decisions, and the six of every search.
+        // One figure of the diagnostics, six decisions, and the six of every search.
         assert_eq!(html.matches("<figure>").count(), 13);
         for text in
             ["Collapsed at epoch 2: &lt;skips&gt;", "cell/0-1", "nor_conv_1x1", "without weights"]

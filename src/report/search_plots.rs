@@ -1,4 +1,4 @@
-//! The pictures of one search's course.
+//! Pictures of the course of one search.
 
 use lat_space::SearchSpace;
 
@@ -9,9 +9,9 @@ use crate::diagnostics::Diagnostics;
 use crate::record::SearchRecord;
 use crate::search::EpochReport;
 
-/// A number of an epoch's diagnostics, and the name of its line.
+/// One of an epoch's diagnostics, and the name of its line.
 type Line = (fn(&Diagnostics) -> Option<f64>, &'static str);
-/// Pictures of the diagnostics: title, y, lines, meaning.
+/// A picture of diagnostics: title, y label, lines, explanation.
 type Theme = (&'static str, &'static str, &'static [Line], &'static str);
 
 const THEMES: &[Theme] = &[
@@ -74,7 +74,7 @@ fn over(record: &SearchRecord, get: &dyn Fn(&EpochReport) -> Option<f64>) -> Vec
     record.log.iter().filter_map(|e| Some((f64::from(e.epoch), get(e)?))).collect()
 }
 
-/// What the log has of the diagnostics.
+/// Pictures of the diagnostics in the log.
 pub(super) fn diagnostics(record: &SearchRecord) -> Vec<Figure> {
     let figure = |(title, y, lines, meaning): &Theme| {
         let plot = lines.iter().fold(Plot::new("epoch", y), |plot, (get, name)| {
@@ -86,7 +86,7 @@ pub(super) fn diagnostics(record: &SearchRecord) -> Vec<Figure> {
     THEMES.iter().filter_map(figure).collect()
 }
 
-/// The probabilities of each decision's choices, where the log has them.
+/// Pictures of the probabilities of each decision's choices, if the log has them.
 pub(super) fn alphas(space: &dyn SearchSpace, record: &SearchRecord) -> Vec<Figure> {
     let figure = |(d, decision): (usize, &lat_space::Decision)| {
         let choices = decision.choices.iter().enumerate();
@@ -100,7 +100,7 @@ pub(super) fn alphas(space: &dyn SearchSpace, record: &SearchRecord) -> Vec<Figu
     space.decisions().iter().enumerate().filter_map(figure).collect()
 }
 
-/// Loss, accuracy, cost, entropy and skips.
+/// Pictures of loss, accuracy, cost, entropy and skips.
 pub(super) fn plots(record: &SearchRecord) -> Vec<Figure> {
     let over = |get: &dyn Fn(&EpochReport) -> Option<f64>| over(record, get);
     let plot = |y: &str| Plot::new("epoch", y);

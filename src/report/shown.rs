@@ -1,4 +1,4 @@
-//! What the pages of results are made from.
+//! The data that the pages of results show.
 
 use std::time::SystemTime;
 
@@ -10,73 +10,73 @@ use lat_space::{Architecture, SearchSpace, find_space};
 use super::entry::Link;
 use crate::record::{EvaluationRecord, SearchRecord};
 
-/// Where a result lies, and what belongs to it.
+/// The place of a result, and the pages that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Folder or file, in words.
+    /// Folder or file, as shown.
     pub name: String,
     /// When it was written.
     pub when: SystemTime,
-    /// Address of its page, where it has one.
+    /// Address of its page, if it has one.
     pub page: Option<String>,
-    /// The page of what it was made from: a search from a predictor, a predictor from a profile.
+    /// Link to the page of its source: a search's predictor, or a predictor's profile.
     pub from: Option<Link>,
 }
 
 impl Place {
-    /// A place that no other page is known of.
+    /// A place without links to other pages.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), when: SystemTime::UNIX_EPOCH, page: None, from: None }
     }
 
-    /// The moment to the minute, in universal time.
+    /// The time to the minute, in UTC.
     pub(super) fn when(&self) -> String {
         let text = humantime::format_rfc3339_seconds(self.when).to_string();
         text.get(..16).unwrap_or(&text).replace('T', " ")
     }
 }
 
-/// A profile run to be listed.
+/// A profile run for the list.
 #[derive(Debug, Clone)]
 pub struct ShownProfile {
-    /// Where it lies.
+    /// Place of its results.
     pub place: Place,
-    /// Its settings.
+    /// The run's settings.
     pub header: RunHeader,
-    /// Rows that count.
+    /// Number of valid rows.
     pub n_rows: usize,
     /// Whether it ended by itself.
     pub finished: bool,
-    /// What its numbers are worth.
+    /// The verdict on its measurements.
     pub verdict: Verdict,
 }
 
-/// A predictor to be shown.
+/// A predictor for the list and its page.
 #[derive(Debug, Clone)]
 pub struct ShownPredictor {
-    /// Where it lies.
+    /// Place of its file.
     pub place: Place,
-    /// What it was trained on and for.
+    /// The predictor's training data and purpose.
     pub label: Label,
 }
 
-/// A search to be shown.
+/// A search for the list and its page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownSearch {
-    /// Where it lies.
+    /// Place of its results.
     pub place: Place,
-    /// What it left.
+    /// The record that the search saved.
     pub record: SearchRecord,
-    /// The published accuracy of its architecture: as the search noted it, or from a table that was named since.
+    /// The published accuracy of its architecture: as noted by the search, or from a table that was named later.
     pub published: Option<PublishedAccuracy>,
 }
 
-/// An evaluation to be shown.
+/// An evaluation for the list and its page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownEvaluation {
-    /// Where it lies.
+    /// Place of its results.
     pub place: Place,
-    /// What it left.
+    /// The record that the evaluation saved.
     pub record: EvaluationRecord,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn known(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// What is wrong with an architecture by its paths alone: a remark, where something is.
+/// A remark if the paths of an architecture are at fault; None if they are fine.
 pub(super) fn fault(space: &dyn SearchSpace, architecture: &Architecture) -> Option<&'static str> {
     if !space.reads_input(architecture) {
         return Some("no path from input to output");
@@ -94,7 +94,7 @@ pub(super) fn fault(space: &dyn SearchSpace, architecture: &Architecture) -> Opt
     (!learns).then_some("nothing with weights between input and output")
 }
 
-/// An architecture's text as a table shows it, with a remark where something is wrong with its paths.
+/// An architecture's text for a table, with a remark if its paths are at fault.
 pub(super) fn remarked(space: &str, text: &str) -> String {
     let remark = find_space(space).ok().and_then(|space| {
         let architecture = space.parse(text).ok()?;

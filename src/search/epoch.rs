@@ -1,4 +1,4 @@
-//! One epoch of a search: its steps, and what they led to.
+//! One epoch of a search: its steps, and the report about it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -20,29 +20,30 @@ use crate::supernet::{CellSupernet, Supernet};
 /// Architectures drawn for an epoch's relaxation gap.
 const EPOCH_SAMPLES: i64 = 200;
 
-/// Images behind an epoch's validation accuracy, which is then known to a point: all of a large set would take a sixth of the epoch.
+/// Images used for an epoch's validation accuracy, which gives it to about one point. All images of a large set would take a sixth
+/// of the epoch.
 const VALIDATED: usize = 2048;
 
-/// Both halves of the training images.
+/// The two halves of the training images.
 pub(super) struct Halves {
     pub(super) images: Images,
     pub(super) train: Vec<usize>,
     pub(super) valid: Vec<usize>,
 }
 
-/// What the steps of an epoch came to.
+/// The sums of an epoch's steps.
 struct Trained {
-    /// Mean cross entropy.
+    /// Average cross entropy.
     loss: f64,
-    /// Percent.
+    /// Accuracy in percent.
     accuracy: f64,
     n_steps: usize,
     begun: Instant,
 }
 
 impl Search<'_, '_> {
-    /// Cuts the training images in two halves of equal class shares. A method of one level trains on both; the second still
-    /// serves the log.
+    /// Splits the training images into two halves with equal class shares. A one-level method trains on both; the second half is
+    /// still used for the log.
     pub(super) fn halves(&self, dataset: &Dataset) -> Result<Halves, SearchError> {
         let labels = &dataset.train.labels;
         let (mut train, valid) = split_stratified(labels, labels.len() / 2, self.settings.seed)?;
@@ -64,7 +65,7 @@ impl Search<'_, '_> {
         Ok(Halves { images: Images::training(dataset, self.device).without_cutout(), train, valid })
     }
 
-    /// One pass over the training half, and what it led to.
+    /// One pass over the training half, and its report.
     pub(super) fn epoch(
         &mut self,
         net: &CellSupernet,
@@ -99,7 +100,7 @@ impl Search<'_, '_> {
             if stop.load(Ordering::Relaxed) {
                 return Err(SearchError::Interrupted);
             }
-            // Each process draws the whole batch, so that all generators stay alike.
+            // Each process draws the whole batch, so that all generators stay in the same state.
             let batches = Batches {
                 train: self.share(halves.images.views(indices, self.method.n_views(), &mut rng)),
                 valid: self.share(halves.images.batch(&valid[step % valid.len()], &mut rng)),
@@ -115,7 +116,7 @@ impl Search<'_, '_> {
         Ok(Trained { loss, accuracy, n_steps, begun })
     }
 
-    /// What an epoch led to.
+    /// The report of an epoch.
     fn judge(
         &mut self,
         net: &CellSupernet,
@@ -124,7 +125,7 @@ impl Search<'_, '_> {
         trained: &Trained,
     ) -> Result<EpochReport, SearchError> {
         let (valid_loss, valid_accuracy) = self.validate(net, halves);
-        // The last update of an epoch shows here first, before the checkpoint is written over.
+        // A loss that diverged in the epoch's last update shows here first, before the checkpoint is overwritten.
         if !valid_loss.is_finite() {
             let (what, epoch, step) = ("validation loss", epoch + 1, trained.n_steps);
             return Err(SearchError::NotANumber { what, value: valid_loss, epoch, step });
@@ -179,7 +180,7 @@ impl Search<'_, '_> {
         self.method.step(&mut cx, batches)
     }
 
-    /// The rows of a batch that this process works on.
+    /// This process's rows of a batch.
     fn share(&self, batch: Batch) -> Batch {
         match &self.ranks {
             Some(ranks) => ranks.share(&batch),
@@ -207,7 +208,7 @@ impl Search<'_, '_> {
         self.watch.diagnostics.then(|| subject.examine(hessian)).transpose()
     }
 
-    /// Loss and accuracy in percent of the supernet on the first images of the validation half, in eval mode and without augmentation.
+    /// Loss and accuracy (percent) of the supernet on the first images of the validation half, in eval mode and without augmentation.
     fn validate(&self, net: &CellSupernet, halves: &Halves) -> (f64, f64) {
         let gates = self.method.gates(self.space, net);
         let forward = |batch: &Batch| net.forward_t(&batch.images, gates.as_ref(), false);
@@ -216,7 +217,7 @@ impl Search<'_, '_> {
     }
 }
 
-/// Probabilities to four digits.
+/// Probabilities rounded to four digits.
 fn rounded(probs: &Tensor) -> Vec<f64> {
     let probs = Vec::<f64>::try_from(&probs.to_kind(Kind::Double)).expect("one dimension");
     probs.into_iter().map(|p| (1e4 * p).round() / 1e4).collect()

@@ -1,4 +1,4 @@
-//! What is written of a search: which one it is, and a line per epoch.
+//! The records of a search: its settings, and one line per epoch.
 
 use lat_data::nullable;
 use lat_space::Skeleton;
@@ -8,57 +8,57 @@ use crate::cost_id::CostId;
 use crate::diagnostics::Diagnostics;
 use crate::ending::Ending;
 
-/// Everything that makes two searches the same search; a checkpoint of another is refused.
+/// All settings that identify a search. A checkpoint of a search with other settings is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchSettings {
     /// Id of the space.
     pub space: String,
     /// Name of the method.
     pub method: String,
-    /// Data set by name.
+    /// Name of the data set.
     pub dataset: String,
-    /// Checksum of its images and labels, [`lat_data::Dataset::checksum`]; empty in what older programs wrote.
+    /// Checksum of its images and labels, [`lat_data::Dataset::checksum`]; empty in files of older versions.
     #[serde(default)]
     pub images: String,
     /// The supernet's skeleton.
     pub skeleton: Skeleton,
-    /// Epochs and batch.
+    /// Number of epochs.
     pub epochs: u32,
     /// Images per batch.
     pub batch: u32,
-    /// Seed of everything random.
+    /// Seed for everything random.
     pub seed: u64,
-    /// What the search is after, in words: `lambda 0.1`, `target 12 ms`.
+    /// The goal of the search in words: `lambda 0.1`, `target 12 ms`.
     pub goal: String,
-    /// Options of the method as given.
+    /// Options of the method, as given.
     pub options: String,
     /// Standard deviations added to the predicted cost.
     #[serde(default)]
     pub risk: f64,
-    /// Architectures that are compared at the end; 1: the most probable one is taken as it is.
+    /// Number of architectures compared at the end; 1 means that the most probable one is taken without comparing.
     #[serde(default = "one")]
     pub finalists: u32,
-    /// How it ends.
+    /// How the search ends.
     #[serde(default, skip_serializing_if = "Ending::is_finalists")]
     pub ending: Ending,
-    /// How batch norm is made anew for parts of the supernet, by [`lat_nn::BnRule::name`]; empty where no parts are judged.
+    /// Rule for recomputing batch norm for subnets of the supernet, as [`lat_nn::BnRule::name`]; empty if no subnets are judged.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bn_rule: String,
-    /// Images behind batch norm's statistics in training; 0: those of the batch, also where several processes share it.
+    /// Number of images that batch norm's statistics cover in training; 0: those of the whole batch, even if several processes share it.
     #[serde(default, skip_serializing_if = "is_batch")]
     pub bn_images: u32,
-    /// What the steps of the search are after: the goal, or `lambda 0` where only the last step looks at it. Searches that differ in
-    /// goal or finalists but not in this may go on from one another's checkpoint.
+    /// The goal of the search's steps: the search's goal, or `lambda 0` if only the last step uses it. Searches that differ in goal
+    /// or finalists but not in this may continue from each other's checkpoint.
     #[serde(default)]
     pub steps_goal: String,
-    /// The cost model; nothing where there is none, and in what older programs wrote.
+    /// The cost model; None if there is none, and in files of older versions.
     #[serde(default)]
     pub cost_model: Option<CostId>,
 }
 
-/// The goal of steps that see no cost.
+/// `steps_goal` of steps that do not see the cost.
 pub const NO_COST: &str = "lambda 0";
-/// The goal of steps that look at the cost and at no goal: what is trained depends on the cost model alone.
+/// `steps_goal` of steps that see the cost but no goal: the training depends only on the cost model.
 pub const COST_ALONE: &str = "any, by the cost model";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
@@ -70,18 +70,18 @@ fn one() -> u32 {
     1
 }
 
-/// One line of the log. A loss that ran away is NaN here and null in files.
+/// One line of the log. A loss that diverged is NaN here and null in files.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochReport {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: u32,
-    /// Mean cross entropy on the training half; on all training images where the method has one level.
+    /// Average cross entropy on the training half; for a one-level method on all training images.
     #[serde(with = "nullable")]
     pub train_loss: f64,
     /// Share of correct answers on the training half, percent.
     #[serde(with = "nullable")]
     pub train_accuracy: f64,
-    /// Mean cross entropy on the validation half in eval mode; a method of one level has trained on it too.
+    /// Average cross entropy on the validation half in eval mode. A one-level method has trained on this half too.
     #[serde(with = "nullable")]
     pub valid_loss: f64,
     /// Share of correct answers on the validation half, percent.
@@ -91,24 +91,24 @@ pub struct EpochReport {
     pub relaxed_cost: Option<f64>,
     /// Cost of the architecture that would be derived now.
     pub derived_cost: Option<f64>,
-    /// By how much the relaxed cost is above the mean cost of 200 architectures drawn from the same probabilities, percent.
+    /// How much the relaxed cost exceeds the average cost of 200 architectures drawn from the same probabilities, percent.
     #[serde(default)]
     pub relaxation_gap_percent: Option<f64>,
-    /// Mean share of the cost in the architecture's gradient over the epoch's steps: its norm over the sum of the task's and its own,
-    /// after the bound.
+    /// Average share of the cost in the architecture's gradient over the epoch's steps: the norm of the cost's gradient divided by
+    /// the sum of both norms, after the bound.
     #[serde(default)]
     pub cost_share: Option<f64>,
-    /// Skip connections in that architecture, per cell type.
+    /// Number of skip connections in the architecture that would be derived now, per cell type.
     pub skips: Vec<(String, usize)>,
-    /// Mean entropy of the choice probabilities in nats.
+    /// Average entropy of the choice probabilities in nats.
     #[serde(with = "nullable")]
     pub alpha_entropy: f64,
-    /// Per decision the choice probabilities, to four digits.
+    /// For each decision the choice probabilities, rounded to four digits.
     #[serde(default)]
     pub probabilities: Vec<Vec<f64>>,
     /// The architecture that would be derived now, as text.
     pub architecture: String,
-    /// What tells a healthy search from one that collapses; nothing where it was not looked at.
+    /// Measures that tell a healthy search from one that collapses; None if they were not computed in this epoch.
     #[serde(default)]
     pub diagnostics: Option<Diagnostics>,
     /// Seconds the epoch took.
@@ -117,8 +117,8 @@ pub struct EpochReport {
 }
 
 impl SearchSettings {
-    /// The first thing in which two searches differ, as (name, this, other). More epochs would change every schedule, so they
-    /// count too. The cost model is compared by [`SearchSettings::other_cost`].
+    /// The first setting in which two searches differ, as (name, this, other). The number of epochs counts too, because it changes
+    /// every schedule. Cost models are compared separately by [`SearchSettings::other_cost`].
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let pairs = [
             ("space", self.space.clone(), other.space.clone()),
@@ -137,13 +137,13 @@ impl SearchSettings {
         pairs.into_iter().find(|(_, a, b)| a != b)
     }
 
-    /// The two cost models, this one's and the other's, where both are known and differ.
+    /// The two cost models, this search's and the other's, if both are known and differ.
     pub fn other_cost<'a>(&'a self, other: &'a Self) -> Option<(&'a CostId, &'a CostId)> {
         let both = self.cost_model.as_ref().zip(other.cost_model.as_ref());
         both.filter(|(ours, theirs)| ours != theirs)
     }
 
-    /// Whether the steps of the search depend on the cost model: not where nothing or finalists alone look at it.
+    /// Whether the search's steps depend on the cost model. They do not if there is no cost, or only finalists use it.
     pub fn steps_see_cost(&self) -> bool {
         self.steps_goal() != NO_COST
     }
@@ -157,7 +157,7 @@ impl SearchSettings {
     }
 }
 
-/// A checksum, where the other search has one to compare with.
+/// The checksum, or an empty text if the other search has none to compare with.
 fn known(checksum: &str, other: &SearchSettings) -> String {
     if other.images.is_empty() { String::new() } else { checksum.to_owned() }
 }

@@ -32,83 +32,84 @@ pub use opened::OpenedSupernet;
 /// Architectures drawn for the relaxation gap at the end.
 const GAP_SAMPLES: i64 = 1000;
 
-/// What a search leaves.
+/// The result of a search.
 #[derive(Debug)]
 pub struct SearchOutcome {
-    /// The architecture.
+    /// The architecture found.
     pub architecture: Architecture,
-    /// What the method's own rule derives; the same where there are no finalists.
+    /// The architecture that the method's own rule derives; equal to `architecture` if there are no finalists.
     pub most_probable: Architecture,
-    /// The finalists, and what the goal allowed them.
+    /// The finalists, and the budget that the goal set for them.
     pub finals: Finals,
     /// The log, one entry per epoch.
     pub epochs: Vec<EpochReport>,
     /// Expected cost of the relaxed architecture at the end.
     pub relaxed_cost: Option<f64>,
-    /// The same beside the mean over 1000 architectures drawn.
+    /// The relaxed cost compared with the average over 1000 drawn architectures.
     pub relaxation_gap: Option<RelaxationGap>,
-    /// `T_ref`.
+    /// `T_ref`, the reference cost.
     pub reference_cost: Option<f64>,
-    /// Where the search collapsed, as far as its diagnostics tell.
+    /// The epoch in which the search collapsed, if its diagnostics show a collapse.
     pub collapse: Option<Collapse>,
-    /// Whether it ended there; the architecture is then the one from before.
+    /// Whether the search stopped there; the architecture is then the one from before the collapse.
     pub stopped: bool,
-    /// What it took, all processes together that worked on it.
+    /// Time and memory spent, all processes together.
     pub spent: Spent,
 }
 
-/// What happens while a search runs.
+/// An event while a search runs.
 #[derive(Debug)]
 pub enum SearchEvent<'a> {
-    /// Taken up again after so many epochs.
+    /// The search was resumed after this many epochs.
     Resumed(u32),
-    /// A stage begins, of a search that has several: (the stage, how many there are).
+    /// A stage of a search with several stages begins: (the stage, number of stages).
     Stage(&'a Stage, usize),
-    /// A step is done: (step, steps of the epoch, epoch from 1).
+    /// A step is finished: (step, steps of the epoch, epoch from 1).
     Step(usize, usize, u32),
-    /// An epoch is done.
+    /// An epoch is finished.
     Epoch(&'a EpochReport),
-    /// In the last step, one more architecture is looked at: (done, those of this round).
+    /// In the last step, one more architecture is judged: (judged so far, number in this round).
     Looked(usize, usize),
-    /// The epoch just done shows for the first time that the search collapses.
+    /// The epoch that just ended is the first to show that the search collapses.
     Collapsed(&'a Collapse),
 }
 
-/// A search, set up.
+/// A search that is ready to run.
 pub struct Search<'a, 'c> {
     /// The space.
     pub space: &'a dyn SearchSpace,
     /// The method.
     pub method: Box<dyn Method>,
-    /// The cost, where there is one.
+    /// The cost, if there is one.
     pub objective: Option<Objective<'c>>,
-    /// Settings.
+    /// The settings that identify the search.
     pub settings: SearchSettings,
-    /// Where the supernet computes.
+    /// Device of the supernet.
     pub device: Device,
-    /// The checkpoint's file.
+    /// Path of the checkpoint.
     pub checkpoint: PathBuf,
-    /// What to look at between epochs.
+    /// The diagnostics to compute between epochs.
     pub watch: Watch,
-    /// Whether the checkpoint may be that of a search with another cost model, where the steps do not see it: one that was copied
-    /// into a folder of its own, to meet a target on another device. Where it lies among that search's results, it may not.
+    /// Whether a checkpoint of a search with another cost model may be used, if the steps do not see the cost. Allowed for a
+    /// checkpoint that was copied into another folder, to meet a target on another device; not if it is still among that search's
+    /// results.
     pub may_adopt: bool,
-    /// Targets that evolution shall meet besides that of the goal, in the cost's unit.
+    /// Targets that evolution must meet besides the goal's, in the cost's unit.
     pub more_targets: Vec<f64>,
-    /// The processes that work on it together, where there are several. All search; what is found is that of the first, which alone
-    /// writes the checkpoint and judges finalists.
+    /// The processes that run this search together, if there are several. All of them train; the first one's result counts, and only
+    /// the first writes the checkpoint and judges finalists.
     pub ranks: Option<Ranks>,
-    /// What it takes; begun with whatever belongs to the search.
+    /// Measures the time and memory spent; started together with the search's preparation.
     pub meter: Meter,
 }
 
 impl Search<'_, '_> {
-    /// Runs to the end, or continues from the checkpoint. `stop` interrupts between steps; whole epochs are kept.
+    /// Runs to the end, or continues from the checkpoint. `stop` interrupts between steps; finished epochs are kept.
     ///
     /// # Errors
-    /// [`SearchError::Dataset`] for a set too small for the batch, [`SearchError::NotANumber`] for a loss that is NaN or infinite,
-    /// [`SearchError::Checkpoint`] for another search's checkpoint, [`SearchError::Interrupted`], [`SearchError::Device`] where one of
-    /// several processes is gone.
+    /// [`SearchError::Dataset`] if the data set is too small for the batch, [`SearchError::NotANumber`] if a loss is NaN or
+    /// infinite, [`SearchError::Checkpoint`] if the checkpoint belongs to another search, [`SearchError::Interrupted`] if `stop` was
+    /// set, [`SearchError::Device`] if one of several processes is gone.
     pub fn run(
         self,
         dataset: &Dataset,
@@ -119,7 +120,7 @@ impl Search<'_, '_> {
         let done = self.run_through(dataset, stop, on_event);
         let lost = ranks.filter(|_| done.is_err()).and_then(|ranks| ranks.failure());
         match lost {
-            // Who is asked to stop asks all of them, at moments of their own.
+            // If the user stops the search, all processes are told, but at different moments: the first to end looks lost to the others.
             Some(_) if stop.load(Ordering::Relaxed) => Err(SearchError::Interrupted),
             Some(lost) => Err(lost.into()),
             None => done,
@@ -192,7 +193,7 @@ impl Search<'_, '_> {
         })
     }
 
-    /// Refuses a batch that the method cannot be trained on.
+    /// Refuses a batch size that the method cannot train with.
     fn check_batch(&self) -> Result<(), SearchError> {
         let SearchSettings { method, batch, .. } = &self.settings;
         let wrong =
@@ -200,7 +201,7 @@ impl Search<'_, '_> {
         self.method.check_batch(*batch).map_err(wrong)
     }
 
-    /// The last step: the most probable architecture, or the best of several.
+    /// The last step: takes the most probable architecture, or compares several.
     fn finals(
         &self,
         net: &CellSupernet,
@@ -228,7 +229,7 @@ impl Search<'_, '_> {
         contest.run(&self.method.proposal(self.space), &most_probable, &mut on_look)
     }
 
-    /// Where these epochs collapsed.
+    /// The collapse that these epochs show, if any.
     fn collapsed(&self, epochs: &[EpochReport]) -> Option<Collapse> {
         let series: Vec<_> = epochs.iter().map(|e| e.diagnostics).collect();
         collapse(&series, self.settings.epochs)
@@ -238,7 +239,7 @@ impl Search<'_, '_> {
         self.watch.stop_on_collapse && collapsed.is_some()
     }
 
-    /// The supernet of a stage, with the method at its begin; `before` is that of the stage before.
+    /// Builds the supernet of a stage and prepares the method for it; `before` is the supernet of the previous stage.
     fn enter(
         &mut self,
         stage: &Stage,
@@ -246,7 +247,7 @@ impl Search<'_, '_> {
         on_event: &mut dyn FnMut(SearchEvent<'_>),
     ) -> Result<CellSupernet, SearchError> {
         self.method.enter(stage);
-        // The initial weights are drawn by libtorch: the one place where its generator is seeded before an epoch does it.
+        // libtorch draws the initial weights. Only here its generator is seeded outside of an epoch.
         tch::manual_seed((self.settings.seed as i64).wrapping_add(stage.number as i64));
         let settings = &self.settings;
         let net =
@@ -269,7 +270,7 @@ impl Search<'_, '_> {
     }
 }
 
-/// The supernet of a stage, its sites built as the method wants them.
+/// The supernet of a stage, with mixed operations built as the method wants them.
 fn supernet(
     space: &dyn SearchSpace,
     skeleton: &Skeleton,

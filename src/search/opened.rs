@@ -1,4 +1,4 @@
-//! A search's supernet as its checkpoint has it, for whoever wants its weights.
+//! Opens a search's supernet from its checkpoint, for commands that use its weights.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use crate::error::SearchError;
 use crate::methods::{Options, Preset, Stage, find_method};
 use crate::supernet::CellSupernet;
 
-/// The supernet of a search with the weights of its last whole epoch.
+/// The supernet of a search with the weights of its last finished epoch.
 #[derive(Debug)]
 pub struct OpenedSupernet {
     /// The space that was searched.
     pub space: Box<dyn SearchSpace>,
-    /// What makes it this search.
+    /// The settings that identify the search.
     pub settings: SearchSettings,
-    /// Epochs behind the weights; the search wanted `settings.epochs`.
+    /// Epochs that the weights were trained for; the search was to run `settings.epochs`.
     pub n_epochs: u32,
     /// The supernet.
     pub net: CellSupernet,
@@ -31,8 +31,8 @@ impl OpenedSupernet {
     /// Builds the supernet of a search's checkpoint.
     ///
     /// # Errors
-    /// [`SearchError::Checkpoint`] where the file is damaged or none of a search, [`SearchError::Settings`] where its method mixes
-    /// operations in a way that no network can be cut out of.
+    /// [`SearchError::Checkpoint`] if the file is damaged or does not belong to a search, [`SearchError::Settings`] if its method
+    /// mixes operations in a way that no network can be cut out of.
     pub fn open(checkpoint: &Path, device: Device) -> Result<Self, SearchError> {
         let wrong =
             |reason: String| SearchError::Checkpoint { path: checkpoint.to_owned(), reason };
@@ -60,17 +60,17 @@ impl OpenedSupernet {
         Ok(Self { space, settings, n_epochs: epochs.len() as u32, net, stage })
     }
 
-    /// The skeleton of the supernet, which in a search of several stages is not that of the search.
+    /// The skeleton of the supernet. In a search of several stages it may differ from the search's skeleton.
     pub fn skeleton(&self) -> Skeleton {
         let skeleton = self.settings.skeleton;
         Skeleton { layers: self.stage.cells.unwrap_or(skeleton.layers), ..skeleton }
     }
 
-    /// Whether the supernet has the architecture's operations.
+    /// Checks that the supernet has the architecture's operations.
     ///
     /// # Errors
-    /// [`SearchError::Space`] for an architecture of another space, [`SearchError::Settings`] for one with an operation that the search
-    /// had given up by then.
+    /// [`SearchError::Space`] if the architecture is of another space, [`SearchError::Settings`] if it has an operation that the
+    /// search had already dropped.
     pub fn check(&self, architecture: &Architecture) -> Result<(), SearchError> {
         self.space.check(architecture)?;
         let Some(live) = &self.stage.live else { return Ok(()) };
@@ -89,13 +89,13 @@ impl OpenedSupernet {
         Ok(())
     }
 
-    /// Whether the search's weights were trained on these images.
+    /// Checks that the search's weights were trained on these images.
     ///
     /// # Errors
-    /// [`SearchError::Dataset`] where they are others.
+    /// [`SearchError::Dataset`] if they were trained on others.
     pub fn check_images(&self, dataset: &Dataset) -> Result<(), SearchError> {
         let (wanted, found) = (&self.settings.images, dataset.checksum());
-        // Older programs did not write down which images they had.
+        // Older versions did not record which images they used.
         if wanted.is_empty() || *wanted == found {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl OpenedSupernet {
     }
 }
 
-/// The preset and the options of [`SearchSettings::options`]: `Quick lr = 0.1 cells = [3, 4]`.
+/// Parses [`SearchSettings::options`] into preset and options: `Quick lr = 0.1 cells = [3, 4]`.
 fn read_options(text: &str) -> Result<(Preset, Options), String> {
     let unreadable = || {
         format!(
@@ -120,7 +120,7 @@ fn read_options(text: &str) -> Result<(Preset, Options), String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (first, words) = words.split_first().ok_or_else(unreadable)?;
     let preset = [Preset::Quick, Preset::Paper].into_iter().find(|p| format!("{p:?}") == *first);
-    // Where a key stands, a line of TOML began.
+    // A new line of TOML begins at every key.
     let lines = words.iter().enumerate().map(|(i, word)| {
         let is_key = words.get(i + 1) == Some(&"=");
         format!("{}{word}", if is_key { "\n" } else { " " })

@@ -1,4 +1,4 @@
-//! The last step of a two-stage search: parts of the trained supernet are judged, and the best within each budget is named.
+//! The last step of a two-stage search: subnets of the trained supernet are judged, and the best within each budget is reported.
 
 use lat_space::Architecture;
 use rand::SeedableRng;
@@ -15,7 +15,8 @@ use crate::objective::{Goal, Objective};
 use crate::supernet::CellSupernet;
 
 impl Search<'_, '_> {
-    /// Looks at as many parts as there may be finalists, `given` first; the best and the front are looked at again with more images.
+    /// Judges as many subnets as there may be finalists, `given` first. The best ones and the front are judged a second time with
+    /// more images.
     pub(super) fn parts(
         &self,
         net: &CellSupernet,
@@ -44,14 +45,14 @@ impl Search<'_, '_> {
             let worth = judge.second_look(&judged.architecture);
             again.push(Judged { worth, ..judged.clone() });
         }
-        // A stable sort: of equals the one that was better at the first look.
+        // The sort is stable: among equals the one that was better in the first round comes first.
         again.sort_by(|a, b| b.worth.total_cmp(&a.worth));
         let best = |budget: Option<f64>| {
             again.iter().find(|j| budget.is_none_or(|b| j.cost.is_none_or(|cost| cost <= b)))
         };
         let first = budgets.first().copied().flatten();
         let Some(winner) = best(first) else {
-            // Not even the cheapest is within the budget.
+            // Not even the cheapest subnet is within the budget.
             return Ok(Finals { free_cost, budget: first, ..Finals::only(given.clone()) });
         };
         let answer = |target: &Option<f64>| {
@@ -72,7 +73,8 @@ impl Search<'_, '_> {
         })
     }
 
-    /// Judges parts under each budget in turn. Returns the budgets, and what the best costs where there is none.
+    /// Judges subnets under each budget in turn. Returns the budgets, and for a lambda or a product the cost of the best subnet
+    /// without a budget.
     fn looked_at(
         &self,
         evolution: &mut Evolution<'_>,
@@ -95,13 +97,13 @@ impl Search<'_, '_> {
                 evolution.run(ending, n, None, given, &mut judging)?;
                 return Ok((vec![None], None));
             }
-            // What lambda asks for is a share of what the task alone would take, which must be known first.
+            // Lambda asks for a share of the cost that the task alone would take, which must be known first.
             Goal::Lambda(_) | Goal::Product(_) => {
                 evolution.run(ending, n.div_ceil(2), None, given, &mut judging)?;
                 let free_cost = evolution.best(None).first().and_then(|best| best.cost);
                 let own = self.objective.as_ref().map(|o| o.cost().cost(&given[0])).transpose()?;
                 let asked = free_cost.zip(own).and_then(|(free, own)| budget(goal, free, own));
-                // Less than the cheapest, which was looked at first, is not to be had.
+                // A budget below the cheapest subnet seen in the first half cannot be met, so it is raised to that cost.
                 let allowed = asked.map(|asked| evolution.least().map_or(asked, |l| asked.max(l)));
                 evolution.run(ending, n / 2, allowed, &[], &mut judging)?;
                 return Ok((vec![allowed], free_cost));
@@ -130,8 +132,8 @@ impl Search<'_, '_> {
     }
 }
 
-/// Of `n` looked at, what is worth a second look: the best quarter within each budget, of which there are 8 to [`SHORT_LIST`], and the
-/// front of cost and accuracy.
+/// The subnets worth judging a second time, of `n` judged: the best quarter within each budget, but at least 8 and at most
+/// [`SHORT_LIST`], and the front of cost and accuracy.
 fn candidates<'a>(
     evolution: &'a Evolution<'_>,
     budgets: &[Option<f64>],

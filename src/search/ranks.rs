@@ -1,4 +1,4 @@
-//! A search by several processes: whether it can be one, and whether all of them are at the same place.
+//! Searches by several processes: whether the search allows it, and whether all processes are at the same point.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,12 +8,12 @@ use super::Search;
 use crate::error::SearchError;
 
 impl Search<'_, '_> {
-    /// Whether this process writes and judges: where it is alone, and the first of several.
+    /// Whether this process writes files and judges: it is the only one, or the first of several.
     pub(super) fn is_first(&self) -> bool {
         self.ranks.as_ref().is_none_or(crate::supernet::Ranks::is_first)
     }
 
-    /// Refuses what several processes cannot do together.
+    /// Refuses searches that several processes cannot run together.
     pub(super) fn check_ranks(&self) -> Result<(), SearchError> {
         let Some(ranks) = &self.ranks else { return Ok(()) };
         let (n, batch) = (ranks.size(), self.settings.batch);
@@ -38,12 +38,12 @@ impl Search<'_, '_> {
         Ok(())
     }
 
-    /// Refuses processes that were not all asked for the same search, or found other checkpoints.
+    /// Refuses if the processes were asked for different searches or found different checkpoints.
     pub(super) fn check_agreement(&self, n_epochs: usize) -> Result<(), SearchError> {
         let Some(ranks) = &self.ranks else { return Ok(()) };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&self.settings).expect("settings are plain values").hash(&mut hasher);
-        // The bits are what matters.
+        // Only the bits matter, so the hash is sent as a signed number.
         let own = [hasher.finish().cast_signed(), n_epochs as i64];
         let firsts = Tensor::from_slice(&own);
         ranks.settle(std::slice::from_ref(&firsts))?;

@@ -1,4 +1,4 @@
-//! A search's checkpoint: what it holds, and how a search goes on from it.
+//! A search's checkpoint: its contents, and how a search continues from it.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -11,15 +11,15 @@ use crate::optimizer::StateMap;
 use crate::spent::Spent;
 use crate::supernet::{CellSupernet, Supernet};
 
-/// The label of a checkpoint.
+/// The label of a checkpoint: everything except tensors.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Label {
     pub(super) settings: SearchSettings,
     pub(super) epochs: Vec<EpochReport>,
-    /// Of the last of these epochs; checkpoints of searches without stages may lack it.
+    /// The stage of the last of these epochs; checkpoints of searches without stages may lack it.
     #[serde(default)]
     pub(super) stage: Option<Stage>,
-    /// What it took up to here; checkpoints of older programs lack it.
+    /// Time and memory spent so far; checkpoints of older versions lack it.
     #[serde(default)]
     pub(super) spent: Option<Spent>,
 }
@@ -54,7 +54,7 @@ impl Search<'_, '_> {
         Checkpoint::save(&self.checkpoint, &label, tensors)
     }
 
-    /// The checkpoint of this very search, where there is one.
+    /// Reads the checkpoint of this search, if there is one.
     pub(super) fn saved(&self) -> Result<Option<(Label, StateMap)>, SearchError> {
         if !self.checkpoint.exists() {
             return Ok(None);
@@ -80,8 +80,9 @@ impl Search<'_, '_> {
         Ok(Some((label, saved.tensors)))
     }
 
-    /// Makes another search's checkpoint this one's, at once: from here on the folder belongs to this cost model. What the epochs
-    /// cost by the other one is forgotten, so that no log mixes the two; nothing else in a label or in the state depends on it.
+    /// Makes another search's checkpoint this one's, and saves that at once: from now on the folder belongs to this cost model.
+    /// Costs of past epochs, computed by the other model, are deleted, so that no log mixes the two. Nothing else in the label or
+    /// the state depends on the cost model.
     fn adopt(&self, label: &mut Label, tensors: &StateMap) -> Result<(), SearchError> {
         label.settings = self.settings.clone();
         for epoch in &mut label.epochs {
@@ -101,7 +102,7 @@ impl Search<'_, '_> {
         SearchError::Checkpoint { path: self.checkpoint.clone(), reason }
     }
 
-    /// Takes supernet, method and objective back to where they were.
+    /// Restores supernet, method and objective to the saved state.
     pub(super) fn restore(
         &mut self,
         net: &CellSupernet,
@@ -125,10 +126,10 @@ impl Search<'_, '_> {
     }
 }
 
-/// Puts a checkpoint's weights into its supernet.
+/// Loads a checkpoint's weights into its supernet.
 ///
 /// # Errors
-/// The name of a tensor that is missing or of another shape.
+/// The name of a tensor that is missing or has another shape.
 pub(super) fn take_weights(net: &CellSupernet, tensors: &StateMap) -> Result<(), String> {
     tch::no_grad(|| {
         for (name, mut tensor) in net.weights().variables() {

@@ -1,48 +1,48 @@
-//! What the steps of an epoch report, read from the device every few steps.
+//! Sums the reports of an epoch's steps, reading them from the device every few steps.
 
 use crate::device_scalar::DeviceScalar;
 use crate::error::SearchError;
 use crate::methods::StepReport;
 use crate::supernet::Ranks;
 
-/// Steps between two reads: none of them waits for the device but the one that reads.
+/// Steps between two reads. Only a read waits for the device.
 const READ_EVERY: usize = 16;
 
-/// The sums of an epoch.
+/// Sums over an epoch.
 pub(super) struct Tally {
-    /// From 1.
+    /// Number of the epoch, from 1.
     epoch: u32,
-    /// Reports that have not been read, each with the number of its images.
+    /// Reports not yet read, each with its number of images.
     waiting: Vec<(StepReport, usize)>,
-    /// Steps that have been read.
+    /// Number of steps already read.
     n_steps: usize,
     loss: f64,
     n_correct: f64,
     n_images: usize,
-    /// Whose reports are averaged.
+    /// The processes whose reports are averaged; None for a single process.
     ranks: Option<Ranks>,
 }
 
 impl Tally {
-    /// Of an epoch, numbered from 1, in which each of these processes reports of its own images.
+    /// A tally for an epoch (numbered from 1), in which each of these processes reports on its own images.
     pub(super) fn new(epoch: u32, ranks: Option<Ranks>) -> Self {
         let (waiting, loss, n_correct) = (Vec::new(), 0.0, 0.0);
         Self { epoch, waiting, n_steps: 0, loss, n_correct, n_images: 0, ranks }
     }
 
-    /// Takes the report of a step on so many images, all processes together.
+    /// Adds the report of a step on `n_images` images, counted over all processes.
     ///
     /// # Errors
-    /// [`SearchError::NotANumber`] with the step, up to [`READ_EVERY`] steps later, for a loss that is NaN or infinite.
+    /// [`SearchError::NotANumber`] with the step, if a loss is NaN or infinite. It may come up to [`READ_EVERY`] steps later.
     pub(super) fn add(&mut self, report: StepReport, n_images: usize) -> Result<(), SearchError> {
         self.waiting.push((report, n_images));
         if self.waiting.len() < READ_EVERY { Ok(()) } else { self.read() }
     }
 
-    /// Mean cross entropy, accuracy in percent, and the number of steps.
+    /// Average cross entropy, accuracy in percent, and the number of steps.
     ///
     /// # Errors
-    /// As [`Tally::add`].
+    /// The errors of [`Tally::add`].
     pub(super) fn finish(mut self) -> Result<(f64, f64, usize), SearchError> {
         self.read()?;
         let n = self.n_images as f64;

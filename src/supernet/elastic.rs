@@ -1,9 +1,10 @@
-//! Sites whose operations are cut down by decisions of their own.
+//! Sites whose operations are cut down by separate decisions.
 //!
-//! A gate with one open path is hard: the operation is sliced to what this choice leaves, times the gate's weight, through which
-//! straight-through gradients reach the gate. A gate with several is soft: the whole operation is computed under the mean of the
-//! choices' masks (`FBNetV2`, arXiv 2004.05565, section 3), one pass whatever their number. Masks stand behind batch norm and activation,
-//! whose shift would fill them again. Where a soft gate is one-hot both compute the same.
+//! A gate with one open path is hard: the operation is sliced to what this choice leaves and multiplied by the gate's weight,
+//! through which straight-through gradients reach the gate. A gate with several open paths is soft: the whole operation is computed
+//! under the weighted sum of the choices' masks (`FBNetV2`, arXiv 2004.05565, section 3), in a single pass for any number of
+//! choices. Masks are applied after batch norm and activation, whose shift would otherwise fill them again. If a soft gate is
+//! one-hot, both compute the same.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +14,18 @@ use tch::{Kind, Tensor, nn};
 
 use super::gates::{Gate, Path};
 
-/// The gate of a decision at this site.
+/// Looks up the gate of a decision at this site.
 type Gates<'a> = &'a dyn Fn(DecisionId) -> Gate;
 
-/// The operations of a site with their cuts.
+/// The operations of a site, with their cuts.
 #[derive(Debug)]
 pub(super) struct ElasticSite {
-    /// Which decision chooses among them; None where there is one.
+    /// The decision that chooses among the operations; None if there is only one.
     decision: Option<DecisionId>,
     operations: Vec<Operation>,
 }
 
-/// One operation and what cuts it.
+/// One operation and its cuts.
 #[derive(Debug)]
 struct Operation {
     /// None for the operation `none`.
@@ -33,7 +34,7 @@ struct Operation {
 }
 
 impl ElasticSite {
-    /// Builds the operations, each at its largest and under its name.
+    /// Builds the operations, each at its largest and under its own name.
     pub(super) fn new(builder: &LayerBuilder, path: &nn::Path, site: &Site) -> Self {
         let operation = |candidate: &Candidate| {
             let build = || {
@@ -58,7 +59,7 @@ impl ElasticSite {
         Self { decision, operations: site.candidates().iter().map(operation).collect() }
     }
 
-    /// `[n, c, h, w]` to the site's output under its gates.
+    /// Computes the site's output from `[n, c, h, w]` under its gates.
     pub(super) fn forward_t(&self, xs: &Tensor, gates: Gates<'_>, train: bool) -> Tensor {
         let Some(decision) = self.decision else {
             return self.operations[0].forward_t(xs, gates, train).expect("an operation");
@@ -72,8 +73,9 @@ impl ElasticSite {
         gate.weigh(sum.unwrap_or_else(|| self.zeros(xs)))
     }
 
-    /// Sorts the channels of blocks whose middle is cut, see [`ElasticLayer::sort_middle`]; `trained` has per decision the choices that
-    /// weights were trained for. Where the middle follows its input its widths are those behind the widest.
+    /// Sorts the channels of blocks whose middle is cut, see [`ElasticLayer::sort_middle`]. `trained` has for each decision the
+    /// choices that weights were trained for. If the middle is an expansion of the input, its widths are computed from the largest
+    /// input.
     pub(super) fn sort_channels(&self, trained: &[ChoiceSet]) {
         for Operation { layer, candidate } in &self.operations {
             let cut = candidate
@@ -84,7 +86,7 @@ impl ElasticSite {
                 (layer, cut, candidate.op)
             {
                 let width = |choice: usize| match cut.of {
-                    // Expansions are small.
+                    // Expansions are small numbers, so the cast is safe.
                     Measure::Expansion => {
                         block.middle_behind(candidate.c_in, cut.values[choice] as u8)
                     }
@@ -109,7 +111,7 @@ impl ElasticSite {
 }
 
 impl Operation {
-    /// None for the operation `none`.
+    /// The operation's output under its gates; None for the operation `none`.
     fn forward_t(&self, xs: &Tensor, gates: Gates<'_>, train: bool) -> Option<Tensor> {
         let layer = self.layer.as_ref()?;
         let (mut extents, mut factors) = (Extents::FULL, Vec::new());
@@ -123,7 +125,7 @@ impl Operation {
                 let mask = Extent::Masked(mean_mask(&self.left(cut, xs), &gate));
                 match cut.of {
                     Measure::Out => extents.out = mask,
-                    // Of the channels that the expansion comes to.
+                    // An expansion's mask covers the middle channels.
                     Measure::Middle | Measure::Expansion => extents.middle = mask,
                     Measure::Kernel | Measure::TransformedKernel => extents.kernel = mask,
                 }
@@ -135,7 +137,7 @@ impl Operation {
                 Measure::Out => extents.out = extent,
                 Measure::Middle => extents.middle = extent,
                 Measure::Kernel | Measure::TransformedKernel => extents.kernel = extent,
-                // Expansions are small.
+                // Expansions are small numbers, so the cast is safe.
                 Measure::Expansion => extents.expansion = Some(value as u8),
             }
         }
@@ -143,11 +145,11 @@ impl Operation {
         Some(factors.iter().fold(ys, |ys, factor| ys * factor))
     }
 
-    /// What the choices of a cut leave behind this input. What an expansion leaves are middle channels: where masks are applied the
-    /// input has all of its channels, those that are left and zeros.
+    /// What each choice of a cut leaves of the operation for this input. An expansion leaves middle channels. Under masks the input
+    /// always has all its channels, some of which are zero.
     fn left(&self, cut: &Cut, xs: &Tensor) -> Left {
         if let (Measure::Expansion, Op::InvertedResidual(block)) = (cut.of, self.candidate.op) {
-            // No map has 2^32 channels; expansions are small.
+            // No feature map has 2^32 channels, and expansions are small, so the casts are safe.
             let c_in = xs.size()[1] as u32;
             let channels = |&e: &u32| block.middle_behind(c_in, e as u8);
             let values = cut.values.iter().map(channels).collect();
@@ -158,7 +160,7 @@ impl Operation {
     }
 }
 
-/// The one value that a hard gate leaves of a measure, and its weight; None where the gate is soft.
+/// The value of a measure under a hard gate, and the gate's weight; None if the gate is soft.
 fn only(cut: &Cut, gate: &Gate) -> Option<(u32, Tensor)> {
     let mut open = (0..cut.values.len()).filter(|&c| gate.paths[c] != Path::Off);
     match (open.next(), open.next()) {
@@ -167,7 +169,7 @@ fn only(cut: &Cut, gate: &Gate) -> Option<(u32, Tensor)> {
     }
 }
 
-/// What each choice leaves of a measure.
+/// What each choice leaves of a measure (width or kernel size).
 #[derive(Debug)]
 struct Left {
     of: Measure,
@@ -175,7 +177,7 @@ struct Left {
     largest: u32,
 }
 
-/// The choices' masks, each times its weight, summed: `[channels]`, or `[k, k]` of a kernel.
+/// The choices' masks, weighted and summed: `[channels]`, or `[k, k]` for a kernel.
 fn mean_mask(left: &Left, gate: &Gate) -> Tensor {
     let Left { of, values, largest } = left;
     let is_open = |c: usize| f32::from(u8::from(gate.paths[c] != Path::Off));
@@ -188,21 +190,21 @@ fn mean_mask(left: &Left, gate: &Gate) -> Tensor {
     if *of == Measure::Kernel { mask.view([side, side]) } else { mask }
 }
 
-/// Transformed kernels of all open choices, weighted: no mask makes them.
+/// The weighted sum of the transformed kernels of all open choices. Masks cannot express these.
 fn blended(cut: &Cut, gate: &Gate) -> Extent {
     let open = (0..cut.values.len()).filter(|&c| gate.paths[c] != Path::Off);
     let side = |c: usize| (i64::from(cut.values[c]), gate.weights.get(c as i64));
     Extent::Blended(open.map(side).collect())
 }
 
-/// Sides of the kernels that a cut leaves, and the largest operation's own.
+/// The side lengths of the kernels that a cut leaves, and of the largest operation's own kernel.
 fn sides(cut: &Cut, candidate: &Candidate) -> Vec<i64> {
     let own = candidate.measure(cut.of);
     let all: BTreeSet<i64> = cut.values.iter().copied().chain(own).map(i64::from).collect();
     all.into_iter().collect()
 }
 
-/// 1 on what a value leaves of a measure: per channel, or per tap of a kernel row by row.
+/// A mask: 1 on the part of a measure that this value leaves, 0 elsewhere; per channel, or per kernel position row by row.
 fn mask(of: Measure, value: u32, largest: u32) -> Vec<f32> {
     let on = |stays: bool| f32::from(u8::from(stays));
     if of != Measure::Kernel {
@@ -301,7 +303,7 @@ mod tests {
             let error = (run(&g, &[Path::On; 3]) - expected).abs().max().double_value(&[]);
             assert!(error < 1e-5, "{g:?}: {error}");
         }
-        // In training mode each run moves the statistics by a tenth of the way to the batch's; one run moved them.
+        // In training mode each run moves the running statistics by a tenth of the way to the batch's; here one run moved them.
         let _ = site.forward_t(&xs, &|_| gate(&[0.2, 0.5, 0.3], &[Path::On; 3]), true);
         let mean = weights["conv_bn_hswish_3x3_bias.bn.running_mean"].copy();
         let conv = &weights["conv_bn_hswish_3x3_bias.conv.weight"];

@@ -1,9 +1,9 @@
-//! What a method says to the supernet: per decision one weight vector and which candidates are computed.
+//! Gates, the interface between method and supernet: for each decision a vector of weights, and which candidates are computed.
 
 use lat_space::{Architecture, Choice, Decision, DecisionId};
 use tch::{Device, Tensor};
 
-/// What happens to one candidate.
+/// How one candidate is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Not computed.
@@ -14,24 +14,24 @@ pub enum Path {
     Probe,
 }
 
-/// How one decision stands in a forward pass.
+/// The gate of one decision in a forward pass.
 #[derive(Debug)]
 pub struct Gate {
     /// `[n_choices]`: factor of each candidate's output.
     pub weights: Tensor,
-    /// One per choice.
+    /// How each choice is computed.
     pub paths: Vec<Path>,
-    /// Factor of the whole site's output where a method weighs edges too (scalar; PC-DARTS' normalised beta).
+    /// Factor of the whole site's output, if the method also weights edges (scalar; PC-DARTS' normalised beta).
     pub edge: Option<Tensor>,
 }
 
 impl Gate {
-    /// The same without the site's own factor.
+    /// The gate without the edge factor.
     pub(super) fn without_edge(&self) -> Self {
         Self { edge: None, weights: self.weights.shallow_clone(), paths: self.paths.clone() }
     }
 
-    /// A site's output times the site's own factor, where there is one.
+    /// Multiplies a site's output by the edge factor, if there is one.
     pub(super) fn weigh(&self, ys: Tensor) -> Tensor {
         match &self.edge {
             Some(edge) => ys * edge,
@@ -42,19 +42,19 @@ impl Gate {
 
 /// Gates for all decisions. A method may answer differently per cell.
 pub trait Gating {
-    /// The gate of a decision in a cell.
+    /// The gate of a decision in the cell with this number.
     fn gate(&self, decision: DecisionId, cell: u16) -> Gate;
 }
 
-/// The same gate in every cell.
+/// Gates that are the same in every cell.
 #[derive(Debug)]
 pub struct SharedGates {
     gates: Vec<Gate>,
 }
 
 impl SharedGates {
-    /// Candidates weighted by `weights` (`[n_choices]` per decision), each computed as `path(decision, choice)` says; `none` is
-    /// off since its output is zero.
+    /// Candidates weighted by `weights` (`[n_choices]` per decision), each computed as `path(decision, choice)` says. `none` is
+    /// always off, because its output is zero.
     pub fn with_paths(
         decisions: &[Decision],
         weights: &[Tensor],
@@ -71,7 +71,7 @@ impl SharedGates {
         Self { gates: gates.collect() }
     }
 
-    /// All candidates on, weighted by `weights` (`[n_choices]` per decision); `none` is off since its output is zero.
+    /// All candidates on, weighted by `weights` (`[n_choices]` per decision). `none` is off, because its output is zero.
     pub fn soft(decisions: &[Decision], weights: &[Tensor], edges: Option<&[Tensor]>) -> Self {
         let gates = decisions.iter().zip(weights).enumerate().map(|(d, (decision, weights))| {
             let path = |c: &Choice| if c.is_none() { Path::Off } else { Path::On };

@@ -4,20 +4,20 @@ use tch::{Kind, Reduction, Tensor};
 
 use crate::batches::Batch;
 
-/// `PyTorch`'s mark for a sample that has no label; ours all have one.
+/// `PyTorch`'s mark for a sample without a label; here every sample has one.
 const NO_LABEL: i64 = -100;
 
-/// What a supernet says of a batch.
+/// Loss and logits of a supernet on a batch.
 #[derive(Debug)]
 pub struct Loss {
-    /// Mean cross entropy, a scalar that autograd can go on from.
+    /// Average cross entropy, a scalar with its autograd graph.
     pub value: Tensor,
     logits: Tensor,
     labels: Tensor,
 }
 
 impl Loss {
-    /// Of logits `[n, classes]`; `label_smoothing` is the share of a label's mass that is spread over all classes.
+    /// The loss of logits `[n, classes]`; `label_smoothing` is the share of a label's probability that is spread over all classes.
     pub fn of(logits: Tensor, batch: &Batch, label_smoothing: f64) -> Self {
         let labels = batch.labels.shallow_clone();
         let value = match label_smoothing {
@@ -30,7 +30,7 @@ impl Loss {
         Self { value, logits, labels }
     }
 
-    /// Correct answers, a scalar; counted when asked, since steps of the architecture do not.
+    /// Number of correct answers, a scalar. Computed only on request, since steps of the architecture do not need it.
     pub fn n_correct(&self) -> Tensor {
         self.logits.argmax(-1, false).eq_tensor(&self.labels).sum(Kind::Int64)
     }

@@ -1,4 +1,4 @@
-//! `MergeNAS`' mixed op: the convolutions of an edge are one, the other candidates as in DARTS.
+//! `MergeNAS`' mixed op: all convolutions of an edge are computed as one, the other candidates as in DARTS.
 
 use lat_nn::{LayerBuilder, MergedConv};
 use lat_space::OpSpec;
@@ -7,10 +7,10 @@ use tch::{Kind, Tensor, nn};
 use super::gates::{Gate, Path};
 use super::mixed_op::{BuildMixedOp, MixedOp, WeightedSum};
 
-/// Builds sites whose convolutions share a kernel.
+/// Builds mixed operations whose convolutions share one kernel.
 #[derive(Debug, Clone, Copy)]
 pub struct MergedConvs {
-    /// Weigh the merged convolution by its candidates' joint weight, which BN takes out of it.
+    /// Whether to multiply the merged convolution by its candidates' total weight, which BN removes from it.
     pub scaled: bool,
 }
 
@@ -39,10 +39,10 @@ impl BuildMixedOp for MergedConvs {
 
 #[derive(Debug)]
 struct MergedSite {
-    /// What is no convolution.
+    /// The candidates that are not convolutions.
     others: WeightedSum,
     conv: MergedConv,
-    /// Choices that are convolutions.
+    /// Indices of the choices that are convolutions.
     choices: Vec<usize>,
     scaled: bool,
 }

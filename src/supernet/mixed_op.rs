@@ -1,4 +1,4 @@
-//! What stands at a searched site: all candidates, mixed as the gates say.
+//! Mixed operations: all candidates of a searched site, combined by its gate.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -11,10 +11,11 @@ use super::gates::{Gate, Path};
 
 /// All candidates of one site.
 pub trait MixedOp: Debug + Send {
-    /// `[n, c_in, h, w]` to `[n, c_out, h', w']`.
+    /// Combines the candidates' outputs: `[n, c_in, h, w]` to `[n, c_out, h', w']`.
     fn forward_t(&self, xs: &Tensor, gate: &Gate, train: bool) -> Tensor;
 
-    /// The same where several sites share these candidates and their input: `known` holds what was computed of them in this pass.
+    /// Like [`MixedOp::forward_t`], for several sites that share these candidates and their input: `known` holds the outputs already
+    /// computed in this pass.
     fn forward_shared(
         &self,
         xs: &Tensor,
@@ -26,30 +27,30 @@ pub trait MixedOp: Debug + Send {
     }
 }
 
-/// Outputs of candidates by their number.
+/// Outputs of candidates by their index.
 pub type Outputs = HashMap<usize, Tensor>;
 
-/// How a method wants its sites built.
+/// Builds mixed operations the way a method wants them.
 pub trait BuildMixedOp {
-    /// Whether a site of this shape can be built.
+    /// Checks that a mixed operation of this shape can be built.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the shape.
+    /// A sentence about the problem with the shape.
     fn check(&self, _candidate: &OpSpec) -> Result<(), String> {
         Ok(())
     }
 
-    /// Why no network can be cut out of a supernet of such sites; nothing where each candidate is the operation that the space means.
+    /// Why no network can be cut out of a supernet with such mixed operations; None if each candidate is exactly the space's operation.
     fn uncuttable(&self) -> Option<&'static str> {
         None
     }
 
-    /// Whether the sites of a cell that read one value share their candidates, so that each is computed once per pass.
+    /// Whether sites of a cell that read the same value share their candidates, so that each is computed once per pass.
     fn shares_sources(&self) -> bool {
         false
     }
 
-    /// The site's candidates with their weights under `path`.
+    /// Builds the site's candidates, with their weights under `path`.
     fn build(
         &self,
         builder: &LayerBuilder,
@@ -58,10 +59,10 @@ pub trait BuildMixedOp {
     ) -> Box<dyn MixedOp>;
 }
 
-/// The weighted sum of all candidates that are on (DARTS).
+/// The weighted sum of all candidates whose path is on (DARTS).
 #[derive(Debug)]
 pub struct WeightedSum {
-    /// Nothing for `none`: its output is zero and its gradient too. Nothing either for choices that stand elsewhere.
+    /// None for `none`, whose output and gradient are zero, and for choices that another layer computes.
     layers: Vec<Option<Box<dyn Layer>>>,
     output: OpSpec,
 }
@@ -72,7 +73,7 @@ impl WeightedSum {
         Self::without(builder, path, candidates, &[])
     }
 
-    /// The same where somebody else answers for some of the choices.
+    /// Builds the candidates except these choices, which another layer computes.
     pub(super) fn without(
         builder: &LayerBuilder,
         path: &nn::Path,
@@ -118,8 +119,8 @@ impl MixedOp for WeightedSum {
     }
 }
 
-/// Builds [`WeightedSum`]s of which a cell has one per source: operations are shared by the edges that leave a node (`EnTranNAS`). Their
-/// weights have the name of the first of these edges.
+/// Builds one [`WeightedSum`] per source node of a cell: the edges that leave a node share their operations (`EnTranNAS`). The
+/// weights are named after the first of these edges.
 #[derive(Debug, Clone, Copy)]
 pub struct SharedSources;
 
@@ -138,7 +139,7 @@ impl BuildMixedOp for SharedSources {
     }
 }
 
-/// Builds [`WeightedSum`]s.
+/// Builds plain [`WeightedSum`]s, whose candidates see all channels.
 #[derive(Debug, Clone, Copy)]
 pub struct AllChannels;
 

@@ -30,31 +30,30 @@ pub use parallel::{Parallel, Ranks};
 pub use partial_channels::{PartialChannels, shuffle};
 pub use skip_dropout::{DroppedSkips, SkipDropout};
 
-/// A network with searched sites, which methods drive through gates alone.
+/// A network with searched sites. Methods control it only through gates.
 pub trait Supernet: std::fmt::Debug {
-    /// Logits: `[n, 3, h, w]` to `[n, classes]`, the sites mixed as the gates say. `train` as in [`Supernet::features_t`].
+    /// Logits: `[n, 3, h, w]` to `[n, classes]`, with the sites mixed by the gates. `train` as in [`Supernet::features_t`].
     fn forward_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
 
-    /// What the classifier reads: `[n, 3, h, w]` to `[n, c, h, w]`; where gates mix sizes of the image, as many pixels as the largest has.
-    /// Where `train` holds, batch norm goes by the batch's own statistics
-    /// and remembers them.
+    /// The classifier's input: `[n, 3, h, w]` to `[n, c, h, w]`. If gates mix image sizes, it is as large as the largest size's.
+    /// With `train`, batch norm uses the batch's own statistics and updates its running ones.
     fn features_t(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> Tensor;
 
-    /// Channels of [`Supernet::features_t`].
+    /// Number of channels of [`Supernet::features_t`].
     fn width(&self) -> i64;
 
-    /// Logits `[n, classes]` of features `[n, c, h, w]`: what [`Supernet::forward_t`] makes of [`Supernet::features_t`].
+    /// Logits `[n, classes]` of features `[n, c, h, w]`, so that [`Supernet::forward_t`] equals this of [`Supernet::features_t`].
     fn classify(&self, features: &Tensor) -> Tensor;
 
-    /// Names in [`Supernet::weights`] of what the features under these gates are computed with: all but the classifier and the
-    /// candidates whose paths are off.
+    /// Names (in [`Supernet::weights`]) of the weights that the features under these gates depend on: all but the classifier's and
+    /// those of candidates whose paths are off.
     fn used(&self, gates: &dyn Gating) -> HashSet<String>;
 
-    /// A second supernet of the same graph with copies of weights and statistics, whose weights no gradient moves. `mixed_op` as this
-    /// one was built.
+    /// A second supernet of the same graph with copies of weights and statistics, whose weights need no gradients. `mixed_op` must
+    /// be the one that this supernet was built with.
     ///
     /// # Errors
-    /// [`NnError::Torch`] where libtorch cannot make the weights.
+    /// [`NnError::Torch`] if libtorch cannot create the weights.
     fn twin(&self, mixed_op: &dyn BuildMixedOp) -> Result<Box<dyn Supernet>, NnError>;
 
     /// Cross entropy of a batch in training mode.
@@ -62,36 +61,36 @@ pub trait Supernet: std::fmt::Debug {
         self.smoothed_loss(batch, gates, 0.0)
     }
 
-    /// Cross entropy where a share of each label's mass, `label_smoothing`, is spread over all classes.
+    /// Cross entropy of a batch in training mode, with the share `label_smoothing` of each label's probability spread over all classes.
     fn smoothed_loss(&self, batch: &Batch, gates: &dyn Gating, label_smoothing: f64) -> Loss {
         Loss::of(self.forward_t(&batch.images, gates, true), batch, label_smoothing)
     }
 
-    /// Gradients for these tensors alone of a scalar made from what the network computed. Undefined for a tensor that took no part.
+    /// Gradients of a scalar computed by the network, only for these tensors. Undefined for a tensor that took no part.
     fn gradients(&self, loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
         gradients(loss, of)
     }
 
-    /// The mean over the processes that train this network of a number that each found on its own images, as a loss by which a method
-    /// decides: all must decide alike.
+    /// Average of a number over the processes that train this network, each of which computed it on its own images. For numbers by
+    /// which a method decides, such as a loss, since all processes must decide the same.
     fn mean_over_ranks(&self, number: &Tensor) -> Tensor {
         number.shallow_clone()
     }
 
-    /// How many processes train this network, each on as many images.
+    /// Number of processes that train this network, each on as many images.
     fn n_ranks(&self) -> u32 {
         1
     }
 
-    /// The network of one architecture, cut out: it computes what the supernet computes with the architecture's hard gates. Its weights
-    /// are copies.
+    /// Cuts out the network of one architecture: it computes what the supernet computes with the architecture's hard gates. Its
+    /// weights are copies.
     ///
     /// # Errors
-    /// [`NnError::Torch`] where libtorch cannot make the weights.
+    /// [`NnError::Torch`] if libtorch cannot create the weights.
     fn extract(&self, architecture: &Architecture) -> Result<StaticNet, NnError>;
 
-    /// Batch norm's statistics anew, of what these gates compute of batches of images `[n, 3, h, w]`; those of layers that take no part
-    /// stay. Weights and gradients are not touched.
+    /// Recomputes the batch norm statistics under these gates from batches of images `[n, 3, h, w]`. Layers that take no part keep
+    /// theirs. Weights and gradients do not change.
     fn recalibrate(&self, batches: &[Tensor], gates: &dyn Gating, rule: BnRule) {
         recalibrate(rule, batches, |images| drop(self.forward_t(images, gates, true)));
     }
@@ -99,16 +98,17 @@ pub trait Supernet: std::fmt::Debug {
     /// The operation weights and BN statistics.
     fn weights(&self) -> &nn::VarStore;
 
-    /// Per searched site in the order of the network its decisions, each with the number of the cell.
+    /// For each searched site, in the order of the network, its decision and the number of its cell.
     fn sites(&self) -> Vec<(DecisionId, u16)>;
 
-    /// The network that is walked.
+    /// The supernet's graph.
     fn graph(&self) -> &Graph;
 
-    /// Sorts the middle channels of blocks that are cut there, so that the most important ones stay when they are (Once-for-All); what
-    /// the largest network computes does not change. `trained` has per decision the choices that the weights were trained for.
+    /// Sorts the middle channels of blocks that are cut there, so that the most important ones remain after a cut (Once-for-All).
+    /// The output of the largest network does not change. `trained` has for each decision the choices that the weights were trained
+    /// for.
     fn sort_channels(&self, _trained: &[ChoiceSet]) {}
 
-    /// Sets the last scale of each block with a shortcut to 0, so that it begins as its shortcut alone.
+    /// Sets the last scale of each block with a shortcut to 0, so that the block starts as its shortcut alone.
     fn silence_residuals(&self) {}
 }

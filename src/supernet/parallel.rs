@@ -11,8 +11,8 @@ use tch::{Kind, Tensor, nn};
 use super::{BuildMixedOp, Gating, Supernet};
 use crate::batches::Batch;
 
-/// The processes that work on one search. All draw the same from their generators, so that they sample the same sub-networks; each
-/// sees its own rows of a batch, and steps by the mean of all gradients.
+/// The processes that work on one search. All draw the same random numbers, so they sample the same subnets; each sees its own rows
+/// of a batch, and steps along the average of all gradients.
 #[derive(Debug, Clone)]
 pub struct Ranks {
     group: Rc<ProcessGroup>,
@@ -20,27 +20,27 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// `sync_bn`: whether batch norm goes by the statistics of the whole batch, else by those of each process's share.
+    /// Ranks of this group. With `sync_bn` batch norm uses the statistics of the whole batch, else those of each process's share.
     pub fn new(group: ProcessGroup, sync_bn: bool) -> Self {
         Self { group: Rc::new(group), sync_bn }
     }
 
-    /// Whether this is the one that writes and prints.
+    /// Whether this is the process that writes and prints.
     pub fn is_first(&self) -> bool {
         self.group.rank() == 0
     }
 
-    /// How many there are.
+    /// Number of processes.
     pub fn size(&self) -> u32 {
         self.group.size().unsigned_abs()
     }
 
-    /// Why an exchange failed, where one did.
+    /// Why an exchange between processes failed; None if none failed.
     pub(crate) fn failure(&self) -> Option<DeviceError> {
         self.group.failure()
     }
 
-    /// This process's rows of a batch, of each view the same; what does not divide by the number of processes is left out.
+    /// This process's rows of a batch, the same rows of each view. Rows left over by the division among processes are dropped.
     pub fn share(&self, batch: &Batch) -> Batch {
         let all = batch.labels.size()[0];
         let n = all / i64::from(self.group.size());
@@ -50,27 +50,27 @@ impl Ranks {
         Batch { images: Tensor::cat(&views, 0), labels: batch.labels.narrow(0, begin, n) }
     }
 
-    /// Means over all processes of numbers that each has.
+    /// Averages over all processes of numbers that each of them has.
     ///
     /// # Errors
-    /// [`DeviceError::Ranks`] where a process is gone or too late.
+    /// [`DeviceError::Ranks`] if a process is gone or too late.
     pub(crate) fn means(&self, numbers: &[f64]) -> Result<Vec<f64>, DeviceError> {
         let found = self.group.means(&[Tensor::from_slice(numbers)])?;
         Ok(Vec::try_from(&found[0]).expect("one dimension"))
     }
 
-    /// Gives all processes rank 0's numbers.
+    /// Copies rank 0's numbers to all processes.
     ///
     /// # Errors
-    /// As [`Ranks::means`].
+    /// The errors of [`Ranks::means`].
     pub(crate) fn settle(&self, numbers: &[Tensor]) -> Result<(), DeviceError> {
         self.group.broadcast(numbers)
     }
 
-    /// Gives all processes the mean of their batch norms' statistics.
+    /// Gives all processes the average of their batch norm statistics.
     ///
     /// # Errors
-    /// As [`Ranks::means`].
+    /// The errors of [`Ranks::means`].
     pub(crate) fn settle_statistics(&self, net: &dyn Supernet) -> Result<(), DeviceError> {
         let statistics = sorted(net.weights(), |tensor| !tensor.requires_grad());
         let means = self.group.means(&statistics)?;
@@ -82,20 +82,20 @@ impl Ranks {
         Ok(())
     }
 
-    /// What this process trains of the supernet.
+    /// Wraps a supernet so that this process trains its part of it.
     pub fn over<N>(&self, net: N) -> Parallel<N> {
         Parallel { net, ranks: self.clone() }
     }
 }
 
-/// Tensors of a store in the order of their names, which is the same in all processes.
+/// Tensors of a store in the order of their names, which is the same order in all processes.
 pub(crate) fn sorted(store: &nn::VarStore, is_wanted: impl Fn(&Tensor) -> bool) -> Vec<Tensor> {
     let mut named: Vec<(String, Tensor)> = store.variables().into_iter().collect();
     named.sort_by(|a, b| a.0.cmp(&b.0));
     named.into_iter().map(|(_, tensor)| tensor).filter(is_wanted).collect()
 }
 
-/// A process's part in the training of a supernet: what it computes of its own images, and gradients that are means over all
+/// A supernet as one of several processes trains it: it computes on this process's images, and its gradients are averages over all
 /// processes.
 #[derive(Debug)]
 pub struct Parallel<N> {
@@ -115,7 +115,7 @@ impl<N> Parallel<N> {
     }
 
     fn means(&self, of: &[Tensor]) -> Vec<Tensor> {
-        // The search asks the group what this was.
+        // The search later asks the group for the reason of the failure.
         self.ranks.group.means(of).unwrap_or_else(|error| panic!("{error}"))
     }
 }
@@ -149,8 +149,8 @@ where
         Ok(Box::new(self.ranks.over(self.net.twin(mixed_op)?)))
     }
 
-    /// Means over all processes. A tensor that took part in some of them alone counts as 0 in the others; which these are is asked
-    /// first, so that what rests does not travel.
+    /// Averages over all processes. A tensor that took part in only some of them counts as 0 in the others. The processes first
+    /// agree on which tensors took part, so that the others need not be sent.
     fn gradients(&self, loss: &Tensor, of: &[Tensor]) -> Vec<Tensor> {
         let mut own = self.net.gradients(loss, of);
         let has = |gradient: &Tensor| f32::from(u8::from(gradient.defined()));

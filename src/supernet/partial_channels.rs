@@ -1,4 +1,4 @@
-//! PC-DARTS' partial channel connections: 1/K of the channels go through the mixed op, the rest past it.
+//! PC-DARTS' partial channel connections: 1/K of the channels go through the mixed op, the others bypass it.
 
 use lat_nn::LayerBuilder;
 use lat_space::{Op, OpSpec};
@@ -7,10 +7,10 @@ use tch::{Tensor, nn};
 use super::gates::Gate;
 use super::mixed_op::{AllChannels, BuildMixedOp, MixedOp, WeightedSum};
 
-/// Builds sites whose candidates see `1 / divisor` of the channels.
+/// Builds mixed operations whose candidates see `1 / divisor` of the channels.
 #[derive(Debug, Clone, Copy)]
 pub struct PartialChannels {
-    /// K of the paper.
+    /// K in the paper.
     pub divisor: u32,
 }
 
@@ -22,7 +22,7 @@ impl BuildMixedOp for PartialChannels {
                 "expected channels divisible by divisor={k}, found {c}; choose another --channels or --set divisor"
             ));
         }
-        // A factorised reduction makes each half of its output by a convolution of its own.
+        // A factorised reduction computes each half of its output channels by a convolution of its own.
         if candidate.op == Op::FactorizedReduce && c / k < 2 {
             return Err(format!(
                 "expected at least 2 channels behind divisor={k}, found {c} / {k}; choose more --channels or a smaller --set divisor"
@@ -41,7 +41,7 @@ impl BuildMixedOp for PartialChannels {
         path: &nn::Path,
         candidates: &[OpSpec],
     ) -> Box<dyn MixedOp> {
-        // With K = 1 nothing goes past, and libtorch neither pools nor joins a map of no channels.
+        // With K = 1 no channels bypass the operation, and libtorch cannot pool or concatenate a tensor without channels.
         if self.divisor == 1 {
             return AllChannels.build(builder, path, candidates);
         }
@@ -58,7 +58,7 @@ impl BuildMixedOp for PartialChannels {
 #[derive(Debug)]
 struct PartialMix {
     mixed: WeightedSum,
-    /// C/K.
+    /// C/K: channels that go through the mixed op.
     channels: i64,
     divisor: i64,
     stride: i64,
@@ -72,7 +72,7 @@ impl MixedOp for PartialMix {
         let past = if self.stride == 1 {
             past
         } else {
-            // Rounding up keeps odd sizes in step with the candidates.
+            // Rounding up gives odd sizes the same result as in the candidates.
             past.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], true)
         };
         let mixed = self.mixed.forward_t(&through, &gate.without_edge(), train);

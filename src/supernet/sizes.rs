@@ -1,10 +1,10 @@
-//! Soft choices of the image's size: a pass per size, and the features put back to their places in those of the largest and summed.
+//! Soft choices of the image size: one pass per size; the features are put at their positions in the largest feature map and summed.
 //!
-//! `FBNetV2` runs each operation once per size on what nearest neighbours take of a map, and scatters the outcome back (arXiv 2004.05565,
-//! figure 2). Here the whole network runs once per size on the image as that size's derived network sees it, which computes as much,
-//! and only what the classifier reads is scattered: so a pass computes what the derived network computes, to its logits, and no size reads
-//! what others wrote. A global pool averages over the largest map, where a smaller one has its pixels alone; they are scaled by the
-//! number of positions that each stands for.
+//! `FBNetV2` runs each operation once per size on a nearest-neighbour subsample of a feature map, and scatters the results back
+//! (arXiv 2004.05565, figure 2). Here the whole network runs once per size, on the image as that size's derived network sees it.
+//! This computes as much, and only the classifier's input is scattered. So a pass computes what the derived network computes, up to
+//! its logits, and no size reads what others wrote. A global pool averages over the largest map, where a smaller map fills only some
+//! pixels; these are therefore multiplied by the number of positions that each stands for.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use tch::Tensor;
 
 use super::gates::{Gate, Gating, Path};
 
-/// Sizes that one soft decision weighs.
+/// The image sizes that a soft decision weighs.
 #[derive(Debug)]
 pub(super) struct SoftSizes {
     decision: DecisionId,
-    /// Per different size one of its choices, and the sum of their weights.
+    /// For each distinct size one of its choices, and the sum of its choices' weights.
     sizes: Vec<(usize, Tensor)>,
 }
 
 impl SoftSizes {
-    /// Of the first size of the graph that these gates leave open.
+    /// The first image size in the graph with several open choices; None if every size has a single open choice.
     pub(super) fn of(graph: &Graph, gates: &dyn Gating) -> Option<Self> {
         graph.nodes.iter().find_map(|node| {
             let Step::Resize { decision, hw, .. } = &node.step else { return None };
@@ -32,7 +32,7 @@ impl SoftSizes {
             if open().count() < 2 {
                 return None;
             }
-            // Small images have several sizes of as many pixels.
+            // For small images, several choices may have the same number of pixels.
             let mut sizes: BTreeMap<u16, (usize, Tensor)> = BTreeMap::new();
             for choice in open() {
                 let weight = gate.weights.get(choice as i64);
@@ -44,7 +44,7 @@ impl SoftSizes {
         })
     }
 
-    /// The features `[n, c, h, w]` of all sizes as one map; `features` gives those of one pass.
+    /// Runs all sizes and returns their features `[n, c, h, w]` as one map; `features` computes those of one pass.
     pub(super) fn mixed(
         &self,
         gates: &dyn Gating,
@@ -62,7 +62,7 @@ impl SoftSizes {
     }
 }
 
-/// Gates of which one decision takes one choice for sure.
+/// Gates in which one decision takes a single choice.
 struct OneSize<'a> {
     gates: &'a dyn Gating,
     decision: DecisionId,

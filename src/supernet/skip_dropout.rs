@@ -1,4 +1,4 @@
-//! P-DARTS' mixed op: skip connections that lose entries while training.
+//! P-DARTS' mixed op: skip connections with dropout during training.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,26 +13,26 @@ use super::mixed_op::{BuildMixedOp, MixedOp, WeightedSum};
 /// Rate and seed of the dropout on skip connections, which a method sets before each step.
 #[derive(Debug, Default)]
 pub struct SkipDropout {
-    /// Bits of the rate.
+    /// Bits of the rate, an f64.
     rate: AtomicU64,
-    /// Moves on with every mask, so that no two are alike.
+    /// Changes with every mask, so that no two masks are equal.
     seed: AtomicU64,
 }
 
 impl SkipDropout {
-    /// Entries are zeroed with this chance from now on, which ones follows from the seed alone: libtorch's one generator would tie
-    /// a resumed search to whatever else drew from it.
+    /// Sets the probability that an entry is zeroed. Which entries are zeroed follows from the seed alone: with libtorch's single
+    /// generator, a resumed search would depend on everything else that draws from it.
     pub fn set(&self, rate: f64, seed: u64) {
         self.rate.store(rate.to_bits(), Ordering::Relaxed);
         self.seed.store(seed, Ordering::Relaxed);
     }
 
-    /// The chance that an entry is zeroed.
+    /// The probability that an entry is zeroed.
     pub fn rate(&self) -> f64 {
         f64::from_bits(self.rate.load(Ordering::Relaxed))
     }
 
-    /// `xs` with entries zeroed and the rest divided by the chance to stay.
+    /// Zeroes entries of `xs` and divides the others by the probability to be kept.
     fn apply(&self, xs: &Tensor) -> Tensor {
         let keep = 1.0 - self.rate();
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
@@ -41,7 +41,7 @@ impl SkipDropout {
     }
 }
 
-/// Builds sites whose skip connections of stride 1 are followed by dropout; those of stride 2 have weights and are left alone.
+/// Builds mixed operations whose skip connections of stride 1 are followed by dropout. Those of stride 2 have weights and no dropout.
 #[derive(Debug)]
 pub struct DroppedSkips(pub Arc<SkipDropout>);
 
@@ -106,7 +106,7 @@ mod tests {
             assert!((ys.mean(Kind::Double).double_value(&[]) - 1.0).abs() < 0.01);
         }
         let alike = first.eq_tensor(&second).to_kind(Kind::Double).mean(Kind::Double);
-        // Independent masks agree in 0.3^2 + 0.7^2 of the entries.
+        // Two independent masks agree in 0.3^2 + 0.7^2 of the entries.
         assert!(
             (alike.double_value(&[]) - 0.58).abs() < 0.01,
             "masks of two calls are independent"

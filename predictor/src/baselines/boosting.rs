@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
 
-use super::forest::{failed, matrix};
+use super::forest::{Fitted, failed, matrix};
 use crate::folds::{select, subset};
 use crate::model::scale::{Scale, Standard};
 use crate::regressor::{check_codes, check_rows};
@@ -36,14 +36,7 @@ type Trees = XGRegressor<f64, f64, DenseMatrix<f64>, Vec<f64>>;
 #[derive(Debug)]
 struct Boosting {
     setup: Setup,
-    fitted: Option<Fitted>,
-}
-
-#[derive(Debug)]
-struct Fitted {
-    trees: Trees,
-    standard: Standard,
-    n_features: usize,
+    fitted: Option<Fitted<Trees>>,
 }
 
 impl Regressor for Boosting {

@@ -34,14 +34,15 @@ type Trees = RandomForestRegressor<f32, f64, DenseMatrix<f32>, Vec<f64>>;
 #[derive(Debug)]
 struct Forest {
     setup: Setup,
-    fitted: Option<Fitted>,
+    fitted: Option<Fitted<Trees>>,
 }
 
+/// Trees with the scale of their targets and the width of their codes.
 #[derive(Debug)]
-struct Fitted {
-    trees: Trees,
-    standard: Standard,
-    n_features: usize,
+pub(crate) struct Fitted<T> {
+    pub(crate) trees: T,
+    pub(crate) standard: Standard,
+    pub(crate) n_features: usize,
 }
 
 impl Regressor for Forest {

@@ -1,4 +1,4 @@
-//! What is printed and saved of a front.
+//! Prints and saves a front.
 
 use std::path::PathBuf;
 
@@ -8,30 +8,30 @@ use serde::Serialize;
 use super::point::Point;
 use crate::cli::output::{figure, lines, say};
 
-/// The front for machines.
+/// The front as JSON.
 #[derive(Serialize)]
 pub(super) struct Answer {
     pub(super) space: String,
-    /// Architectures that were priced: those with a published accuracy.
+    /// Architectures that were priced, which are those with a published accuracy.
     pub(super) n_architectures: usize,
-    /// Architectures that the space has, where it is built in.
+    /// Architectures in the space, if it is built in.
     pub(super) n_in_space: Option<u64>,
     pub(super) predictor: PathBuf,
     pub(super) column: String,
     pub(super) unit: String,
-    /// Where the accuracies are from.
+    /// Where the accuracies come from.
     pub(super) accuracies: String,
     /// Column of the accuracy that counts.
     pub(super) accuracy: String,
-    /// Most that an architecture may cost, where that was asked for, and the best of those.
+    /// The highest cost allowed, if one was given; `best` is the most accurate architecture within it.
     pub(super) target: Option<f64>,
     pub(super) best: Option<Point>,
-    /// The cheapest first.
+    /// Points of the front, cheapest first.
     pub(super) front: Vec<Point>,
 }
 
 impl Answer {
-    /// The front for people: all of it, or what was found below a target; `within` points cost no more than that.
+    /// Prints the whole front, or the answer to a target. The first `within` points cost no more than the target.
     pub(super) fn print(
         &self,
         columns: &[AccuracyColumn],

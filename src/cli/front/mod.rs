@@ -1,4 +1,4 @@
-//! `lat front`: which architectures of a whole space nothing beats, by predicted cost and published accuracy.
+//! `lat front`: the architectures of a whole space that no other beats in both predicted cost and published accuracy.
 
 mod answer;
 mod point;
@@ -21,14 +21,14 @@ use answer::Answer;
 use point::Point;
 pub(super) use pricing::{points, price};
 
-/// Architectures up to which all of a space can be priced.
+/// Largest space, in architectures, that is priced completely.
 const MOST: u128 = 1_000_000;
 
 /// Print the Pareto front of a whole space: predicted cost against published accuracy.
 ///
-/// Every architecture is priced by the predictor and joined with what somebody measured its accuracy to be, so nothing is searched
-/// or trained. With --target-ms: the most accurate architecture that costs no more. --measure times the best ones, where the
-/// predictor's device is at hand.
+/// Every architecture is priced by the predictor and paired with its published accuracy, so nothing is searched or trained. With
+/// --target-ms: the most accurate architecture that costs no more. --measure times the best ones, if this machine has the
+/// predictor's device.
 ///
 /// Example: lat front --space nasbench201
 ///
@@ -44,10 +44,10 @@ pub(super) struct Args {
     /// The predictor's column.
     #[arg(long, default_value = "latency_ms", value_name = "COLUMN")]
     target: String,
-    /// Most that the architecture may cost, in milliseconds.
+    /// Highest cost allowed, in milliseconds.
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     target_ms: Option<f64>,
-    /// The same for a --target that is no time, or whose unit its name does not tell: in its own unit.
+    /// Highest cost allowed in the unit of --target, for a --target that is not a time or whose name does not tell its unit.
     #[arg(long, value_name = "COST", allow_negative_numbers = true, conflicts_with = "target_ms")]
     budget: Option<f64>,
     /// Accuracy that counts, by its column or its data set [default: the first].
@@ -55,7 +55,7 @@ pub(super) struct Args {
     accuracy: Option<String>,
     #[command(flatten)]
     accuracies: AccuracyArgs,
-    /// Measure so many of the front, the nearest below --target-ms or the most accurate.
+    /// Measure this many architectures of the front: those nearest below --target-ms, or the most accurate.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     measure: Option<u32>,
     /// Also write the front as JSON here.
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     answer.print(&table.columns, within, args.measure.is_some())
 }
 
-/// The space that is named, else the predictor's, else the first that has published accuracies.
+/// The space that is named, else the predictor's, else the first one with published accuracies.
 fn space(args: &Args, predictor: Option<&Predictor>) -> anyhow::Result<Box<dyn Space>> {
     match (&args.space, predictor) {
         (None, Some(predictor)) => Ok(predictor.label().read_space()?),
@@ -122,7 +122,7 @@ fn space(args: &Args, predictor: Option<&Predictor>) -> anyhow::Result<Box<dyn S
     }
 }
 
-/// The accuracies of a space that is small enough, and how many architectures it has, where it is built in.
+/// The accuracies of a space that is small enough, and how many architectures it has, if it is built in.
 fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<(AccuracyTable, Option<u64>)> {
     let id = space.id();
     let Some(table) = args.accuracies.table(space)? else {
@@ -132,7 +132,7 @@ fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<(AccuracyTable, 
             known.join(", ")
         )));
     };
-    // How many architectures a declared space has nobody counts; its table says which are meant.
+    // The size of a declared space is not counted; its table says which architectures are meant.
     if space.declaration().is_some() {
         return Ok((table, None));
     }
@@ -144,7 +144,7 @@ fn accuracies(args: &Args, space: &dyn Space) -> anyhow::Result<(AccuracyTable, 
     }
 }
 
-/// Most that the architecture may cost, in the unit of the column.
+/// Highest cost allowed, in the unit of the column.
 fn target(args: &Args) -> anyhow::Result<Option<f64>> {
     let Args { target_ms, budget, target: column, .. } = args;
     let (flag, found) =
@@ -156,7 +156,7 @@ fn target(args: &Args) -> anyhow::Result<Option<f64>> {
     Ok(Some(ms * of_a_ms(column)?))
 }
 
-/// How many points of the front, the cheapest first, cost no more than the target; all where there is none.
+/// How many points of the front, cheapest first, cost no more than the target; all if there is no target.
 fn within(target: Option<f64>, front: &[Point], predictor: &Predictor) -> anyhow::Result<usize> {
     let Some(target) = target else { return Ok(front.len()) };
     match front.iter().take_while(|point| point.predicted <= target).count() {
@@ -172,7 +172,7 @@ fn within(target: Option<f64>, front: &[Point], predictor: &Predictor) -> anyhow
     }
 }
 
-/// Measures these, where the predictor's device is at hand; else each says why not.
+/// Measures these points if this machine has the predictor's device; if not, each point gets the reason.
 fn measure(finalists: &mut [Point], predictor: &Predictor) -> anyhow::Result<()> {
     let label = predictor.label();
     let cost = MeasuredCost::of_label(label).filter(|_| label.declaration.is_none());

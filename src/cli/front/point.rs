@@ -7,31 +7,31 @@ use serde::Serialize;
 
 use crate::cli::output::figure;
 
-/// An architecture that nothing beats.
+/// An architecture that no other beats in both cost and accuracy.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Point {
     pub(super) architecture: String,
     /// Predicted cost in the column's unit.
     pub(super) predicted: f64,
-    /// Standard deviation of a measurement around it; null where the predictor tells none, like the interval.
+    /// Standard deviation of a measurement around `predicted`; null if the predictor gives none, as are `low` and `high`.
     pub(super) sd: Option<f64>,
-    /// 90 % interval.
+    /// The 90 % interval from `low` to `high`.
     pub(super) low: Option<f64>,
     pub(super) high: Option<f64>,
-    /// Whether the architecture is unlike what the predictor was trained on.
+    /// Whether the architecture is unlike the ones the predictor was trained on.
     pub(super) off_data: bool,
     /// Percent by column.
     pub(super) published_accuracy: PublishedAccuracy,
-    /// Whether something with weights lies between input and output of its cells.
+    /// Whether its cells have an operation with weights between input and output.
     pub(super) learns: bool,
-    /// Measured cost, where it was measured.
+    /// Measured cost, if it was measured.
     pub(super) measured: Option<f64>,
-    /// Where it was measured, or why not; null where nobody asked.
+    /// Where it was measured, or why not; null if no measurement was asked for.
     pub(super) measurement: Option<String>,
 }
 
 impl Point {
-    /// The architecture in this row of the table, whose costs are `priced`.
+    /// The architecture in row `i` of the table, with its cost from `priced`.
     pub(super) fn new(
         space: &dyn Space,
         table: &AccuracyTable,
@@ -57,7 +57,7 @@ impl Point {
         })
     }
 
-    /// Its 90 % interval for people.
+    /// The 90 % interval as text.
     pub(super) fn interval(&self) -> String {
         match (self.low, self.high) {
             (Some(low), Some(high)) => format!("{} to {}", figure(low), figure(high)),

@@ -1,13 +1,13 @@
-//! What all architectures of a table of accuracies cost.
+//! Prices all architectures of an accuracy table.
 
 use lat_data::AccuracyTable;
 use lat_predictor::{Predictions, Predictor};
 use lat_space::Space;
 
-/// Architectures priced at once, as many as stay in a core's cache.
+/// Architectures priced at once: as many as fit in a core's cache.
 const BLOCK: usize = 512;
 
-/// Costs of the table's architectures, in its order. The predictor must be one of this space.
+/// Costs of the table's architectures, in the table's order. The predictor must be for this space.
 pub(in crate::cli) fn price(
     predictor: &Predictor,
     space: &dyn Space,
@@ -29,7 +29,7 @@ pub(in crate::cli) fn price(
     Ok(all)
 }
 
-/// Cost and accuracy in percent of each of the table's architectures, in its order.
+/// Cost and accuracy (percent) of each architecture in the table, in the table's order.
 pub(in crate::cli) fn points(
     priced: &Predictions,
     table: &AccuracyTable,

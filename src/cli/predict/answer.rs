@@ -1,4 +1,4 @@
-//! What is printed of predictions.
+//! Formats predictions as lines and JSON.
 
 use std::io::Write;
 
@@ -6,35 +6,35 @@ use lat_data::{AccuracyColumn, AccuracyTable};
 use lat_predictor::Predictions;
 use serde::{Serialize, Serializer};
 
-/// A table of published accuracies, and those of an architecture where it has them.
+/// A table of published accuracies, and those of one architecture, if the table has it.
 type Published<'a> = (&'a AccuracyTable, Option<&'a [f64]>);
 
-/// The lines of a block, and its elements of the JSON array where one is asked for.
+/// The lines for a block of architectures, and its elements of the JSON array if one is wanted.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) lines: Vec<u8>,
     pub(super) json: Vec<u8>,
 }
 
-/// One prediction for machines.
+/// One prediction in the JSON.
 #[derive(Serialize)]
 struct Prediction<'a> {
     architecture: &'a str,
     column: &'a str,
     value: f64,
-    /// Standard deviation of a measurement around the value; null where the predictor tells none, like all that follow from it.
+    /// Standard deviation of a measurement around `value`. Null if the predictor gives none, as is everything computed from it.
     sd: Option<f64>,
-    /// 90 % interval.
+    /// The 90 % interval from `low` to `high`.
     low: Option<f64>,
     high: Option<f64>,
     /// Whether the architecture is unlike the training data.
     off_data: bool,
-    /// Percent by column, null where the table lacks the architecture; no such field where there is no table.
+    /// Percent by column; null if the table lacks the architecture. The field is missing if there is no table.
     #[serde(skip_serializing_if = "Option::is_none")]
     published_accuracy: Option<Percents<'a>>,
 }
 
-/// Accuracies by the names of their columns; null where there are none.
+/// Accuracies by column name; written as null if the architecture has none.
 struct Percents<'a> {
     columns: &'a [AccuracyColumn],
     values: Option<&'a [f64]>,
@@ -58,7 +58,7 @@ impl Serialize for Percents<'_> {
 }
 
 impl Answer {
-    /// Adds a line without deviation, but for its end.
+    /// Adds a line without deviation and without line end.
     pub(super) fn line(&mut self, value: f64, unit: &str, text: &str) {
         push_fixed(&mut self.lines, value);
         for piece in [" ", unit, "\t", text] {
@@ -66,7 +66,7 @@ impl Answer {
         }
     }
 
-    /// Adds a line with deviation and flag, but for its end.
+    /// Adds a line with deviation and off-data flag, without line end.
     pub(super) fn line_with_sd(&mut self, all: &Predictions, i: usize, unit: &str, text: &str) {
         push_fixed(&mut self.lines, all.values[i]);
         for piece in [" ", unit, "\t"] {
@@ -79,7 +79,7 @@ impl Answer {
         }
     }
 
-    /// Ends a line, with published accuracies where there is a table of them.
+    /// Ends a line, after appending published accuracies if there is a table of them.
     pub(super) fn end_line(&mut self, published: Option<Published<'_>>) {
         if let Some((table, values)) = published {
             for column in 0..table.columns.len() {
@@ -93,7 +93,7 @@ impl Answer {
         self.lines.push(b'\n');
     }
 
-    /// Adds an element of the array.
+    /// Adds an element of the JSON array.
     pub(super) fn element(
         &mut self,
         all: &Predictions,
@@ -120,11 +120,11 @@ impl Answer {
     }
 }
 
-/// What is below this is written with as many decimals as its digits need.
+/// Numbers below this are written with as many decimals as they need.
 const SMALL: f64 = 1e-3;
 
-/// A number with 6 decimals, as `{:.6}` gives it for any f32: multiplied by a million such a number is exact in f64. One so small that
-/// hardly a digit would show gets six digits that count.
+/// Writes a number with 6 decimals, exactly as `{:.6}` would for any f32: such a number times a million is exact in f64. Numbers so
+/// small that hardly a digit would show get six significant digits.
 fn push_fixed(out: &mut Vec<u8>, value: f64) {
     if value != 0.0 && value.abs() < SMALL {
         // Writing to a vector cannot fail.

@@ -1,4 +1,4 @@
-//! Input in blocks of lines.
+//! Splits the input into blocks of lines.
 
 use std::io::{BufRead, Read};
 use std::ops::Range;
@@ -7,73 +7,73 @@ use anyhow::Context;
 
 use crate::cli::failure::bad;
 
-/// Architectures priced at once: enough that calls into libtorch do not count, few enough that their features stay in a core's
-/// cache.
+/// Architectures priced at once: enough that the overhead of calls into libtorch is negligible, few enough that their features fit
+/// in a core's cache.
 const BLOCK: usize = 512;
 
-/// Longest line that is read, in bytes: a file without lines is not read to its end.
+/// Longest line that is read, in bytes. It keeps a file without line ends from being read completely.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Some architecture texts.
+/// A block of architecture texts.
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    /// Architectures before the first of these.
+    /// Number of architectures before this block.
     pub(super) before: usize,
     text: String,
     lines: Vec<Range<usize>>,
 }
 
 impl Block {
-    /// The texts, without the white space around them.
+    /// The texts, without surrounding white space.
     pub(super) fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
         self.lines.iter().map(|line| &self.text[line.clone()])
     }
 }
 
-/// Where architectures come from.
+/// Source of the architecture texts.
 enum Source<'a> {
-    /// A line each.
+    /// Reads texts line by line.
     Lines(Box<dyn BufRead + Send + 'a>),
     Texts(Box<dyn Iterator<Item = anyhow::Result<String>> + Send + 'a>),
 }
 
-/// A source of blocks; empty lines do not count, and a line that ends in an opening bracket or a comma goes on in the next.
+/// Yields blocks of texts. Empty lines are skipped. A line that ends in an opening bracket or a comma continues on the next line.
 pub(super) struct Blocks<'a> {
     source: Source<'a>,
     n_read: usize,
-    /// Told how many architectures each block has.
+    /// Called with the number of architectures in each block.
     on_block: Box<dyn Fn(usize) + Send + 'a>,
 }
 
 impl<'a> Blocks<'a> {
-    /// Blocks of a file's lines.
+    /// Blocks from the lines of a file.
     pub(super) fn new(input: impl BufRead + Send + 'a) -> Self {
         Self { source: Source::Lines(Box::new(input)), n_read: 0, on_block: Box::new(|_| ()) }
     }
 
-    /// Blocks of texts, which are asked for as they are needed.
+    /// Blocks of texts from an iterator, which is advanced only as needed.
     pub(super) fn of_texts(
         texts: impl Iterator<Item = anyhow::Result<String>> + Send + 'a,
     ) -> Self {
         Self { source: Source::Texts(Box::new(texts)), n_read: 0, on_block: Box::new(|_| ()) }
     }
 
-    /// The same, telling the size of each block that is read.
+    /// Calls `on_block` with the size of each block that is read.
     pub(super) fn counted_by(self, on_block: impl Fn(usize) + Send + 'a) -> Self {
         Self { on_block: Box::new(on_block), ..self }
     }
 
-    /// The next block, or nothing at the end.
+    /// The next block; None at the end.
     ///
     /// # Errors
-    /// Where there is no architecture at all.
+    /// Bad input if there is no architecture at all, or if a line is too long.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Block>> {
         let mut block = Block { before: self.n_read, ..Block::default() };
         while block.lines.len() < BLOCK {
             let is_more = match &mut self.source {
                 Source::Lines(input) => block.read_line(input)?,
                 Source::Texts(texts) => match texts.next() {
-                    // An answer is a line, so a text is one too.
+                    // Each answer is one line, so its text must be one line too.
                     Some(text) => block.add(&text?.replace(['\n', '\r'], " ")),
                     None => false,
                 },
@@ -94,7 +94,7 @@ impl<'a> Blocks<'a> {
 }
 
 impl Block {
-    /// Reads a line; false at the end.
+    /// Reads a line; false at the end of the input.
     fn read_line(&mut self, input: &mut dyn BufRead) -> anyhow::Result<bool> {
         let start = self.text.len();
         let mut left = input.take(MOST_BYTES);
@@ -112,7 +112,7 @@ impl Block {
         }
         let n_bytes = MOST_BYTES - left.limit();
         if self.text[start..].trim_end().contains('\n') {
-            // An answer is a line, so a text is one too.
+            // Each answer is one line, so its text must be one line too.
             let joined = self.text[start..].replace(['\n', '\r'], " ");
             self.text.truncate(start);
             self.text.push_str(&joined);
@@ -121,7 +121,7 @@ impl Block {
         Ok(n_bytes > 0)
     }
 
-    /// Adds a text; always true.
+    /// Adds a text. Always returns true.
     fn add(&mut self, text: &str) -> bool {
         let start = self.text.len();
         self.text.push_str(text);
@@ -129,10 +129,10 @@ impl Block {
         true
     }
 
-    /// Makes what was read from here on a text, unless it is empty.
+    /// Turns everything read since `start` into one text, unless it is blank.
     fn keep_from(&mut self, start: usize) {
         let line = &self.text[start..];
-        // Spreadsheets mark a file as UTF-8 by this.
+        // Spreadsheet programs mark UTF-8 files with this character (a byte order mark).
         let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
         let trimmed = line.trim_matches(is_blank);
         if trimmed.is_empty() {
@@ -143,14 +143,14 @@ impl Block {
     }
 }
 
-/// Whether a text breaks off within brackets. Asked of every line of files of millions, so the last character is looked at first.
+/// Whether a text stops within brackets. Called for every line of files with millions of them, so the last character is checked first.
 fn goes_on(text: &str) -> bool {
     let breaks_off = |text: &str| text.trim_end().ends_with(['(', '[', '{', ',']);
     let is_open = || {
         let depth = |c: char| i64::from("([{".contains(c)) - i64::from(")]}".contains(c));
         text.chars().map(depth).sum::<i64>() > 0
     };
-    // Lines within brackets may end in a closing one: then only their count tells.
+    // Within brackets a line may end in a closing one, so only the bracket count tells.
     (breaks_off(text) || text.trim_end().contains('\n')) && is_open()
 }
 
@@ -166,7 +166,7 @@ mod tests {
         let mut blocks = Blocks::new(Cursor::new(text));
         let block = blocks.next().unwrap().unwrap();
         let found: Vec<&str> = block.texts().collect();
-        // A comma alone, with no bracket open, ends as any line does.
+        // A comma at the end does not continue the line if no bracket is open.
         assert_eq!(found, ["G(   a=[1,   2],  b=3)", "plain,", "[(x)]"]);
         assert!(blocks.next().unwrap().is_none());
     }
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(sizes, [512, 512, 176]);
         assert!(all.iter().enumerate().all(|(i, text)| *text == format!("a{i}")));
         assert!(Blocks::new(Cursor::new(b"\xff\n")).next().is_err());
-        // An endless line.
+        // A line that never ends.
         let endless = BufReader::new(std::io::repeat(b'a'));
         let error = Blocks::new(endless).next().unwrap_err().to_string();
         assert!(error.contains("found architecture 1 longer"), "{error}");

@@ -1,4 +1,4 @@
-//! A JSON array that is written piece by piece, so that memory stays flat.
+//! A JSON array that is written piece by piece, so that memory use does not grow.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use lat_data::WholeFile;
 
-/// A file that appears whole or not at all.
+/// The array in a file that appears whole or not at all.
 pub(super) struct JsonArray {
     file: BufWriter<WholeFile>,
     path: PathBuf,
@@ -19,7 +19,7 @@ impl JsonArray {
         Ok(Self { file, path: path.to_owned(), is_empty: true })
     }
 
-    /// Appends elements that stand one per line, a comma and a line feed after each.
+    /// Appends elements, one per line, each followed by a comma and a line feed.
     pub(super) fn push(&mut self, elements: &[u8]) -> anyhow::Result<()> {
         let Some(elements) = elements.strip_suffix(b",\n") else { return Ok(()) };
         let before: &[u8] = if self.is_empty { b"[\n" } else { b",\n" };
@@ -28,7 +28,7 @@ impl JsonArray {
         write.with_context(|| format!("could not write {}", self.path.display()))
     }
 
-    /// Closes the array and gives the file its name.
+    /// Closes the array and moves the file to its final name.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         let end: &[u8] = if self.is_empty { b"[]\n" } else { b"\n]\n" };
         let path = self.path;

@@ -1,4 +1,4 @@
-//! `lat predict`: prices architectures.
+//! `lat predict`: predicts the cost of architectures.
 
 mod answer;
 mod blocks;
@@ -29,15 +29,16 @@ use turns::Turns;
 
 /// Predict the cost of architectures.
 ///
-/// Prints one line per architecture: its cost, a tab, its text. With --sd the standard deviation of a measurement around it
-/// comes in between, and `off-data` where the architecture is unlike all that the predictor was trained on, else `on-data`. Where
-/// accuracies of the space are published (`lat list benchmarks`, or --accuracy-table) they follow the text, a tab before each, in the
-/// table's order and in percent; `-` is an architecture that the table lacks. A file may be of any length: it is read, priced by --threads workers and written in pieces, in its order.
+/// Prints one line per architecture: its cost, a tab, its text. With --sd two columns come in between: the standard deviation of a
+/// measurement around the cost, and `off-data` if the architecture is unlike all that the predictor was trained on, else `on-data`.
+/// If accuracies of the space are published (`lat list benchmarks`, or --accuracy-table), they follow the text, a tab before each,
+/// in the table's order and in percent; `-` means that the table lacks the architecture. A file may be of any length: it is read,
+/// priced by --threads workers and written piece by piece, in the order of the file.
 ///
 /// Example: lat predict --predictor runs/predictor-nasbench201-cpu-c16-l3-r8-b1-seed0-latency_ms.lat '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|'
 ///
-/// With --per-op costs are sums of a latency table instead: one's own, or a published one of the space's blocks. Such a table tells no
-/// deviations.
+/// With --per-op costs are sums from a latency table instead: one that you measured, or a published one of the space's blocks. Such
+/// a table gives no deviations.
 ///
 /// Example: lat predict --sd --file architectures.txt
 ///
@@ -47,11 +48,11 @@ pub(super) struct Args {
     /// Predictor file [default: the newest].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
-    /// Latency table to add up instead: the folder of `lat profile --per-op`, or a published table of the space's blocks (YAML, JSON or
-    /// CSV), of which a folder or several may be named; may be repeated.
+    /// Latency table to add up instead of using a predictor: the folder of `lat profile --per-op`, or a published table of the
+    /// space's blocks (YAML, JSON or CSV), as files or a folder; may be repeated.
     #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["predictor", "sd"])]
     per_op: Vec<PathBuf>,
-    /// Search space of --per-op [default: that of one's own table].
+    /// Search space of --per-op [default: the space of a table that `lat profile --per-op` measured].
     #[arg(long, value_name = "NAME", requires = "per_op")]
     space: Option<String>,
     /// Architecture texts.
@@ -60,7 +61,7 @@ pub(super) struct Args {
     /// File of architectures, one per line (- for standard input), or a Parquet or CSV table of them.
     #[arg(long, value_name = "FILE", conflicts_with = "architectures")]
     file: Option<PathBuf>,
-    /// Also print standard deviations, and whether an architecture is off the training data.
+    /// Also print standard deviations, and whether an architecture is unlike the training data.
     #[arg(long)]
     sd: bool,
     #[command(flatten)]
@@ -112,14 +113,14 @@ fn by_table(args: &Args, screen: Screen) -> anyhow::Result<()> {
     price(args, space.as_ref(), &|| By::Table(&table), screen)
 }
 
-/// Refuses a file of results that would destroy one that is read.
+/// Refuses a result file that would overwrite an input.
 fn check_written(args: &Args, prices: Vec<PathBuf>) -> anyhow::Result<()> {
     let inputs = [args.file.as_ref(), args.accuracies.file.as_ref()];
     let inputs = inputs.into_iter().flatten().cloned().chain(prices);
     Written::default().output("--json", args.json.as_deref()).inputs(inputs).check()
 }
 
-/// Prices what is asked for, by so many workers, each with what prices of its own.
+/// Prices the requested architectures with several workers, each with its own pricer.
 fn price<'a>(
     args: &Args,
     space: &'a dyn Space,
@@ -143,7 +144,8 @@ fn price<'a>(
     done
 }
 
-/// How far it is: by the bytes of a file of texts, of all else by what is priced. Where answers appear on a terminal they show it.
+/// A progress bar: in bytes for a file of texts, else in architectures priced. Hidden if the answers appear on a terminal, since
+/// they show the progress.
 fn bar(args: &Args, screen: Screen) -> ProgressBar {
     match &args.file {
         _ if std::io::stdout().is_terminal() => ProgressBar::hidden(),
@@ -153,7 +155,7 @@ fn bar(args: &Args, screen: Screen) -> ProgressBar {
     }
 }
 
-/// The architectures that are asked for.
+/// The requested architectures, in blocks.
 fn blocks<'a>(args: &Args, space: &'a dyn Space, bar: &ProgressBar) -> anyhow::Result<Blocks<'a>> {
     Ok(match &args.file {
         Some(file) if file.as_os_str() == "-" => {
@@ -174,7 +176,7 @@ fn blocks<'a>(args: &Args, space: &'a dyn Space, bar: &ProgressBar) -> anyhow::R
         None if args.architectures.is_empty() => {
             return Err(bad("expected architecture texts or --file, found neither"));
         }
-        // An answer for each argument, so that the two can be told apart by their order.
+        // One answer per argument, so that the answers can be matched to arguments by their order.
         None => {
             let empty = args.architectures.iter().position(|text| text.trim().is_empty());
             if let Some(number) = empty.map(|i| i + 1) {
@@ -210,7 +212,8 @@ fn price_all(
         for pricer in pricers {
             let turns = &turns;
             scope.spawn(move || {
-                // One thread per worker: libtorch's own would only wait for one another. The setting is the calling thread's.
+                // One thread per worker: libtorch's own threads would only wait for each other. The setting applies to the calling
+                // thread.
                 tch::set_num_threads(1);
                 turns.work(|block: &Block| pricer.price(block));
             });
@@ -219,11 +222,11 @@ fn price_all(
     turns.finish()
 }
 
-/// Makes glibc keep the memory of a block for the next. It hands pieces from 128 KiB on back to the kernel, which then fills them
-/// with zeros page by page, block after block: a fifth of the time. But it raises that limit, and twice as far the one from which
-/// it shortens a heap, to the largest piece that was ever handed back (mallopt(3), `M_MMAP_THRESHOLD`).
+/// Makes glibc keep a block's memory for the next block. By default it returns pieces of 128 KiB and more to the kernel, which then
+/// zeroes them again page by page for every block; that took a fifth of the time. But glibc raises this limit to the size of the
+/// largest piece that was ever freed, and the limit from which it shrinks the heap to twice that (mallopt(3), `M_MMAP_THRESHOLD`).
 fn keep_freed_memory() {
     const MORE_THAN_A_TENSOR: usize = 8 << 20;
-    // Never touched, so no memory is taken.
+    // Never touched, so it takes no physical memory.
     drop(std::hint::black_box(Vec::<u8>::with_capacity(MORE_THAN_A_TENSOR)));
 }

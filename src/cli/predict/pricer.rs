@@ -1,4 +1,4 @@
-//! From texts to predictions.
+//! Turns architecture texts into predictions.
 
 use anyhow::Context;
 use lat_data::{AccuracyTable, unit};
@@ -10,31 +10,31 @@ use super::blocks::Block;
 use crate::cli::op_costs::{self, COLUMN};
 use crate::cli::output::plain;
 
-/// Gates that lie column by column, and accuracies by architecture where there is a table of them.
+/// Gates column by column, and each architecture's accuracies if there is a table of them.
 type GatesAndAccuracies<'a> = (Vec<f32>, Vec<Option<&'a [f64]>>);
 
-/// What prices.
+/// The source of the costs.
 pub(super) enum By<'a> {
     /// A worker's own predictor.
     Predictor(Box<Predictor>),
-    /// A latency table, added up.
+    /// A latency table whose entries are added up.
     Table(&'a op_costs::Pricer<'a>),
 }
 
-/// What prices, and what is wanted of it.
+/// The source of costs, and the output that is wanted.
 pub(super) struct Pricer<'a> {
     pub(super) by: By<'a>,
     pub(super) space: &'a dyn Space,
-    /// Published accuracies of the space.
+    /// Published accuracies of the space, if they are to be printed.
     pub(super) accuracies: Option<&'a AccuracyTable>,
-    /// Print deviations.
+    /// Print standard deviations.
     pub(super) sd: bool,
-    /// Also give elements of a JSON array, which have deviations too.
+    /// Also produce elements of a JSON array, which include deviations.
     pub(super) json: bool,
 }
 
 impl<'a> Pricer<'a> {
-    /// Prices a block.
+    /// Prices a block of architectures.
     pub(super) fn price(&self, block: &Block) -> anyhow::Result<Answer> {
         match &self.by {
             By::Predictor(predictor) => self.predict(predictor, block),
@@ -60,7 +60,7 @@ impl<'a> Pricer<'a> {
         Ok(answer)
     }
 
-    /// Prices a block by a latency table, which tells no deviations.
+    /// Prices a block by a latency table, which gives no deviations.
     fn add_up(&self, table: &op_costs::Pricer<'_>, block: &Block) -> anyhow::Result<Answer> {
         let (mut values, mut accuracies) = (Vec::new(), Vec::new());
         for (i, text) in block.texts().enumerate() {
@@ -116,7 +116,8 @@ impl<'a> Pricer<'a> {
         Ok((columns, accuracies))
     }
 
-    /// Nearly all texts are as the space writes them, so most are found without writing them again.
+    /// The published accuracies of an architecture. Nearly all texts are already in the space's own spelling, so most are found
+    /// without formatting them again.
     fn published(
         &self,
         table: &'a AccuracyTable,

@@ -1,4 +1,4 @@
-//! Workers that take blocks in order, answer them side by side and write the answers in order.
+//! Workers that take blocks in order, price them in parallel, and write the answers in order.
 
 use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use super::blocks::{Block, Blocks};
 use super::json_array::JsonArray;
 use crate::cli::failure::failed;
 
-/// Input and output of all workers. No more blocks are in memory than there are workers.
+/// The input and output that all workers share. At most one block per worker is in memory.
 pub(super) struct Turns<'a> {
     input: Mutex<Input<'a>>,
     output: Mutex<Output>,
@@ -35,10 +35,10 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Answers blocks until there are none or one has failed.
+    /// Answers blocks until none are left or one has failed.
     pub(super) fn work(&self, answer: impl Fn(&Block) -> anyhow::Result<Answer>) {
         while let Some((turn, block)) = self.take() {
-            // A worker that panicked would keep the others waiting for its turn.
+            // A panicking worker would keep the others waiting for its turn, so the panic becomes an error.
             let answer =
                 block.and_then(|block| lat_nn::guard(|| answer(&block)).map_err(failed)?);
             let mut output = lock(&self.output);
@@ -53,7 +53,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// The next block and its turn, or why there is none.
+    /// The next block (or the error of reading it) with its turn; None if there are no more.
     fn take(&self) -> Option<(usize, anyhow::Result<Block>)> {
         let mut input = lock(&self.input);
         if lock(&self.output).failure.is_some() {
@@ -64,7 +64,7 @@ impl<'a> Turns<'a> {
         Some((input.n_taken - 1, block))
     }
 
-    /// Completes the JSON file, or says what failed first.
+    /// Completes the JSON file, or returns the first error.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let output = self.output.into_inner().unwrap_or_else(PoisonError::into_inner);
         match (output.failure, output.json) {
@@ -77,7 +77,7 @@ impl<'a> Turns<'a> {
 
 impl Output {
     fn write(&mut self, answer: &Answer) -> anyhow::Result<()> {
-        // Whole blocks: the line buffer of standard output would only cut them up again.
+        // Whole blocks at once: standard output's line buffer would only split them again.
         std::io::stdout().lock().write_all(&answer.lines)?;
         match &mut self.json {
             Some(json) => json.push(&answer.json),
@@ -87,6 +87,6 @@ impl Output {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A worker that panicked has told why; the others stop all the same at the end of the input.
+    // A worker that panicked has already reported why. The others go on to the end of the input.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

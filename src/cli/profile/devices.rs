@@ -1,4 +1,4 @@
-//! `--device` of `lat profile`, which takes several.
+//! `--device` of `lat profile`, which may name several devices.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use lat_profiler::DeviceSpec;
 use crate::cli::failure::bad;
 use crate::cli::skeleton::device;
 
-/// The devices named, or the best there is. Several must be GPUs of one model, or a test's fake ones.
+/// The named devices, or the best one of this machine. Several must be GPUs of one model (or fake ones, for tests).
 pub(super) fn devices(names: Option<&str>) -> anyhow::Result<Vec<DeviceSpec>> {
     let Some(names) = names.filter(|names| names.contains(',')) else {
         return Ok(vec![device(names)?]);

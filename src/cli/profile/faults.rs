@@ -1,20 +1,20 @@
-//! `--fake-fault`: what goes wrong on the fake device, so that tests can see what the program makes of it.
+//! `--fake-fault`: faults of the fake device, so that tests can check how the program handles them.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use lat_profiler::FakeFaults;
 
-/// One fault as typed.
+/// One fault, as typed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FakeFault {
     /// `abort=17`: sample 17 aborts the process.
     Abort(u64),
-    /// `abort-again=17`: sample 17 aborts the process when it is measured again since its stretch was slow.
+    /// `abort-again=17`: sample 17 aborts the process when it is measured again because its stretch of rows was slow.
     AbortAgain(u64),
     /// `slow-round=3`: the anchors of round 3 take a fifth longer.
     SlowRound(u32),
-    /// `lose=17`: sample 17 ends the process's use of the device.
+    /// `lose=17`: at sample 17 the process loses the device.
     Lose(u64),
     /// `pause-ms=20`: each row takes 20 ms of real time.
     PauseMs(u64),
@@ -40,7 +40,7 @@ impl FromStr for FakeFault {
     }
 }
 
-/// The faults together, as the fake device takes them.
+/// Combines the faults into the form that the fake device takes.
 pub(super) fn together(faults: &[FakeFault]) -> FakeFaults {
     let mut all = FakeFaults::default();
     for fault in faults {

@@ -9,13 +9,13 @@ use anyhow::Context;
 use crate::cli::STOP;
 use crate::cli::failure::failed;
 
-/// How the sentence begins that tells of a fresh process that failed.
+/// How the error begins that reports a failed fresh process.
 pub(super) const ENDED: &str = "the fresh process that repeats some rows ended with";
-/// How often it is looked after.
+/// How often the fresh process is polled.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Has the rows that a fresh process repeats measured by one: this program with the same flags. What a restart changes (the
-/// algorithms that are picked, where memory lies) then shows as a difference from the rows that are there.
+/// Starts this program again with the same flags to repeat some rows in a fresh process. Effects of a restart (other algorithms
+/// picked, memory at other addresses) then show as differences from the existing rows.
 pub(super) fn measure_in_a_fresh_process() -> anyhow::Result<()> {
     let program = std::env::current_exe().context("could not find this program's own file")?;
     let flags = std::env::args_os().skip(1);
@@ -27,7 +27,7 @@ pub(super) fn measure_in_a_fresh_process() -> anyhow::Result<()> {
         .with_context(|| format!("could not start {}", program.display()))?;
     let status = loop {
         if STOP.load(Ordering::Relaxed) {
-            // The end of its input asks it to stop, as the end of this process would.
+            // Closing its input asks it to stop, as the end of this process would.
             child.stdin = None;
         }
         // `wait` would close the pipe at once.
@@ -36,7 +36,7 @@ pub(super) fn measure_in_a_fresh_process() -> anyhow::Result<()> {
             None => std::thread::sleep(PERIOD),
         }
     };
-    // Whatever it got done is in the journal; what lacks shows as unfinished.
+    // The rows it finished are in the journal; missing ones make the run count as unfinished.
     match status.code() {
         Some(0 | 130) => Ok(()),
         _ => Err(failed(format!(

@@ -11,7 +11,7 @@ use super::faults;
 use crate::cli::STOP;
 use crate::cli::output::Screen;
 
-/// The CPU's reference time: that of the run to be resumed, else measured now.
+/// The CPU's reference time in milliseconds: that of the run to be resumed, else measured now.
 pub(super) fn reference_ms(device: DeviceSpec, dir: &Path) -> anyhow::Result<Option<f64>> {
     if device != DeviceSpec::Cpu {
         return Ok(None);
@@ -36,7 +36,7 @@ pub(super) fn measure(
             bar.set_length(total);
             bar.set_position(done);
             bar.reset_eta();
-            // A fresh process of the run's own goes on where the run has come to.
+            // A fresh process that the run itself started simply continues, so it prints no such note.
             if done > 0 && done < total && options.rounds.is_empty() && !args.fresh {
                 screen.note(Some(&bar), &format!("resuming: {done} of {total} rows are there"));
             }

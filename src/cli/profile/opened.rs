@@ -1,4 +1,4 @@
-//! A run's folder, from its begin to its seal.
+//! A run's folder, from its beginning to its seal.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -15,14 +15,14 @@ use crate::cli::failure::{Interrupted, bad, failed};
 use crate::cli::output::{Screen, say, write_json};
 use crate::cli::{STOP, runs, signals};
 
-/// A run that can be measured.
+/// A run that is ready to be measured.
 pub(super) struct Opened {
     pub(super) options: ProfileOptions,
     pub(super) header: RunHeader,
     pub(super) journal: Journal,
 }
 
-/// Begins the run or opens the one that is there.
+/// Begins the run, or opens it if it exists.
 pub(super) fn open(
     args: &Args,
     space: &dyn SearchSpace,
@@ -31,7 +31,7 @@ pub(super) fn open(
 ) -> anyhow::Result<Opened> {
     let dir = run_dir(args, space, &options, &options.device.to_string());
     if args.fresh && !lat_data::has_run(&dir) {
-        // It repeats rows of a run and never begins one.
+        // A fresh process repeats rows of an existing run and never begins one.
         return Err(DataError::Gone { dir, rows: 0 }.into());
     }
     options.reference_ms = reference_ms(options.device, &dir)?;
@@ -47,8 +47,8 @@ pub(super) fn open(
     Ok(Opened { options, header, journal })
 }
 
-/// Whether the folder's samples are chosen as this command wants them: a run is either the first samples in order or what
-/// `--until` chose.
+/// Checks that the folder's samples were chosen the way this command chooses them: either the first samples in order, or the choices
+/// of `--until`.
 fn check_kind(args: &Args, journal: &Journal) -> anyhow::Result<()> {
     let dir = journal.dir().display();
     let is_chosen = Rounds::read(journal.dir())?.is_some();
@@ -63,7 +63,7 @@ fn check_kind(args: &Args, journal: &Journal) -> anyhow::Result<()> {
     }
 }
 
-/// Says what is measured, and notes the state of the machine when it begins.
+/// Prints what will be measured, and records the state of the machine when the run begins.
 pub(super) fn announce(space: &dyn SearchSpace, opened: &mut Opened) -> anyhow::Result<()> {
     let Opened { options, header, journal } = opened;
     say(format!(
@@ -77,14 +77,14 @@ pub(super) fn announce(space: &dyn SearchSpace, opened: &mut Opened) -> anyhow::
         options.point
     ))?;
     if journal.rows().is_empty() {
-        // What the machine was like when the run began stands beside its rows.
+        // The state of the machine at the beginning of the run is saved beside its rows.
         let certificate = serde_json::to_string_pretty(&examine(options.device)?)? + "\n";
         journal.keep(DOCTOR_FILE, certificate.as_bytes())?;
     }
     Ok(())
 }
 
-/// Has a fresh process measure what is left, and concludes.
+/// Has a fresh process measure the remaining rows, and concludes the run.
 pub(super) fn finish(
     args: &Args,
     space: &dyn SearchSpace,
@@ -94,7 +94,7 @@ pub(super) fn finish(
 ) -> anyhow::Result<()> {
     let Opened { options, header, mut journal } = opened;
     let dir = journal.dir().to_owned();
-    // On a CPU each process measures one row, on a GPU, where starting takes long, one process all.
+    // On a CPU each process measures one row. On a GPU, where starting takes long, one process measures all.
     while verdict.done < verdict.total && !STOP.load(Ordering::Relaxed) {
         journal.flush()?;
         drop(journal);
@@ -110,7 +110,7 @@ pub(super) fn finish(
     conclude(args, &mut journal, &verdict, ending)
 }
 
-/// Seals what there is and says what it is worth, or what is left to do.
+/// Seals the run and prints its verdict, or says what is left to do.
 pub(super) fn conclude(
     args: &Args,
     journal: &mut Journal,
@@ -149,16 +149,16 @@ pub(super) fn conclude(
     }
 }
 
-/// What a finished run holds.
+/// The rows that a finished run has.
 pub(super) fn wanted(space: &dyn SearchSpace, options: &ProfileOptions) -> Wanted {
     let tasks = schedule(space, options);
     let rows = tasks.iter().filter(|task| task.role != Role::Anchor).count() as u64;
-    // Where samples are chosen their numbers have gaps, so that their count does not say which ones lack.
+    // If samples are chosen by rounds, their numbers have gaps, so their count does not tell which ones are missing.
     let samples = if options.rounds.is_empty() { options.samples } else { 0 };
     Wanted { rows, samples }
 }
 
-/// The folder asked for, or one named by what it will hold.
+/// The folder given by the user, or one named by the run's contents.
 pub(super) fn run_dir(
     args: &Args,
     space: &dyn SearchSpace,

@@ -1,4 +1,4 @@
-//! From flags to what the profiler is told.
+//! Turns flags into options of the profiler.
 
 use lat_data::OperatingPoint;
 use lat_profiler::{DeviceSpec, ProfileOptions, usual_point};
@@ -8,12 +8,12 @@ use super::args::Args;
 use crate::cli::failure::bad;
 use crate::cli::skeleton::is_small;
 
-/// Most samples of `--until` where `--samples` does not say.
+/// Most samples of `--until` if `--samples` is not given.
 const CAP: u64 = 20_000;
-/// Share of the samples that a fresh process repeats.
+/// Share of the samples that a fresh process measures again.
 const FRESH_FRACTION: f64 = 0.01;
 
-/// So many samples, or all that there are.
+/// This many samples, or the whole space if it is smaller.
 fn at_most(space: &dyn SearchSpace, samples: u64) -> u64 {
     samples.min(u64::try_from(space.size()).unwrap_or(u64::MAX))
 }
@@ -45,7 +45,7 @@ pub(super) fn options(
         shard: args.shard,
         fresh_fraction: FRESH_FRACTION,
         is_fresh: args.fresh,
-        // A processor has nothing to soak for one row, and the memory of what soaks would hide the row's.
+        // A CPU needs no heat-soak for one row, and the soak's memory would hide the row's.
         soak_s: if args.fresh && device == DeviceSpec::Cpu { 0.0 } else { defaults.soak_s },
         energy_fraction: args.energy,
         ..defaults

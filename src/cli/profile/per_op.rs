@@ -13,7 +13,7 @@ use crate::cli::op_table::OpTable;
 use crate::cli::output::{Screen, figure, say, table};
 use crate::cli::runs;
 
-/// Rows of the table that people see; the file has all.
+/// Rows of the table that are printed; the file has all.
 const SHOWN: usize = 10;
 
 pub(super) fn run(
@@ -65,7 +65,7 @@ pub(super) fn run(
     )
 }
 
-/// Sizes must be among those that the space searches at this skeleton.
+/// Checks that the sizes are among those that the space searches with this skeleton.
 fn check_sizes(
     sizes: &[u16],
     space: &dyn SearchSpace,

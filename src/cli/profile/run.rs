@@ -1,4 +1,4 @@
-//! Which way a run is measured: by one process or several, rows in order or in rounds, operations alone.
+//! Chooses how a run is measured: by one process or several, rows in order or in rounds, or single operations.
 
 use lat_profiler::{DeviceSpec, ProfileOptions, plan};
 use lat_space::{SearchSpace, find_space};
@@ -55,7 +55,7 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     run_on_one(args, space.as_ref(), options, screen)
 }
 
-/// The verdict's file must not be one that the run keeps.
+/// Checks that the file for the verdict is not one of the run's own files.
 fn check_json(
     args: &Args,
     space: &dyn SearchSpace,
@@ -64,12 +64,12 @@ fn check_json(
 ) -> anyhow::Result<()> {
     let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
     let dir = run_dir(args, space, options, &names.join(","));
-    // A worker's verdict lies in its folder, which it makes itself.
+    // A worker's verdict is in its folder, which the worker makes itself.
     let json = args.json.as_deref().filter(|_| !args.worker);
     Written::default().output("--json", json).folder(&dir).check()
 }
 
-/// Measures on one device, in this process but for the rows that a fresh one repeats.
+/// Measures on one device, in this process, except for the rows that a fresh one repeats.
 fn run_on_one(
     args: &Args,
     space: &dyn SearchSpace,

@@ -1,11 +1,11 @@
-//! What `lat profile` says of a run for machines, and of one to come.
+//! JSON summaries of `lat profile`: of a finished run, and of a planned one.
 
 use std::path::PathBuf;
 
 use lat_profiler::{Plan, ProfileOptions, Verdict};
 use serde::Serialize;
 
-/// How a run of `--until` ended, for machines.
+/// How a run with `--until` ended, as JSON.
 #[derive(Serialize)]
 pub(super) struct Ending {
     pub(super) goal_percent: f64,
@@ -17,11 +17,11 @@ pub(super) struct Ending {
     pub(super) validation_mape: Option<f64>,
     pub(super) validation_low: Option<f64>,
     pub(super) validation_high: Option<f64>,
-    /// All of this as a sentence.
+    /// All of this as one sentence.
     pub(super) text: String,
 }
 
-/// The result for machines.
+/// The JSON result.
 #[derive(Serialize)]
 pub(super) struct Summary {
     dir: PathBuf,

@@ -14,10 +14,10 @@ use super::summary::Ending;
 use crate::cli::failure::bad;
 use crate::cli::output::Screen;
 
-/// Longest heat-soak of rounds after the first: the device was left alone for a fit's time only.
+/// Longest heat-soak of rounds after the first, in seconds: the device has only been idle during a fit.
 const LATER_SOAK_S: f64 = 1.0;
 
-/// Refuses flags that ask for what is not known before, or for rows that this process does not see.
+/// Refuses flags that need information not known in advance, or rows that this process does not see.
 pub(super) fn check(args: &Args, n_devices: usize) -> anyhow::Result<()> {
     let split = match () {
         () if n_devices > 1 => Some("several devices"),
@@ -43,7 +43,7 @@ pub(super) fn check(args: &Args, n_devices: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measures round by round, or goes on where an earlier process stopped.
+/// Measures round by round, or continues where an earlier process stopped.
 pub(super) fn run(
     args: &Args,
     goal: ErrorGoal,
@@ -79,7 +79,7 @@ fn numbers(rounds: &Rounds) -> Vec<Vec<u64>> {
     rounds.rounds.iter().map(Round::samples).collect()
 }
 
-/// Rounds until one is the last or the run is asked to stop: the verdict on all rows, unfinished in the second case.
+/// Runs rounds until the last one or until asked to stop. Returns the verdict on all rows; it is unfinished if the run was stopped.
 fn all_rounds(
     args: &Args,
     goal: ErrorGoal,
@@ -121,7 +121,7 @@ fn all_rounds(
     }
 }
 
-/// Adds the next round; what it is made of is on the disk before its first row is measured.
+/// Adds the next round. Its samples are saved before the first of them is measured.
 fn add_round(space: &dyn SearchSpace, opened: &Opened, rounds: &mut Rounds) -> anyhow::Result<()> {
     let next = sampling(space, opened, rounds).next()?;
     rounds.rounds.push(next);

@@ -1,4 +1,4 @@
-//! One device of several: the process that measures on it, and what is done when that ends.
+//! One of several devices: the process that measures on it, and how it is restarted when it ends.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,18 +17,18 @@ use crate::cli::STOP;
 use crate::cli::failure::failed;
 use crate::cli::output::Screen;
 
-/// How often an architecture may end the process that measures it.
+/// How often one architecture may end the process that measures it before it is given up.
 const TRIES: u32 = 3;
-/// Architectures in a row that did so after which a worker is given up: then the fault lies with the device.
+/// After this many architectures in a row were lost that way, the worker is given up: the fault then lies with the device.
 const MOST_LOST: u32 = 5;
-/// A worker's verdict in its folder.
+/// File name of a worker's verdict in its folder.
 pub(super) const VERDICT: &str = "verdict.json";
 
 /// How a worker ended.
 enum End {
     /// Its shard is finished, or it was asked to stop.
     Quiet,
-    /// It cannot go on because of this.
+    /// It cannot go on, for this reason.
     GaveUp(String),
 }
 
@@ -38,12 +38,12 @@ pub(super) struct Worker<'a> {
     options: ProfileOptions,
     dir: PathBuf,
     child: Child,
-    /// What the process says on standard error, line by line.
+    /// The lines that the process prints on standard error.
     lines: Receiver<String>,
-    /// The last of these, or the sentences of errors among them.
+    /// The last of these lines, or the error messages among them.
     last_line: String,
     counter: RowCounter,
-    /// The task at which processes ended, how many of them, and how many tasks in a row were lost that way.
+    /// The task at which processes ended, how many of them did, and how many tasks in a row were lost that way.
     at: Option<Task>,
     tries: u32,
     lost: u32,
@@ -51,7 +51,7 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// Starts measuring the options' shard into `dir`.
+    /// Starts measuring the shard that the options name into `dir`.
     pub(super) fn start(
         space: &'a dyn SearchSpace,
         options: ProfileOptions,
@@ -75,12 +75,12 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Whether it has ended, for better or worse.
+    /// Whether the worker has ended, finished or given up.
     pub(super) fn has_ended(&self) -> bool {
         self.end.is_some()
     }
 
-    /// Asks the process to stop: the end of its input tells it.
+    /// Asks the process to stop by closing its input.
     pub(super) fn ask_to_stop(&mut self) {
         self.child.stdin = None;
     }
@@ -90,21 +90,21 @@ impl<'a> Worker<'a> {
         self.counter.count()
     }
 
-    /// Its folder.
+    /// The worker's folder.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Passes on what the process said and, where it has ended, decides how to go on.
+    /// Forwards the process's output and, if the process has ended, decides how to go on.
     pub(super) fn look(&mut self, bar: &ProgressBar, screen: Screen) -> anyhow::Result<()> {
         let ended = self.child.try_wait().context("could not look after a worker")?;
-        // Once the process has ended, its last words are waited for: the sender goes away with them.
+        // Once the process has ended, wait for its remaining lines: the sending thread closes the channel after the last one.
         while let Some(line) =
             if ended.is_some() { self.lines.recv().ok() } else { self.lines.try_recv().ok() }
         {
-            // An error's sentence is told with what is made of it.
+            // An error message is kept and printed later, together with the consequence.
             match line.strip_prefix("lat: ") {
-                // A fresh process that it started tells its error before it does.
+                // A fresh process started by the worker prints its error before the worker prints its own.
                 Some(error) if is_sticky(&self.last_line) => {
                     self.last_line = format!("{}; {error}", self.last_line);
                 }
@@ -141,11 +141,12 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Starts the process again, after it ended [`TRIES`] times at one task behind a failed row for that.
+    /// Starts the process again. If it ended [`TRIES`] times at one task, that task gets a failed row first.
     fn retry(&mut self, reason: &str, bar: &ProgressBar, screen: Screen) -> anyhow::Result<()> {
         let recorded = if has_run(&self.dir) { Some(read_run(&self.dir)?) } else { None };
         let rows = recorded.as_ref().map_or(&[][..], |(_, rows)| rows);
-        // The process said what it was at, in whichever pass; one that ended before it began a row was about to begin the next.
+        // The process has recorded which row it was measuring, whichever attempt it was. If it ended before it began a row, it was
+        // about to begin the next one.
         let at_hand = AtHand::read(&self.dir, rows);
         let attempt = at_hand.map_or(0, |row| row.attempt);
         let said =
@@ -173,10 +174,10 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Counts one more try at the task that is next after these rows.
+    /// Counts one more attempt at the task that comes after these rows.
     fn count(&mut self, task: Option<Task>, rows: &[Measurement]) {
         if self.at != task {
-            // Rows between the last lost one and this show that the device works.
+            // Rows between the last lost task and this one show that the device works.
             let is_lost = |row: &Measurement| {
                 self.at.is_some_and(|at| (at.role, at.index) == (row.role, row.index))
             };
@@ -186,7 +187,7 @@ impl<'a> Worker<'a> {
         self.tries += 1;
     }
 
-    /// Writes the task's failed row; too many of them in a row are the device's fault.
+    /// Writes the failed row of a lost task. Too many lost tasks in a row mean that the device is at fault.
     fn lose(
         &mut self,
         header: &RunHeader,
@@ -205,13 +206,13 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Folder and device, for people.
+    /// Folder and device as text.
     pub(super) fn name(&self) -> String {
         let folder = self.dir.file_name().unwrap_or_default().to_string_lossy();
         format!("{folder} ({})", self.options.device)
     }
 
-    /// Why it gave up; nothing where it did not.
+    /// Why the worker gave up; None if it did not.
     pub(super) fn fault(&self) -> Option<String> {
         match &self.end {
             Some(End::GaveUp(reason)) => Some(format!("{}: {reason}", self.name())),
@@ -220,7 +221,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// A worker's process: this command with its own device, shard and folder, which win over those before them.
+/// Starts a worker's process: this command with its own device, shard and folder appended, which override those before them.
 fn spawn(options: &ProfileOptions, dir: &Path) -> anyhow::Result<(Child, Receiver<String>)> {
     let program = std::env::current_exe().context("could not find this program")?;
     let shard = options.shard.map(|shard| shard.to_string()).unwrap_or_default();

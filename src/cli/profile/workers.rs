@@ -1,8 +1,8 @@
-//! Several devices: a process for each, since an error on a GPU can end the whole process's use of it.
+//! Measures on several devices, with one process for each, because a GPU error can make the GPU unusable for the whole process.
 //!
-//! Each worker measures a shard in a folder of its own, `worker-0` and so on; no file has two writers. A worker that is killed
-//! or loses its GPU is started again; the architecture at which that happens three times gets a failed row, written while
-//! no worker holds the folder. At the end the shards are merged into the run's folder.
+//! Each worker measures a shard in a folder of its own, `worker-0` and so on, so no file has two writers. A worker that is killed or
+//! loses its GPU is started again. An architecture at which this happens three times gets a failed row, written while no worker uses
+//! the folder. At the end the shards are merged into the run's folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -23,10 +23,10 @@ use crate::cli::merge::say_merged;
 use crate::cli::output::{Screen, say, write_json};
 use crate::cli::{STOP, runs, signals};
 
-/// How often workers are looked after.
+/// How often workers are polled.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// The result for machines.
+/// The JSON result.
 #[derive(Serialize)]
 struct Summary {
     dir: PathBuf,
@@ -69,7 +69,7 @@ pub(super) fn run(
     conclude(args, &dir, &mut workers)
 }
 
-/// The options of each device: its share of the run's or shard's samples.
+/// The options for each device: its share of the samples of the run (or of the shard).
 fn parts(options: &ProfileOptions, devices: &[DeviceSpec]) -> anyhow::Result<Vec<ProfileOptions>> {
     let whole = options.shard.unwrap_or(Shard::WHOLE);
     let part = |(k, device): (usize, &DeviceSpec)| {
@@ -81,7 +81,7 @@ fn parts(options: &ProfileOptions, devices: &[DeviceSpec]) -> anyhow::Result<Vec
     devices.iter().enumerate().map(part).collect()
 }
 
-/// Looks after the workers until all have ended.
+/// Watches the workers until all have ended.
 fn watch(workers: &mut [Worker<'_>], bar: &ProgressBar, screen: Screen) -> anyhow::Result<()> {
     while workers.iter().any(|worker| !worker.has_ended()) {
         std::thread::sleep(PERIOD);
@@ -96,7 +96,7 @@ fn watch(workers: &mut [Worker<'_>], bar: &ProgressBar, screen: Screen) -> anyho
     Ok(())
 }
 
-/// Says what is left to do, or joins what is finished.
+/// Says what is left to do, or merges the finished shards.
 fn conclude(args: &Args, dir: &Path, workers: &mut [Worker<'_>]) -> anyhow::Result<()> {
     let faults: Vec<String> = workers.iter().filter_map(Worker::fault).collect();
     let rows: u64 = workers.iter_mut().map(Worker::rows).sum();
@@ -129,7 +129,7 @@ fn conclude(args: &Args, dir: &Path, workers: &mut [Worker<'_>]) -> anyhow::Resu
     }
 }
 
-/// Merges the workers' shards; where they are parts of a shard only, others lack and are merged by hand.
+/// Merges the workers' shards. If they are only parts of a shard, the other shards are missing and the user merges later.
 fn join(args: &Args, dir: &Path, workers: &[Worker<'_>]) -> anyhow::Result<()> {
     if args.shard.is_some() {
         return say(format!(

@@ -1,4 +1,4 @@
-//! What `lat rank` found.
+//! The result of `lat rank`.
 
 use std::path::PathBuf;
 
@@ -8,37 +8,37 @@ use serde::Serialize;
 
 use crate::cli::output::{say, table};
 
-/// What `lat rank` found.
+/// The result of `lat rank`.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     pub(super) search: PathBuf,
     pub(super) space: String,
     pub(super) method: String,
-    /// Epochs behind the supernet's weights.
+    /// Epochs that the supernet was trained for.
     pub(super) epochs: u32,
     pub(super) dataset: String,
     pub(super) n_test_images: usize,
-    /// How batch norm's statistics were made; nothing where they are the supernet's.
+    /// How batch norm's statistics were computed; null if they are the supernet's.
     pub(super) recalibration: Option<Recalibration>,
-    /// What counts as the truth, in words.
+    /// The source of the true accuracies, in words.
     pub(super) truth: String,
     pub(super) seed: u64,
-    /// Architectures.
+    /// Number of architectures.
     pub(super) n: usize,
-    /// Of inherited accuracies and true ones.
+    /// Rank agreement of inherited accuracies with true ones.
     pub(super) by_accuracy: Agreement,
-    /// Of inherited losses, lowest first, and true accuracies.
+    /// Rank agreement of inherited losses, lowest first, with true accuracies.
     pub(super) by_loss: Agreement,
     pub(super) rows: Vec<Row>,
 }
 
-/// An architecture; accuracies in percent.
+/// One architecture; accuracies in percent.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     pub(super) architecture: String,
-    /// On the test images, with the supernet's weights.
+    /// Accuracy on the test images with the supernet's weights.
     pub(super) inherited_accuracy: f64,
-    /// Cross entropy there.
+    /// Cross entropy on the test images.
     pub(super) inherited_loss: f64,
     pub(super) true_accuracy: f64,
 }
@@ -47,7 +47,7 @@ impl Answer {
     /// The rows as CSV.
     pub(super) fn csv(&self) -> String {
         let row = |row: &Row| {
-            // Texts may hold commas and quotes.
+            // Texts may contain commas and quotes.
             let text = row.architecture.replace('"', "\"\"");
             format!(
                 "\"{text}\",{},{},{}\n",
@@ -58,7 +58,7 @@ impl Answer {
         format!("architecture,inherited_accuracy,inherited_loss,true_accuracy\n{rows}")
     }
 
-    /// The result for people.
+    /// Prints the result.
     pub(super) fn print(&self) -> anyhow::Result<()> {
         say(format!(
             "{} architectures by inherited weights on {} test images, against {}",

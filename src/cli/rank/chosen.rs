@@ -1,4 +1,4 @@
-//! Which architectures `lat rank` compares.
+//! Chooses the architectures that `lat rank` compares.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,10 +15,11 @@ use super::truth::Truth;
 use crate::cli::failure::bad;
 use crate::cli::texts;
 
-/// Draws after which no more architectures are looked for: of a search that has given up most operations few are held.
+/// Give up drawing after this many draws: a search that has dropped most operations leaves few architectures in the supernet.
 const MOST_DRAWS: u64 = 100_000;
 
-/// Those of the file, else as many as are asked for of those whose truth is known, each once; all that the supernet holds.
+/// The architectures in the file; if none is given, the requested number of those with a known true accuracy. Each occurs once, and
+/// the supernet must contain it.
 pub(super) fn architectures(
     args: &Args,
     opened: &OpenedSupernet,
@@ -31,7 +32,7 @@ pub(super) fn architectures(
     }
 }
 
-/// Those of a file, the first of equals.
+/// The architectures of a file; duplicates are dropped.
 fn listed(
     file: &Path,
     opened: &OpenedSupernet,
@@ -83,7 +84,7 @@ fn drawn_from(
     Ok(found)
 }
 
-/// Architectures of the space, each once.
+/// Architectures drawn from the space, each once.
 fn drawn(args: &Args, opened: &OpenedSupernet) -> anyhow::Result<Vec<Architecture>> {
     let space = opened.space.as_ref();
     let most = u64::try_from(space.size()).unwrap_or(u64::MAX).min(MOST_DRAWS);

@@ -24,14 +24,14 @@ use super::written::Written;
 use answer::{Answer, Row};
 use truth::Truth;
 
-/// Images per batch of the tests.
+/// Images per batch in the tests.
 const BATCH: usize = 200;
 
-/// Tell how well a supernet's inherited weights order architectures.
+/// Measure how well a supernet's inherited weights order architectures.
 ///
-/// Each architecture is cut out of the supernet, its batch norm recalibrated, and tested on the test images; then the order is
-/// compared with published accuracies, or with those after training from scratch. Prints Kendall's tau-b and Spearman's rho with
-/// 95 % bootstrap intervals.
+/// Each architecture is cut out of the supernet, its batch norm is recalibrated, and it is tested on the test images. The resulting
+/// order is compared with published accuracies, or with accuracies after training from scratch. Prints Kendall's tau-b and
+/// Spearman's rho with 95 % bootstrap intervals.
 ///
 /// Example: lat rank --search runs/search-nasbench-macro-... --n 100
 ///
@@ -41,36 +41,36 @@ pub(super) struct Args {
     /// Folder of the search.
     #[arg(long, value_name = "DIR")]
     search: PathBuf,
-    /// Architectures to compare, drawn at random: from the table where there is one, else from the space.
+    /// Number of architectures to compare, drawn at random: from the table if there is one, else from the space.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(FEWEST as i64..), conflicts_with = "archs")]
     n: u32,
-    /// Compare the architectures of this file instead: a text per line, or a table as `lat predict --file` reads it.
+    /// Compare the architectures in this file instead: one text per line, or a table as `lat predict --file` reads it.
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
-    /// Parquet or CSV table of accuracies that count as the truth, as `lat front --accuracy-table` reads it [default: the program's
-    /// own of the space].
+    /// Parquet or CSV table of accuracies to use as the truth, as `lat front --accuracy-table` reads it [default: the built-in one
+    /// of the space].
     #[arg(long, value_name = "TABLE", conflicts_with = "train_epochs")]
     truth: Option<PathBuf>,
-    /// Column of the table that counts [default: the first].
+    /// Column of the table to use [default: the first].
     #[arg(long, value_name = "COLUMN", conflicts_with = "train_epochs")]
     accuracy: Option<String>,
-    /// Train each architecture from scratch for so many epochs, as `lat evaluate` does, and take its test accuracy for the truth.
+    /// Train each architecture from scratch for this many epochs, as `lat evaluate` does, and use its test accuracy as the truth.
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..))]
     train_epochs: Option<u32>,
     #[command(flatten)]
     recalibration: RecalibrationArgs,
     #[command(flatten)]
     images: DatasetArgs,
-    /// Seed of everything random.
+    /// Seed for everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where it is computed: cpu or cuda:N [default: cuda:0 where there is one, else cpu].
+    /// Device to compute on: cpu or cuda:N [default: cuda:0 if there is one, else cpu].
     #[arg(long)]
     device: Option<String>,
     /// Also write the result as JSON here.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also write a row per architecture as CSV here.
+    /// Also write one row per architecture as CSV here.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 }
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     answer.print()
 }
 
-/// The files that are asked for, and what must not be written over.
+/// The output files that the flags ask for, and the inputs that must not be written over.
 fn written(args: &Args) -> Written {
     let inputs =
         files(&args.search).into_iter().chain(args.archs.clone()).chain(args.truth.clone());
@@ -113,14 +113,14 @@ fn written(args: &Args) -> Written {
     written.output("--csv", args.csv.as_deref())
 }
 
-/// Which supernet is looked at, on what images, where.
+/// The supernet to examine, the images, and the device.
 pub(super) struct Subject<'a> {
     pub(super) opened: &'a OpenedSupernet,
     pub(super) dataset: &'a Dataset,
     pub(super) device: tch::Device,
 }
 
-/// What each architecture is worth with inherited weights, and in truth.
+/// Inherited and true accuracy of each architecture.
 fn rows(
     subject: &Subject<'_>,
     architectures: &[Architecture],
@@ -174,7 +174,7 @@ fn answer(
         seed: args.seed,
         n: rows.len(),
         by_accuracy: agreement(&column(|row| row.inherited_accuracy)),
-        // A low loss ranks high.
+        // A low loss should rank high.
         by_loss: agreement(&column(|row| -row.inherited_loss)),
         rows,
     }

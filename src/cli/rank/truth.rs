@@ -1,4 +1,4 @@
-//! What architectures are worth in truth: published accuracies, or those after training from scratch.
+//! True accuracies of architectures: published ones, or those after training from scratch.
 
 use std::fmt;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(super) enum Truth {
 }
 
 impl Truth {
-    /// What the flags ask for.
+    /// The source that the flags ask for.
     pub(super) fn of(
         args: &Args,
         opened: &OpenedSupernet,
@@ -48,7 +48,7 @@ impl Truth {
         Ok(Self::Table { table, column })
     }
 
-    /// Refuses architectures, read from this file, whose truth is not known.
+    /// Refuses architectures (read from this file) whose true accuracy is not known.
     pub(super) fn check(
         &self,
         file: &Path,
@@ -69,7 +69,7 @@ impl Truth {
         )))
     }
 
-    /// Refuses a data set too small to train on.
+    /// Refuses a data set that is too small to train on.
     pub(super) fn check_images(&self, dataset: &Dataset) -> anyhow::Result<()> {
         match self {
             Self::Trained { plan, .. } if dataset.train.n < plan.batch as usize => {
@@ -82,7 +82,7 @@ impl Truth {
         }
     }
 
-    /// Percent.
+    /// The true accuracy in percent.
     pub(super) fn accuracy(
         &self,
         subject: &Subject<'_>,
@@ -107,7 +107,7 @@ impl Truth {
                     seed: *seed,
                     weights: None,
                 };
-                // What is trained here is nobody's to go on with.
+                // Nobody will resume this training, so its folder is temporary.
                 let folder = tempfile::tempdir()?;
                 let checkpoint = folder.path().join("checkpoint.safetensors");
                 let on = (subject.dataset, subject.device);

@@ -1,4 +1,4 @@
-//! `lat report`: results as pages.
+//! `lat report`: draws results as HTML pages.
 
 mod index;
 mod pages;
@@ -28,34 +28,34 @@ use published::Tables;
 
 /// Draw all results of a folder, or one of them, as pages that need no network.
 ///
-/// Of a whole folder: accuracy against cost over all its searches with the Pareto front, by published accuracies where the space has
-/// some, means over seeds, and tables of its profiles, predictors, searches and evaluations that lead to a page of each. These
-/// lie in a folder beside the page, report_files; the two can be moved together.
+/// For a whole folder: accuracy against cost for all its searches with the Pareto front, with published accuracies if the space has
+/// some and averages over seeds, and tables of its profiles, predictors, searches and evaluations with links to a page of each.
+/// These pages are in a folder beside the main page, report_files; the two can be moved together.
 ///
-/// Of a profile run: verdict, latencies, noise, drift, sensors, predicted against measured, and what every column means. Of a
-/// predictor: its errors. Of a search: loss, accuracy, cost, entropy, skip connections, diagnostics and the choices' probabilities
-/// per epoch, and the cells found. Of an evaluation: accuracy, latency and the cells.
+/// For a profile run: verdict, latencies, noise, drift, sensors, predicted against measured, and the meaning of every column. For a
+/// predictor: its errors. For a search: loss, accuracy, cost, entropy, skip connections, diagnostics and the choices' probabilities
+/// per epoch, and the cells found. For an evaluation: accuracy, latency and the cells.
 ///
 /// Example: lat report
 ///
 /// Example: lat report runs/profile-darts-cuda0-c36-l20-r32-b1-seed0
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder of results, of a profile run, of a search or of an evaluation; or file of a predictor.
+    /// Folder of results, of a profile run, of a search or of an evaluation; or a predictor file.
     #[arg(default_value = "runs")]
     dir: PathBuf,
-    /// Predictor to judge on a profile run [default: the newest of the same space, device and settings]; or that prices the front of the
-    /// whole space beneath the searches of a folder [default: the one that they name].
+    /// Predictor to judge on a profile run [default: the newest of the same space, device and settings]. For a folder: predictor
+    /// that prices the front of the whole space, drawn behind the searches [default: the one that they name].
     #[arg(long, value_name = "FILE")]
     predictor: Option<PathBuf>,
     #[command(flatten)]
     accuracies: AccuracyArgs,
-    /// The page [default: DIR/report.html; of a predictor's file, beside it].
+    /// File for the page [default: DIR/report.html; for a predictor file, beside it].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// A page, and what is said of it.
+/// A page, and a sentence about it.
 type Drawn = (String, String);
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
@@ -100,19 +100,19 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     say(format!("{line}; {}", out.display()))
 }
 
-/// What a folder with one result holds.
+/// The kind of result that the folder holds.
 fn kind(dir: &Path) -> &'static str {
     if dir.join(SearchRecord::FILE).exists() { "search" } else { "evaluation" }
 }
 
-/// Whether the folder is that of one search, or of one evaluation and nothing else.
+/// Whether the folder is that of a single search, or of an evaluation and nothing else.
 fn is_of_one(dir: &Path, results: &Results) -> bool {
     let has = |file: &str| dir.join(file).exists();
     has(SearchRecord::FILE)
         || has(EvaluationRecord::FILE) && results.paths().all(|path| path == dir)
 }
 
-/// Refuses a page that would destroy what is read.
+/// Refuses a page that would overwrite an input.
 fn check_written(args: &Args, results: &Results) -> anyhow::Result<()> {
     let files = [SearchRecord::FILE, EvaluationRecord::FILE];
     let records = results.paths().flat_map(|place| files.map(|file| place.join(file)));

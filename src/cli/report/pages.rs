@@ -1,4 +1,4 @@
-//! Where the pages of a folder's results lie, and how they lead to one another.
+//! File names of the pages for a folder's results, and the links between them.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::cli::failure::bad;
 use crate::cli::output::write_whole;
 use crate::cli::runs::writable_dir;
 
-/// Longest name of a page, in bytes, without what makes it the only one and its ending.
+/// Longest page name in bytes, not counting the ending and the number that makes it unique.
 const LONGEST: usize = 180;
 
 /// The page of a folder and the folder of pages beside it: `report.html` and `report_files/`. Addresses are relative, so both can be
@@ -21,7 +21,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// The pages beside this index.
+    /// The pages beside this index page.
     pub(super) fn beside(index: &Path) -> anyhow::Result<Self> {
         let Some(stem) = index.file_stem() else {
             return Err(bad(format!("expected --out to name a file, found {}", index.display())));
@@ -33,7 +33,7 @@ impl Pages {
         Ok(Self { index, folder, taken: HashSet::new() })
     }
 
-    /// A name for the page of a result, the only one of its kind: `search-a.html` of `search-a`.
+    /// A unique name for the page of a result: `search-a.html` for `search-a`.
     pub(super) fn name(&mut self, result: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._+".contains(c) { c } else { '-' };
         let stem: String = result.chars().map(plain).take(LONGEST).collect();
@@ -45,7 +45,7 @@ impl Pages {
         names.find(is_new).expect("numbers do not end")
     }
 
-    /// The address of a page on the index.
+    /// The address of a page, as linked from the index.
     pub(super) fn address(&self, name: &str) -> String {
         format!("{}/{name}", encoded(&file_name(&self.folder)))
     }
@@ -56,7 +56,7 @@ impl Pages {
         Link { text: "all results".to_owned(), href }
     }
 
-    /// Writes a page of the folder.
+    /// Writes a page into the folder.
     pub(super) fn write(&self, name: &str, html: &str) -> anyhow::Result<()> {
         write_whole(&self.folder.join(name), html)
     }
@@ -71,7 +71,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-/// A file's name as a part of an address (RFC 3986): all but unreserved letters by their bytes.
+/// A file name as part of an address (RFC 3986): all bytes but unreserved letters are percent-encoded.
 fn encoded(name: &str) -> String {
     let byte = |b: u8| match b {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

@@ -1,4 +1,4 @@
-//! Which predictor a run is shown with, and what it says of the run.
+//! Chooses the predictor to show with a run, and judges it on the run.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use lat_space::find_space;
 
 use crate::cli::newest;
 
-/// What the predictor that is named, or the newest that fits, says of the run in this folder.
+/// Judges the named predictor, or the newest that fits, on the run in this folder.
 pub(super) fn predictions(
     dir: &Path,
     named: Option<&PathBuf>,
@@ -24,7 +24,7 @@ pub(super) fn predictions(
     judged(dir, header, &predictor, &path.display().to_string()).map(Some)
 }
 
-/// What this predictor says of the run; `source` is where it comes from, in words.
+/// Judges this predictor on the run; `source` says in words where the predictor comes from.
 pub(super) fn judged(
     dir: &Path,
     header: &RunHeader,
@@ -36,7 +36,7 @@ pub(super) fn judged(
     Ok(JudgedPredictions::new(predictor, source, space.as_ref(), &table)?)
 }
 
-/// Whether a predictor is for networks as the run measured them.
+/// Whether a predictor is for networks measured the way the run measured them.
 pub(super) fn fits(predictor: &Predictor, header: &RunHeader) -> bool {
     let label = predictor.label();
     label.space == header.space

@@ -1,4 +1,4 @@
-//! What is published of the architectures that searches found, and of their whole space.
+//! Published accuracies of the architectures that searches found, and fronts of their whole spaces.
 
 use std::path::Path;
 
@@ -12,18 +12,18 @@ use crate::cli::accuracy::AccuracyArgs;
 use crate::cli::failure::bad;
 use crate::cli::front::{points, price};
 
-/// How far a predictor may be off what a search noted as its prediction and still be the same, relative.
+/// Relative difference up to which a predictor's value and the prediction noted by a search count as the same predictor.
 const SAME_PREDICTOR: f64 = 1e-3;
 
-/// The tables of accuracies of all spaces that were searched.
+/// Accuracy tables of all spaces that were searched.
 pub(super) struct Tables {
     all: Vec<(Box<dyn SearchSpace>, Option<AccuracyTable>)>,
-    /// Whether they are those of a flag.
+    /// Whether the tables come from a flag.
     are_named: bool,
 }
 
 impl Tables {
-    /// The table that is named, else the program's own, of each space that the program has.
+    /// For each space that the program knows: the table that is named, else the built-in one.
     pub(super) fn of<'a>(
         args: &AccuracyArgs,
         spaces: impl IntoIterator<Item = &'a str>,
@@ -41,8 +41,8 @@ impl Tables {
         Ok(Self { all, are_named: args.file.is_some() })
     }
 
-    /// What is published of an architecture: in the table that is named, else as the search or evaluation noted it where that was from
-    /// another table than the program's own, else in that.
+    /// The published accuracy of an architecture: from the named table. If none is named, the value noted by the search or
+    /// evaluation if it came from a table other than the built-in one, else the built-in table's.
     pub(super) fn of_found(
         &self,
         (id, text): (&str, &str),
@@ -63,7 +63,7 @@ impl Tables {
         }
     }
 
-    /// Per space and cost the front of all architectures, or why it is not known.
+    /// For each space and cost the front of all architectures, or the reason why it is not known.
     pub(super) fn fronts(
         &self,
         predictor: Option<&Path>,
@@ -101,7 +101,7 @@ impl Tables {
     }
 }
 
-/// One front per accuracy.
+/// One front per accuracy column.
 fn of_space(
     space: &dyn SearchSpace,
     column: &str,
@@ -133,7 +133,7 @@ fn of_space(
     Ok(table.columns.iter().enumerate().map(of).collect())
 }
 
-/// The predictor that all these searches name, where it still says what it said to them; else a sentence.
+/// The predictor that all these searches name, if it still gives the predictions noted in them; else a sentence with the reason.
 fn at_hand<'a>(
     space: &dyn SearchSpace,
     column: &str,

@@ -1,4 +1,4 @@
-//! The cost model of a search: counted, added up from operations, or predicted.
+//! Builds the cost model of a search: counted, added up from operations, or predicted.
 
 use std::path::PathBuf;
 
@@ -13,18 +13,18 @@ use crate::cli::newest;
 use crate::cli::op_costs::OpCosts;
 use crate::cli::place::MeasuredCost;
 
-/// A cost model, and the predictor file behind it where there is one.
+/// A cost model, and the predictor file it came from, if there is one.
 pub(super) struct Cost {
     pub(super) model: Box<dyn CostModel>,
     pub(super) predictor: Option<Predictor>,
-    /// That file.
+    /// The predictor file.
     pub(super) file: Option<PathBuf>,
     pub(super) id: CostId,
-    /// Where and how what the model was made from was measured, as far as it says.
+    /// Where and how the model's training data was measured, as far as it is known.
     pub(super) measured: Option<MeasuredCost>,
 }
 
-/// The cost model: counted, from the named predictor, or from the newest. A search without the cost can do without.
+/// Builds the cost model: by counting, from the named predictor, or from the newest. A search that ignores the cost can do without one.
 pub(super) fn cost(
     args: &Args,
     space: &dyn SearchSpace,
@@ -72,7 +72,7 @@ pub(super) fn cost(
     predicted(args, space, path)
 }
 
-/// The cost model of a predictor's file.
+/// The cost model from a predictor file.
 fn predicted(
     args: &Args,
     space: &dyn SearchSpace,

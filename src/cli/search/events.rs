@@ -1,8 +1,8 @@
 //! A `TensorBoard` event file of scalars.
 //!
-//! The form is that of `tensorflow/core/lib/io/record_writer.cc` (records with masked CRC-32C) and of the messages `Event` and
-//! `Summary` in `tensorflow/core/util/event.proto` and `tensorflow/core/framework/summary.proto`, of which only what scalars need
-//! is declared here.
+//! The format is that of `tensorflow/core/lib/io/record_writer.cc` (records with masked CRC-32C) and of the messages `Event` and
+//! `Summary` in `tensorflow/core/util/event.proto` and `tensorflow/core/framework/summary.proto`. Only the fields that scalars need
+//! are declared here.
 
 use std::fs::File;
 use std::io::Write;
@@ -34,12 +34,12 @@ struct Summary {
 struct Scalar {
     #[prost(string, tag = "1")]
     tag: String,
-    // Field 2 in protobuf's `oneof`, written even where it is zero.
+    // Field 2 of protobuf's `oneof`, which is written even if it is zero.
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
 }
 
-/// An open event file; each process writes one of its own, named by the time as `TensorBoard` expects.
+/// An open event file. Each process writes its own, with the time in its name as `TensorBoard` expects.
 pub(super) struct EventFile {
     file: File,
 }
@@ -78,7 +78,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// Length, its check sum, the bytes, their check sum.
+/// A record: length, its checksum, the bytes, their checksum.
 fn record(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u64).to_le_bytes();
     [&length[..], &masked(&length).to_le_bytes(), bytes, &masked(bytes).to_le_bytes()].concat()
@@ -93,7 +93,7 @@ fn masked(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Reads the events back, checking every check sum.
+    /// Reads the events back and verifies every checksum.
     fn events(mut bytes: &[u8]) -> Vec<Event> {
         let mut found = Vec::new();
         while !bytes.is_empty() {

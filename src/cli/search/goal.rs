@@ -1,4 +1,4 @@
-//! What a search is after: lambda or a target, and whether it can be had.
+//! The goal of a search (lambda, target or product), and whether it can be reached.
 
 use lat::ending::Ending;
 use lat::fastest::fastest;
@@ -15,16 +15,16 @@ use crate::cli::budget::of_a_ms;
 use crate::cli::failure::bad;
 use crate::cli::output::figure_above;
 
-/// Lambda where neither it nor a target is given.
+/// Lambda if neither lambda nor a target is given.
 const DEFAULT_LAMBDA: f64 = 0.1;
-/// Largest lambda: its gradient's square is still far from what a float holds.
+/// Largest lambda. The square of its gradient is still far below the range limit of a float.
 const MOST_LAMBDA: f64 = 1e6;
-/// Largest number of a product: the 20th power of a logarithm of any cost is one that a float holds.
+/// Largest ALPHA or BETA of a product: the 20th power of the logarithm of any cost still fits in a float.
 const MOST_OF_PRODUCT: f64 = 20.0;
-/// Most standard deviations that a risk adds.
+/// Largest number of standard deviations for `--risk`.
 const MOST_RISK: f64 = 1000.0;
 
-/// What the search is after.
+/// The goal of the search, from the flags.
 pub(super) fn goal(args: &Args) -> Goal {
     match (args.product, targets(args).first()) {
         (Some((alpha, beta)), _) => {
@@ -36,29 +36,29 @@ pub(super) fn goal(args: &Args) -> Goal {
     }
 }
 
-/// Costs to stay below, in the unit of the column that is searched by.
+/// Costs to stay below, in the unit of the search's cost column.
 pub(super) fn targets(args: &Args) -> Vec<f64> {
     if !args.budget.is_empty() {
         return args.budget.clone();
     }
-    // Columns that have none are refused.
+    // Columns without a time unit are refused elsewhere.
     let factor = of_a_ms(&args.target).unwrap_or(1.0);
     args.target_ms.iter().map(|ms| ms * factor).collect()
 }
 
-/// The flag that targets come by.
+/// The flag that sets the targets.
 fn target_flag(args: &Args) -> &'static str {
     if args.budget.is_empty() { "--target-ms" } else { "--budget" }
 }
 
-/// How the cost's gradient is estimated: `FBNet`'s product is of the expected latency.
+/// How the cost's gradient is estimated. `FBNet`'s product uses the expected latency.
 pub(super) fn estimator(args: &Args) -> Estimator {
     let usual =
         if args.product.is_some() { Estimator::Expected } else { Estimator::StraightThrough };
     args.estimator.unwrap_or(usual)
 }
 
-/// `target` is the flag that a target came by.
+/// Checks the goal's range; `target` is the flag that set the target.
 fn check_goal(goal: Goal, target: &str) -> anyhow::Result<()> {
     match goal {
         Goal::Lambda(x) if x.is_nan() || x < 0.0 => {
@@ -99,7 +99,7 @@ pub(super) fn check_risk(risk: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A number without hundreds of zeros.
+/// Formats a number without hundreds of zeros.
 fn short(number: f64) -> String {
     if number.is_finite() && number.abs() >= 1e15 {
         format!("{number:e}")
@@ -108,7 +108,8 @@ fn short(number: f64) -> String {
     }
 }
 
-/// The goal must be in range, so must each of several targets; these and a rule for batch norm are for the parts of a supernet.
+/// Checks the goal and each of several targets. Several targets and a rule for batch norm are only allowed if subnets of a supernet
+/// are judged.
 pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
     let flag = target_flag(args);
     check_goal(goal(args), flag)?;
@@ -131,33 +132,40 @@ pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
     )))
 }
 
-/// A target below the fastest architecture is refused before any training.
+/// Refuses a target below the cost of the fastest architecture, before any training.
 pub(super) fn check_reachable(
     space: &dyn SearchSpace,
     cost: &dyn CostModel,
-    targets: &[f64],
+    args: &Args,
 ) -> anyhow::Result<()> {
-    let Some(target) = targets.iter().copied().min_by(f64::total_cmp) else { return Ok(()) };
+    let Some(target) = targets(args).into_iter().min_by(f64::total_cmp) else { return Ok(()) };
     let (architecture, least) = fastest(space, cost)?;
     if target >= least {
         return Ok(());
     }
-    let (unit, id) = (cost.unit(), space.id());
+    // The limit is told in the unit in which the flag takes it.
+    let (unit, of_a_unit) = match args.budget.is_empty() {
+        true => ("ms", of_a_ms(&args.target)?),
+        false => (cost.unit(), 1.0),
+    };
     Err(bad(format!(
-        "expected --target-ms of at least {} {unit}, which is what the fastest architecture of {id} that learns costs by this \
-         predictor ({}); found {target}",
-        figure_above(least),
-        space.format(&architecture)
+        "expected {} of at least {} {unit}, which is what the fastest architecture of {} that learns costs by this predictor ({}); \
+         found {}",
+        target_flag(args),
+        figure_above(least / of_a_unit),
+        space.id(),
+        space.format(&architecture),
+        target / of_a_unit
     )))
 }
 
-/// A product takes a power of the cost's logarithm, which must be positive whatever architecture the search comes to.
+/// Checks that the cost's logarithm is positive for every architecture, since a product takes a power of it.
 pub(super) fn check_product(space: &dyn SearchSpace, cost: &dyn CostModel) -> anyhow::Result<()> {
     let (_, least) = fastest(space, cost)?;
     Ok(above_one(least, cost.unit())?)
 }
 
-/// A goal in words, as results and checkpoints hold it.
+/// The goal as text, as saved in results and checkpoints.
 pub(super) fn goal_text(goal: Goal, unit: &str, args: &Args) -> String {
     let estimator = clap::ValueEnum::to_possible_value(&estimator(args));
     let estimator = estimator.map_or_else(String::new, |v| v.get_name().to_owned());

@@ -1,4 +1,4 @@
-//! What a search leaves behind epoch by epoch: `log.jsonl`, `log.csv` and a `TensorBoard` event file.
+//! Logs of a search, epoch by epoch: `log.jsonl`, `log.csv` and a `TensorBoard` event file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,16 +11,16 @@ use serde_json::Value;
 use super::events::EventFile;
 use crate::cli::output::write_whole;
 
-/// The log's name in the folder.
+/// The log's file name in the search's folder.
 pub(super) const JSON_LINES: &str = "log.jsonl";
 const CSV: &str = "log.csv";
 
-/// The logs of one search. What they hold beyond the epochs that the checkpoint knows is cut off when the search goes on.
+/// The logs of one search. When a search is resumed, epochs that its checkpoint does not know are cut off.
 pub(super) struct SearchLog {
     dir: PathBuf,
-    /// Epochs that are there already.
+    /// Epochs already in the logs.
     kept: usize,
-    /// Names of the columns of the CSV, once they are known.
+    /// Column names of the CSV, once they are known.
     columns: Vec<String>,
     events: Option<EventFile>,
 }
@@ -30,11 +30,11 @@ impl SearchLog {
         Self { dir: dir.to_owned(), kept: 0, columns: Vec::new(), events: None }
     }
 
-    /// Keeps the first epochs of the logs that are there. Event files stay as they are: their readers let later files win.
+    /// Keeps the first epochs of existing logs. Event files stay as they are: TensorBoard prefers later files.
     pub(super) fn keep(&mut self, epochs: usize) -> anyhow::Result<()> {
         self.kept = epochs;
         self.cut(JSON_LINES, epochs)?;
-        // The first line names the columns; names hold no commas.
+        // The first line has the column names, which contain no commas.
         self.cut(CSV, epochs + 1)?;
         let text = std::fs::read_to_string(self.dir.join(CSV)).unwrap_or_default();
         let names = text.lines().next().unwrap_or_default().split(',').filter(|n| !n.is_empty());
@@ -49,10 +49,10 @@ impl SearchLog {
         write_whole(&path, &kept)
     }
 
-    /// Adds an epoch to all three.
+    /// Adds an epoch to all three logs.
     pub(super) fn add(&mut self, report: &EpochReport) -> anyhow::Result<()> {
         if self.kept == 0 {
-            // A search from the beginning in a folder of an older one.
+            // A new search in the folder of an older one.
             self.cut(JSON_LINES, 0)?;
             self.cut(CSV, 0)?;
             self.forget_events()?;
@@ -66,7 +66,7 @@ impl SearchLog {
             self.columns = columns.iter().map(|(name, _)| name.clone()).collect();
             self.append(CSV, &format!("{}\n", self.columns.join(",")))?;
         }
-        // By name: what an epoch lacks stays empty, what it has anew is in the JSON.
+        // Cells are matched by column name: a missing value leaves its cell empty, a new value is only in the JSON.
         let of = |name: &String| columns.iter().find(|(own, _)| own == name).map(|(_, v)| cell(v));
         let cells: Vec<String> = self.columns.iter().map(|n| of(n).unwrap_or_default()).collect();
         self.append(CSV, &format!("{}\n", cells.join(",")))?;
@@ -74,7 +74,7 @@ impl SearchLog {
         self.events()?.add(i64::from(report.epoch), numbers)
     }
 
-    /// Event files of an older search in this folder would be drawn into this one's curves.
+    /// Deletes event files of an older search in this folder, which would be drawn into this one's curves.
     fn forget_events(&self) -> anyhow::Result<()> {
         for entry in std::fs::read_dir(&self.dir)?.flatten() {
             if entry.file_name().to_string_lossy().starts_with("events.out.tfevents.") {
@@ -102,7 +102,7 @@ impl SearchLog {
     }
 }
 
-/// The values that fit a cell, nested ones as `outer.inner`; lists of pairs as `outer.first`. Lists of other things are left out.
+/// The values that fit in a cell: nested ones as `outer.inner`, lists of pairs as `outer.first`. Other lists are left out.
 fn flattened(value: &Value) -> Vec<(String, Value)> {
     let mut columns = Vec::new();
     let Value::Object(fields) = value else { return columns };
@@ -133,7 +133,7 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// `TensorBoard` groups tags by what is before the first slash.
+/// The `TensorBoard` tag of a column. `TensorBoard` groups tags by the part before the first slash.
 fn tag(column: &str) -> String {
     let group = match column {
         name if name.contains('.') => return name.replacen('.', "/", 1),
@@ -198,7 +198,7 @@ mod tests {
                 .all(|row| row.matches(',').count() == csv[0].matches(',').count() + 1)
         );
 
-        // An epoch that was not looked at leaves its cells empty, a torn last line is cut off.
+        // An epoch without diagnostics leaves its cells empty; a torn last line is cut off.
         let path = dir.path().join(JSON_LINES);
         std::fs::write(&path, format!("{}\n{{\"epoch\": 2, \"tra", json[0])).unwrap();
         let mut torn = SearchLog::new(dir.path());
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(row.split(',').nth(place), Some(""));
         drop(torn);
 
-        // Anew in the same folder.
+        // A new search in the same folder.
         SearchLog::new(dir.path()).add(&report(1)).unwrap();
         let events = std::fs::read_dir(dir.path())
             .unwrap()

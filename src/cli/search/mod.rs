@@ -1,4 +1,4 @@
-//! `lat search`: finds an architecture that is accurate and cheap.
+//! `lat search`: finds an architecture that is accurate and fast.
 
 mod args;
 mod cost;
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let mut plan = Plan::new(args, launch.as_ref())?;
     let ranks = launch.map(|launch| ranks::join(args, launch)).transpose()?;
     if ranks.as_ref().is_some_and(|ranks| !ranks.is_first()) {
-        // What this one finds the first one has found too, and says.
+        // This process computes the same as the first one, which reports it.
         search(&plan, &dir(&plan), ranks)?.run(&plan.dataset, &STOP, &mut |_| {})?;
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     say(summary.table())
 }
 
-/// The file that is asked for beside the folder, and what must not be written over.
+/// The output files that the flags ask for, and the inputs that must not be written over.
 fn written(args: &Args) -> Written {
     let tables = op_costs::files(&args.per_op);
     let predictors = args.predictor.clone().map_or_else(newest::predictors, |path| vec![path]);
@@ -85,7 +85,7 @@ fn written(args: &Args) -> Written {
     written.inputs(inputs).folder(args.out.as_deref().unwrap_or(runs::root()))
 }
 
-/// The folder of a seed's result.
+/// The folder for a seed's result.
 fn dir(plan: &Plan<'_>) -> PathBuf {
     match &plan.args.out {
         Some(dir) if plan.args.seeds == 1 => dir.clone(),
@@ -94,7 +94,7 @@ fn dir(plan: &Plan<'_>) -> PathBuf {
     }
 }
 
-/// The search that a plan asks for, and the meter begun.
+/// Builds the search of a plan, and starts its meter.
 fn search<'a>(
     plan: &'a Plan<'_>,
     dir: &Path,
@@ -175,7 +175,7 @@ fn one_seed(
     });
     bar.finish_and_clear();
     looks.finish_and_clear();
-    // The log is for people; that a disk refused it must not cost the search.
+    // The log is for people. If a disk refuses it, the search must still go on.
     if let Err(error) = logged {
         screen.warn(None, &format!("warning: {error:#}"));
     }

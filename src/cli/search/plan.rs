@@ -1,4 +1,4 @@
-//! What the flags of a search ask for, checked and loaded.
+//! A search's flags, checked, with everything they name loaded.
 
 use std::path::PathBuf;
 
@@ -13,15 +13,13 @@ use lat_space::{SearchSpace, find_space};
 
 use super::args::Args;
 use super::cost::{Cost, cost};
-use super::goal::{
-    check_product, check_reachable, check_risk, check_targets, goal, goal_text, targets,
-};
+use super::goal::{check_product, check_reachable, check_risk, check_targets, goal, goal_text};
 use crate::cli::failure::bad;
 use crate::cli::output::say;
 use crate::cli::runs;
 use crate::cli::skeleton::{device, is_small};
 
-/// All that the seeds share.
+/// Everything that the searches with different seeds share.
 pub(super) struct Plan<'a> {
     pub(super) args: &'a Args,
     pub(super) space: Box<dyn SearchSpace>,
@@ -30,13 +28,13 @@ pub(super) struct Plan<'a> {
     pub(super) preset: Preset,
     pub(super) options: Options,
     pub(super) cost: Option<Cost>,
-    /// What others found the space's architectures to be worth.
+    /// Published accuracies of the space's architectures.
     pub(super) accuracies: Option<AccuracyTable>,
     pub(super) device: DeviceSpec,
 }
 
 impl<'a> Plan<'a> {
-    /// Reads and loads what the flags name; nothing is written.
+    /// Reads and loads what the flags name; writes nothing.
     pub(super) fn new(args: &'a Args, launch: Option<&Launch>) -> anyhow::Result<Self> {
         let space = find_space(&args.space)?;
         let method = find_method(&args.method)?;
@@ -60,7 +58,7 @@ impl<'a> Plan<'a> {
         let skeleton = args.skeleton.for_images(space.as_ref(), name, &dataset)?;
         let (cost, cost_line) = cost(args, space.as_ref(), goal, &skeleton)?;
         if let Some(cost) = &cost {
-            check_reachable(space.as_ref(), cost.model.as_ref(), &targets(args))?;
+            check_reachable(space.as_ref(), cost.model.as_ref(), args)?;
         }
         if let (Goal::Product(_), Some(cost)) = (goal, &cost) {
             check_product(space.as_ref(), cost.model.as_ref())?;
@@ -96,12 +94,12 @@ impl<'a> Plan<'a> {
         Ok(Self { args, space, dataset, settings, preset, options, cost, accuracies, device })
     }
 
-    /// What the search is after.
+    /// The goal of the search.
     pub(super) fn goal(&self) -> Goal {
         goal(self.args)
     }
 
-    /// The folder of the result where none is named.
+    /// The folder for the result if the user names none.
     pub(super) fn default_dir(&self) -> PathBuf {
         let s = &self.settings;
         let goal: String = s
@@ -112,7 +110,7 @@ impl<'a> Plan<'a> {
             .collect();
         let skeleton = runs::short(&s.skeleton);
         let risk = if s.risk > 0.0 { format!("-risk-{}", s.risk) } else { String::new() };
-        // A predictor that was trained again makes another search, beside the one by its forerunner.
+        // The checksum gives a search with a retrained predictor a folder of its own, beside that of the older predictor.
         let by = s.cost_model.as_ref().filter(|cost| !cost.checksum.is_empty());
         let by = by.map_or_else(String::new, |cost| format!("-by-{}", cost.checksum));
         runs::named(&format!(
@@ -126,7 +124,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The rule by which batch norm is made anew for parts of the supernet; empty if none are judged.
+/// The rule for recomputing batch norm of the supernet's subnets; empty if no subnets are judged.
 fn bn_rule(args: &Args, ending: Ending, method: &dyn Method) -> String {
     match ending {
         Ending::Finalists => String::new(),
@@ -134,7 +132,7 @@ fn bn_rule(args: &Args, ending: Ending, method: &dyn Method) -> String {
     }
 }
 
-/// A method of several stages needs an epoch for each, and may have its own mind about their depth.
+/// A method of several stages needs an epoch for each, and may set the depth of each stage itself.
 fn check_stages(args: &Args, method: &dyn Method, epochs: u32) -> anyhow::Result<()> {
     let (name, n_stages) = (&args.method, method.n_stages());
     if (epochs as usize) < n_stages {
@@ -151,12 +149,12 @@ fn check_stages(args: &Args, method: &dyn Method, epochs: u32) -> anyhow::Result
     Ok(())
 }
 
-/// Before anything is loaded; the search says the same.
+/// Checks the batch size before anything is loaded. The search itself makes the same check.
 fn check_batch(name: &str, method: &dyn Method, batch: u32) -> anyhow::Result<()> {
     method.check_batch(batch).map_err(|expected| bad(format!("method {name}: expected {expected}")))
 }
 
-/// `--set key=value`, each value as TOML reads it, else as text.
+/// Parses `--set key=value`. Values are read as TOML, or as text if they are not TOML.
 fn parse_options(set: &[String]) -> anyhow::Result<Options> {
     let mut options = Options::new();
     for pair in set {
@@ -173,7 +171,7 @@ fn parse_options(set: &[String]) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// What the steps are after, whatever the last step is.
+/// The goal of the search's steps, which may differ from that of its last step.
 fn steps_goal(
     args: &Args,
     goal: Goal,

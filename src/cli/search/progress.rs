@@ -1,4 +1,4 @@
-//! What a search says while it runs.
+//! Progress lines of a search.
 
 use lat::diagnostics::{Collapse, Diagnostics};
 use lat::methods::{Stage, learns};
@@ -7,7 +7,7 @@ use lat_space::{Architecture, SearchSpace};
 
 use crate::cli::output::{Screen, figure};
 
-/// An epoch in one line.
+/// One line about an epoch.
 pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
     let cost = match (r.relaxed_cost, r.derived_cost) {
         (Some(relaxed), Some(derived)) => {
@@ -36,7 +36,7 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
     )
 }
 
-/// What the state of the search comes down to.
+/// The diagnostics as text.
 fn diagnostics(d: &Diagnostics) -> String {
     let some = |name: &str, value: Option<f64>| {
         value.map_or_else(String::new, |value| format!(", {name} {value:.2}"))
@@ -51,7 +51,7 @@ fn diagnostics(d: &Diagnostics) -> String {
     )
 }
 
-/// Where a search collapses.
+/// The line about a collapse.
 pub(super) fn collapse_line(collapse: &Collapse, stops: bool) -> String {
     let Collapse { epoch, keep, reason } = collapse;
     let what = if stops {
@@ -62,7 +62,7 @@ pub(super) fn collapse_line(collapse: &Collapse, stops: bool) -> String {
     format!("warning: the search collapses at epoch {epoch}: {reason}; {what}")
 }
 
-/// Where a stage begins.
+/// The line about the beginning of a stage.
 pub(super) fn stage_line(space: &dyn SearchSpace, stage: &Stage, n_stages: usize) -> String {
     let cells = stage.cells.map_or_else(String::new, |cells| format!(", {cells} cells"));
     let live = match &stage.live {
@@ -72,7 +72,7 @@ pub(super) fn stage_line(space: &dyn SearchSpace, stage: &Stage, n_stages: usize
     format!("stage {}/{n_stages}{cells}, {live} operations per edge", stage.number + 1)
 }
 
-/// An architecture without any operation that has weights cannot learn; a lambda too large ends there.
+/// Warns if the architecture has no operation with weights and therefore cannot learn. Too large a lambda leads there.
 pub(super) fn warn_of_collapse(
     space: &dyn SearchSpace,
     architecture: &Architecture,

@@ -1,4 +1,4 @@
-//! The processes that share a search: who starts them, and how they find each other.
+//! The processes that share a search: how they are started and find each other.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use lat_device::{Launch, ProcessGroup};
 use super::Args;
 use crate::cli::failure::bad;
 
-/// The place of this process among several, where there are; flags that do not fit are refused.
+/// This process's place among several, if there are several. Refuses flags that cannot be used then.
 pub(super) fn launch(args: &Args) -> anyhow::Result<Option<Launch>> {
     let launch = Launch::from_env().map_err(|e| bad(e.to_string()))?;
     if args.sync_bn && launch.is_none() {
@@ -27,7 +27,7 @@ pub(super) fn launch(args: &Args) -> anyhow::Result<Option<Launch>> {
     Ok(launch)
 }
 
-/// Waits for the others.
+/// Waits for the other processes.
 pub(super) fn join(args: &Args, launch: Launch) -> anyhow::Result<Ranks> {
     let timeout = Duration::from_secs(args.rank_timeout);
     let group = ProcessGroup::join(launch, timeout).map_err(SearchError::from)?;

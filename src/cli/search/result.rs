@@ -1,4 +1,4 @@
-//! What a search leaves: `search.json` and the lines for people.
+//! The result of a search: `search.json` and the printed lines.
 
 use std::path::Path;
 
@@ -19,13 +19,13 @@ use crate::cli::output::{figure, lines, say};
 use crate::cli::place::MeasuredCost;
 use crate::cli::texts;
 
-/// Finalists that are measured where the device is at hand and the first ones are above the goal.
+/// Most finalists that are measured, if this machine has the device and the first ones exceed the goal.
 const MEASURED: usize = 4;
 
-/// Points of a front that are measured.
+/// Number of points of a front that are measured.
 const MEASURED_FRONT: usize = 8;
 
-/// Whether nothing in the folder was written with another cost model than this, a checkpoint aside.
+/// Whether the folder contains no result of another cost model than this one; checkpoints do not count.
 pub(super) fn is_free_for(dir: &Path, cost_model: Option<&CostId>) -> bool {
     match texts::read(&dir.join(SearchRecord::FILE)) {
         Ok(text) => SearchRecord::read(&text)
@@ -34,7 +34,8 @@ pub(super) fn is_free_for(dir: &Path, cost_model: Option<&CostId>) -> bool {
     }
 }
 
-/// The front and what answers each target, where parts of a supernet were compared with some of the front measured.
+/// The front and the answer to each target. If subnets of a supernet were compared, some points of the front and all answers are
+/// measured.
 fn measured_front(
     space: &dyn SearchSpace,
     known: Option<&MeasuredCost>,
@@ -49,7 +50,7 @@ fn measured_front(
         f.measured = architecture.and_then(|a| known.measure(space, &a).0);
     };
     let n = front.len();
-    // Evenly over the front, both ends among them.
+    // Evenly spread over the front, including both ends.
     let looked_at = n.min(MEASURED_FRONT);
     (0..looked_at)
         .map(|i| i * (n - 1) / (looked_at - 1).max(1))
@@ -60,7 +61,7 @@ fn measured_front(
     (front, answers)
 }
 
-/// Prices, measures and counts what was found.
+/// Prices, measures and counts the architecture found.
 pub(super) fn found(plan: &Plan<'_>, outcome: SearchOutcome) -> anyhow::Result<SearchRecord> {
     let space = plan.space.as_ref();
     let known = plan.cost.as_ref().and_then(|cost| cost.measured.as_ref());
@@ -113,7 +114,7 @@ pub(super) fn found(plan: &Plan<'_>, outcome: SearchOutcome) -> anyhow::Result<S
     })
 }
 
-/// What the relaxed cost leaves to be explained.
+/// Text behind the relaxed cost: the risk that it includes, and its gap to architectures drawn.
 fn gap_text(record: &SearchRecord) -> String {
     let risk = match record.settings.risk {
         0.0 => String::new(),
@@ -158,7 +159,7 @@ fn print_finalists(record: &SearchRecord) -> anyhow::Result<()> {
     }
 }
 
-/// The front of a trained supernet's parts, as predicted and, some of it, as measured.
+/// Prints the front of a trained supernet's subnets, with predicted costs and, for some, measured ones.
 fn print_front(record: &SearchRecord) -> anyhow::Result<()> {
     let unit = record.unit();
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), figure);
@@ -185,7 +186,7 @@ fn print_front(record: &SearchRecord) -> anyhow::Result<()> {
     ))
 }
 
-/// The result for people.
+/// Prints the result.
 pub(super) fn print(record: &SearchRecord, dir: &Path) -> anyhow::Result<()> {
     if let (true, Some(collapse)) = (record.stopped_on_collapse, &record.collapse) {
         say(format!(
@@ -220,8 +221,8 @@ pub(super) fn print(record: &SearchRecord, dir: &Path) -> anyhow::Result<()> {
     ))
 }
 
-/// The architecture to name, and its measurement: the best finalist whose measured cost the goal allows, among the few best; where
-/// none is allowed, the cheapest of them.
+/// The architecture to report, and its measurement: of the first few finalists, the best one whose measured cost the goal allows, or
+/// the cheapest if none is allowed.
 fn named(
     space: &dyn SearchSpace,
     cost: &MeasuredCost,
@@ -242,7 +243,7 @@ fn named(
     Ok(best)
 }
 
-/// What the architecture costs by the model, without the risk.
+/// The architecture's cost by the model, without the risk.
 fn predicted(
     space: &dyn SearchSpace,
     cost: &Cost,

@@ -1,15 +1,15 @@
-//! Several seeds of one search: each, their mean and their spread.
+//! Several seeds of one search: each result, their average and spread.
 
 use lat::record::SearchRecord;
 use serde::Serialize;
 
 use crate::cli::output::{figure, table};
 
-/// `seeds.json`.
+/// The contents of `seeds.json`.
 #[derive(Serialize)]
 pub(super) struct Summary {
     seeds: Vec<OneSearch>,
-    /// Supernet's accuracy on the validation half in the last epoch, percent.
+    /// The supernet's accuracy on the validation half in the last epoch, percent.
     valid_accuracy: Option<Spread>,
     predicted: Option<Spread>,
     measured: Option<Spread>,
@@ -27,12 +27,12 @@ struct OneSearch {
     seconds: f64,
 }
 
-/// Mean and standard deviation over the seeds that have a value.
+/// Average and standard deviation over the seeds that have a value.
 #[derive(Serialize)]
 struct Spread {
     n: usize,
     mean: f64,
-    /// With n - 1; nothing for one value.
+    /// Standard deviation with n - 1; None for a single value.
     sd: Option<f64>,
 }
 
@@ -74,7 +74,7 @@ impl Summary {
         }
     }
 
-    /// One line per seed, and mean and standard deviation below.
+    /// One line per seed, followed by average and standard deviation.
     pub(super) fn table(&self) -> String {
         let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), figure);
         let mut rows: Vec<Vec<String>> = self

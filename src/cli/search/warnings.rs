@@ -1,12 +1,13 @@
-//! Warnings while a search runs: what its epochs should not show.
+//! Warnings while a search runs, based on the reports of its epochs.
 
 use lat::search::EpochReport;
 
-/// Share of alpha's gradient from which the cost decides, and the part of a search in which accuracy should.
+/// A warning comes if the cost's share of alpha's gradient is above COST_SHARE during the first EARLY part of the search, where
+/// accuracy should decide.
 const COST_SHARE: f64 = 0.5;
 const EARLY: f64 = 0.3;
 
-/// What an epoch says that people should know, each once.
+/// Finds warnings in the epochs' reports; each is given once.
 pub(super) struct Warnings {
     hessian_every: u32,
     epochs: u32,
@@ -14,16 +15,16 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// For a search of so many epochs whose curvature is looked at every so many.
+    /// For a search of this many epochs, whose curvature is computed every `hessian_every` epochs.
     pub(super) fn new(hessian_every: u32, epochs: u32) -> Self {
         Self { hessian_every, epochs, said: [false; 2] }
     }
 
-    /// The new ones.
+    /// The warnings that this epoch adds.
     pub(super) fn of(&mut self, report: &EpochReport) -> Vec<&'static str> {
         let Some(found) = report.diagnostics else { return Vec::new() };
         let early = f64::from(report.epoch) <= EARLY * f64::from(self.epochs);
-        // What joins the gradients may bound the cost's; the diagnostics look at both before that.
+        // `cost_share` comes after the joining, which may bound the cost's gradient. The diagnostics measure both gradients before that.
         let share = report.cost_share.or(found.cost_gradient_share);
         let rushed = early && share.is_some_and(|share| share > COST_SHARE);
         let looked = self.hessian_every > 0 && report.epoch.is_multiple_of(self.hessian_every);

@@ -18,8 +18,8 @@ use crate::cli::table_args::TableArgs;
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) table: TableArgs,
-    /// Predictors of other devices to start from; --data, here also --samples-from, then holds samples of the new one, of
-    /// which 5 to 50 do.
+    /// Predictors of other devices to start from. --data (also named --samples-from here) then holds samples of the new device; 5 to
+    /// 50 of them are enough.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["regressor", "compare"])]
     pub(super) from: Vec<PathBuf>,
     /// Column to predict.
@@ -31,24 +31,24 @@ pub(in crate::cli) struct Args {
     /// Fit all regressors for comparison, baselines included.
     #[arg(long)]
     pub(super) compare: bool,
-    /// Judge this table of operations (`lat profile --per-op`, or a published one) beside the regressors: the sum of a network's
-    /// operations, as it is and scaled; may be repeated for published tables of several image sizes.
+    /// Also judge this table of operations (`lat profile --per-op`, or a published one): the sum over a network's operations, plain
+    /// and scaled; may be repeated for published tables of several image sizes.
     #[arg(long, value_name = "DIR|FILE", conflicts_with = "from")]
     pub(super) per_op: Vec<PathBuf>,
-    /// Rows to train on [default: all that are not for testing].
+    /// Rows to train on [default: all except the test rows].
     #[arg(long, value_name = "N")]
     pub(super) train: Option<usize>,
-    /// Rows to test on [default: a fifth; with --from none of up to 50].
+    /// Rows to test on [default: a fifth; with --from and up to 50 rows none].
     #[arg(long, value_name = "M")]
     pub(super) test: Option<usize>,
     /// File with the architectures to test on, one per line.
     #[arg(long, value_name = "FILE", conflicts_with = "test")]
     pub(super) test_rows: Option<PathBuf>,
-    /// Use rows too that were measured while the device was disturbed: far off what the others say, and together in the table. By
-    /// default they are left out, of training and of testing.
+    /// Also use rows that were measured while the device was disturbed: values far from what the other rows suggest, close together
+    /// in the table. By default they are left out of training and testing.
     #[arg(long)]
     pub(super) keep_disturbed: bool,
-    /// Seed of split and training.
+    /// Seed for split and training.
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
     /// Predictor file [default: ./runs/predictor-PROFILE-COLUMN.lat].

@@ -1,4 +1,4 @@
-//! Leaves out what was measured while the device was disturbed.
+//! Leaves out rows that were measured while the device was disturbed.
 
 use lat_data::LatencyTable;
 use lat_predictor::{Disturbed, Samples, disturbed};
@@ -7,7 +7,8 @@ use lat_space::{Architecture, Space};
 use super::args::Args;
 use crate::cli::output::say;
 
-/// Leaves such rows out of these lists, and says so. A profile of ours has measured them again, and is left as it is.
+/// Removes disturbed rows from these lists, and says so. In a profile made by `lat` such rows were already measured again, so it is
+/// left as it is.
 pub(super) fn leave_out(
     args: &Args,
     space: &dyn Space,

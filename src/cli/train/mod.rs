@@ -28,7 +28,7 @@ use figures::report_table;
 use split::split;
 use summary::{Operations, Summary, rows};
 
-/// The name that lets held-out rows choose.
+/// Value of --regressor that lets the held-out rows choose.
 const AUTO: &str = "auto";
 
 pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
@@ -102,13 +102,13 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     write_json(path, &summary)
 }
 
-/// The value that all rows have, if they have the same.
+/// The value that all rows share, if there is one.
 fn only_value(table: &LatencyTable) -> Option<f64> {
     let first = table.rows.first()?.value;
     table.rows.iter().all(|row| row.value.to_bits() == first.to_bits()).then_some(first)
 }
 
-/// What is learnt from, in a line; `n` is how many architectures there are, to train on and to test on.
+/// A line about the data to learn from; `n` is the number of architectures to train on and to test on.
 fn announcement(
     args: &Args,
     data: &Path,
@@ -132,13 +132,13 @@ fn options(args: &Args) -> TrainOptions {
     TrainOptions { choice, compare: args.compare, seed: args.seed }
 }
 
-/// The predictor's file, once it is known that neither it nor the figures destroy what is read.
+/// The predictor's file, after checking that neither it nor the JSON overwrites an input.
 fn out(args: &Args, data: &Path) -> anyhow::Result<PathBuf> {
     let named = || runs::predictor_file(data, &args.table.filters, &args.target);
     let out = args.out.clone().unwrap_or_else(named);
     let others = [&args.table.space_file, &args.table.architectures, &args.test_rows];
     let inputs = others.into_iter().flatten().chain(&args.from).map(PathBuf::as_path);
-    // The default folder is made where it is not there; one that is named may be a slip of the pen.
+    // The default folder is created if it is missing. A folder that the user named may be a typing mistake, so it is not created.
     if args.out.is_none() {
         runs::writable_dir(out.parent().unwrap_or(Path::new(".")))?;
     }
@@ -147,7 +147,7 @@ fn out(args: &Args, data: &Path) -> anyhow::Result<PathBuf> {
     Ok(out)
 }
 
-/// Judges a table of operations on these rows, which must have been measured as it was.
+/// Judges a table of operations on these rows, which must have been measured the same way as the table.
 fn per_op(
     args: &Args,
     measured: &LatencyTable,
@@ -167,7 +167,7 @@ fn per_op(
     }
     let space = find_space(&header.space)?;
     let table = OpCosts::read(&args.per_op, space.as_ref())?;
-    // A published table does not say how it was measured, only of which network.
+    // A published table does not say how it was measured, only for which network.
     let known = table.header.as_ref().unwrap_or(header);
     let alike = RunHeader {
         seed: header.seed,

@@ -1,4 +1,4 @@
-//! Which rows of a table to train and to test on.
+//! Chooses the rows of a table to train and to test on.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::args::Args;
 use crate::cli::failure::bad;
 use crate::cli::{texts, transfer};
 
-/// Rows to train and to test on.
+/// The rows to train on, and those to test on.
 pub(super) fn split(
     args: &Args,
     space: &dyn Space,

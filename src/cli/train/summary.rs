@@ -1,4 +1,4 @@
-//! What `lat train --json` writes.
+//! The JSON result of `lat train`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::op_table::Judged;
 
-/// One regressor's figures for machines.
+/// One regressor's figures in the JSON.
 #[derive(Serialize)]
 pub(super) struct Row {
     regressor: &'static str,
@@ -24,12 +24,12 @@ pub(super) struct Row {
     mae: Option<f64>,
     rmse: Option<f64>,
     noise_floor: Option<f64>,
-    /// Share of test rows inside the 90 % interval, percent; of the chosen one.
+    /// Share of test rows inside the 90 % interval, percent; only for the chosen regressor.
     coverage_90: Option<f64>,
     seconds: f64,
 }
 
-/// All figures for machines.
+/// All figures in the JSON.
 #[derive(Serialize)]
 pub(super) struct Summary {
     pub(super) data: PathBuf,
@@ -38,17 +38,17 @@ pub(super) struct Summary {
     pub(super) seed: u64,
     pub(super) predictor: PathBuf,
     pub(super) reason: String,
-    /// MAPE that drift of the device adds, percent.
+    /// MAPE caused by drift of the device, percent.
     pub(super) drift: Option<f64>,
     /// MAPE that neither noise nor drift explains, percent.
     pub(super) rest: Option<f64>,
     pub(super) regressors: Vec<Row>,
-    /// A table of operations added up, where one was named.
+    /// A table of operations added up, if one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) operations: Option<Operations>,
 }
 
-/// How a table of operations does on the test rows.
+/// How well a table of operations predicts the test rows.
 #[derive(Serialize)]
 pub(super) struct Operations {
     sum: Metrics,

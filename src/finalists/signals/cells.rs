@@ -1,22 +1,22 @@
-//! Two measures of how cells pass on what they read before any training, of AZ-NAS.
+//! Two of AZ-NAS' measures of how cells transform their input, before any training.
 
 use lat_nn::slice_like;
 use tch::{Kind, Tensor};
 
 use super::finite;
 
-/// Keep the logarithm and the reciprocal of zero finite.
+/// Lower bounds that keep the logarithm and the reciprocal of zero finite.
 const LEAST_SHARE: f64 = 1e-8;
 const LEAST_NORM: f64 = 1e-6;
 
-/// Progressivity: the least growth from what a cell reads to what it computes of the entropy of the directions that features take,
-/// which are the shares of the eigenvalues of the channels' covariance.
+/// Progressivity: the smallest growth over the cells, from a cell's input to its output, of the entropy of the features' directions.
+/// The entropy is that of the eigenvalues of the channels' covariance, as shares of their sum.
 pub(super) fn progressivity(cells: &[(Tensor, Tensor)]) -> f64 {
     let growth = |(read, computed): &(Tensor, Tensor)| entropy(computed) - entropy(read);
     finite(cells.iter().map(growth).fold(f64::INFINITY, f64::min))
 }
 
-/// Of `[n, c, h, w]`, in nats, at most `ln c`.
+/// Entropy of features `[n, c, h, w]`, in nats, at most `ln c`.
 fn entropy(features: &Tensor) -> f64 {
     let rows = features.detach().permute([0, 2, 3, 1]).flatten(0, 2);
     let centred =
@@ -26,8 +26,9 @@ fn entropy(features: &Tensor) -> f64 {
     -(&shares * (&shares + LEAST_SHARE).log()).sum(Kind::Double).double_value(&[])
 }
 
-/// Trainability: mean over the cells of `2 - s - 1/s`, largest where the spectral norm `s` of how a cell passes gradients on is 1.
-/// `signs` are gradients of +-1 at the cells' outputs; of smaller outputs their first entries count.
+/// Trainability: the average over the cells of `2 - s - 1/s`, which is largest if `s` is 1. `s` is the spectral norm of the Jacobian
+/// by which a cell passes gradients back. `signs` are gradients of +-1 at the cells' outputs; smaller outputs use their first
+/// entries.
 pub(super) fn trainability(cells: &[(Tensor, Tensor)], signs: &[Tensor]) -> f64 {
     let of_cell = |((read, computed), signs): (&(Tensor, Tensor), &Tensor)| {
         let s = passed_on(read, computed, signs);
@@ -36,7 +37,7 @@ pub(super) fn trainability(cells: &[(Tensor, Tensor)], signs: &[Tensor]) -> f64 
     finite(cells.iter().zip(signs).map(of_cell).sum::<f64>() / cells.len().max(1) as f64)
 }
 
-/// Spectral norm of the channels' mean Jacobian between two values, by gradients of random sign.
+/// Spectral norm of the channels' average Jacobian between two values, computed from gradients of random sign.
 fn passed_on(read: &Tensor, computed: &Tensor, signs: &Tensor) -> f64 {
     let signs = slice_like(signs, &computed.size()[..2]);
     let hw = computed.size()[2];
@@ -49,7 +50,7 @@ fn passed_on(read: &Tensor, computed: &Tensor, signs: &Tensor) -> f64 {
     let read_hw = gradient.size()[2];
     let stride = (read_hw + hw - 1) / hw;
     if stride > 1 {
-        // A map of odd size that is halved has half a pixel behind it.
+        // A map of odd size that is halved has half a pixel too many, so the end is padded.
         let missing = stride * hw - read_hw;
         if missing > 0 {
             gradient = gradient.constant_pad_nd([0, missing, 0, missing]);
@@ -69,7 +70,8 @@ mod tests {
 
     use super::*;
 
-    /// `[8, 4, 6, 6]`, channels independent of one another. Not by libtorch's generator, which other tests draw from meanwhile.
+    /// Features `[8, 4, 6, 6]` with independent channels. They do not come from libtorch's generator, because other tests draw from
+    /// it at the same time.
     fn features() -> Tensor {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let values: Vec<f32> = (0..8 * 4 * 36).map(|_| rng.gen_range(-1.0..1.0)).collect();
@@ -98,7 +100,7 @@ mod tests {
             let xs = features();
             trainability(&[(xs.shallow_clone(), &xs * factor)], &signs())
         };
-        // The channels' mean of random signs is the identity up to their correlation.
+        // The channel average of random signs is the identity up to their correlation.
         assert!(of(1.0) > -0.1, "{}", of(1.0));
         let exact = 2.0 - 3.0 - 1.0 / 3.0;
         assert!((of(3.0) - exact).abs() < 0.5, "{}", of(3.0));

@@ -1,11 +1,11 @@
-//! Two measures of what an architecture's operations read and write before any training.
+//! Two measures of the values that an architecture's operations read and write, before any training.
 
 use tch::{Kind, Tensor};
 
 use super::finite;
 
-/// Log determinant of how alike images are by which activations are above zero (Mellor 2021), and the sum over the maps of the least
-/// eigenvalue of the correlations of their channels (`MeCo`), of the first image.
+/// First, the log determinant of the similarity of images by which activations are above zero (Mellor 2021). Second, the sum over
+/// the maps of the smallest eigenvalue of the correlation matrix of their channels (`MeCo`), for the first image.
 pub(super) fn patterns_and_correlation(maps: &[(Tensor, Tensor)]) -> (f64, f64) {
     let Some((first, _)) = maps.first() else { return (f64::NEG_INFINITY, 0.0) };
     let n = first.size()[0];
@@ -24,10 +24,10 @@ pub(super) fn patterns_and_correlation(maps: &[(Tensor, Tensor)]) -> (f64, f64) 
     (patterns, finite(correlation))
 }
 
-/// Least eigenvalue of the correlations of the channels of `[c, h, w]`; a constant channel correlates with none.
+/// Smallest eigenvalue of the correlation matrix of the channels of `[c, h, w]`; a constant channel correlates with none.
 fn least_correlation(map: &Tensor) -> f64 {
     let rows = map.flatten(1, -1);
-    // One pixel says nothing of how channels go together, and libtorch warns of each such map.
+    // A single pixel cannot show how channels correlate, and libtorch warns about each such map.
     if rows.size()[1] < 2 {
         return 0.0;
     }

@@ -1,15 +1,17 @@
-//! What an architecture is worth before any training: four measures of untrained networks on a few images.
+//! Rates an architecture before any training: four measures of untrained networks on a few images.
 //!
 //! * Activation patterns: Neural Architecture Search without Training. Mellor, Turner, Storkey, Crowley, ICML 2021, arXiv
-//!   2006.04647. Log determinant of how alike images are by which activations are above zero: large where it tells images apart.
+//!   2006.04647. Log determinant of the similarity of images by which activations are above zero: large if the network tells images
+//!   apart.
 //! * Correlation of maps: `MeCo`: Zero-Shot NAS with One Data and Single Forward Pass via Minimum Eigenvalue of Correlation. Jiang,
-//!   Wang, Bie, `NeurIPS` 2023. Sum over the maps of the least eigenvalue of the correlations of their channels.
+//!   Wang, Bie, `NeurIPS` 2023. Sum over the maps of the smallest eigenvalue of the correlation matrix of their channels.
 //! * Progressivity and trainability: AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search. Lee, Ham, CVPR 2024, arXiv
-//!   2403.19232. Whether cells widen what they read, and whether they pass gradients on at their size.
+//!   2403.19232. Whether cells widen the space of their features, and whether they pass gradients back at the same size.
 //!
-//! Deviations: all look at what is searched, since the rest of the network is the same for all: the first two at what operations read
-//! behind the `ReLU` and what they write, the last two at what cells read and compute. `MeCo` and AZ-NAS take real images. AZ-NAS' two
-//! other parts are left out: its expressivity did not help where it was tried, and its complexity is what a budget settles.
+//! Deviations: all measures cover only what is searched, since the rest of the network is the same for all. The first two use what
+//! operations read after the `ReLU` and what they write, the last two what cells read and compute. `MeCo` and AZ-NAS use real images
+//! here. AZ-NAS' two other measures are left out: its expressivity did not help in our trials, and its complexity is already covered
+//! by a budget.
 
 mod cells;
 mod maps;
@@ -22,20 +24,20 @@ use crate::supernet::{AllChannels, CellSupernet, Gating, Supernet};
 use cells::{progressivity, trainability};
 use maps::patterns_and_correlation;
 
-/// Images that are looked at.
+/// Number of images used.
 pub(super) const IMAGES: usize = 32;
 
-/// The measures; larger is better. Minus infinity where there is nothing to measure.
+/// The measures; larger is better. Minus infinity if there is nothing to measure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signals {
     pub(super) patterns: f64,
     pub(super) correlation: f64,
     pub(super) progressivity: f64,
-    /// Dearer than the others; left out where not asked for.
+    /// More expensive than the others, so it is None unless asked for.
     pub(super) trainability: Option<f64>,
 }
 
-/// A supernet with weights as they are drawn.
+/// A supernet with random initial weights.
 #[derive(Debug)]
 pub(super) struct Untrained {
     net: CellSupernet,
@@ -44,10 +46,10 @@ pub(super) struct Untrained {
 }
 
 impl Untrained {
-    /// Weights and signs of one seed of libtorch's generator.
+    /// Draws weights and signs with one seed of libtorch's generator.
     ///
     /// # Errors
-    /// Where libtorch cannot build the network.
+    /// [`SearchError`] if libtorch cannot build the network.
     pub(super) fn new(graph: Graph, seed: i64, device: Device) -> Result<Self, SearchError> {
         tch::manual_seed(seed);
         let net = CellSupernet::new(graph, &AllChannels, device)?;
@@ -61,7 +63,7 @@ impl Untrained {
         Ok(Self { signs: signs.collect(), net })
     }
 
-    /// The measures of one architecture on images `[n, 3, h, w]`, of which the first [`IMAGES`] count.
+    /// The measures of one architecture on images `[n, 3, h, w]`, of which the first [`IMAGES`] are used.
     pub(super) fn signals(
         &self,
         gates: &dyn Gating,

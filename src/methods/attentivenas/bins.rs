@@ -1,34 +1,35 @@
-//! Architectures by what they take: per bin a categorical model of each decision, counted from architectures that were drawn.
+//! Architectures grouped into bins by their amount (multiply-adds or cost): for each bin a categorical model of each decision,
+//! counted from drawn architectures.
 
 use lat_space::{Architecture, Decision};
 use rand::RngCore;
 use rand::distributions::{Distribution, WeightedIndex};
 
-/// Draws until the last one is taken whatever its bin: the authors' 100 and one.
+/// Number of draws after which the last one is taken, whatever its bin: the authors' 100, plus one.
 const MOST_TRIES: usize = 101;
 
-/// The bins that were seen, in ascending order.
+/// The bins that contain at least one architecture, in ascending order.
 #[derive(Debug)]
 pub(super) struct Bins {
-    /// Width of a bin, in the unit of what architectures take.
+    /// Width of a bin, in the unit of the amounts.
     step: f64,
     seen: Vec<Bin>,
-    /// How often each was seen.
+    /// Draws a bin in proportion to its number of architectures.
     shares: WeightedIndex<u32>,
 }
 
-/// What was seen in one bin.
+/// The architectures counted in one bin.
 #[derive(Debug)]
 struct Bin {
-    /// Amounts that round to so many steps.
+    /// The bin's number: amounts that round to this many steps belong to it.
     number: i64,
     n: u32,
-    /// Per decision how often each choice was seen.
+    /// For each decision, how often each choice occurred.
     counts: Vec<Vec<u32>>,
 }
 
 impl Bins {
-    /// Of architectures and what each takes; `step` is above 0, and at least one is there.
+    /// Counts architectures with their amounts. `step` must be above 0, and there must be at least one architecture.
     pub(super) fn count(
         decisions: &[Decision],
         seen: impl IntoIterator<Item = (Architecture, f64)>,
@@ -56,16 +57,16 @@ impl Bins {
         Self { step, shares: shares.expect("an architecture was seen"), seen: bins }
     }
 
-    /// A bin, as often as it was seen: its place among those that were.
+    /// Draws a bin in proportion to its number of architectures. Returns its index.
     pub(super) fn draw_bin(&self, rng: &mut dyn RngCore) -> usize {
         self.shares.sample(rng)
     }
 
-    /// An architecture of a bin, each decision drawn by itself as often as its choices were seen there, again while `amount` puts it
-    /// into another bin; after [`MOST_TRIES`] tries the last one.
+    /// Draws an architecture from a bin, each decision independently by the frequencies of its choices in the bin. Repeats while
+    /// `amount` puts it into another bin; after [`MOST_TRIES`] tries takes the last one.
     ///
     /// # Errors
-    /// Those of `amount`.
+    /// The errors of `amount`.
     pub(super) fn draw<E>(
         &self,
         space: &str,
@@ -90,7 +91,7 @@ impl Bins {
     }
 }
 
-/// How many steps an amount rounds to; halves round to even numbers, as Python rounds them.
+/// The number of steps that an amount rounds to. Halves round to even numbers, as in Python.
 fn number(amount: f64, step: f64) -> i64 {
     (amount / step).round_ties_even() as i64
 }
@@ -112,7 +113,7 @@ mod tests {
         Architecture::new("x", choices)
     }
 
-    /// The authors' `round_flops` and their table of four architectures.
+    /// The authors' `round_flops`, and their table of four architectures.
     #[test]
     fn amounts_are_rounded_and_counted_as_the_authors_do_it() {
         for (amount, rounded) in [
@@ -151,7 +152,7 @@ mod tests {
             }
         }
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        // The middle bin has [0, 1] and [1, 0], whose marginals give all four.
+        // The middle bin contains [0, 1] and [1, 0], whose marginals can produce all four architectures.
         for _ in 0..50 {
             let ok = |a: &Architecture| Ok::<_, ()>(amount(a));
             let drawn = bins.draw("x", 1, &mut rng, ok).unwrap();

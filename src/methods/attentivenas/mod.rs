@@ -2,16 +2,17 @@
 //! Reference: <https://github.com/facebookresearch/AttentiveNAS>, `train_attentive_nas.py`. With `divergence=alpha` and `sampling=uniform` it
 //! is `AlphaNet` (Wang, Gong, Li, Liu, Chandra, ICML 2021, arXiv 2102.07954; <https://github.com/facebookresearch/AlphaNet>).
 //!
-//! Each step trains the largest network on the labels, and two attentive ones and the smallest on the largest one's answers. An attentive one
-//! is the best or the worst on the batch of some candidates that take about the same.
+//! Each step trains the largest network on the labels, and two attentive ones and the smallest on the largest one's answers. An
+//! attentive network is the best or the worst, on the batch, of some candidates with about the same amount of multiply-adds (or
+//! cost).
 //!
-//! Deviations: the authors drew their architectures from a file that is not public; here the categorical model of each bin is counted
-//! from architectures drawn evenly at the start of a search. Bins are so many over the whole space (70, of about the paper's 25 MFLOPs), not
-//! of a fixed width, or bins of the search's own cost. Drop-connect reaches the blocks of
-//! the last size of the map, which at few pixels are more than the last two stages. Batch norm remembers
-//! the largest network's statistics, so that the log judges that one, where the reference remembers nothing; sub-networks need theirs
-//! made anew. The rate is that of a batch of 256 (0.1 per 256 images). Here on any space whose decisions stand alone; the largest network
-//! is then that of most multiply-adds. The quick preset counts fewer architectures and has a lower rate.
+//! Deviations: the authors drew their architectures from a file that is not public; here the categorical model of each bin is
+//! counted from architectures drawn uniformly at the start of a search. There is a fixed number of bins over the whole space (70,
+//! each of about the paper's 25 MFLOPs) instead of a fixed width, or bins of the search's own cost. Drop-connect applies to the
+//! blocks of the last feature map size, which for small images are more than the last two stages. Batch norm remembers the largest
+//! network's statistics, so that the log evaluates that network, where the reference remembers none; sub-networks need recomputed
+//! statistics. The rate is that of a batch of 256 (0.1 per 256 images). Works on any space whose decisions are independent; the
+//! largest network is then the one with most multiply-adds. The quick preset counts fewer architectures and has a lower rate.
 
 mod bins;
 
@@ -42,51 +43,51 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// `clip` bounds each entry of the gradients' sum.
+    /// `clip` bounds each entry of the sum of the gradients.
     #[serde(flatten)]
     weights: WeightConfig,
     /// 5 of 360 epochs in the paper.
     #[serde(flatten)]
     warm_up: WarmUp,
-    /// Networks per step, the largest and the smallest among them.
+    /// Networks per step, including the largest and the smallest.
     subnets: u32,
-    /// Which of the candidates is trained.
+    /// Rule that chooses which candidate is trained.
     sampling: Sampling,
     /// Candidates per attentive network; `uniform` has one.
     candidates: u32,
-    /// What the candidates of a network have in common.
+    /// Amount by which candidates are grouped: all candidates for one network are from one bin.
     bins: Amount,
-    /// From the smallest network's amount to the largest one's.
+    /// Number of bins from the smallest network's amount to the largest one's.
     n_bins: u32,
     /// Architectures that the bins are counted from.
     draws: u32,
-    /// What the others learn from the largest.
+    /// Loss by which the other networks learn from the largest one.
     divergence: Divergence,
-    /// Of the largest network: chance that an entry of the classifier's input is zeroed.
+    /// For the largest network: probability that an entry of the classifier's input is zeroed.
     dropout: f64,
-    /// Of the largest network: chance that a block adds nothing to its shortcut, times the share of blocks before it.
+    /// For the largest network: probability that a block adds nothing to its shortcut, times the share of blocks before it.
     drop_connect: f64,
 }
 
-/// Which candidate is trained.
+/// Rule that chooses which candidate is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Sampling {
-    /// That of the least loss on the batch.
+    /// The candidate with the smallest loss on the batch.
     BestUp,
-    /// That of the largest.
+    /// The candidate with the largest loss on the batch.
     WorstUp,
-    /// Each decision drawn evenly, whatever the bins.
+    /// No candidates: each decision is drawn uniformly, without bins.
     Uniform,
 }
 
-/// What architectures are put into bins by.
+/// Amount by which architectures are put into bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Amount {
     /// Multiply-adds of convolutions and linear layers.
     Flops,
-    /// The search's cost.
+    /// The search's cost model.
     Cost,
 }
 
@@ -154,12 +155,12 @@ struct AttentiveNas {
     config: Config,
     ends: Ends,
     uniform: Relaxed,
-    /// Follows from seed, network and cost, so that it is no part of the state.
+    /// Determined by seed, network and cost, so it is not saved in the state.
     bins: Option<Bins>,
     seed: u64,
 }
 
-/// What an architecture takes.
+/// Computes the amount of an architecture.
 struct Amounts<'a> {
     of: Amount,
     graph: &'a Graph,
@@ -181,9 +182,9 @@ impl Amounts<'_> {
 }
 
 impl AttentiveNas {
-    /// Counted from architectures drawn evenly.
+    /// Counts the bins from architectures drawn uniformly.
     fn counted(&self, space: &str, ends: &Extremes, amounts: &Amounts<'_>) -> Result<Bins> {
-        // A generator of its own, so that a resumed search counts the same.
+        // A separate generator, so that a resumed search counts the same bins.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ BINS_SEED);
         let live = subnets::all(&self.core.decisions);
         let seen = (0..self.config.draws).map(|_| {
@@ -193,12 +194,12 @@ impl AttentiveNas {
         });
         let seen: Vec<(Architecture, f64)> = seen.collect::<Result<_>>()?;
         let range = amounts.amount(&ends.largest)? - amounts.amount(&ends.smallest)?;
-        // A cost that makes no difference has one bin.
+        // If the cost is the same for all architectures, there is one bin.
         let step = if range.abs() > 0.0 { range.abs() } else { 1.0 };
         Ok(Bins::count(&self.core.decisions, seen, step / f64::from(self.config.n_bins)))
     }
 
-    /// The candidate that is trained: scored by the loss that weights are trained on, on the same batch and without a gradient.
+    /// The candidate to train. Each is scored by the loss that weights are trained on, on the same batch and without a gradient.
     fn attentive(&self, net: &dyn Supernet, batch: &Batch, of: Vec<Architecture>) -> Architecture {
         let loss = |candidate: &Architecture| {
             let gates = self.core.hard(candidate);
@@ -209,7 +210,7 @@ impl AttentiveNas {
         of.into_iter().nth(picked(self.config.sampling, &losses)).expect("as many as losses")
     }
 
-    /// The networks between the largest and the smallest.
+    /// The attentive (or uniform) networks of a step, without the largest and the smallest.
     fn between(&self, cx: &mut Context<'_, '_>, batch: &Batch) -> Result<Vec<Architecture>> {
         let (space, live) = (cx.space.id(), subnets::all(&self.core.decisions));
         let objective = cx.objective.as_deref();
@@ -226,10 +227,10 @@ impl AttentiveNas {
     }
 }
 
-/// Tells the bins' generator from others of the same seed.
+/// Makes the bins' generator differ from others with the same seed.
 const BINS_SEED: u64 = 0x0b1f_5eed;
 
-/// Place of the loss that is trained on; of equals the first.
+/// Index of the loss whose candidate is trained; among equals the first.
 fn picked(sampling: Sampling, losses: &[f64]) -> usize {
     let sign = if sampling == Sampling::WorstUp { -1.0 } else { 1.0 };
     let least =

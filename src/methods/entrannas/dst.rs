@@ -2,19 +2,19 @@
 //! any number of edges, and of operations on an edge, can be derived. Yang, You, Li, Wang, Qian, Lin, CVPR 2021, arXiv 2101.11342.
 //! No public implementation is known to us; a survey restates the equations.
 //!
-//! What of the paper could not be read and is chosen here: beta begins at -3, where everything is alive; its Adam has no decay;
-//! thresholds end at 0.999; a reward for large thresholds, `reward * mean(-log t)`, which the paper is remembered to have; Transit-cells
-//! sum what is alive without weights; the operation `none` takes no part. Where one operation of an edge is left, the task says nothing
-//! about the threshold: the reward alone then raises it, which is why beta may learn more slowly (`beta_speed`).
+//! Choices of ours for the parts of the paper that we could not read: beta starts at -3, where everything is alive; its Adam has no
+//! decay; thresholds end at 0.999; a reward for large thresholds, `reward * mean(-log t)`, which the paper has as far as we
+//! remember; Transit-cells sum everything alive without weights; the operation `none` takes no part. If an edge has only one
+//! operation left, the task does not depend on the threshold: only the reward then raises it, which is why beta may learn more
+//! slowly (`beta_speed`).
 //!
-//! The latency term reads one operation per edge, by the weights of its Engine-cell, times the chance that the edge is there: how
-//! far its connections are above the threshold (`thresholds.rs`). The weights alone would not do: on every living
-//! edge they sum to one, so that no cost could ever remove one. All three estimators draw edges independently. An edge on which
-//! several operations survive costs more than that until one is left; the log shows both. Predictors that have only seen
-//! published cells are off their data on others.
-//! The quick preset raises the learning rates of alpha and beta. Its some hundred steps still leave several operations on many edges
-//! (in one search of digits by parameters the derived network had five times those of the relaxed one): search longer, or raise
-//! `reward` or `beta_speed`, for sparser cells.
+//! The latency term reads one operation per edge, by the weights of its Engine-cell, times the probability that the edge exists,
+//! which depends on how far its connections are above the threshold (`thresholds.rs`). The weights alone would not do: on every
+//! living edge they sum to one, so no cost could ever remove one. All three estimators draw edges independently. An edge on which
+//! several operations survive costs more than that until one is left; the log shows both. Other numbers of edges are off the
+//! training data of predictors that have only seen published cells. The quick preset raises the learning rates of alpha and beta.
+//! Its some hundred steps still leave several operations on many edges (in one search of digits by parameters the derived network
+//! had five times those of the relaxed one). For sparser cells search longer, or raise `reward` or `beta_speed`.
 
 use super::super::tools::alphas::Learning;
 use super::super::tools::needs::Need;
@@ -35,9 +35,9 @@ pub(in crate::methods) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 struct Config {
     #[serde(flatten)]
     base: super::Config,
-    /// Beta at the start; the threshold is its sigmoid.
+    /// Initial beta; the threshold is its sigmoid.
     beta_init: f64,
-    /// Beta's learning rate over alpha's.
+    /// Beta's learning rate divided by alpha's.
     beta_speed: f64,
     /// Weight of the reward for large thresholds.
     reward: f64,
@@ -86,12 +86,12 @@ impl EnTranNasDst {
         self.thresholds.connections(&(alpha / self.config.base.tau), beta)
     }
 
-    /// The same without a gradient.
+    /// The current connections, without a gradient.
     fn settled(&self) -> Connections {
         tch::no_grad(|| self.connections())
     }
 
-    /// Engine-cells weigh what is alive, Transit-cells have it without weights; what is dead is not computed in either.
+    /// Gates: Engine-cells weight the living connections, Transit-cells use them without weights; dead ones are not computed in either.
     fn gates_of(
         &self,
         net: &dyn Supernet,
@@ -102,7 +102,7 @@ impl EnTranNasDst {
         self.config.base.gates(net, engine, self.core.hard(derived))
     }
 
-    /// The architecture step: alpha and beta move along one gradient of validation loss, cost and reward.
+    /// The architecture step: alpha and beta move along the combined gradient of validation loss, cost and reward.
     fn step_architecture(
         &mut self,
         cx: &mut Context<'_, '_>,
@@ -138,7 +138,7 @@ impl Method for EnTranNasDst {
     }
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
-        // One derivation per iteration: both halves of the step see the same Transit-cells.
+        // The architecture is derived once per iteration: both halves of the step use the same Transit-cells.
         let derived = self.derive(cx.space);
         let mut valid_loss = None;
         if !self.config.base.core.is_warming_up(cx.progress) {

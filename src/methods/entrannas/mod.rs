@@ -1,14 +1,14 @@
 //! `EnTranNAS`: Towards Improving the Consistency, Efficiency, and Flexibility of Differentiable Neural Architecture Search. Yang, You, Li,
 //! Wang, Qian, Lin, CVPR 2021, arXiv 2101.11342. No public implementation is known to us.
 //!
-//! A few Engine-cells run the mixture of all operations; every other cell is a Transit-cell and runs just what would be derived now.
+//! A few Engine-cells run the mixture of all operations; every other cell is a Transit-cell and runs only what would be derived now.
 //!
-//! What of the paper could not be read and is chosen here: the Engine-cells are the first of each cell type (a type without one would
-//! learn nothing), temperature 1, rates and epochs are DARTS'. Deviation: `none` is among the operations as in DARTS. As in
-//! the paper an operation is evaluated once per source node of a cell and shared by the edges that leave it (`sharing = false`: every
-//! edge has its own); the derived network, which is trained from scratch and whose latency is meant, has operations per edge.
-//! The variant that learns the number of edges by thresholds is `dst.rs`.
-//! The quick preset raises the learning rate of alpha so that some hundred steps suffice.
+//! Choices of ours for the parts of the paper that we could not read: the Engine-cells are the first of each cell type (a type
+//! without one would learn nothing), temperature 1, rates and epochs are DARTS'. Deviation: `none` is among the operations as in
+//! DARTS. As in the paper an operation is evaluated once per source node of a cell and shared by the edges that leave it (`sharing =
+//! false`: every edge has its own). The derived network, which is trained from scratch and whose latency is optimised, has separate
+//! operations per edge. The variant that learns the number of edges by thresholds is `dst.rs`. The quick preset raises the learning
+//! rate of alpha so that some hundred steps suffice.
 
 pub(super) mod dst;
 mod thresholds;
@@ -33,7 +33,7 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 struct Config {
     #[serde(flatten)]
     core: CoreConfig,
-    /// Engine-cells of each cell type, the first ones; more than there are: all.
+    /// Number of Engine-cells of each cell type, from the first on; a larger number than there are cells means all.
     engines: u32,
     /// Evaluate an operation once per source node of a cell, for all edges that leave it.
     sharing: bool,
@@ -64,7 +64,7 @@ impl Config {
         if self.sharing { Box::new(SharedSources) } else { Box::new(AllChannels) }
     }
 
-    /// Engine-cells weigh all operations, Transit-cells have the derived ones alone.
+    /// Gates: Engine-cells weight all operations, Transit-cells run only the derived ones.
     fn gates(
         &self,
         net: &dyn Supernet,
@@ -102,7 +102,7 @@ struct EnTranNas {
 }
 
 impl EnTranNas {
-    /// `[n_decisions, n_choices]`.
+    /// `[n_decisions, n_choices]`: softmax of alpha at the temperature `tau`.
     fn probs(&self) -> Tensor {
         (self.core.alpha() / self.config.tau).softmax(-1, Kind::Float)
     }
@@ -131,7 +131,7 @@ impl Method for EnTranNas {
     }
 
     fn step(&mut self, cx: &mut Context<'_, '_>, batches: &Batches) -> Result<StepReport> {
-        // One derivation per iteration: both halves of the step see the same Transit-cells.
+        // The architecture is derived once per iteration: both halves of the step use the same Transit-cells.
         let derived = self.derive(cx.space);
         let mut valid_loss = None;
         if !self.config.core.is_warming_up(cx.progress) {

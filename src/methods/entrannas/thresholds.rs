@@ -1,7 +1,8 @@
-//! `EnTranNAS-DST`'s thresholds: which connections of a node are alive, and how much each weighs.
+//! Thresholds of `EnTranNAS-DST`: which connections of a node are alive, and how much each weighs.
 //!
-//! p is a softmax over the operations of an edge, r an operation's p over the largest p of its node, t = sigmoid(beta) the node's
-//! threshold, q = relu(r - t). An edge lives where some q of it is above 0; its operations weigh q over their sum.
+//! p is a softmax over the operations of an edge, r an operation's p divided by the largest p of its node, t = sigmoid(beta) the
+//! node's threshold, q = relu(r - t). An edge is alive if some q of it is above 0; each operation's weight is its q divided by the
+//! edge's sum.
 
 use lat_space::{Architecture, Choice, ChoiceSet, Decision};
 use tch::{Kind, Tensor};
@@ -9,29 +10,29 @@ use tch::{Kind, Tensor};
 use crate::methods::tools::nodes::nodes;
 use crate::relaxed::Relaxed;
 
-/// Largest threshold: in single precision the sigmoid reaches 1 near beta = 17, and a node would lose all its inputs.
+/// Largest threshold: in single precision the sigmoid reaches 1 near beta = 17, and the node would lose all its inputs.
 const LARGEST: f64 = 1.0 - 1e-3;
 
-/// Which edges end in which node.
+/// Which edges end in which node, and which choices are `none`.
 #[derive(Debug)]
 pub(super) struct Thresholds {
-    /// Per node its in-edges.
+    /// The in-edges of each node.
     nodes: Vec<Tensor>,
-    /// `[n_decisions]`: number of the node an edge ends in.
+    /// `[n_decisions]`: number of the node that an edge ends in.
     node_of: Tensor,
-    /// `[n_decisions, n_choices]`: whether a choice is `none`, which takes no part: thresholds remove edges.
+    /// `[n_decisions, n_choices]`: whether a choice is `none`. It takes no part, because thresholds remove edges instead.
     is_none: Tensor,
     nones: Vec<Option<usize>>,
 }
 
-/// The connections of all nodes at some alpha and beta.
+/// The connections of all nodes for one alpha and beta.
 #[derive(Debug)]
 pub(super) struct Connections {
-    /// `[n_decisions, n_choices]`: r less the threshold, at least 0; 0 for `none`.
+    /// `[n_decisions, n_choices]`: r minus the threshold, at least 0; 0 for `none`.
     pub q: Tensor,
-    /// `[n_decisions, 1]`: threshold of the node an edge ends in.
+    /// `[n_decisions, 1]`: threshold of the node that an edge ends in.
     threshold: Tensor,
-    /// `[n_decisions, n_choices]`: 1 at `none`.
+    /// `[n_decisions, n_choices]`: 1 for `none`.
     is_none: Tensor,
     nones: Vec<Option<usize>>,
 }
@@ -53,22 +54,22 @@ impl Thresholds {
         }
     }
 
-    /// Number of thresholds.
+    /// Number of nodes, and so of thresholds.
     pub(super) fn n_nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    /// `[n_nodes]`: t, at most 0.999.
+    /// `[n_nodes]`: the thresholds t, at most 0.999.
     fn of(beta: &Tensor) -> Tensor {
         beta.sigmoid().clamp_max(LARGEST)
     }
 
-    /// What rewards large thresholds: 0 where all are 1.
+    /// The term that rewards large thresholds: 0 if all are 1.
     pub(super) fn shortfall(beta: &Tensor) -> Tensor {
         Self::of(beta).log().mean(Kind::Float).neg()
     }
 
-    /// Connections of logits `[n_decisions, n_choices]`, over the temperature, and beta `[n_nodes]`.
+    /// Connections for logits `[n_decisions, n_choices]`, already divided by the temperature, and beta `[n_nodes]`.
     pub(super) fn connections(&self, logits: &Tensor, beta: &Tensor) -> Connections {
         let p = logits.masked_fill(&self.is_none, f64::NEG_INFINITY).softmax(-1, Kind::Float);
         let best = p.amax([-1i64].as_slice(), false);
@@ -86,24 +87,25 @@ impl Thresholds {
 }
 
 impl Connections {
-    /// `[n_decisions, 1]`: 1 where an edge lives.
+    /// `[n_decisions, 1]`: 1 for edges that are alive.
     fn lives(&self) -> Tensor {
         self.q.detach().amax([-1i64].as_slice(), true).gt(0.0).to_kind(Kind::Float)
     }
 
-    /// qhat, `[n_decisions, n_choices]`: living edges' operations sum to one; a dead edge is `none`.
+    /// qhat, `[n_decisions, n_choices]`: the operations of a living edge sum to one; a dead edge is `none`.
     pub(super) fn weights(&self) -> Tensor {
         let sum = self.q.sum_dim_intlist([-1i64].as_slice(), true, Kind::Float);
         &self.q / sum.clamp_min(1e-30) + (1.0 - self.lives()) * &self.is_none
     }
 
-    /// Per decision one per choice: whether the connection is alive.
+    /// For each decision, whether the connection of each choice is alive.
     pub(super) fn alive(&self) -> Vec<Vec<bool>> {
         Vec::<Vec<bool>>::try_from(&self.q.detach().gt(0.0)).expect("two dimensions")
     }
 
-    /// What costs read: an edge is kept with probability `min(1, sum_k q / (1 - t))`, by how far its connections are above the
-    /// threshold, and holds one of its operations by qhat; else it is `none`. A node's strongest edge is always kept.
+    /// The distribution that costs read: an edge is kept with probability `min(1, sum_k q / (1 - t))`, which depends on how far its
+    /// connections are above the threshold, and then holds one of its operations by qhat; otherwise it is `none`. A node's strongest
+    /// edge is always kept.
     pub(super) fn relaxed(&self) -> Relaxed {
         let lead = self.q.sum_dim_intlist([-1i64].as_slice(), true, Kind::Float);
         let room: Tensor = 1.0 - &self.threshold;
@@ -113,7 +115,7 @@ impl Connections {
         Relaxed::free((ops + dropped).unbind(0))
     }
 
-    /// All that is alive: no rule, no fixed number of edges or operations.
+    /// The architecture of everything that is alive: no rule, no fixed number of edges or operations.
     pub(super) fn derive(&self, space: &str) -> Architecture {
         let set = |(alive, none): (Vec<bool>, &Option<usize>)| {
             let ops: Vec<usize> = (0..alive.len()).filter(|&c| alive[c]).collect();
@@ -159,7 +161,7 @@ mod tests {
                 let is_alive = entry.double_value(&[]) > 0.0;
                 let expected = if is_alive { -t * (1.0 - t) } else { 0.0 };
                 assert!((found - expected).abs() < 1e-5, "{d} {c}: {found}, {expected}");
-                // Not where the difference steps over the threshold.
+                // Skip points where the finite difference crosses the threshold.
                 if (at(h) > 0.0) == (at(-h) > 0.0) {
                     assert!((slope - expected).abs() < 1e-3, "{d} {c}: {slope}, {expected}");
                 }
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn a_cost_of_edges_raises_thresholds_and_weakens_all_but_the_strongest() {
         let thresholds = Thresholds::new(Darts::new().decisions());
-        // One operation per edge stands out, on some edges more than on others.
+        // One operation per edge is stronger than the others, on some edges more than on others.
         let logits = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
         let lead = Tensor::arange(28, tch::kind::FLOAT_CPU).sin() + 5.0;
         logits.select(1, 4).copy_(&lead);

@@ -1,16 +1,17 @@
 //! Once-for-All: Train One Network and Specialize it for Efficient Deployment. Cai, Gan, Wang, Zhang, Han, ICLR 2020, arXiv 1908.09791.
 //! Reference: <https://github.com/mit-han-lab/once-for-all>, `train_ofa_net.py` and `elastic_nn/training/progressive_shrinking.py`.
 //!
-//! The largest network is trained first; a frozen copy of it teaches from then on. Kernels, depths and widths shrink one after the other:
-//! sub-networks are drawn from ever longer lists of choices, the largest first. Before widths shrink, channels are sorted by importance.
+//! The largest network is trained first; afterwards a frozen copy of it is the teacher. Kernels, depths and widths shrink one after
+//! the other: sub-networks are drawn from growing lists of choices, the largest first. Before widths shrink, channels are sorted by
+//! importance.
 //!
-//! Deviations: phases are shares of the search's steps in the proportions of the reference's epochs (the teacher's 180 are as remembered), so
-//! that they fit in few epochs too; each begins without momentum and has a cosine of its own. With one device the reference's warm-up is
-//! constant, here it is part of the cosine. A phase that shrinks nothing in a space is left out. Where operations are chosen they
-//! shrink with the kernels; all channels that are cut shrink with the expansions, but only those within blocks are sorted. Where there
-//! are more than three choices the first of two phases draws the two largest. The teacher is trained without dropout. Sub-networks of a step
-//! have their image size in common, drawn by the method's generator, not by seeds made of the step's number. The quick preset spends
-//! fewer steps on the teacher and shrinks at higher rates.
+//! Deviations: phases are shares of the search's steps, in the proportions of the reference's epochs (the teacher's 180 are from
+//! memory), so that they also fit into few epochs; each starts without momentum and has a cosine of its own. On one device the
+//! reference's warm-up is constant, here it is part of the cosine. A phase that shrinks nothing in a space is left out. If
+//! operations are chosen, they shrink together with the kernels; all channels that are cut shrink together with the expansions, but
+//! only those within blocks are sorted. If there are more than three choices, the first of two phases draws the two largest. The
+//! teacher is trained without dropout. All sub-networks of a step have the same image size, drawn by the method's generator instead
+//! of seeds computed from the step's number. The quick preset spends fewer steps on the teacher and shrinks at higher rates.
 
 mod phases;
 
@@ -33,21 +34,21 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 )
 .two_stage(SHRINKS);
 
-/// The options for `--set`. Lists have a number per phase: teacher, kernels, depths (two phases), widths (two phases).
+/// The options for `--set`. Lists have one number per phase: teacher, kernels, depths (two phases), widths (two phases).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Config {
-    /// Of the teacher's phase.
+    /// For the teacher's phase.
     #[serde(flatten)]
     weights: WeightConfig,
-    /// In which proportions phases take the steps.
+    /// Proportions in which the phases share the steps.
     shares: Vec<f64>,
-    /// What each multiplies the learning rate by.
+    /// Factor of the learning rate in each phase.
     rates: Vec<f64>,
     /// Sub-networks per step.
     subnets: Vec<u32>,
-    /// Factor of the teacher's part of the loss.
+    /// Factor of the teacher's term in the loss.
     distill: f64,
-    /// After the teacher's phase: chance that an entry of the classifier's input is zeroed.
+    /// After the teacher's phase: probability that an entry of the classifier's input is zeroed.
     dropout: f64,
 }
 
@@ -110,9 +111,9 @@ impl Settings for Config {
     }
 }
 
-/// Place of the phase of the last step.
+/// Name of the state entry with the index of the last step's phase.
 const PHASE: &str = "phase";
-/// All numbers of the teacher in the order of their names, one after the other; none in its own phase.
+/// Name of the state entry with the teacher's weights, flattened and in the order of their names; empty during the teacher's own phase.
 const TEACHER: &str = "teacher";
 
 #[derive(Debug)]
@@ -121,19 +122,19 @@ struct Ofa {
     config: Config,
     ends: Ends,
     uniform: Relaxed,
-    /// Found at the first step.
+    /// Determined at the first step.
     phases: Option<Phases>,
-    /// Made of what is kept at the first step that needs it.
+    /// Rebuilt from the saved weights at the first step that needs it.
     teacher: Option<StaticNet>,
 }
 
 impl Ofa {
     fn phase(&self) -> usize {
-        // Phases are few.
+        // There are few phases, so the number fits.
         self.core.kept(PHASE).int64_value(&[]) as usize
     }
 
-    /// What comes before the first step of a phase but the first: the frozen copy, sorted channels, weights at rest.
+    /// Prepares every phase after the first: keeps the frozen copy, sorts channels, resets the momentum.
     fn turn(&mut self, net: &dyn Supernet, phases: &Phases, next: usize) -> Result<()> {
         if next == 1 {
             self.core.keep(TEACHER, numbers(&net.extract(&phases.largest)?));
@@ -146,7 +147,7 @@ impl Ofa {
         Ok(())
     }
 
-    /// What the frozen largest network says of images, by the batch's own statistics as in training.
+    /// Logits of the frozen largest network for the images, with the batch's own BN statistics as in training.
     fn taught(
         &mut self,
         cx: &Context<'_, '_>,
@@ -163,7 +164,7 @@ impl Ofa {
         Ok(logits)
     }
 
-    /// Trains the networks of one step on the labels and on what the teacher says, where there is one.
+    /// Computes losses and gradients of one step's networks, on the labels and on the teacher's answers (if there is a teacher).
     fn shrink(
         &mut self,
         cx: &mut Context<'_, '_>,
@@ -196,13 +197,13 @@ impl Ofa {
     }
 }
 
-/// All numbers of a network in the order of their names.
+/// All weights of a network, flattened, in the order of their names.
 fn numbers(net: &StaticNet) -> Tensor {
     let all: Vec<Tensor> = ordered(net).iter().map(|t| t.detach().flatten(0, -1)).collect();
     Tensor::cat(&all, 0)
 }
 
-/// The network with these numbers.
+/// The network with these weights.
 fn restored(net: StaticNet, numbers: &Tensor) -> StaticNet {
     let mut first = 0;
     for tensor in ordered(&net) {
@@ -220,7 +221,7 @@ fn ordered(net: &StaticNet) -> Vec<Tensor> {
     named.into_iter().map(|(_, tensor)| tensor).collect()
 }
 
-/// Images at the size that an architecture has them.
+/// The images resized to the size that the architecture uses.
 fn sized(graph: &Graph, architecture: &Architecture, images: &Tensor) -> Tensor {
     let size = graph.nodes.iter().find_map(|node| match &node.step {
         Step::Resize { decision, hw, by, .. } => {

@@ -1,26 +1,26 @@
-//! The phases of progressive shrinking: what is drawn in each, and when it comes.
+//! The phases of progressive shrinking: the choices drawn in each, and when each begins.
 
 use lat_space::{
     Architecture, ChoiceSet, DecisionId, Graph, Measure, SearchSpace, Site, Step, count,
 };
 
-/// Phases that a search can have.
+/// The largest number of phases in a search.
 pub(super) const N_PHASES: usize = 6;
 
-/// What a decision shrinks.
+/// The part of a network that a decision shrinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    /// The image, whose size is drawn from the start.
+    /// The image, whose size is drawn in all phases.
     Size,
-    /// Kernels, and operations where these are chosen.
+    /// Kernels, or operations if these are chosen.
     Kernel,
-    /// How many blocks a stage has.
+    /// The number of blocks in a stage.
     Depth,
     /// Channels.
     Width,
 }
 
-/// In which order parts shrink: the part, and how many of its choices are drawn, the largest first. None: all of them.
+/// The order in which parts shrink: the part, and how many of its choices are drawn, largest first. An inner None means all of them.
 const STAGES: [Option<(Part, Option<usize>)>; N_PHASES] = [
     None,
     Some((Part::Kernel, None)),
@@ -33,28 +33,28 @@ const STAGES: [Option<(Part, Option<usize>)>; N_PHASES] = [
 /// A phase of a search.
 #[derive(Debug)]
 pub(super) struct Phase {
-    /// Its number among all that there can be: 0 trains the teacher.
+    /// Its number among all possible phases; 0 trains the teacher.
     pub(super) number: usize,
-    /// Per decision the choices that sub-networks are drawn from.
+    /// For each decision the choices that sub-networks are drawn from.
     pub(super) live: Vec<ChoiceSet>,
     /// Whether channels are sorted before its first step.
     pub(super) sorts: bool,
-    /// Shares of the search at its begin and its end.
+    /// Where it begins and ends, as shares of the search.
     from: f64,
     to: f64,
 }
 
-/// The phases of a search in their order; those that shrink nothing are not among them.
+/// The phases of a search in order, without those that shrink nothing.
 #[derive(Debug)]
 pub(super) struct Phases {
     pub(super) all: Vec<Phase>,
-    /// Decisions of the image's size, which the networks of a step have in common.
+    /// Decisions for the image size, which is the same for all networks of a step.
     pub(super) sizes: Vec<DecisionId>,
     pub(super) largest: Architecture,
 }
 
 impl Phases {
-    /// Of a network with this largest architecture; phases take shares of the search in these proportions.
+    /// The phases for a network with this largest architecture; `shares` are the proportions in which they share the search.
     pub(super) fn of(
         space: &dyn SearchSpace,
         graph: &Graph,
@@ -94,20 +94,20 @@ impl Phases {
         Self { all, sizes, largest }
     }
 
-    /// Place of the phase when this share of the search is done.
+    /// Index of the phase when this share of the search is done.
     pub(super) fn at(&self, progress: f64) -> usize {
         self.all.iter().rposition(|phase| phase.from <= progress).unwrap_or(0)
     }
 }
 
 impl Phase {
-    /// The share of the phase that is done.
+    /// Share of the phase that is done, from 0 to 1.
     pub(super) fn progress(&self, progress: f64) -> f64 {
         ((progress - self.from) / (self.to - self.from)).clamp(0.0, 1.0)
     }
 }
 
-/// What each decision shrinks. One that stands nowhere in this network shrinks nothing whatever it is called.
+/// The part that each decision shrinks. A decision that does not occur in this network counts as a kernel, which shrinks nothing.
 fn parts(graph: &Graph, n: usize) -> Vec<Part> {
     let mut parts = vec![Part::Kernel; n];
     for node in &graph.nodes {
@@ -130,7 +130,7 @@ fn of_site(site: &Site, parts: &mut [Part]) {
     }
 }
 
-/// A decision's choices by the multiply-adds of the largest network with each, the most first, of equals the last first.
+/// A decision's choices by the multiply-adds of the largest network with each, in descending order; ties put the last one first.
 fn descending(
     space: &dyn SearchSpace,
     graph: &Graph,
@@ -165,7 +165,7 @@ mod tests {
         (space, phases)
     }
 
-    /// What phase `i` draws a decision from, by the names of its choices.
+    /// The choices, by name, that a phase draws this decision from.
     fn names(space: &dyn SearchSpace, phase: &Phase, decision: &str) -> Vec<String> {
         let d = space.decisions().iter().position(|d| d.name == decision).unwrap();
         let names = space.decisions()[d].names();
@@ -206,7 +206,7 @@ mod tests {
         }
         assert_eq!(ofa.at(1.0), 5);
         assert!((ofa.all[1].progress(242.5 / 605.0) - 0.5).abs() < 1e-9);
-        // Nothing is deeper there, and all depends on operations and widths.
+        // No depths there: everything depends on operations and widths.
         let (_, fbnetv2) = phases("fbnetv2");
         let numbers: Vec<usize> = fbnetv2.all.iter().map(|phase| phase.number).collect();
         assert_eq!(numbers, [0, 1, 4, 5]);

@@ -2,10 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-/// `InfoNCE` (van den Oord 2018, arXiv 1807.03748, as `MoCo` has it) of `queries` `[n, c]`, whose positives are the `keys` `[n, c]` in the
-/// same rows and whose negatives are the columns of `queue` `[c, length]`: the mean over rows of the cross entropy of
-/// `[q.k, q.queue] / temperature` with the first entry as the class. All are of length one but the queue's columns, which may be
-/// shorter. Gradients reach the queries alone where keys and queue carry none.
+/// `InfoNCE` (van den Oord 2018, arXiv 1807.03748, in `MoCo`'s form) of `queries` `[n, c]`. Positives are the `keys` `[n, c]` in the
+/// same rows, negatives are the columns of `queue` `[c, length]`. The loss is the average over rows of the cross entropy of `[q.k,
+/// q.queue] / temperature` with the first entry as the class. All vectors have length one, except that columns of the queue may be
+/// shorter. Gradients reach only the queries if keys and queue carry none.
 #[derive(Debug)]
 pub(super) struct Contrast {
     /// The loss, a scalar.
@@ -21,13 +21,14 @@ impl Contrast {
         Self { value: -of_first.mean(logits.kind()), logits }
     }
 
-    /// How many queries are nearest to their own key, a scalar.
+    /// Number of queries that are nearest to their own key, a scalar.
     pub(super) fn n_correct(&self) -> Tensor {
         self.logits.argmax(-1, false).eq(0).sum(Kind::Int64)
     }
 }
 
-/// Writes keys `[n, c]` over the columns of a queue `[c, length]` from `pointer` `[1]` on, around its end, and moves the pointer.
+/// Writes keys `[n, c]` into the columns of a queue `[c, length]`, starting at `pointer` `[1]` and wrapping around its end. Moves
+/// the pointer.
 pub(super) fn enqueue(queue: &Tensor, pointer: &Tensor, keys: &Tensor) {
     let (n, length) = (keys.size()[0], queue.size()[1]);
     tch::no_grad(|| {
@@ -39,7 +40,7 @@ pub(super) fn enqueue(queue: &Tensor, pointer: &Tensor, keys: &Tensor) {
     });
 }
 
-/// Rows of length one. What has no length stays 0.
+/// Normalises rows to length one. Rows of zeros stay 0.
 pub(super) fn normalised(rows: &Tensor) -> Tensor {
     let norms = rows.norm_scalaropt_dim(2, [1i64].as_slice(), true);
     rows / norms.clamp_min(1e-12)
@@ -85,14 +86,15 @@ mod tests {
         assert_eq!(queue.narrow(1, 3, 3).tr(), &mean * 2.0);
         let norms = mean.norm_scalaropt_dim(2, [1i64].as_slice(), false);
         assert!(norms.max().double_value(&[]) <= 1.0 + 1e-6 && norms.double_value(&[0]) < 0.75);
-        // A last batch of an epoch may be smaller: the rest goes on behind it, around the end.
+        // The last batch of an epoch may be smaller; the following keys continue behind it and wrap around the end.
         enqueue(&queue, &pointer, &mean.narrow(0, 0, 2));
         enqueue(&queue, &pointer, &mean.narrow(0, 0, 2));
         assert_eq!(pointer.int64_value(&[0]), 1);
         assert_eq!(queue.get(0).double_value(&[0]), 0.0);
     }
 
-    /// `official_pi_nas_loss` of `tests/parity/README.md`: the loss of raw queries, its gradient, and what the queue takes.
+    /// Compares with `official_pi_nas_loss` of `tests/parity/README.md`: the loss of raw queries, its gradient, and the queue's new
+    /// contents.
     #[test]
     fn the_loss_is_the_official_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/official_pi_nas_loss.npz");

@@ -1,20 +1,22 @@
 //! Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift. Peng, Zhang, Li, Wang, Lin, Chang,
 //! ICCV 2021, arXiv 2108.09671. Reference: <https://github.com/Ernie1/Pi-NAS>, `OpenSelfSup/openselfsup/models/pinas.py`.
 //!
-//! Two stages. In the first no label is read: per step two paths without a candidate in common see two views each, one through the
-//! student, one through the mean teacher, and the features of each path must match the teacher's of the *other* path (`InfoNCE`
-//! against a queue of earlier keys). In the second the backbone is frozen and one linear classifier is trained on uniform paths.
+//! There are two stages. The first uses no labels: in each step two paths without a common candidate see two views each, one through
+//! the student, one through the mean teacher, and the features of each path must match the teacher's of the *other* path (`InfoNCE`
+//! against a queue of earlier keys). In the second stage the backbone is frozen and one linear classifier is trained on uniform
+//! paths.
 //!
-//! Deviations: one device, so that the reference's shuffle of a batch over devices, which keeps batch norm from telling positives, has
-//! nothing to shuffle over and is left out. Views are mirrored only where the data set allows it, and blurred in proportion to their size
-//! (`src/batches/contrastive.rs` has how else they differ from `MoCo` v2's). Both stages are half of the epochs, of one batch size (192 by the paper's preset; the reference has 256 in the second) and in
-//! full precision; both train on one half of the training images, so that the other is new to whoever ranks paths. The last batch of
-//! an epoch may be smaller, so the queue is written around its end. Blocks that end in BN begin with its scale at 1, not 0. Where
-//! `none` can cut a path from its input, the pair is drawn anew. On spaces whose candidates share no shortcut only stem, neck and fixed
-//! layers follow twice a step. The reference's tree search over paths is no part of the training; what is derived here is the path
-//! with most multiply-adds whatever was learnt, and all choices are believed alike.
-//! The quick preset has a shorter queue and a smaller neck. Its rate and memory are the paper's: with a faster teacher queries tell keys by
-//! their age, and the loss rises as the rate falls.
+//! Deviations: the reference shuffles a batch over several devices to keep batch norm from revealing positives; with one device
+//! there is nothing to shuffle over, so this is left out. Views are mirrored only if the data set allows it, and blurred in
+//! proportion to their size (`src/batches/contrastive.rs` lists the other differences to `MoCo` v2). Each stage takes half of the
+//! epochs, both with the same batch size (192 in the paper's preset; the reference has 256 in the second) and in full precision;
+//! both train on one half of the training images, so that the other half is new when paths are ranked. The last batch of an epoch
+//! may be smaller, so writing into the queue wraps around its end. Blocks that end in BN start with its scale at 1, not 0. If `none`
+//! can cut a path from its input, the pair is drawn again. On spaces whose candidates share no shortcut, only stem, neck and fixed
+//! layers follow the student twice per step. The reference's tree search over paths is not part of the training; the derived path
+//! here is simply the one with most multiply-adds, and all choices count as equally good. The quick preset has a shorter queue and a
+//! smaller neck. Its rate and the teacher's momentum are the paper's: with a faster teacher, queries recognise keys by their age,
+//! and the loss rises as the rate falls.
 
 mod contrast;
 mod neck;
@@ -44,20 +46,20 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// Of the first stage. The second has its momentum, Nesterov's form and bound too, and alone the label smoothing.
+    /// For the first stage. The second stage uses its momentum, Nesterov's form and clip too; label smoothing applies only to the second.
     #[serde(flatten)]
     weights: WeightConfig,
-    /// Share of the teacher's weights that stays each time it follows the student.
+    /// Share of the teacher's weights that is kept each time it follows the student.
     m: f64,
-    /// Divides the products of queries and keys.
+    /// Temperature: divides the products of queries and keys.
     temperature: f64,
-    /// Keys of earlier batches that serve as negatives; a multiple of the batch.
+    /// Number of keys of earlier batches that serve as negatives; a multiple of the batch.
     queue: u32,
-    /// Outputs of the neck's first layer.
+    /// Output size of the neck's first layer.
     neck_hidden: u32,
     /// Length of queries and keys.
     neck_out: u32,
-    /// Learning rate at the begin of the second stage; a tenth after 60 % of it, a hundredth after 80 %. There is no decay.
+    /// Learning rate at the start of the second stage; divided by 10 after 60 % and again after 80 % of it. There is no weight decay.
     linear_lr: f64,
 }
 
@@ -115,13 +117,13 @@ impl Settings for Config {
     }
 }
 
-/// Numbers of the stages.
+/// Numbers of the two stages.
 const CONTRASTIVE: usize = 0;
 const LINEAR: usize = 1;
 
-/// `[neck_out, queue]`: keys, one per column.
+/// Name of the state entry with the queue `[neck_out, queue]`: one key per column.
 const QUEUE: &str = "queue";
-/// `[1]`: the column that is written next.
+/// Name of the state entry with the pointer `[1]`: the column that is written next.
 const POINTER: &str = "pointer";
 
 #[derive(Debug)]
@@ -131,13 +133,13 @@ struct PiNas {
     seed: u64,
     ends: Ends,
     uniform: Relaxed,
-    /// Of the first stage, once it has a supernet.
+    /// Set during the first stage, once it has a supernet.
     training: Option<Training>,
-    /// Number of the stage.
+    /// Number of the current stage.
     stage: usize,
 }
 
-/// What the first stage trains beside the supernet, and by what.
+/// The networks that the first stage uses besides the supernet: the neck and the teacher.
 #[derive(Debug)]
 struct Training {
     neck: Neck,
@@ -152,13 +154,13 @@ impl PiNas {
         let [v0, v1, v2, v3] = &views[..] else { unreachable!("a batch has the views asked for") };
         let Training { neck, teacher } = self.training.as_ref().expect("begin comes before step");
         let Config { m, temperature, .. } = self.config;
-        // The teacher has followed the first path alone where it answers for it.
+        // The teacher answers for the first path before it follows the second.
         let q0 = neck.forward(&cx.net.features_t(v0, &paths[0], true));
         let k0 = teacher.keys(cx.net, v1, &paths[0], m);
         let q1 = neck.forward(&cx.net.features_t(v2, &paths[1], true));
         let k1 = teacher.keys(cx.net, v3, &paths[1], m);
         let queue = self.core.kept(QUEUE);
-        // Queries meet the other path's keys, and both the queue as it was.
+        // Each query is compared with the other path's keys, and with the queue from before this step.
         let across = [(&q0, &k1), (&q1, &k0)].map(|(q, k)| Contrast::of(q, k, queue, temperature));
         let loss = &across[0].value + &across[1].value;
         let n_correct = across.each_ref().map(Contrast::n_correct);
@@ -172,7 +174,7 @@ impl PiNas {
         }
     }
 
-    /// One step of the second stage: the classifier on a uniform path. Batch norm goes by the batch.
+    /// One step of the second stage: trains the classifier on a uniform path. Batch norm uses the batch's statistics.
     fn classify(&mut self, cx: &mut Context<'_, '_>, batch: &Batch) -> StepReport {
         let path = self.core.hard(&sample(cx.space, cx.rng));
         let features = tch::no_grad(|| cx.net.features_t(&batch.images, &path, true));
@@ -185,13 +187,13 @@ impl PiNas {
     }
 }
 
-/// The second stage's learning rate at this share of it.
+/// The second stage's learning rate when this share of it is done.
 fn linear_rate(begin: f64, progress: f64) -> f64 {
     let passed = [0.6, 0.8].into_iter().filter(|step| progress >= *step).count();
     begin * 0.1f64.powi(passed as i32)
 }
 
-/// Columns of length one in random directions `[c, length]`.
+/// Random queue `[c, length]`: columns of length one in random directions.
 fn random_queue(c: u32, length: u32, rng: &mut rand_chacha::ChaCha8Rng) -> Tensor {
     let values: Vec<f32> = normals(c as usize * length as usize, rng).collect();
     normalised(&Tensor::from_slice(&values).view([i64::from(length), i64::from(c)]))
@@ -224,7 +226,7 @@ impl Method for PiNas {
         })
     }
 
-    /// Its queue holds the keys of the images that this process saw.
+    /// Not data-parallel, because the queue holds only keys of images that this process saw.
     fn is_data_parallel(&self) -> bool {
         false
     }
@@ -289,7 +291,7 @@ impl Method for PiNas {
         self.uniform.shallow_clone()
     }
 
-    /// The path with most multiply-adds, of equals the later choice.
+    /// The path with most multiply-adds; among equals the later choice.
     fn derive(&self, space: &dyn SearchSpace) -> Architecture {
         self.ends.largest(space)
     }

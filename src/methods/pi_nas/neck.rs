@@ -1,4 +1,4 @@
-//! The neck: what makes queries and keys of features.
+//! The neck: a small network that turns features into queries and keys.
 
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::contrast::normalised;
 use crate::methods::tools::alphas::normals;
 
-/// Average pool, linear, `ReLU`, linear, to length one (`MoCo` v2's projection).
+/// Average pool, linear, `ReLU`, linear, normalised to length one (`MoCo` v2's projection).
 #[derive(Debug)]
 pub(super) struct Neck {
     /// Weight `[n_out, n_in]` and bias `[n_out]` of each linear layer.
@@ -18,7 +18,8 @@ pub(super) const NAMES: [&str; 4] =
     ["neck.0.weight", "neck.0.bias", "neck.2.weight", "neck.2.bias"];
 
 impl Neck {
-    /// For features of `width` channels, of the kind of `options` and on its device. Weights by the rule of He for `ReLU`, biases 0, as the reference has them.
+    /// A new neck for features of `width` channels, on the device and with the kind of `options`. As in the reference, weights
+    /// follow He's rule for `ReLU` and biases are 0.
     pub(super) fn new(
         width: i64,
         [hidden, out]: [i64; 2],
@@ -37,7 +38,7 @@ impl Neck {
         Self { layers: [layer(width, hidden), layer(hidden, out)] }
     }
 
-    /// A copy that no gradient moves.
+    /// A copy that receives no gradients.
     pub(super) fn twin(&self) -> Self {
         let copy =
             |(weight, bias): &(Tensor, Tensor)| (weight.detach().copy(), bias.detach().copy());

@@ -1,4 +1,4 @@
-//! The mean teacher: the same network with weights that follow the student's.
+//! The mean teacher: a copy of the network whose weights follow the student's.
 
 use tch::Tensor;
 
@@ -6,22 +6,22 @@ use super::neck::{NAMES, Neck};
 use crate::optimizer::named_weights;
 use crate::supernet::{AllChannels, Gating, Supernet};
 
-/// A second supernet and neck. Their weights are moving means of the student's; batch norm goes by each batch's own statistics.
+/// A second supernet and neck. Their weights are moving averages of the student's; batch norm uses each batch's own statistics.
 #[derive(Debug)]
 pub(super) struct Teacher {
     net: Box<dyn Supernet>,
     neck: Neck,
-    /// Of each weight of the supernet its name, the student's and the teacher's.
+    /// For each weight of the supernet: its name, the student's tensor and the teacher's.
     pairs: Vec<(String, Tensor, Tensor)>,
-    /// The student's and the teacher's weights of the neck.
+    /// For each weight of the neck: the student's tensor and the teacher's.
     of_neck: Vec<(Tensor, Tensor)>,
 }
 
 impl Teacher {
-    /// Begins as the student is.
+    /// Starts as an exact copy of the student.
     ///
     /// # Panics
-    /// As libtorch's operations do, where it cannot make the weights.
+    /// If libtorch cannot create the weights.
     pub(super) fn new(student: &dyn Supernet, student_neck: &Neck) -> Self {
         let net = student.twin(&AllChannels).unwrap_or_else(|error| panic!("{error}"));
         let neck = student_neck.twin();
@@ -35,7 +35,7 @@ impl Teacher {
         Self { net, neck, pairs, of_neck }
     }
 
-    /// Its weights by their names in a state; they share their memory with the teacher.
+    /// Its weights with their names in the state; they share memory with the teacher.
     pub(super) fn named(&self) -> Vec<(String, Tensor)> {
         let of_net = self.pairs.iter().map(|(name, _, teacher)| (name.as_str(), teacher));
         let of_neck = NAMES.into_iter().zip(self.of_neck.iter().map(|(_, teacher)| teacher));
@@ -44,8 +44,9 @@ impl Teacher {
         of_net.chain(of_neck).map(named).collect()
     }
 
-    /// Keys `[n, out]` of images `[n, 3, h, w]` on a path, without gradients. What the path uses follows the student before: `m` of the
-    /// teacher's and `1 - m` of the student's; the rest stays. So stem, neck and whatever else all paths share follow with every path.
+    /// Keys `[n, out]` of images `[n, 3, h, w]` on a path, without gradients. Before that, the weights that the path uses follow the
+    /// student: `m` of the teacher's plus `1 - m` of the student's. The others stay. So stem, neck and everything else that all
+    /// paths share follow with every path.
     pub(super) fn keys(
         &self,
         student: &dyn Supernet,

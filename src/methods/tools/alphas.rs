@@ -13,13 +13,13 @@ use super::weights::WeightConfig;
 pub(crate) struct AlphaConfig {
     /// Learning rate of Adam.
     pub alpha_lr: f64,
-    /// Its weight decay.
+    /// Weight decay of Adam.
     pub alpha_decay: f64,
-    /// Share of the search before alpha moves.
+    /// Share of the search before alpha starts to learn.
     pub warmup: f64,
 }
 
-/// How weights and architecture parameters learn.
+/// How weights and architecture parameters learn; part of a method's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CoreConfig {
     #[serde(flatten)]
@@ -32,7 +32,7 @@ impl AlphaConfig {
     /// DARTS' values.
     pub(crate) const DARTS: Self = Self { alpha_lr: 3e-4, alpha_decay: 1e-3, warmup: 0.0 };
 
-    /// Adam as these options and DARTS' family have it.
+    /// Settings for Adam with these options and the betas of DARTS' family.
     pub(crate) fn learning(&self) -> Learning {
         Learning { lr: self.alpha_lr, decay: self.alpha_decay, betas: (0.5, 0.999) }
     }
@@ -42,13 +42,13 @@ impl CoreConfig {
     /// DARTS' values.
     pub(crate) const DARTS: Self = Self { weights: WeightConfig::DARTS, alpha: AlphaConfig::DARTS };
 
-    /// Whether alpha still rests at this share of the search.
+    /// Whether alpha is still constant at this share of the search.
     pub(crate) fn is_warming_up(&self, progress: f64) -> bool {
         progress < self.alpha.warmup
     }
 }
 
-/// How one Adam learns.
+/// Settings of one Adam.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Learning {
     pub lr: f64,
@@ -56,10 +56,10 @@ pub(crate) struct Learning {
     pub betas: (f64, f64),
 }
 
-/// Scale of the initial values: 1e-3 * N(0, 1) (all methods of the family).
+/// Scale of the initial values: 1e-3 * N(0, 1), in all methods of the family.
 const INIT_SCALE: f32 = 1e-3;
 
-/// A trainable tensor on the CPU. It is tiny, and the cost's many small operations are fastest there; its probabilities go to the
+/// A trainable tensor on the CPU. It is tiny, and the cost's many small operations are fastest there; probabilities go to the
 /// network's device in one copy.
 pub(crate) fn init(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
     let values = normals(shape.iter().product(), rng).map(|value| value * INIT_SCALE);
@@ -68,7 +68,7 @@ pub(crate) fn init(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
     Tensor::from_slice(&values).view(shape.as_slice()).set_requires_grad(true)
 }
 
-/// Draws from N(0, 1) by Box-Muller, which spares a dependency.
+/// Draws from N(0, 1) by Box-Muller, which saves a dependency.
 pub(crate) fn normals(n: usize, rng: &mut ChaCha8Rng) -> impl Iterator<Item = f32> {
     use rand::distributions::{Distribution, Uniform};
     let uniform = Uniform::new(f64::MIN_POSITIVE, 1.0);
@@ -83,7 +83,7 @@ pub(crate) fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ 0xa1fa)
 }
 
-/// Alpha's shape: decisions by the most choices that one has. What a shorter list lacks is padding, see [`mask`].
+/// Alpha's shape: number of decisions, and largest number of choices of any decision. Shorter rows are padded, see [`mask`].
 pub(crate) fn shape(decisions: &[Decision]) -> [usize; 2] {
     let widest = decisions.iter().map(|d| d.choices.len()).max();
     [decisions.len(), widest.unwrap_or(0)]
@@ -99,7 +99,7 @@ pub(crate) fn init_logits(decisions: &[Decision], rng: &mut ChaCha8Rng) -> Tenso
     logits
 }
 
-/// Which choice each row of a one-hot `[n_decisions, n_choices]` takes.
+/// The index of the choice in each row of a one-hot `[n_decisions, n_choices]`.
 pub(crate) fn chosen(one_hot: &Tensor) -> Vec<usize> {
     let chosen = Vec::<i64>::try_from(&one_hot.argmax(-1, false)).expect("one number per row");
     chosen.into_iter().map(|c| c as usize).collect()
@@ -110,7 +110,7 @@ pub(crate) fn masked_softmax(logits: &Tensor, mask: &Tensor) -> Tensor {
     logits.masked_fill(&mask.eq(0.0), f64::NEG_INFINITY).softmax(-1, Kind::Float)
 }
 
-/// `[n_decisions, n_choices]` of 0 and 1: where this holds of a decision and the number of a choice; 0 for padding.
+/// `[n_decisions, n_choices]`: 1 if `holds` is true for the decision and the index of the choice, else 0; 0 for padding.
 pub(crate) fn mask(decisions: &[Decision], holds: impl Fn(usize, usize) -> bool) -> Tensor {
     let [n, widest] = shape(decisions);
     let is_on = |d: usize, c: usize| c < decisions[d].choices.len() && holds(d, c);
@@ -119,7 +119,7 @@ pub(crate) fn mask(decisions: &[Decision], holds: impl Fn(usize, usize) -> bool)
     Tensor::from_slice(&entries.collect::<Vec<_>>()).view([n as i64, -1])
 }
 
-/// Edge strength of DARTS: the largest of the row's probabilities (`[n_decisions, n_choices]`) other than that of `none`.
+/// Edge strength in DARTS: the largest of the row's probabilities (`[n_decisions, n_choices]`), not counting `none`.
 pub(crate) fn strengths(decisions: &[Decision], probs: &Tensor) -> Vec<Tensor> {
     let kept = mask(decisions, |d, c| Some(c) != decisions[d].none()).to_device(probs.device());
     (probs * kept).amax([-1i64].as_slice(), false).unbind(0)

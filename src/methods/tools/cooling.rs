@@ -1,15 +1,15 @@
-//! Temperatures that fall while a search goes on.
+//! Temperatures that fall during a search.
 
 use serde::{Deserialize, Serialize};
 
 use super::settings::ensure;
 
-/// From one temperature to another; part of a method's options.
+/// Start and end of a falling temperature; part of a method's options.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cooling {
-    /// At the start.
+    /// Temperature at the start.
     pub tau: f64,
-    /// At the end.
+    /// Temperature at the end.
     pub tau_min: f64,
 }
 
@@ -21,12 +21,12 @@ impl Cooling {
         })
     }
 
-    /// In equal steps.
+    /// Falls linearly.
     pub(crate) fn linear(&self, progress: f64) -> f64 {
         self.tau + (self.tau_min - self.tau) * progress
     }
 
-    /// By equal factors.
+    /// Falls exponentially.
     pub(crate) fn exponential(&self, progress: f64) -> f64 {
         self.tau * (self.tau_min / self.tau).powf(progress)
     }

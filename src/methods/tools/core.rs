@@ -1,4 +1,4 @@
-//! What every method trains: the supernet's weights and its own named architecture parameters.
+//! The trained parameters of every method: the supernet's weights and its own named architecture parameters.
 
 use std::collections::BTreeMap;
 
@@ -14,29 +14,30 @@ use crate::optimizer::{Adam, StateMap};
 use crate::relaxed::Relaxed;
 use crate::supernet::{Gating, Path, SharedGates, Supernet};
 
-/// The supernet's weights with their SGD and architecture parameters with their Adams, which save and load themselves.
+/// The supernet's weights with their SGD, and architecture parameters with their Adams. They save and load themselves.
 ///
-/// A method that begins anew, as in a stage of its own, builds a new one.
+/// A method that starts again, for example in a new stage, builds a new one.
 #[derive(Debug)]
 pub struct Core {
     /// The space's decisions.
     pub(crate) decisions: Vec<Decision>,
-    /// Trains the supernet.
+    /// Trains the supernet's weights.
     pub(crate) weights: WeightStep,
-    /// Where the supernet computes.
+    /// Device of the supernet.
     pub(crate) device: Device,
     /// `[n_decisions, n_choices]`: 1 for each choice, 0 for the padding of shorter lists.
     is_choice: Tensor,
-    /// Where the padding is; None where all lists are of one length.
+    /// Mask of the padding; None if all lists have the same length.
     padding: Option<Tensor>,
     learners: Vec<Learner>,
     kept: BTreeMap<String, Tensor>,
 }
 
-/// The logit of padding: its probability is exactly 0 at any temperature, and a number times 0 stays one.
+/// The logit of padding: its probability is exactly 0 at any temperature, and unlike with an infinite logit its product with 0 is
+/// not NaN.
 const NO_CHOICE: f64 = -1e30;
 
-/// Architecture parameters that one Adam moves.
+/// Architecture parameters trained by one Adam.
 #[derive(Debug)]
 struct Learner {
     names: Vec<&'static str>,
@@ -45,13 +46,13 @@ struct Learner {
 }
 
 impl Core {
-    /// With one row of logits per decision, `alpha`.
+    /// A core with one row of logits per decision, named `alpha`.
     pub(crate) fn new(decisions: &[Decision], config: CoreConfig, seed: u64) -> Self {
         let alpha = init_logits(decisions, &mut rng(seed));
         Self::bare(decisions, config.weights).with([("alpha", alpha)], config.alpha.learning())
     }
 
-    /// Without architecture parameters.
+    /// A core without architecture parameters.
     pub(crate) fn bare(decisions: &[Decision], weights: WeightConfig) -> Self {
         let is_choice = mask(decisions, |_, _| true);
         let has_padding = decisions.iter().any(|d| d.choices.len() != decisions[0].choices.len());
@@ -66,13 +67,13 @@ impl Core {
         }
     }
 
-    /// Without architecture parameters, and without decay of biases and of batch norm's scales and shifts.
+    /// A core without architecture parameters, whose weight decay leaves out biases and batch norm's scales and shifts.
     pub(crate) fn of_subnets(decisions: &[Decision], weights: WeightConfig) -> Self {
         let core = Self::bare(decisions, weights);
         Self { weights: core.weights.sparing_vectors(), ..core }
     }
 
-    /// With these parameters too, which one Adam moves; its state is named after the first of them.
+    /// Adds these parameters, trained by one Adam whose state is named after the first of them.
     pub(crate) fn with<const N: usize>(
         mut self,
         named: [(&'static str, Tensor); N],
@@ -85,35 +86,35 @@ impl Core {
         self
     }
 
-    /// Numbers that are no parameters but part of the state, under a name; replaces what the name had. A state is taken back in place,
-    /// so that a tensor which is shared with a network stays shared; where there are none yet, as many may be loaded as were saved.
+    /// Adds a tensor that is part of the state but not trained, or replaces the one with this name. Loading a state copies into it
+    /// in place, so a tensor shared with a network stays shared. If it is empty, a tensor of any shape may be loaded.
     pub(crate) fn keep(&mut self, name: impl Into<String>, numbers: Tensor) {
         self.kept.insert(name.into(), numbers);
     }
 
-    /// What was kept under this name.
+    /// The kept tensor with this name.
     pub(crate) fn kept(&self, name: &str) -> &Tensor {
         &self.kept[name]
     }
 
-    /// `[n_decisions, n_choices]`, on the CPU: the first parameter. Of shorter lists the row's rest is padding, which [`Core::logits`]
-    /// keeps out of everything, so that it never learns.
+    /// `[n_decisions, n_choices]`, on the CPU: the first parameter. Shorter rows are padded. [`Core::logits`] masks the padding, so
+    /// it never learns.
     pub(crate) fn alpha(&self) -> &Tensor {
         &self.learners[0].adam.weights()[0]
     }
 
-    /// All architecture parameters in the order of their being named.
+    /// All architecture parameters, in the order in which they were added.
     pub(crate) fn parameters(&self) -> Vec<Tensor> {
         let all = self.learners.iter().flat_map(|learner| learner.adam.weights());
         all.map(Tensor::shallow_clone).collect()
     }
 
-    /// The same without their graphs.
+    /// All architecture parameters, detached from their graphs.
     pub(crate) fn settled(&self) -> Vec<Tensor> {
         self.parameters().iter().map(Tensor::detach).collect()
     }
 
-    /// Alpha to draw from or to take the softmax of: padding has no probability and no gradient.
+    /// Alpha for drawing or for a softmax: padding has no probability and no gradient.
     pub(crate) fn logits(&self) -> Tensor {
         match &self.padding {
             None => self.alpha().shallow_clone(),
@@ -131,7 +132,7 @@ impl Core {
         self.logits().softmax(-1, Kind::Float)
     }
 
-    /// What probabilities `[n_decisions, n_choices]` say where edges are as strong as their best operation (DARTS).
+    /// The distribution for probabilities `[n_decisions, n_choices]`, if an edge is as strong as its best operation (DARTS).
     pub(crate) fn competing(&self, probs: &Tensor) -> Relaxed {
         Relaxed::competing(self.per_decision(probs), strengths(&self.decisions, probs))
     }
@@ -155,17 +156,17 @@ impl Core {
         Tensor::zeros_like(&self.is_choice).masked_scatter(&flat, gates)
     }
 
-    /// Rows of a CPU tensor where the supernet computes, one per decision.
+    /// Rows of a CPU tensor, moved to the supernet's device, one per decision.
     pub(crate) fn rows(&self, weights: &Tensor) -> Vec<Tensor> {
         self.per_decision(&weights.to_device(self.device))
     }
 
-    /// Everything computed, weighted by `[n_decisions, n_choices]`.
+    /// Gates that compute everything, weighted by `[n_decisions, n_choices]`.
     pub(crate) fn soft(&self, weights: &Tensor) -> SharedGates {
         SharedGates::soft(&self.decisions, &self.rows(weights), None)
     }
 
-    /// The same where only those choices are computed that are not 0 in `on` (`[n_decisions, n_choices]`).
+    /// Gates that compute only the choices that are not 0 in `on` (`[n_decisions, n_choices]`), weighted by `weights`.
     pub(crate) fn partly(&self, weights: &Tensor, on: &Tensor) -> SharedGates {
         let on = Vec::<Vec<f32>>::try_from(on).expect("two dimensions");
         SharedGates::with_paths(&self.decisions, &self.rows(weights), |d, c| {
@@ -173,12 +174,12 @@ impl Core {
         })
     }
 
-    /// The architecture alone.
+    /// Gates of a single architecture.
     pub(crate) fn hard(&self, architecture: &Architecture) -> SharedGates {
         SharedGates::hard(&self.decisions, architecture, self.device)
     }
 
-    /// One step of the weights on a batch; the gates carry no gradient here.
+    /// One step of the weights on a batch; the gates carry no gradient here. Returns the step's report.
     pub(crate) fn train(
         &mut self,
         cx: &Context<'_, '_>,
@@ -191,7 +192,8 @@ impl Core {
         StepReport::of(&loss)
     }
 
-    /// One step of the architecture parameters down the task's loss under `gates` and the cost of `relaxed`. Returns the loss.
+    /// One step of the architecture parameters along the gradients of the task's loss under `gates` and of the cost of `relaxed`.
+    /// Returns the loss.
     pub(crate) fn descend(
         &mut self,
         cx: &mut Context<'_, '_>,
@@ -206,7 +208,7 @@ impl Core {
         Ok(value)
     }
 
-    /// Gradients of a loss and of the cost of `relaxed`, joined, one per architecture parameter.
+    /// Combined gradients of a loss and of the cost of `relaxed`, one per architecture parameter.
     pub(crate) fn gradients(
         &self,
         cx: &mut Context<'_, '_>,
@@ -216,7 +218,7 @@ impl Core {
         self.surrogate_gradients(cx, (loss, &DeviceScalar::of(loss)), relaxed)
     }
 
-    /// The same where what has the task's gradient is not its loss, as of a score function.
+    /// Like [`Core::gradients`], but the task's gradient comes from a surrogate instead of the loss itself, for example a score function.
     pub(crate) fn surrogate_gradients(
         &self,
         cx: &mut Context<'_, '_>,
@@ -229,7 +231,8 @@ impl Core {
         Ok(cx.joined(task, cost, loss))
     }
 
-    /// One level: gradients of one loss for the weights, and for the architecture parameters with those of the cost of `relaxed`.
+    /// For one-level methods: gradients of one loss for the weights, and for the architecture parameters combined with those of the
+    /// cost of `relaxed`.
     pub(crate) fn joint_gradients(
         &self,
         cx: &mut Context<'_, '_>,
@@ -247,7 +250,7 @@ impl Core {
         Ok((of_weights, cx.joined(of_parameters, cost, &loss)))
     }
 
-    /// A step of the architecture parameters along gradients, one each.
+    /// A step of the architecture parameters along these gradients, one each.
     pub(crate) fn apply(&mut self, gradients: &[Tensor]) {
         let mut rest = gradients;
         for Learner { names, adam, lr } in &mut self.learners {
@@ -295,7 +298,7 @@ impl Core {
     }
 }
 
-/// The saved tensor of this name, where it is of the same shape and kind; of any shape where there were no numbers before.
+/// The saved tensor with this name. It must have the shape and kind of `like`, or any shape if `like` is empty.
 fn saved<'a>(state: &'a StateMap, name: &str, like: &Tensor) -> Result<&'a Tensor, String> {
     let saved = state.get(name).ok_or(name)?;
     let fits = saved.size() == like.size() || like.numel() == 0;
@@ -314,7 +317,7 @@ mod tests {
     use crate::optimizer::gradients;
     use crate::relaxed::{gumbel_noise, one_hot};
 
-    /// Decisions of so many choices.
+    /// A core with decisions of these numbers of choices.
     fn core(lengths: &[usize]) -> Core {
         let choices = |n: usize| (0..n).map(|c| Choice::named(&format!("op{c}"))).collect();
         let decisions: Vec<Decision> =
@@ -329,7 +332,7 @@ mod tests {
         let harms = Tensor::arange(12, tch::kind::FLOAT_CPU).view([3, 4]);
         let mut rng = rng(5);
         for _ in 0..20 {
-            // As methods draw: noise on every entry, a temperature, products with log probabilities.
+            // Draw as methods do: noise on every entry, a temperature, products with log-probabilities.
             let noisy =
                 core.logits().log_softmax(-1, Kind::Float) + gumbel_noise(&[3, 4], &mut rng);
             let soft = (noisy / 0.03).softmax(-1, Kind::Float);

@@ -1,23 +1,23 @@
-//! From a distribution to one architecture, and what every derived one must be.
+//! Derives one architecture from a distribution, with the conditions that every derived one must meet.
 
 use lat_space::{Architecture, DecisionId, Group, SearchSpace};
 use tch::Tensor;
 
 use crate::relaxed::{EdgeSets, Relaxed, Topology};
 
-/// Undecided decisions up to which all ways to reconnect a network are compared.
+/// Up to this many undecided decisions, all ways to reconnect a network are compared.
 const MOST_COMPARED: usize = 12;
 
-/// DARTS' rule: of each group keep the strongest decisions, on each the most probable choice other than `none`; a decision
-/// outside groups takes its most probable choice. Ties go to the earlier one.
+/// DARTS' rule: in each group keep the strongest decisions, each with its most probable choice other than `none`. A decision outside
+/// groups takes its most probable choice. In a tie the earlier one wins.
 ///
-/// Where sets of edges are chosen as a whole (`TopoNAS`), the most probable set stays, which need not be that of the strongest edges.
+/// If sets of edges are chosen as a whole (`TopoNAS`), the most probable set is kept, which need not consist of the strongest edges.
 ///
-/// Where nothing competes, every decision takes its most probable choice, `none` included (SNAS). A group that would
-/// lose all its edges keeps the one that gives up the least log probability: a published cell has no node without input.
+/// If edges do not compete (SNAS), every decision takes its most probable choice, including `none`. A group that would lose all its
+/// edges keeps the one that gives up the least log-probability: a published cell has no node without input.
 ///
-/// Where `none` then cuts every path from image to output (NAS-Bench-201 allows it, and a large lambda leads there), the most
-/// probable reconnected architecture is taken instead: a network that ignores its input is no answer.
+/// If `none` then cuts every path from image to output (possible in NAS-Bench-201, and a large lambda leads there), the most
+/// probable reconnected architecture is taken instead: a network that ignores its input is useless.
 pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
     let decisions = space.decisions();
     let dropped = dropped(space, &relaxed.topology);
@@ -54,7 +54,7 @@ pub fn derive(space: &dyn SearchSpace, relaxed: &Relaxed) -> Architecture {
     reconnected(space, &choices, cut).unwrap_or(architecture)
 }
 
-/// The decisions that are kept or dropped together with others, and whether they are dropped.
+/// The decisions that are kept or dropped together with others, with a flag that says whether they are dropped.
 fn dropped(space: &dyn SearchSpace, topology: &Topology) -> Vec<(DecisionId, bool)> {
     match topology {
         Topology::Free => Vec::new(),
@@ -65,23 +65,23 @@ fn dropped(space: &dyn SearchSpace, topology: &Topology) -> Vec<(DecisionId, boo
     }
 }
 
-/// All but a group's `keep` strongest decisions are dropped.
+/// Marks all but a group's `keep` strongest decisions as dropped.
 fn weakest(group: &Group, strengths: &[Tensor]) -> Vec<(DecisionId, bool)> {
     let strength = |d: &DecisionId| strengths[*d].double_value(&[]);
     let mut order = group.decisions.clone();
-    // A stable sort: of equals the earlier stays in front.
+    // The sort is stable: among equals the earlier one comes first.
     order.sort_by(|a, b| strength(b).total_cmp(&strength(a)));
     order.into_iter().enumerate().map(|(place, d)| (d, place >= group.keep)).collect()
 }
 
-/// What is not in the most probable set is dropped.
+/// Marks every decision outside the most probable set as dropped.
 fn outside(sets: &EdgeSets) -> Vec<(DecisionId, bool)> {
     let members = values(&sets.members.get(best(&values(&sets.logits), None) as i64));
     sets.decisions.iter().zip(members).map(|(&d, member)| (d, member < 0.5)).collect()
 }
 
-/// The connected architecture that gives up the least log probability by replacing some `none`; `cut` holds per `none` the
-/// decision, the replacement and the loss.
+/// The connected architecture that gives up the least log-probability by replacing some `none`; `cut` lists for each `none` the
+/// decision, the replacement and the lost log-probability.
 fn reconnected(
     space: &dyn SearchSpace,
     choices: &[usize],
@@ -101,8 +101,8 @@ fn reconnected(
     })
 }
 
-/// Whether anything that learns lies between a cell's input and output: skips, pools and `none` alone leave the network to its
-/// fixed layers.
+/// Whether an operation with weights lies between a cell's input and output. With only skips, pools and `none`, just the network's
+/// fixed layers can learn.
 pub fn learns(space: &dyn SearchSpace, architecture: &Architecture) -> bool {
     space.structure().learns(space.decisions(), architecture)
 }

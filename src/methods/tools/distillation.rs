@@ -1,20 +1,20 @@
-//! What a network learns from another one's answers: soft cross entropy and `AlphaNet`'s adaptive alpha-divergence.
+//! Losses for learning from another network's answers: soft cross entropy and `AlphaNet`'s adaptive alpha-divergence.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// How far a student's answers are from a teacher's.
+/// A measure of the distance between a student's answers and a teacher's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Divergence {
-    /// Soft cross entropy: the Kullback-Leibler divergence up to the teacher's entropy, which no student moves.
+    /// Soft cross entropy: the Kullback-Leibler divergence plus the teacher's entropy, which does not depend on the student.
     Kl,
     /// [`adaptive_alpha`].
     Alpha,
 }
 
 impl Divergence {
-    /// Mean over a batch of logits `[n, classes]`, a scalar. No gradient reaches the teacher.
+    /// Average over a batch of logits `[n, classes]`, a scalar. No gradient reaches the teacher.
     pub(crate) fn of(self, student: &Tensor, teacher: &Tensor) -> Tensor {
         match self {
             Self::Kl => soft_cross_entropy(student, teacher),
@@ -23,37 +23,38 @@ impl Divergence {
     }
 }
 
-/// The mean over a batch of `-sum over classes of softmax(teacher) * log softmax(student)`, of logits `[n, classes]`.
+/// Average over a batch of `-sum over classes of softmax(teacher) * log softmax(student)`, for logits `[n, classes]`.
 pub(crate) fn soft_cross_entropy(student: &Tensor, teacher: &Tensor) -> Tensor {
     let targets = teacher.detach().softmax(-1, Kind::Float);
     let terms = targets * student.log_softmax(-1, Kind::Float);
     -terms.sum_dim_intlist([-1i64].as_slice(), false, Kind::Float).mean(Kind::Float)
 }
 
-/// `AlphaNet`'s two alphas, and the bound of the ratio to the power alpha (arXiv 2102.07954, section 4; the authors' configuration).
+/// `AlphaNet`'s two alphas, and its bound of the ratio to the power alpha (arXiv 2102.07954, section 4; the authors' configuration).
 const ALPHAS: [f64; 2] = [-1.0, 1.0];
 const RATIO_CLIP: f64 = 5.0;
-/// Nearer to 0 or 1 alpha is that.
+/// Alpha this near to 0 or 1 is treated as 0 or 1.
 const NEAR: f64 = 1e-3;
 
-/// `AlphaNet`'s adaptive alpha-divergence: of alpha -1 and 1, per image the one whose value is larger gives the gradient. Logits
-/// `[n, classes]`; the scalar's gradient is what is meant, its value is that of the surrogate.
+/// `AlphaNet`'s adaptive alpha-divergence: for each image the larger of the divergences with alpha -1 and 1 gives the gradient.
+/// Takes logits `[n, classes]`. Only the scalar's gradient has a meaning; its value is that of the surrogate.
 pub(crate) fn adaptive_alpha(student: &Tensor, teacher: &Tensor) -> Tensor {
     let [low, high] = ALPHAS.map(|alpha| alpha_divergence(student, teacher, alpha, RATIO_CLIP));
     let surrogates = low.surrogate.where_self(&low.value.gt_tensor(&high.value), &high.surrogate);
     surrogates.mean(Kind::Float)
 }
 
-/// An alpha-divergence per image.
+/// An alpha-divergence for each image.
 struct AlphaDivergence {
     /// `[n]`: its value, without a graph.
     value: Tensor,
-    /// `[n]`: what has its gradient.
+    /// `[n]`: a surrogate with the divergence's gradient.
     surrogate: Tensor,
 }
 
-/// Of the student's probabilities q from the teacher's p: the mean under q of f(p / q), whose gradient is that of
-/// `-sum of q * rho(p / q) * log q` with the weights held. The ratio to the power alpha is clipped, at 0 the ratio, at 1 nothing.
+/// Divergence of the student's probabilities q from the teacher's p: the expectation under q of f(p / q). Its gradient is that of
+/// `-sum of q * rho(p / q) * log q` with constant weights q * rho. The ratio to the power alpha is clipped; for alpha 0 the ratio
+/// itself is clipped, for alpha 1 nothing is.
 fn alpha_divergence(student: &Tensor, teacher: &Tensor, alpha: f64, clip: f64) -> AlphaDivergence {
     let [q, p] = [student, teacher].map(|logits| logits.detach().softmax(-1, Kind::Float));
     let ratio = &p / &q;
@@ -100,7 +101,7 @@ mod tests {
         assert!(error <= 1e-5 * largest, "{name}: {error} of {largest}");
     }
 
-    /// A loss and its gradient in the student's logits against official arrays.
+    /// Compares a loss and its gradient for the student's logits with official arrays.
     fn compare(student: usize, loss: impl Fn(&Tensor) -> Tensor, value: &str, gradient: &str) {
         let all = official();
         let student = wave(student, 3.0).set_requires_grad(true);

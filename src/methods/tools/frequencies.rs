@@ -1,14 +1,14 @@
-//! What a method that compares whole architectures believes: how frequent choices and edges are among those it would answer with.
+//! The distribution of methods that compare whole architectures: how frequent choices and edges are among their best ones.
 
 use lat_space::{Architecture, ChoiceSet, Decision};
 use tch::Tensor;
 
 use crate::relaxed::Relaxed;
 
-/// How strongly an edge competes that no architecture keeps; strengths are positive.
+/// Strength of an edge that no architecture keeps; strengths must be positive.
 const WEAK: f64 = 1e-6;
 
-/// Shares of choices as probabilities, shares of kept edges as strengths.
+/// The share of each choice as its probability, the share of architectures that keep an edge as its strength.
 pub(crate) fn frequencies(decisions: &[Decision], architectures: &[Architecture]) -> Relaxed {
     let (mut probs, mut strengths) = (Vec::new(), Vec::new());
     for (d, decision) in decisions.iter().enumerate() {
@@ -24,13 +24,13 @@ pub(crate) fn frequencies(decisions: &[Decision], architectures: &[Architecture]
     Relaxed::competing(probs, strengths)
 }
 
-/// `[n_decisions]`: the choices of an architecture as a checkpoint keeps them.
+/// `[n_decisions]`: the choices of an architecture, as checkpoints store them.
 pub(crate) fn numbers(architecture: &Architecture) -> Tensor {
     let only = |c: &ChoiceSet| c.only().expect("one choice per decision") as i64;
     Tensor::from_slice(&architecture.choices.iter().map(only).collect::<Vec<_>>())
 }
 
-/// The architecture of `[n_decisions]` choices.
+/// The architecture with these choices `[n_decisions]`.
 pub(crate) fn of_numbers(space: &str, numbers: &Tensor) -> Architecture {
     let choices = Vec::<i64>::try_from(numbers).expect("one choice per decision");
     Architecture::new(space, choices.into_iter().map(|c| c as usize))

@@ -1,4 +1,4 @@
-//! What methods are made of.
+//! Building blocks of methods.
 
 pub(crate) mod alphas;
 pub(crate) mod cooling;
@@ -18,7 +18,7 @@ mod unrolled;
 pub(crate) mod warm_up;
 pub(crate) mod weights;
 
-/// What nearly every method's file names.
+/// Names that nearly every method's file uses.
 pub(crate) mod prelude {
     pub(crate) use lat_space::{Architecture, SearchSpace};
     pub(crate) use serde::{Deserialize, Serialize};
@@ -37,6 +37,6 @@ pub(crate) mod prelude {
     pub(crate) use crate::relaxed::Relaxed;
     pub(crate) use crate::supernet::{BuildMixedOp, Gating, SharedGates, Supernet};
 
-    /// What a method answers, or why it cannot.
+    /// Result of a method's functions, with [`SearchError`](crate::error::SearchError) as the default error.
     pub(crate) type Result<T, E = crate::error::SearchError> = std::result::Result<T, E>;
 }

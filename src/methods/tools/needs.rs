@@ -1,43 +1,43 @@
-//! Which spaces a method can search.
+//! Conditions that a space must meet for a method.
 
 use lat_space::{ChoiceSet, Graph, SPACES, SearchSpace, Site, Step};
 
 use crate::error::SearchError;
 use crate::methods::MethodEntry;
 
-/// What a method needs of a space.
+/// A condition that a space must meet for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Decisions that are the edges of cells.
+    /// Decisions that are edges of cells.
     Cells,
-    /// Sites that choose among operations and cut none down.
+    /// Sites that only choose among operations and do not cut them down.
     Plain,
-    /// Operations that are cut down in ways that masks over the largest can stand for.
+    /// Operations that are cut down in ways that masks over the largest one can represent.
     Masks,
     /// One list of operations for all decisions.
     OneList,
-    /// Architectures that have several operations on one edge.
+    /// Architectures with several operations on one edge.
     Several,
-    /// Decisions that stand alone, each with at least two choices: two architectures can differ in all of them.
+    /// Independent decisions with at least two choices each, so that two architectures can differ in all of them.
     Disjoint,
-    /// Decisions that stand alone: no edges that compete for a node.
+    /// Independent decisions: no edges that compete for a node.
     Alone,
-    /// Operations that are cut down, or values that are picked: a largest network that all others are parts of.
+    /// Operations that are cut down, or values that are picked: there is a largest network that contains all others.
     Elastic,
 }
 
-/// Of most methods.
+/// Needs of most methods.
 pub(crate) const PLAIN: &[Need] = &[Need::Plain];
-/// Of a method that holds one matrix of logits and looks at its rows as a whole.
+/// Needs of a method that has one matrix of logits and treats its rows as a whole.
 pub(crate) const ONE_LIST: &[Need] = &[Need::Plain, Need::OneList];
-/// Of a method that draws two architectures without a choice in common.
+/// Needs of a method that draws two architectures without a common choice.
 pub(crate) const PAIRS: &[Need] = &[Need::Plain, Need::Disjoint];
-/// Of a method that weighs the edges of cells too.
+/// Needs of a method that also weights the edges of cells.
 pub(crate) const CELLS: &[Need] = &[Need::Cells, Need::Plain, Need::OneList];
 
-/// Of a method that trains sub-networks, each drawn decision by decision.
+/// Needs of a method that trains subnets, each drawn decision by decision.
 pub(crate) const SUBNETS: &[Need] = &[Need::Alone];
-/// Of a method that shrinks one network.
+/// Needs of a method that shrinks one network.
 pub(crate) const SHRINKS: &[Need] = &[Need::Alone, Need::Elastic];
 
 impl Need {
@@ -61,7 +61,7 @@ impl Need {
         }
     }
 
-    /// Completes "searches spaces ...".
+    /// Text that completes "searches spaces ...".
     fn words(self) -> &'static str {
         match self {
             Self::Cells => "whose decisions are the edges of cells",
@@ -82,7 +82,7 @@ impl MethodEntry {
         self.lacking(space).is_none()
     }
 
-    /// The first need that the space does not meet.
+    /// The first need that the space does not meet; None if it meets all.
     fn lacking(&self, space: &dyn SearchSpace) -> Option<Need> {
         self.needs.iter().copied().find(|need| !need.is_met_by(space))
     }
@@ -102,12 +102,12 @@ impl MethodEntry {
     }
 }
 
-/// The network of the first preset, where the space has any.
+/// The network of the first preset, if the space has presets.
 fn graph(space: &dyn SearchSpace) -> Option<Graph> {
     space.skeletons().first().map(|preset| space.graph(&preset.skeleton))
 }
 
-/// Whether any operation is cut, or a value picked. A size of the image alone shrinks no network.
+/// Whether any operation is cut down or a value is picked. The image size alone does not count, since it does not shrink a network.
 fn shrinks(graph: &Graph) -> bool {
     let is_cut = |site: &Site| site.candidates().iter().any(|c| !c.cuts.is_empty());
     let picks = graph.nodes.iter().any(|node| matches!(node.step, Step::Pick { .. }));

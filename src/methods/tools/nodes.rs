@@ -1,9 +1,9 @@
-//! Which edges end in one node.
+//! Groups edges by the node they end in.
 
 use lat_space::Decision;
 use tch::Tensor;
 
-/// Decisions that end in the same node of the same cell type, one that is no edge by itself.
+/// Groups of decisions that end in the same node of the same cell type. A decision that is not an edge forms a group of its own.
 pub(crate) fn nodes(decisions: &[Decision]) -> Vec<Vec<usize>> {
     let mut nodes: Vec<Vec<usize>> = Vec::new();
     for (d, decision) in decisions.iter().enumerate() {
@@ -19,7 +19,7 @@ pub(crate) fn nodes(decisions: &[Decision]) -> Vec<Vec<usize>> {
     nodes
 }
 
-/// Puts values of some edges, `[n]` for the `n` edges of each node, into the order of the decisions: a scalar each.
+/// Sorts values of edges, `[n]` for the `n` edges of each node, into the order of the decisions; one scalar each.
 pub(crate) fn per_edge<'a>(nodes: impl IntoIterator<Item = (&'a [usize], Tensor)>) -> Vec<Tensor> {
     let of_node = |(node, values): (&[usize], Tensor)| {
         node.iter().copied().zip(values.unbind(0)).collect::<Vec<_>>()

@@ -1,8 +1,8 @@
-//! Ranges of the options that most methods share; what only one has, it looks at itself.
+//! Ranges of the options that most methods share. A method checks its own options itself.
 
 use toml::Value;
 
-/// Names, whether a number is in their range, and the range in words.
+/// Option names, a check of the range, and the range in words.
 type Range = (&'static [&'static str], fn(f64) -> bool, &'static str);
 
 const RANGES: [Range; 4] = [
@@ -11,7 +11,7 @@ const RANGES: [Range; 4] = [
         |x| x >= 0.0 && x.is_finite(),
         "a number of at least 0",
     ),
-    // `inf`: no bound at all.
+    // `inf` means no bound.
     (&["clip", "alpha_clip"], |x| x > 0.0, "a number above 0"),
     (
         &["momentum", "label_smoothing", "dropout", "drop_connect"],
@@ -21,7 +21,7 @@ const RANGES: [Range; 4] = [
     (&["warmup"], |x| (0.0..=1.0).contains(&x), "a number from 0 to 1"),
 ];
 
-/// What the option should be, where its numbers are not that: in the range of its name, or finite.
+/// The range in words if the option's value is outside its range or not finite; None if it is fine.
 pub(crate) fn expected(key: &str, value: &Value) -> Option<&'static str> {
     match value {
         Value::Array(values) => values.iter().find_map(|value| expected(key, value)),

@@ -1,4 +1,4 @@
-//! Sub-networks that learn together: gradients of several on one batch, summed before one step of the weights.
+//! Trains several subnets together: their gradients on one batch are summed before one step of the weights.
 
 use std::cell::OnceCell;
 
@@ -12,17 +12,17 @@ use super::subnets::Extremes;
 use crate::methods::{Batch, StepReport};
 use crate::supernet::Supernet;
 
-/// The two ends of a space in the network that is searched, found when they are first asked for.
+/// The largest and smallest architecture of a space in the searched network, computed when first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Ends(OnceCell<Extremes>);
 
 impl Ends {
-    /// In this network.
+    /// Both ends, for this network.
     pub(crate) fn of(&self, space: &dyn SearchSpace, graph: &Graph) -> &Extremes {
         self.0.get_or_init(|| Extremes::of(space, graph))
     }
 
-    /// The largest: in the network that is searched, or in the space's first where there is none yet.
+    /// The largest architecture in the searched network, or in the space's first network if none is searched yet.
     pub(crate) fn largest(&self, space: &dyn SearchSpace) -> Architecture {
         let found = self.0.get().cloned();
         let first = || Extremes::of(space, &space.graph(&space.skeletons()[0].skeleton));
@@ -31,9 +31,9 @@ impl Ends {
 }
 
 impl Core {
-    /// One sandwich (`BigNAS`, arXiv 2003.11142, section 3): the largest network learns from the labels, the others from its answers, which
-    /// carry no gradient; it alone is regularised. Returns the largest one's report and the sums of all gradients. Batch norm remembers what
-    /// it sees in the largest network alone.
+    /// One sandwich step (`BigNAS`, arXiv 2003.11142, section 3): the largest network learns from the labels, the others from its
+    /// answers, which carry no gradient. Only the largest is regularised. Returns its report and the sums of all gradients. Batch
+    /// norm remembers only the statistics of the largest network.
     pub(crate) fn sandwich(
         &self,
         net: &dyn Supernet,

@@ -1,4 +1,4 @@
-//! A method's options: the paper's, the quick preset's and the user's, one over the other.
+//! Merges a method's options: the paper's, the quick preset's and the user's.
 
 use lat_space::SearchSpace;
 use serde::Serialize;
@@ -9,32 +9,32 @@ use super::ranges;
 use crate::error::SearchError;
 use crate::methods::{Method, MethodEntry, Options, Preset};
 
-/// The options of a method, which `--set` reaches by the names of the fields.
+/// The options of a method. `--set` uses the names of the fields.
 pub(crate) trait Settings: Serialize + DeserializeOwned {
     /// The paper's values.
     fn paper(space: &dyn SearchSpace) -> Self;
 
-    /// What the quick preset puts over them: learning rates with which some hundred steps suffice, and what else must shrink.
+    /// Changes for the quick preset: learning rates with which some hundred steps suffice, and smaller sizes.
     fn quick(_: &dyn SearchSpace) -> Options {
         quick_rates()
     }
 
-    /// What is out of range or does not fit the space, beyond the range of each number by itself.
+    /// Checks beyond the range of each number: options that conflict with each other or with the space.
     ///
     /// # Errors
-    /// Completes "expected ...".
+    /// Text that completes "expected ...".
     fn check(&self, _: &dyn SearchSpace) -> Result<(), String> {
         Ok(())
     }
 
-    /// The method with these options; `seed` fixes its initial parameters.
+    /// Builds the method with these options; `seed` fixes its initial parameters.
     ///
     /// # Errors
-    /// Where the space has no architecture to begin with.
+    /// [`SearchError`] if the space has no architecture to start with.
     fn build(self, space: &dyn SearchSpace, seed: u64) -> Result<Box<dyn Method>, SearchError>;
 }
 
-/// The quick preset of DARTS and most of its family.
+/// Changes that the quick preset makes for DARTS and most of its family.
 pub(crate) fn quick_rates() -> Options {
     toml! {
         lr = 0.05
@@ -43,12 +43,12 @@ pub(crate) fn quick_rates() -> Options {
     }
 }
 
-/// The same with more over it.
+/// The changes of [`quick_rates`], and more.
 pub(crate) fn quick_rates_and(more: Options) -> Options {
     quick_rates().into_iter().chain(more).collect()
 }
 
-/// An option's condition; `expected` completes "expected ..." where it does not hold.
+/// Checks a condition on an option; `expected` completes "expected ..." if it does not hold.
 pub(crate) fn ensure(holds: bool, expected: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(expected()) }
 }
@@ -70,7 +70,7 @@ pub(crate) fn build<S: Settings>(
     settings.build(space, seed)
 }
 
-/// The paper's settings with the preset's, those that make the method and those given by hand over them.
+/// The paper's settings, overridden by the preset's, then by those that define the method, then by the user's.
 fn settings<S: Settings>(
     entry: &MethodEntry,
     preset: Preset,
@@ -95,7 +95,7 @@ fn settings<S: Settings>(
     }
 }
 
-/// Puts options over a table. Unknown keys are errors that list the known.
+/// Puts options into a table. For an unknown key the error lists the known ones.
 fn put<S: Settings>(table: &mut Options, options: &Options) -> Result<(), String> {
     for (key, value) in options {
         let Some(old) = table.get(key) else {
@@ -105,7 +105,7 @@ fn put<S: Settings>(table: &mut Options, options: &Options) -> Result<(), String
         let value = as_float(old, value);
         let out_of_range = ranges::expected(key, &value);
         table.insert(key.clone(), value);
-        // Read again with each option, so that the message can name the one that does not fit.
+        // The table is parsed again after each option, so that the message can name the one that does not fit.
         let read = table.clone().try_into::<S>();
         read.map_err(|e: toml::de::Error| format!("{key}: {}", e.message()))?;
         if let Some(expected) = out_of_range {
@@ -115,7 +115,7 @@ fn put<S: Settings>(table: &mut Options, options: &Options) -> Result<(), String
     Ok(())
 }
 
-/// `--set tau=1` means 1.0 where a float is expected, in lists too.
+/// Lets `--set tau=1` mean 1.0 if a float is expected, also in lists.
 fn as_float(preset: &Value, value: &Value) -> Value {
     use toml::Value::{Array, Float, Integer};
     match (preset, value) {

@@ -3,41 +3,41 @@
 use lat_space::{ChoiceSet, Graph, Op, SearchSpace, Site, Skeleton, SpaceError, Step};
 use serde::{Deserialize, Serialize};
 
-/// A stretch of a search that has a supernet of its own.
+/// A part of a search that has a supernet of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// From 0.
+    /// Number of the stage, from 0.
     pub number: usize,
-    /// Cells of its supernet; those of the search's skeleton where the method does not say.
+    /// Cells of its supernet; None for the number in the search's skeleton.
     pub cells: Option<u16>,
-    /// Per decision the choices that are still searched; all of them where the method does not say.
+    /// For each decision the choices that are still searched; None for all.
     pub live: Option<Vec<ChoiceSet>>,
-    /// Whether its supernet begins with the weights of the one before, where the two have the same names; of other sizes the first
-    /// channels. Else it begins anew.
+    /// Whether its supernet starts with the weights of the previous stage that have the same names; if the sizes differ, with the
+    /// first channels. If false, all weights are new.
     #[serde(default)]
     pub keeps_weights: bool,
 }
 
 impl Stage {
-    /// A stage of the skeleton's own network with all that is searched.
+    /// A stage with the skeleton's network and all choices.
     pub fn of_whole(number: usize) -> Self {
         Self { number, cells: None, live: None, keeps_weights: false }
     }
 
-    /// The stage that an epoch (from 0) of so many belongs to, where there are `n` stages of equal length.
+    /// The stage that an epoch (from 0) belongs to, if `epochs` epochs are divided into `n` stages of equal length.
     pub fn at(epoch: u32, epochs: u32, n: usize) -> usize {
         (u64::from(epoch) * n as u64 / u64::from(epochs.max(1))) as usize
     }
 
-    /// The share of its stage, number `number` of `n`, that a search has done when it has done `progress` of all.
+    /// The finished share of stage `number` of `n`, when the share `progress` of the whole search is done.
     pub fn progress(progress: f64, number: usize, n: usize) -> f64 {
         (progress * n as f64 - number as f64).clamp(0.0, 1.0)
     }
 
-    /// The stage's supernet, in which `none` stands for every choice that is not searched any more.
+    /// The stage's supernet, in which `none` replaces every choice that is no longer searched.
     ///
     /// # Errors
-    /// Where the space cannot build so many cells.
+    /// [`SpaceError`] if the space cannot build this number of cells.
     pub fn graph(&self, space: &dyn SearchSpace, skeleton: &Skeleton) -> Result<Graph, SpaceError> {
         let skeleton = Skeleton { layers: self.cells.unwrap_or(skeleton.layers), ..*skeleton };
         space.check_skeleton(&skeleton)?;

@@ -1,21 +1,22 @@
-//! Sub-networks that share a supernet's weights: the largest, the smallest, and those drawn.
+//! Subnets that share a supernet's weights: the largest, the smallest, and random ones.
 
 use lat_space::{Architecture, ChoiceSet, Decision, Graph, SearchSpace, count};
 use rand::{Rng, RngCore};
 
-/// The two ends of a space, by multiply-adds of the supernet's own network.
+/// The two ends of a space, by multiply-adds in the supernet's network.
 #[derive(Debug, Clone)]
 pub(crate) struct Extremes {
-    /// That with the most.
+    /// The architecture with the most multiply-adds.
     pub largest: Architecture,
-    /// That with the fewest.
+    /// The architecture with the fewest multiply-adds.
     pub smallest: Architecture,
 }
 
 impl Extremes {
-    /// Of a space whose decisions stand alone. Decision by decision the choice that leads furthest is taken until none leads further;
-    /// where more of anything never makes a network cheaper, as in all spaces here, that is the end of the space. Of choices that make
-    /// no difference the last one is taken, and what does not exist has the choice that the space's own text gives it.
+    /// Finds the ends of a space with independent decisions. For each decision in turn, takes the choice with the most (or fewest)
+    /// multiply-adds, until nothing changes. That finds the true end if more of anything never makes a network cheaper, as in all
+    /// built-in spaces. Among choices that make no difference the last is taken; decisions without effect get the choice that the
+    /// space's own text gives them.
     pub(crate) fn of(space: &dyn SearchSpace, graph: &Graph) -> Self {
         let multiply_adds = |a: &Architecture| i128::from(count(&graph.derive(a)).multiply_adds);
         Self {
@@ -37,9 +38,9 @@ fn furthest(space: &dyn SearchSpace, value: &dyn Fn(&Architecture) -> i128) -> A
                 choices[d] = c;
                 of(&choices)
             };
-            // A network that ignores its input is no network to train.
+            // A network that ignores its input cannot be trained.
             let open = (0..decision.choices.len()).filter(|&c| space.reads_input(&with(c)));
-            // Of equals the last.
+            // Among equals the last one.
             choices[d] = open.max_by_key(|&c| value(&with(c))).unwrap_or(choices[d]);
         }
         if choices == before {
@@ -54,7 +55,7 @@ pub(crate) fn all(decisions: &[Decision]) -> Vec<ChoiceSet> {
     decisions.iter().map(|d| ChoiceSet::of(0..d.choices.len())).collect()
 }
 
-/// An architecture whose decisions take each a choice of its set, drawn by itself and evenly.
+/// An architecture in which each decision takes a choice of its set, drawn independently and uniformly.
 pub(crate) fn drawn(space: &str, live: &[ChoiceSet], rng: &mut dyn RngCore) -> Architecture {
     let choice = |set: &ChoiceSet| {
         let place = rng.gen_range(0..set.len());

@@ -8,7 +8,7 @@ use crate::optimizer::joint_norm;
 use crate::supernet::Supernet;
 
 impl WeightStep {
-    /// The gradients for `alphas` of the validation loss after one virtual weight step, the Hessian product by finite differences,
+    /// The gradients for `alphas` of the validation loss after one virtual weight step (the Hessian product by finite differences),
     /// and the validation loss.
     pub(crate) fn unrolled_gradients(
         &self,
@@ -79,8 +79,8 @@ mod tests {
     use crate::optimizer::{StateMap, gradients};
     use crate::supernet::{BuildMixedOp, Gating};
 
-    /// A bilevel problem with a closed form, two numbers each of weights `w` and architecture `a`: training loss
-    /// `c/2 |w - a^2|^2`, validation loss `1/2 |w - t|^2 + 1/2 |a|^2`.
+    /// A bilevel problem with a closed-form solution. Weights `w` and architecture `a` are two numbers each; the training loss is
+    /// `c/2 |w - a^2|^2`, the validation loss `1/2 |w - t|^2 + 1/2 |a|^2`.
     #[derive(Debug)]
     struct Problem {
         store: nn::VarStore,
@@ -163,7 +163,7 @@ mod tests {
             loss.sum(Kind::Float) * 0.5
         }
 
-        /// The gradient of the second order, and the validation loss it reports.
+        /// The second-order gradient, and the validation loss it reports.
         fn second_order(&self, config: WeightConfig) -> ([f64; 2], f64) {
             let mut step = WeightStep::new(config);
             step.begin(self);

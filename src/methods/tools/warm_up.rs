@@ -1,19 +1,19 @@
-//! Learning rates that begin low.
+//! Learning rates that start low.
 
 use serde::{Deserialize, Serialize};
 
-/// A linear rise of the learning rate at the start of a search.
+/// Linear increase of the learning rate at the start of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WarmUp {
-    /// Share of the search that it takes.
+    /// Share of the search that the warm-up takes.
     pub warmup: f64,
 }
 
-/// `AttentiveNAS`' first factor.
+/// First factor in `AttentiveNAS`.
 const FIRST: f64 = 1e-3;
 
 impl WarmUp {
-    /// What the learning rate is multiplied by: from 0.001 in a line to 1.
+    /// Factor of the learning rate: rises linearly from 0.001 to 1.
     pub(crate) fn factor(self, progress: f64) -> f64 {
         if progress >= self.warmup { 1.0 } else { FIRST + (1.0 - FIRST) * progress / self.warmup }
     }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
     use crate::optimizer::cosine;
 
-    /// 1000 steps, 50 of them warm-up, by the authors' code.
+    /// 1000 steps, of which 50 are warm-up, computed by the authors' code.
     #[test]
     fn rates_are_those_of_attentivenas() {
         let warm_up = WarmUp { warmup: 0.05 };

@@ -12,22 +12,22 @@ use crate::supernet::{Gating, Loss, Supernet};
 pub(crate) struct WeightConfig {
     /// Learning rate at the start of the cosine.
     pub lr: f64,
-    /// Learning rate at its end.
+    /// Learning rate at the end of the cosine.
     pub lr_min: f64,
-    /// Momentum.
+    /// Momentum of SGD.
     pub momentum: f64,
-    /// Nesterov's form of it.
+    /// Whether to use Nesterov's form of momentum.
     pub nesterov: bool,
     /// L2 weight decay.
     pub decay: f64,
-    /// Bound of the gradient's norm.
+    /// Bound on the gradient's norm.
     pub clip: f64,
-    /// Share of the label's mass that is spread over all classes.
+    /// Share of the label's probability that is spread over all classes.
     pub label_smoothing: f64,
 }
 
 impl WeightConfig {
-    /// What DARTS trains with, and most of its family.
+    /// The settings of DARTS and most of its family.
     pub(crate) const DARTS: Self = Self {
         lr: 0.025,
         lr_min: 0.001,
@@ -43,7 +43,7 @@ impl WeightConfig {
 #[derive(Debug)]
 pub(crate) struct WeightStep {
     config: WeightConfig,
-    /// Whether biases and batch norm's scales and shifts are spared the decay.
+    /// Whether biases and batch norm's scales and shifts have no weight decay.
     spares_vectors: bool,
     sgd: Option<Sgd>,
 }
@@ -53,17 +53,17 @@ impl WeightStep {
         Self { config, spares_vectors: false, sgd: None }
     }
 
-    /// Without decay of biases and of batch norm's scales and shifts.
+    /// Turns off weight decay of biases and of batch norm's scales and shifts.
     pub(crate) fn sparing_vectors(self) -> Self {
         Self { spares_vectors: true, ..self }
     }
 
-    /// Takes hold of the supernet's weights, whatever it held before.
+    /// Starts to train this supernet's weights, instead of those from before.
     pub(crate) fn begin(&mut self, net: &dyn Supernet) {
         self.begin_with(net, Vec::new());
     }
 
-    /// The same with weights of the method's own behind them.
+    /// Starts to train this supernet's weights, followed by weights of the method's own.
     pub(crate) fn begin_with(&mut self, net: &dyn Supernet, own: Vec<Tensor>) {
         let weights = ordered_weights(net.weights()).into_iter().chain(own).collect();
         let WeightConfig { momentum, nesterov, decay, .. } = self.config;
@@ -75,12 +75,12 @@ impl WeightStep {
         self.sgd.as_ref().expect("begin comes before step")
     }
 
-    /// Learning rate at this point of the cosine.
+    /// Learning rate at this share of the search.
     pub(super) fn lr(&self, progress: f64) -> f64 {
         cosine(self.config.lr, self.config.lr_min, progress)
     }
 
-    /// The weights it trains.
+    /// The trained weights.
     pub(crate) fn weights(&self) -> &[Tensor] {
         self.sgd().weights()
     }
@@ -90,39 +90,39 @@ impl WeightStep {
         net.smoothed_loss(batch, gates, self.config.label_smoothing)
     }
 
-    /// The same of logits `[n, classes]` that are there.
+    /// The training loss for existing logits `[n, classes]`.
     pub(crate) fn loss_of(&self, logits: Tensor, batch: &Batch) -> Loss {
         Loss::of(logits, batch, self.config.label_smoothing)
     }
 
-    /// Moves the weights, clipped, at this point of the cosine; weights without a gradient rest.
+    /// Moves the weights along clipped gradients, with the cosine's learning rate. Weights without a gradient stay unchanged.
     pub(crate) fn apply(&mut self, gradients: &[Tensor], progress: f64) {
         self.apply_clipped(gradients, progress, self.config.clip);
     }
 
-    /// The same with a bound of its own.
+    /// Like [`Self::apply`], with another bound for the gradient's norm.
     pub(crate) fn apply_clipped(&mut self, gradients: &[Tensor], progress: f64, clip: f64) {
         let lr = self.lr(progress);
         self.move_at(gradients, lr, clip);
     }
 
-    /// The same at a learning rate of its own.
+    /// Moves the weights with the given learning rate and bound.
     pub(crate) fn move_at(&mut self, gradients: &[Tensor], lr: f64, clip: f64) {
         self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
     }
 
-    /// The same at a learning rate of another schedule.
+    /// Like [`Self::apply`], with a learning rate from another schedule.
     pub(crate) fn apply_at(&mut self, gradients: &[Tensor], lr: f64) {
         let clip = self.config.clip;
         self.sgd.as_mut().expect("begin comes before step").step(gradients, lr, clip);
     }
 
-    /// Forgets the momentum, where training begins anew.
+    /// Resets the momentum, for training that starts again.
     pub(crate) fn rest(&mut self) {
         self.sgd.as_mut().expect("begin comes before rest").rest();
     }
 
-    /// Gradients of a loss, one per weight, added to those of others.
+    /// Gradients of a loss, one per weight, added to `others`.
     pub(crate) fn add_gradients(
         &self,
         net: &dyn Supernet,
@@ -142,5 +142,5 @@ impl WeightStep {
     }
 }
 
-/// Where a method's state has the sums of squared gradients of [`named_weights`], one each.
+/// Name of the entry in a method's state with the sums of squared gradients of [`named_weights`], one each.
 pub(crate) const GRADIENT_SQUARES: &str = "weights.gradient_squares";

@@ -1,17 +1,17 @@
 //! `TopoNAS`: Explicitly Learning Topology for Differentiable Neural Architecture Search. Huang, You, Yang, Tu, Wang, Qian, Zhang, 2020,
-//! arXiv 2011.09300. No public implementation is known to us; pairs of edges are learnt in <https://github.com/guyuchao/DOTS> too.
+//! arXiv 2011.09300. No public implementation is known to us; <https://github.com/guyuchao/DOTS> also learns pairs of edges.
 //!
-//! **The paper's body could not be read.** From its abstract: topology has variables of its own, a combinatorial distribution over
-//! the sets of in-edges of a node; they are learnt jointly with operations and weights; a passive-aggressive regulariser suppresses
-//! invalid topologies. What is chosen here: everything else. A softmax over the sets of each node (as DOTS has it for pairs), edges
-//! weighed by their marginals, which sum to the mean number of in-edges (`normalised = true` divides each set by its size), rates
-//! and epochs of DARTS, a warm-up of 30 % for the weights, temperature 1 (annealed where `tau_min` is below `tau`), and the
+//! **We could not read the paper's body.** From its abstract: topology has variables of its own, a combinatorial distribution over
+//! the sets of in-edges of a node; they are learned jointly with operations and weights; a passive-aggressive regulariser suppresses
+//! invalid topologies. Everything else is our choice: a softmax over the sets of each node (as DOTS has it for pairs), edges
+//! weighted by their marginals, which sum to the average number of in-edges (`normalised = true` divides each set by its size),
+//! rates and epochs of DARTS, a warm-up of 30 % for the weights, temperature 1 (annealed if `tau_min` is below `tau`), and the
 //! regulariser of `regulariser.rs`.
 //!
-//! `degree = "two"` keeps the published two in-edges per node, `"any"` weighs all non-empty sets; the paper's own count is not known.
-//! Where edges do not compete (NAS-Bench-201) only `"any"` has a meaning, and every node there keeps an input. A predictor that has
-//! seen cells of two edges per node alone is off its data on others.
-//! The quick preset raises the learning rate of alpha and beta so that some hundred steps suffice.
+//! `degree = "two"` keeps the published two in-edges per node, `"any"` considers all non-empty sets; we do not know the paper's own
+//! number. If edges do not compete (NAS-Bench-201), only `"any"` has a meaning, and every node there keeps an input. Other numbers
+//! of edges are off the training data of a predictor that has only seen cells with two edges per node. The quick preset raises the
+//! learning rate of alpha and beta so that some hundred steps suffice.
 
 mod regulariser;
 
@@ -35,19 +35,19 @@ pub(super) const ENTRY: MethodEntry = MethodEntry::of::<Config>(
 /// The options for `--set`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Config {
-    /// Alpha's options are beta's too.
+    /// Alpha's options also apply to beta.
     #[serde(flatten)]
     core: CoreConfig,
     /// Which sets of in-edges a node may have.
     degree: Degree,
-    /// Divide a set's share of each edge by the set's size.
+    /// Whether a set's share of each edge is divided by the set's size.
     normalised: bool,
-    /// Of the softmax over sets; by equal factors.
+    /// Temperature of the softmax over sets; falls exponentially.
     #[serde(flatten)]
     tau: Cooling,
     /// Weight of the regulariser; 0 turns it off.
     mu: f64,
-    /// By how much valid sets shall lead, in logits.
+    /// Margin by which valid sets should lead, in logits.
     margin: f64,
 }
 
@@ -55,9 +55,9 @@ struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Degree {
-    /// Pairs.
+    /// Sets of two in-edges.
     Two,
-    /// All that are not empty.
+    /// All non-empty sets.
     Any,
 }
 
@@ -97,23 +97,23 @@ impl Settings for Config {
     }
 }
 
-/// `[1]`: temperature of the softmax over sets, now.
+/// Name of the state entry with the current temperature `[1]` of the softmax over sets.
 const TAU: &str = "tau";
-/// Above this probability of one set, the softmax of a node is hard enough: colder, its gradient would underflow.
+/// If one set is more probable than this, a node's softmax is hard enough: at a lower temperature its gradient would underflow.
 const SATURATED: f64 = 0.999;
 
-/// A node's in-edges and the sets of them that compete.
+/// A node's in-edges, and the sets of them that compete.
 #[derive(Debug)]
 struct Node {
     decisions: Vec<usize>,
-    /// `[n_sets, n]` of 0 and 1.
+    /// `[n_sets, n]` of 0 and 1: which in-edges each set contains.
     members: Tensor,
-    /// Where its variables begin in beta.
+    /// Index of its first variable in beta.
     first: i64,
 }
 
 impl Node {
-    /// All nodes of a space and the number of their variables.
+    /// All nodes of a space, and the total number of their variables.
     fn all(decisions: &[Decision], degree: Degree) -> (Vec<Self>, i64) {
         let mut first = 0;
         let node = |decisions: Vec<usize>| {
@@ -127,7 +127,7 @@ impl Node {
         (all, first)
     }
 
-    /// Its part of beta at this temperature.
+    /// The node's part of beta at this temperature.
     fn sets(&self, beta: &Tensor, tau: f64) -> EdgeSets {
         EdgeSets {
             decisions: self.decisions.clone(),
@@ -154,7 +154,7 @@ impl TopoNas {
         self.nodes.iter().map(|node| node.sets(beta, tau)).collect()
     }
 
-    /// gamma: a scalar per decision, the probability that the edge is kept; normalised, each set's share over its size.
+    /// gamma, one scalar per decision: the probability that the edge is kept. If normalised, each set's share is divided by its size.
     fn edge_weights(&self, beta: &Tensor) -> Vec<Tensor> {
         let gamma = |sets: &EdgeSets| {
             if !self.config.normalised {
@@ -179,7 +179,7 @@ impl TopoNas {
         }
     }
 
-    /// Exponentially from `tau` to `tau_min`, until a node with a choice is all but decided.
+    /// Lowers the temperature exponentially from `tau` to `tau_min`, until a node that has a choice is nearly decided.
     fn anneal(&mut self, progress: f64) {
         let is_sure = |sets: &EdgeSets| {
             let probs = sets.probs();
@@ -191,7 +191,7 @@ impl TopoNas {
         }
     }
 
-    /// The architecture step: alpha and beta move along one gradient of validation loss, cost and regulariser.
+    /// The architecture step: alpha and beta move along the combined gradient of validation loss, cost and regulariser.
     fn step_architecture(
         &mut self,
         cx: &mut Context<'_, '_>,

@@ -1,33 +1,33 @@
 //! `TopoNAS`' passive-aggressive regulariser against invalid topologies.
 //!
-//! Its name and purpose are the paper's, whose formula could not be read; this one is ours. A set of in-edges is invalid where it
+//! Its name and purpose are the paper's; we could not read the paper's formula, so this one is ours. A set of in-edges is invalid if it
 //! - keeps an edge that prefers `none` over every operation, or
-//! - leaves a node without a reader that has no other (only in cells whose output is not a concatenation of all nodes).
+//! - leaves a node without a reader (only in cells whose output is not a concatenation of all nodes).
 //!
-//! An empty set would be invalid too, and is never among the sets. While a node's most probable set is valid nothing happens
-//! (passive). Else its term is `max(0, logsumexp(invalid) - logsumexp(valid) + margin)` over its logits (aggressive). Where no set of
-//! a node is valid the term rests: beta has nowhere to go.
+//! An empty set would be invalid too, but is never among the sets. While a node's most probable set is valid, its term is 0
+//! (passive). Otherwise its term is `max(0, logsumexp(invalid) - logsumexp(valid) + margin)` over its logits (aggressive). If no set
+//! of a node is valid, its term is also 0, because no beta would help.
 
 use lat_space::{Decision, DecisionId, Edges, SearchSpace};
 use tch::{Kind, Tensor};
 
 use crate::relaxed::EdgeSets;
 
-/// What it knows of the space.
+/// The regulariser, with the facts about the space that it needs.
 #[derive(Debug)]
 pub(super) struct Regulariser {
     nones: Vec<Option<usize>>,
-    /// Which nodes the edges join, where unread nodes are possible.
+    /// The nodes that each edge joins; None if every node is always read.
     edges: Option<Edges>,
     margin: f64,
 }
 
-/// A node's sets as numbers.
+/// A node's sets of in-edges as plain numbers.
 struct Sets {
     decisions: Vec<DecisionId>,
-    /// Per set one per member.
+    /// For each set one flag per member: whether the edge is in the set.
     members: Vec<Vec<bool>>,
-    /// The most probable set; of equals the first.
+    /// Index of the most probable set; among equals the first.
     best: usize,
 }
 
@@ -37,7 +37,7 @@ impl Regulariser {
         Self { nones, edges: space.structure().edges, margin }
     }
 
-    /// Sum of the nodes' terms, where there is any; `favoured` is each decision's most probable choice.
+    /// Sum of the nodes' terms; None if all are passive. `favoured` is each decision's most probable choice.
     pub(super) fn term(&self, nodes: &[EdgeSets], favoured: &[usize]) -> Option<Tensor> {
         let sets: Vec<Sets> = nodes.iter().map(Sets::of).collect();
         let terms = nodes.iter().enumerate().filter_map(|(n, node)| {
@@ -48,7 +48,7 @@ impl Regulariser {
         terms.reduce(|a, b| a + b)
     }
 
-    /// Per set of node `n` whether it is invalid, given the most probable sets of the others.
+    /// For each set of node `n` whether it is invalid, given the most probable sets of the other nodes.
     fn invalid(&self, all: &[Sets], n: usize, favoured: &[usize]) -> Vec<bool> {
         let node = &all[n];
         let needed = self.needed(all, n);
@@ -73,7 +73,7 @@ impl Regulariser {
         all[n].decisions.iter().copied().filter(is_needed).collect()
     }
 
-    /// By how much the valid sets do not lead.
+    /// How much the valid sets fall short of leading by the margin.
     fn hinge(&self, logits: &Tensor, invalid: &[bool]) -> Tensor {
         let of = |wanted: bool| {
             let rows = (0..invalid.len()).filter(|&c| invalid[c] == wanted);

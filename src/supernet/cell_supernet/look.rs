@@ -1,4 +1,4 @@
-//! What can be seen in a supernet: the maps on the way to its logits, and which choices have weights of their own.
+//! Looks into a supernet: the feature maps on the way to its logits, and which choices have weights of their own.
 
 use std::collections::HashMap;
 
@@ -12,29 +12,29 @@ use crate::supernet::{Gating, Path};
 /// A choice of a site that has weights of its own.
 #[derive(Debug)]
 pub struct OwnChoice {
-    /// Which site it is of, in the order of the network.
+    /// Number of its site, in the order of the network.
     pub site: usize,
     /// The site's decision.
     pub decision: DecisionId,
-    /// Number of the choice.
+    /// Index of the choice.
     pub choice: usize,
-    /// Its place in [`Supernet::weights`](crate::supernet::Supernet::weights).
+    /// Its path in [`Supernet::weights`](crate::supernet::Supernet::weights).
     pub path: String,
 }
 
-/// What a supernet computes on the way to its logits.
+/// The values that a supernet computes on the way to its logits.
 #[derive(Debug)]
 pub struct Look {
     /// Input and output `[n, c, h, w]` of each site that runs an operation with weights, in the order of the network.
     pub maps: Vec<(Tensor, Tensor)>,
-    /// What each cell that is computed reads and what it computes `[n, c, h, w]`, see [`lat_space::Graph::cells`].
+    /// Input and output `[n, c, h, w]` of each computed cell, see [`lat_space::Graph::cells`].
     pub cells: Vec<(Tensor, Tensor)>,
-    /// Which of the graph's cells these are: beyond an elastic depth there are none.
+    /// The indices of these cells in the graph: cells beyond an elastic depth are not computed.
     pub computed: Vec<usize>,
 }
 
 impl CellSupernet {
-    /// What is computed on the way to the logits under these gates. Batch statistics are the batch's own.
+    /// Computes the values on the way to the logits under these gates. Batch norm uses the batch's own statistics.
     pub fn look(&self, images: &Tensor, gates: &dyn Gating) -> Look {
         let mut maps = Vec::new();
         let mut site = |node: ValueId, site: &Site, xs: &Tensor| {
@@ -71,7 +71,7 @@ impl CellSupernet {
         Look { maps, cells, computed }
     }
 
-    /// The candidates of all sites that own them, site by site; some may turn out to have no weights.
+    /// The candidates of all sites that own them, site by site; some of them may have no weights.
     pub fn own_choices(&self) -> Vec<OwnChoice> {
         let graph = self.net.graph();
         let owned =

@@ -1,4 +1,4 @@
-//! The supernet of a graph.
+//! The supernet of a graph, of any space.
 
 mod look;
 
@@ -19,25 +19,25 @@ use super::{BuildMixedOp, Gating, MixedOp, Outputs, Path, Supernet};
 
 pub use look::{Look, OwnChoice};
 
-/// Where a site's candidates are.
+/// Where a site's candidates are stored.
 #[derive(Debug, Clone, Copy)]
 struct Owned {
     cell: u16,
-    /// The site itself, or the first one of its cell that reads the same value where these share.
+    /// The site itself, or, if sites share candidates, the first one of its cell that reads the same value.
     owner: ValueId,
 }
 
-/// The supernet of a graph.
+/// The supernet of a graph: one mixed operation per searched site.
 #[derive(Debug)]
 pub struct CellSupernet {
     weights: nn::VarStore,
     net: GraphNet,
     sites: HashMap<ValueId, Owned>,
-    /// Candidates by the site that owns them.
+    /// Mixed operations by the site that owns them.
     mixed: HashMap<ValueId, Box<dyn MixedOp>>,
-    /// Sites whose operations are cut.
+    /// Sites whose operations are cut down.
     elastic: HashMap<ValueId, ElasticSite>,
-    /// By site its share of the chance to be left out, see [`lat_nn::Regularisation`].
+    /// For each site the factor of its drop-connect probability, see [`lat_nn::Regularisation`].
     depths: HashMap<ValueId, f64>,
     shared: bool,
 }
@@ -46,7 +46,7 @@ impl CellSupernet {
     /// Builds all candidates of the graph in the search phase.
     ///
     /// # Errors
-    /// [`NnError::Torch`] where libtorch cannot make the weights.
+    /// [`NnError::Torch`] if libtorch cannot create the weights.
     #[expect(clippy::needless_pass_by_value, reason = "a graph is made for its supernet")]
     pub fn new(graph: Graph, mixed_op: &dyn BuildMixedOp, device: Device) -> Result<Self, NnError> {
         guard(|| {
@@ -79,7 +79,7 @@ impl CellSupernet {
 }
 
 impl CellSupernet {
-    /// Takes over the weights and statistics that another supernet has under the same names; where sizes differ, the first entries that
+    /// Copies the weights and statistics that another supernet has under the same names; if sizes differ, the first entries that
     /// both have.
     pub(crate) fn inherit(&self, from: &Self) {
         let theirs = from.weights.variables();
@@ -93,7 +93,7 @@ impl CellSupernet {
         }
     }
 
-    /// By a site's name that of the site whose weights it uses, where that is another.
+    /// For each site that uses another site's weights: its name and the other site's name.
     fn lenders(&self) -> HashMap<&str, &str> {
         let nodes = &self.graph().nodes;
         let name = |node: ValueId| nodes[node].name.as_str();
@@ -101,7 +101,7 @@ impl CellSupernet {
         lent.map(|(&node, owned)| (name(node), name(owned.owner))).collect()
     }
 
-    /// Logits, and what the classifier reads. Where sizes of the image are mixed, there is a pass for each.
+    /// Logits, and the classifier's input. If image sizes are mixed, runs one pass per size.
     fn walk(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> (Tensor, Tensor) {
         let Some(sizes) = SoftSizes::of(self.graph(), gates) else {
             return self.pass(images, gates, train);
@@ -110,7 +110,7 @@ impl CellSupernet {
         (self.net.classify(&features), features)
     }
 
-    /// The same in one pass.
+    /// Logits and the classifier's input of a single pass.
     fn pass(&self, images: &Tensor, gates: &dyn Gating, train: bool) -> (Tensor, Tensor) {
         let read = self.graph().nodes.last().map(|head| head.step.inputs()[0]);
         let mut features = None;
@@ -129,7 +129,7 @@ impl CellSupernet {
         (logits, features.expect("the head comes last and reads a value"))
     }
 
-    /// What a site computes under these gates; `known` holds what sites that share their candidates have computed in this pass.
+    /// A site's output under these gates; `known` holds the outputs of sites that share their candidates, as computed in this pass.
     fn answer(
         &self,
         node: ValueId,
@@ -151,15 +151,15 @@ impl CellSupernet {
     }
 }
 
-/// How the choices of a pick or a size are weighed. They stand in no cell.
+/// Weights of the open choices of a pick or an image size, which do not belong to a cell; None for closed ones.
 fn taken(gates: &dyn Gating, decision: DecisionId) -> Vec<Option<Tensor>> {
     let gate = gates.gate(decision, 0);
     let paths = gate.paths.iter().enumerate();
     paths.map(|(c, path)| (*path != Path::Off).then(|| gate.weights.get(c as i64))).collect()
 }
 
-/// By site of the last size of the map, where blocks stand, how many of all blocks are before it, as a share: what `AttentiveNAS` multiplies
-/// its drop-connect by. Its last two stages are those of the last size.
+/// For each site with a block at the last feature map size: the share of all blocks that come before it. `AttentiveNAS` multiplies
+/// its drop-connect by this; its last two stages are those of the last size.
 fn depths(graph: &Graph) -> HashMap<ValueId, f64> {
     let is_block = |spec: &OpSpec| matches!(spec.op, Op::InvertedResidual(_));
     let blocks = graph.sites().filter(|(.., site)| site.largest().iter().any(is_block));
@@ -170,7 +170,7 @@ fn depths(graph: &Graph) -> HashMap<ValueId, f64> {
     all.map(|(i, &node)| (node, i as f64 / blocks.len() as f64)).collect()
 }
 
-/// Per site whose candidates it uses: its own, or those of the first site of its cell with the same input.
+/// For each site the owner of its candidates: itself, or the first site of its cell with the same input.
 fn owners(graph: &Graph, shared: bool) -> HashMap<ValueId, Owned> {
     let mut firsts = HashMap::new();
     let owned = graph.sites().map(|(node, cell, _)| {

@@ -1,4 +1,4 @@
-//! The pages that show what belongs together, and the index: written when all is read.
+//! Writes the pages that show several results together, and the index, after everything has been read.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{Work, link};
 use crate::cli::output::write_whole;
 
 impl Work<'_> {
-    /// Writes what is not written yet: the pages that show what belongs together.
+    /// Writes the remaining pages, which show several results together, and the index.
     pub(super) fn finish(mut self, args: &Args, out: &Path) -> anyhow::Result<String> {
         let searched = self.searches.iter().map(|search| search.record.settings.space.as_str());
         let evaluated = self.evaluations.iter().map(|e| e.record.settings.space.as_str());
@@ -55,7 +55,7 @@ impl Work<'_> {
         ))
     }
 
-    /// Pages of searches; one whose architecture this program cannot read is left out.
+    /// Writes the pages of searches. Searches whose architecture this program cannot read are left out.
     fn write_searches(&mut self) -> anyhow::Result<()> {
         for search in std::mem::take(&mut self.searches) {
             let links = self.links([search.place.from.clone()]);

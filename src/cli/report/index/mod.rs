@@ -1,4 +1,4 @@
-//! A whole folder of results as one page that leads to a page of each.
+//! A whole folder of results as one page with links to a page of each.
 
 mod finish;
 
@@ -23,7 +23,7 @@ use crate::cli::records::{read_evaluation, read_search};
 use crate::cli::results::{Result, Results};
 use crate::cli::runs::predictor_file;
 
-/// What is made of a folder, step by step.
+/// The state of the work on a folder, step by step.
 struct Work<'a> {
     dir: &'a Path,
     pages: Pages,
@@ -34,7 +34,7 @@ struct Work<'a> {
     left_out: Vec<(String, String)>,
 }
 
-/// A predictor with its file, and what it says of the run that it was trained on.
+/// A predictor with its file, and its judgement on the run that it was trained on.
 struct OnePredictor {
     path: PathBuf,
     predictor: Predictor,
@@ -42,7 +42,7 @@ struct OnePredictor {
     predictions: Option<JudgedPredictions>,
 }
 
-/// Writes the page of the folder and all that it leads to; a line that says what there is.
+/// Writes the folder's page and all pages that it links to. Returns a line that says what was found.
 pub(super) fn write(
     args: &Args,
     out: &Path,
@@ -118,8 +118,8 @@ impl Work<'_> {
         }
     }
 
-    /// Reads a run, judges the predictors that fit on it, and writes its page. What cannot be read is left out, what cannot be written
-    /// is an error.
+    /// Reads a run, judges the predictors that fit it, and writes its page. A run that cannot be read is left out; a page that
+    /// cannot be written is an error.
     fn profile(&mut self, result: &Result) -> anyhow::Result<()> {
         let (header, rows) = match read_run(&result.path) {
             Ok(read) => read,
@@ -153,8 +153,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Notes which predictors were trained on the run; gives the one to show on its page: the newest of these, else the newest that
-    /// fits.
+    /// Notes which predictors were trained on the run. Returns the one to show on its page: the newest of these, else the newest
+    /// that fits.
     fn judge(
         &mut self,
         dir: &Path,
@@ -196,7 +196,7 @@ impl Work<'_> {
         }
     }
 
-    /// The predictor that a search names: the same file, or one of that name where the folder has moved.
+    /// The predictor that a search names: the same file, or one of the same name if the folder has moved.
     fn source(&self, path: &Path) -> Option<Link> {
         let is_same = |one: &&OnePredictor| match (one.path.canonicalize(), path.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
@@ -219,7 +219,7 @@ impl Work<'_> {
         }
     }
 
-    /// The links of a page, that to the index first.
+    /// The links on a page, first the one to the index.
     fn links(&self, others: impl IntoIterator<Item = Option<Link>>) -> Vec<Link> {
         let others =
             others.into_iter().flatten().map(|link| Link { href: in_folder(&link.href), ..link });
@@ -232,12 +232,12 @@ impl Work<'_> {
     }
 }
 
-/// A link to the page of a result, as the index has it.
+/// A link to the page of a result, with the address that the index uses.
 fn link(place: &Place) -> Option<Link> {
     Some(Link { text: place.name.clone(), href: place.page.clone()? })
 }
 
-/// The address of a page on the index, seen from another page of the folder.
+/// Converts the address of a page as used on the index to one used on another page of the folder.
 fn in_folder(href: &str) -> String {
     let name = Path::new(href).file_name();
     name.map_or_else(|| href.to_owned(), |name| name.to_string_lossy().into_owned())
