@@ -85,7 +85,7 @@ pub(in crate::cli) struct Args {
     /// Measure a few and say how many hours and bytes the whole run takes.
     #[arg(long)]
     pub(super) plan: bool,
-    /// Also write the verdict as JSON.
+    /// Also write the verdict as JSON, with --per-op the rows of the table.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
     /// Measure only what a fresh process repeats: how a run calls itself at its end.

@@ -55,7 +55,7 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     run_on_one(args, space.as_ref(), options, screen)
 }
 
-/// The verdict's file must not be one that the run keeps.
+/// The file of `--json` must not be one that the run, or the table of operations, keeps.
 fn check_json(
     args: &Args,
     space: &dyn SearchSpace,
@@ -63,7 +63,10 @@ fn check_json(
     devices: &[DeviceSpec],
 ) -> anyhow::Result<()> {
     let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
-    let dir = run_dir(args, space, options, &names.join(","));
+    let dir = match args.per_op {
+        true => per_op::table_dir(args, space, options),
+        false => run_dir(args, space, options, &names.join(",")),
+    };
     // A worker's verdict lies in its folder, which it makes itself.
     let json = args.json.as_deref().filter(|_| !args.worker);
     Written::default().output("--json", json).folder(&dir).check()
