@@ -44,6 +44,25 @@ fn a_table_of_operations_is_measured_judged_and_searched_with() {
 }
 
 #[test]
+fn the_rows_of_a_table_are_json_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |line: &str| lat(dir.path()).args(line.split(' ')).assert();
+    let profile = "profile --device fake --space nasbench201 --per-op --out ops --json";
+    // In the folder that the table gets, which is not there yet.
+    run(&format!("{profile} ops/rows.json")).success();
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(dir.path().join(name)).unwrap()).unwrap()
+    };
+    let rows = read("ops/rows.json");
+    assert_eq!(rows.as_array().map(Vec::len), Some(14), "{rows}");
+    assert!(rows[0]["key"].is_string() && rows[0]["latency_ms"].as_f64().unwrap() > 0.0, "{rows}");
+    assert_eq!(rows, read("ops/operations.json")["operations"]);
+    run(&format!("{profile} ops/operations.json"))
+        .code(2)
+        .stderr(contains("--json").and(contains("table of operations")));
+}
+
+#[test]
 fn sums_of_a_table_are_the_networks_with_a_launch_per_operation() {
     // What the fake device takes once per network, and so once per operation alone.
     const LAUNCH_MS: f64 = 0.1;

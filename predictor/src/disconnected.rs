@@ -1,5 +1,5 @@
-//! Networks whose output does not depend on their input: a runtime need not compute anything of them, so that they cost what no sum of
-//! operations says, up to a thousand times less. They have a price of their own, and the fit of the others does not see them.
+//! Networks whose output does not depend on their input. A compiler leaves out all their operations, so that they cost up to a thousand times
+//! less than the sum of these. Then they have a price of their own, and the fit of the others does not see them.
 
 use lat_data::median;
 use lat_space::{FeatureMap, Space};
@@ -14,6 +14,8 @@ const REACH: &str = "reach";
 /// The price if no such network was measured, as a share of the least cost of the others: they are faster than all others, nobody
 /// knows by how much.
 const UNSEEN: f64 = 0.01;
+/// Networks without a path have a price of their own if the median of those measured is below this share of the least of all others.
+const OWN_PRICE: f64 = 0.5;
 /// Its standard deviation if fewer than two were measured, as a share of the price.
 const UNSEEN_SD: f64 = 0.5;
 
@@ -31,11 +33,14 @@ pub(crate) struct Disconnected {
     pub(crate) sd: f64,
 }
 
-/// The samples of networks with a path from input to output, and what the others cost, by the space's map of [`reach`]; None if it has
-/// none.
+/// The samples of networks with a path from input to output, and what the others cost, by the space's map of [`reach`].
+///
+/// None if the space has no such map, and if the others have no price of their own: runtimes that run every operation, as `lat profile` does,
+/// make them about as slow as any network, and then they are samples like all others. If none was measured, `is_free_unseen` decides.
 pub(crate) fn split(
     reach: Option<FeatureMap>,
     samples: &Samples,
+    is_free_unseen: bool,
 ) -> (Samples, Option<Disconnected>) {
     // Gates of another space are refused by what reads them next.
     let fits = |map: &FeatureMap| map.n_gates == samples.gates.ncols();
@@ -48,8 +53,12 @@ pub(crate) fn split(
     };
     let dead: Vec<f64> = dead.into_iter().map(|row| samples.values[row]).collect();
     let least = live.values.iter().copied().fold(f64::INFINITY, f64::min);
-    let unseen = if least.is_finite() { UNSEEN * least } else { 1.0 };
-    let cost = median(dead.iter().copied()).unwrap_or(unseen);
+    let measured = median(dead.iter().copied());
+    let has_own_price = measured.map_or(is_free_unseen, |cost| cost < OWN_PRICE * least);
+    if live.values.is_empty() || !has_own_price {
+        return (samples.clone(), None);
+    }
+    let cost = measured.unwrap_or(UNSEEN * least);
     // 1.4826 times the median of absolute errors is the standard deviation of normal ones.
     let spread = median(dead.iter().map(|value| 1.4826 * (value - cost).abs()));
     let sd = spread.filter(|_| dead.len() > 1).unwrap_or(UNSEEN_SD * cost);
@@ -123,7 +132,7 @@ mod tests {
         let (dead, live) = (parse(DEAD), parse(LIVE));
         let rows = [(&dead, 0.003), (&live, 4.0), (&dead, 0.005), (&dead, 0.004)];
         let samples = Samples::of(&space, rows).unwrap();
-        let (kept, found) = split(reach(&space), &samples);
+        let (kept, found) = split(reach(&space), &samples, false);
         let found = found.unwrap();
         assert_eq!((kept.values.to_vec(), found.cost), (vec![4.0], 0.004));
         assert!((found.sd - 0.001_482_6).abs() < 1e-9, "{}", found.sd);
@@ -134,8 +143,11 @@ mod tests {
         let mut of_columns = vec![7.0; 4];
         found.put_in_columns(&columns, &mut of_columns);
         assert_eq!(of_columns, values);
-        let (_, unseen) = split(reach(&space), &kept);
-        assert_eq!(unseen.unwrap().cost, 0.04);
+        let unseen = |is_free| split(reach(&space), &kept, is_free).1.map(|d| d.cost);
+        assert_eq!((unseen(true), unseen(false)), (Some(0.04), None));
+        // Where all operations run, they are samples like all others.
+        let run = Samples::of(&space, [(&dead, 3.0), (&live, 4.0), (&dead, 5.0)]).unwrap();
+        assert_eq!(split(reach(&space), &run, true), (run.clone(), None));
     }
 
     #[test]
@@ -143,6 +155,6 @@ mod tests {
         let space = Darts::new();
         let architecture = lat_space::architecture_at(&space, 0, 1).unwrap();
         let samples = Samples::of(&space, [(&architecture, 1.0)]).unwrap();
-        assert_eq!(split(reach(&space), &samples), (samples.clone(), None));
+        assert_eq!(split(reach(&space), &samples, true), (samples.clone(), None));
     }
 }

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-Arrays = Mapping[str, Any]
+from .feature_walk import Arrays, FeatureWalk, places, read_walk
+
 # Least reciprocal relative to the mean one, as lat has it: a rate must not become endless.
 LEAST_RECIPROCAL = 1e-3
 # What a variance is at least, so that its root has a slope: the least normal float32.
@@ -26,32 +27,18 @@ def silu(xp: Any, h: Any) -> Any:
 
 @dataclass(frozen=True)
 class Formula:
-    """A model of a predictor file: numbers here, arrays (their names with ``prefix``) apart.
+    """A model of a predictor file: numbers here, arrays (their names with the walk's prefix) apart."""
 
-    ``levels`` tells of each level of the feature map whether it holds sums or products.
-    """
-
-    prefix: str
-    levels: tuple[str, ...]
+    walk: FeatureWalk
     scale: str
     mu: float
     sd: float
     intercept: float
     n_layers: int
 
-    def features(self, xp: Any, arrays: Arrays, gates: Any) -> Any:
-        """Gates ``[b, n_gates]`` to features ``[b, n_features]``."""
-        values = xp.concatenate([xp.ones_like(gates[:, :1]), gates], axis=1)
-        for number, kind in enumerate(self.levels):
-            name = f"{self.prefix}level{number}"
-            is_sum = kind == "sums"
-            new = values @ arrays[name] if is_sum else values[:, arrays[f"{name}.a"]] * values[:, arrays[f"{name}.b"]]
-            values = xp.concatenate([values, new], axis=1)
-        return values[:, arrays[f"{self.prefix}features"]]
-
     def standardised(self, xp: Any, arrays: Arrays, x: Any) -> tuple[Any, Any]:
         """Features to the standardised prediction ``[b]``, and the variance ``[b]`` among the networks (0 without networks)."""
-        p = self.prefix
+        p = self.walk.prefix
         z = (x @ arrays[f"{p}linear"])[:, 0] + self.intercept
         if self.n_layers == 0:
             return z, 0.0 * z
@@ -71,11 +58,11 @@ class Formula:
 
     def cost(self, xp: Any, arrays: Arrays, gates: Any) -> Any:
         """Gates ``[b, n_gates]`` to cost ``[b]``, without the floor."""
-        return self.invert(xp, self.standardised(xp, arrays, self.features(xp, arrays, gates))[0])
+        return self.invert(xp, self.standardised(xp, arrays, self.walk.features(xp, arrays, gates))[0])
 
     def deviation(self, xp: Any, arrays: Arrays, gates: Any, spread: Mapping[str, float]) -> Any:
         """The standard deviation ``[b]`` of a measurement around the cost; ``spread`` is ``deviation`` of the file."""
-        x = self.features(xp, arrays, gates)
+        x = self.walk.features(xp, arrays, gates)
         z, among = self.standardised(xp, arrays, x)
         variance = ((x @ arrays["draws"] + arrays["draws.intercepts"]) ** 2).mean(1) + among
         cost = self.invert(xp, z)
@@ -90,25 +77,16 @@ def read_formula(head: Mapping[str, Any], tensors: Arrays, prefix: str) -> tuple
 
     Raises ValueError, KeyError or IndexError where head and tensors do not fit together.
     """
-    map_, arrays = head["map"], {}
-    n_values = 1 + map_["n_gates"]
-    kinds = []
-    for number, level in enumerate(map_["levels"]):
-        ((kind, members),) = level.items()
-        kinds.append(kind)
-        of_level = _sums(members, n_values) if kind == "sums" else _products(members, n_values)
-        arrays.update({f"{prefix}level{number}{end}": array for end, array in of_level.items()})
-        n_values += len(members)
-    arrays[f"{prefix}features"] = _places([feature["value"] for feature in map_["features"]], n_values)
-    n_features = len(map_["features"])
+    walk, arrays = read_walk(head["map"], prefix)
+    n_features = len(head["map"]["features"])
     arrays[f"{prefix}linear"] = _shaped(tensors, f"{prefix}linear", (n_features, 1))
     if head["n_layers"] > 0:
-        arrays[f"{prefix}inputs"] = _places(head["inputs"], n_features)
+        arrays[f"{prefix}inputs"] = places(head["inputs"], n_features)
         arrays.update(_networks(head, tensors, prefix, n_features))
     numbers = {name: float(head[name]) for name in ("mu", "sd", "intercept")}
     if not np.isfinite(list(numbers.values())).all() or head["scale"] not in ("plain", "log", "reciprocal"):
         raise ValueError(f"its scale is {head['scale']} with {numbers}")
-    return Formula(prefix, tuple(kinds), head["scale"], n_layers=head["n_layers"], **numbers), arrays
+    return Formula(walk, head["scale"], n_layers=head["n_layers"], **numbers), arrays
 
 
 def read_spread(tensors: Arrays, n_features: int) -> dict[str, np.ndarray]:
@@ -133,26 +111,6 @@ def _networks(head: Mapping[str, Any], tensors: Arrays, prefix: str, n_features:
     if width != 1:
         raise ValueError(f"its last layer has {width} outputs, not 1")
     return arrays
-
-
-def _sums(sums: list[Any], n_before: int) -> dict[str, np.ndarray]:
-    """Weighted sums as a matrix ``[n_before, n_sums]``, as lat computes them: a call per level, whatever the number of terms."""
-    matrix = np.zeros((n_before, len(sums)))
-    for column, terms in enumerate(sums):
-        for value, factor in terms:
-            matrix[value, column] += factor
-    return {"": matrix}
-
-
-def _products(pairs: list[Any], n_before: int) -> dict[str, np.ndarray]:
-    return {end: _places([pair[side] for pair in pairs], n_before) for side, end in enumerate((".a", ".b"))}
-
-
-def _places(numbers: list[int], n: int) -> np.ndarray:
-    places = np.asarray(numbers, dtype=np.int64)
-    if places.ndim != 1 or (places.size and not (places.min() >= 0 and places.max() < n)):
-        raise ValueError(f"it reads values that are not among its {n}")
-    return places
 
 
 def _shaped(tensors: Arrays, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import LatError, shortened
 
+# Names of the gates of each decision: its choices, or what gates of a plain number hold.
 Decisions = dict[str, tuple[str, ...]]
+# What an architecture takes of each decision: the numbers of its choices, or the value of a plain number.
+Choices = Sequence[tuple[int, ...] | float]
 
 
 def as_rows(xp: Any, gates: Any, decisions: Decisions) -> tuple[Any, bool]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from .architectures import Architecture
 from .expected import expected_gates
 from .gates import Decisions, as_rows
-from .predictor import Architecture, Predictor
+from .predictor import Predictor
 
 Gates = Mapping[str, torch.Tensor] | torch.Tensor
 
@@ -47,7 +48,8 @@ class Cost(torch.nn.Module):
     def deviation(self, gates: Gates) -> torch.Tensor:
         """Gates to the standard deviation ``[]`` or ``[b]``, in the unit, of a measurement around the cost; differentiable.
 
-        Raises :class:`lat.LatError` where the fit told none.
+        Of an architecture that no path leads through it is a number of the file, without a slope. Raises :class:`lat.LatError` where the fit
+        told none.
         """
         rows, is_single = self._rows(gates)
         with _exactly(rows.device):
@@ -61,7 +63,7 @@ class Cost(torch.nn.Module):
         return gates[0] if is_single else gates
 
     def gates(self, architectures: Architecture | Iterable[Architecture]) -> torch.Tensor:
-        """The gates, 0 and 1, of one architecture ``[n_gates]`` or of several ``[n, n_gates]``, where the module computes."""
+        """The gates of one architecture ``[n_gates]`` or of several ``[n, n_gates]``, where the module computes."""
         return torch.from_numpy(self.predictor.gates(architectures)).to(self._like)
 
     def price(self, architectures: Any) -> float | np.ndarray:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
 
 from . import program
-from .errors import LatError, shortened
+from .architectures import Architecture, Architectures, is_one
+from .disconnected import read_disconnected
+from .errors import LatError
 from .expected import expected_gates
 from .formula import read_formula, read_spread
 from .gates import Decisions, as_rows
 from .predictor_file import read_file
-from .texts import Choices, find_reader
 
 CHUNK = 4096  # Rows priced at once, to bound memory.
-Architecture = str | Mapping[str, str] | Sequence[int]
 
 
 class Predictor:
@@ -27,7 +27,8 @@ class Predictor:
     Attributes:
         label: what is predicted and where it comes from, as the file says it (docs/predictor-file.md): ``space``, ``device_name``,
             ``batch``, ``skeleton``, ``errors``, ..
-        decisions: the names of the space's decisions, each with its choices, in the order of the gates.
+        decisions: the names of the space's decisions, each with its choices, in the order of the gates. A declared decision that is a
+            plain number has the names of its gates instead, ``value`` and ``ln value``.
         n_gates: number of choices of all decisions.
         floor: the least price told, in the unit.
     """
@@ -57,7 +58,9 @@ class Predictor:
         if self._spread is not None and len(self._terms) == 1:
             self._arrays.update(read_spread(tensors, len(head["map"]["features"])))
         self._space: str = self.label["space"]
-        self._reader = find_reader(self.label, self.decisions)
+        self._architectures = Architectures(self.label, self.decisions)
+        self._disconnected, arrays = read_disconnected(head.get("disconnected"), self._architectures.listed, self.n_gates)
+        self._arrays.update(arrays)
 
     @property
     def unit(self) -> str:
@@ -68,10 +71,10 @@ class Predictor:
     def reference(self) -> float:
         """Cost of the average architecture, in the unit: what ``lat search`` divides by (``T_ref``, ``reference`` in search.json).
 
-        It is the cost of the gates expected where all choices are equally likely, and in DARTS' cells all edges equally strong.
+        It is the cost of the gates expected where all choices are equally likely, and in DARTS' cells all edges equally strong. Plain
+        numbers are in the middle of their range there, in that of the logarithms if its end is more than ten times its begin.
         """
-        uniform = np.concatenate([np.full(len(choices), 1 / len(choices)) for choices in self.decisions.values()])
-        return float(self(self.expected(uniform)))
+        return float(self(self.expected(self._architectures.uniform)))
 
     def __call__(self, gates: Any) -> np.ndarray:
         """Gates, a dict from decisions to ``[n_choices]`` or ``[b, n_choices]`` or one array ``[n_gates]`` or ``[b, n_gates]``, to cost
@@ -82,6 +85,8 @@ class Predictor:
 
     def deviation(self, gates: Any) -> np.ndarray:
         """Gates to the standard deviation ``[]`` or ``[b]``, in the unit, of a measurement around the cost.
+
+        Of an architecture that no path leads through it is that of such architectures, as of the price.
 
         Raises :class:`LatError` where the fit told none.
         """
@@ -100,33 +105,34 @@ class Predictor:
         return gates[0] if is_single else gates
 
     def gates(self, architectures: Architecture | Iterable[Architecture]) -> np.ndarray:
-        """The gates, 0 and 1, of one architecture ``[n_gates]`` or of several ``[n, n_gates]``."""
-        if _is_one(architectures):
-            return self._one_hot([self._choices(architectures)])[0]
-        return self._one_hot([self._choices(one) for one in architectures])
+        """The gates of one architecture ``[n_gates]`` or of several ``[n, n_gates]``: 0 and 1 but for plain numbers."""
+        if is_one(architectures):
+            return self._architectures.gates([architectures])[0]
+        return self._architectures.gates(list(architectures))
 
     @overload
     def price(self, architectures: Architecture) -> float: ...  # type: ignore[overload-overlap]
     @overload
     def price(self, architectures: Iterable[Architecture]) -> np.ndarray: ...
     def price(self, architectures: Any) -> float | np.ndarray:
-        """Costs in the unit, as ``lat predict`` tells them: at least the floor.
+        """Costs in the unit, as ``lat predict`` tells them: at least the floor; where no path leads from input to output, what such
+        architectures cost.
 
         Args:
             architectures: one, or several: a text in the space's form (what ``str`` gives of DARTS' ``Genotype`` too), a dict from each
-                decision's name to its choice's, or a sequence of the choices' numbers.
+                decision's name to its choice's, or a sequence of the choices' numbers. A plain number stands for itself.
 
         Returns:
             A float of one architecture, an array ``[n]`` of several.
         """
-        if _is_one(architectures):
+        if is_one(architectures):
             return float(self.price([architectures])[0])
         all_ = list(architectures)
-        if self._reader is None and any(isinstance(one, str) for one in all_):
+        if not self._architectures.reads_texts and any(isinstance(one, str) for one in all_):
             return self._by_program(all_)
-        rows = self.gates(all_) if all_ else np.zeros((0, self.n_gates))
-        pieces = [self._cost(np, self._arrays, rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
-        return np.maximum(np.concatenate([np.zeros(0), *pieces]), self.floor)
+        rows = self._architectures.gates(all_)
+        pieces = [self._price(rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
+        return np.concatenate([np.zeros(0), *pieces])
 
     def _by_program(self, architectures: list[Any]) -> np.ndarray:
         """Prices of a space whose texts this package does not read."""
@@ -148,7 +154,17 @@ class Predictor:
         costs = [factor * formula.cost(xp, arrays, rows) for factor, formula in self._terms]
         return sum(costs[1:], costs[0])
 
+    def _price(self, rows: np.ndarray) -> np.ndarray:
+        """Gates of architectures ``[b, n_gates]`` to what is told of them ``[b]``."""
+        prices = np.maximum(self._cost(np, self._arrays, rows), self.floor)
+        cut = self._disconnected
+        return prices if cut is None else np.where(cut.is_cut(np, self._arrays, rows), cut.cost, prices)
+
     def _deviation(self, xp: Any, arrays: Mapping[str, Any], rows: Any) -> Any:
+        cut, deviations = self._disconnected, self._deviation_of_model(xp, arrays, rows)
+        return deviations if cut is None else xp.where(cut.is_cut(xp, arrays, rows), cut.sd, deviations)
+
+    def _deviation_of_model(self, xp: Any, arrays: Mapping[str, Any], rows: Any) -> Any:
         spread = self._spread
         if spread is None:
             raise LatError(f"{self._file.path} tells no deviations; train with `--regressor structured`, which does")
@@ -157,52 +173,6 @@ class Predictor:
             return self._cost(xp, arrays, rows) * (spread["noise"] ** 0.5 / spread["typical"] * spread["calibration"])
         return self._terms[0][1].deviation(xp, arrays, rows, spread)
 
-    def _choices(self, architecture: Any) -> Choices:
-        if isinstance(architecture, Mapping):
-            return self._of_names(architecture)
-        if isinstance(architecture, str) or hasattr(architecture, "_fields"):
-            if self._reader is None:
-                raise LatError(f"expected choices of {self._space} by name or number; its texts are read by the program alone, with price()")
-            return self._reader(str(architecture))
-        return self._of_numbers(architecture)
-
-    def _of_names(self, architecture: Mapping[str, Any]) -> Choices:
-        if set(architecture) != set(self.decisions):
-            odd = sorted(set(architecture) ^ set(self.decisions), key=str)
-            raise LatError(f"expected a choice for each of {len(self.decisions)} decisions (`decisions` names them); {shortened(odd[0])} differs")
-        for name, choices in self.decisions.items():
-            if str(architecture[name]) not in choices:
-                raise LatError(f"expected for '{name}' one of {', '.join(choices)}, found {shortened(architecture[name])}")
-        return [(choices.index(str(architecture[name])),) for name, choices in self.decisions.items()]
-
-    def _of_numbers(self, architecture: Any) -> Choices:
-        try:
-            numbers = [int(number) for number in architecture]
-        except (TypeError, ValueError) as error:
-            raise LatError(f"expected a text, a dict of choices or a sequence of their numbers, found {shortened(architecture)}") from error
-        sizes = [len(choices) for choices in self.decisions.values()]
-        if len(numbers) != len(sizes) or not all(0 <= number < size for number, size in zip(numbers, sizes)):
-            raise LatError(f"expected {len(sizes)} numbers of choices, each below its decision's {sizes}, found {shortened(numbers)}")
-        return [(number,) for number in numbers]
-
-    def _one_hot(self, architectures: Sequence[Choices]) -> np.ndarray:
-        sizes = [len(choices) for choices in self.decisions.values()]
-        first = np.cumsum([0, *sizes[:-1]])
-        rows = np.zeros((len(architectures), self.n_gates))
-        for row, choices in zip(rows, architectures):
-            row[[begin + choice for begin, taken in zip(first, choices) for choice in taken]] = 1
-        return rows
-
     def __repr__(self) -> str:
         what = f"{self.label['column']} in {self.unit} of {self.label['space']}"
         return f"{type(self).__name__}({what} on {self.label.get('device_name') or 'an unnamed device'})"
-
-
-def _is_one(architectures: Any) -> bool:
-    """Whether it is one architecture: a text, a dict, a genotype, or a sequence of whole numbers."""
-    if isinstance(architectures, (str, Mapping)) or hasattr(architectures, "_fields"):
-        return True
-    if isinstance(architectures, np.ndarray):
-        return architectures.ndim == 1 and architectures.dtype.kind in "iu"
-    is_number = isinstance(architectures, Sequence) and len(architectures) > 0
-    return is_number and all(isinstance(number, (int, np.integer)) for number in architectures)

@@ -134,9 +134,7 @@ def run(command: str, *arguments: str | os.PathLike[str], quiet: bool = False, *
         threading.Thread(target=printed.extend, args=(child.stdout,), daemon=True),
         threading.Thread(target=_follow, args=(child.stderr, messages, quiet), daemon=True),
     ]
-    for reader in readers:
-        reader.start()
-    _wait(child)
+    _wait(child, readers)
     for reader in readers:
         reader.join()
     if child.returncode == INTERRUPTED:
@@ -146,9 +144,12 @@ def run(command: str, *arguments: str | os.PathLike[str], quiet: bool = False, *
     return "".join(printed)
 
 
-def _wait(child: subprocess.Popen[str]) -> None:
-    """Waits for the program's end. The first interrupt lets it finish what it has at hand, a second one ends it."""
+def _wait(child: subprocess.Popen[str], readers: Sequence[threading.Thread]) -> None:
+    """Starts to read what the program prints and waits for its end. The first interrupt lets it finish what it has at hand, a second one
+    ends it."""
     try:
+        for reader in readers:
+            reader.start()
         child.wait()
     except KeyboardInterrupt:
         child.send_signal(signal.SIGINT)

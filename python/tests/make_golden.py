@@ -64,13 +64,44 @@ present = "a != none"
 name = "c"
 values = [0.5, 1, 2]
 """
+# Plain numbers: of a wide range, of one with zero in it, and one that does not always exist.
+NUMBERS = """id = "numbers"
+[[decision]]
+name = "m"
+number = { from = 1, to = 32768 }
+[[decision]]
+name = "sparsity"
+number = { from = 0, to = 99.5 }
+[[decision]]
+name = "head"
+choices = ["none", "linear"]
+[[decision]]
+name = "width"
+number = { from = 16, to = 100 }
+present = "head = linear"
+"""
 DEPTH = {"none": 0.0, "skip_connect": 0.1, "nor_conv_1x1": 0.6, "nor_conv_3x3": 1.5, "avg_pool_3x3": 0.4}
 
 
+def depths(text: str) -> list[float]:
+    return [DEPTH[name] for name in re.findall(r"(\w+)~", text)]
+
+
 def longest_path(text: str) -> float:
-    """Costs of a cell of NAS-Bench-201 that do not add up, so that networks help."""
-    op = [DEPTH[name] for name in re.findall(r"(\w+)~", text)]
+    """Costs of a cell of NAS-Bench-201 that do not add up."""
+    op = depths(text)
     return max(op[3], op[0] + op[4], op[1] + op[5], op[0] + op[2] + op[5])
+
+
+def mixed(text: str) -> float:
+    """Costs that neither add up nor multiply, so that networks help."""
+    return math.exp(0.7 * longest_path(text)) + math.exp(0.5 * sum(depths(text)))
+
+
+def is_cut(text: str) -> bool:
+    """Whether no path leads through a cell of NAS-Bench-201."""
+    op = [name != "none" for name in re.findall(r"(\w+)~", text)]
+    return not (op[3] or (op[0] and op[4]) or (op[1] and op[5]) or (op[0] and op[2] and op[5]))
 
 
 def profiled(space: str, samples: int, folder: Path, seed: int = 0) -> list[tuple[str, float]]:
@@ -91,6 +122,16 @@ def pairs_of(seed: int) -> list[tuple[str, float]]:
         k = {i: draw.choice([3, 5]) for i in range(6) if d[i // 3] > i % 3}
         text = ",".join([f"resolution={r}", *(f"d{i}={n}" for i, n in enumerate(d)), *(f"k{i:02}={n}" for i, n in k.items())])
         rows[text] = r * r / 16384 * (2 + sum(n * n / 9 for n in k.values()))
+    return list(rows.items())
+
+
+def matrices() -> list[tuple[str, float]]:
+    draw, rows = random.Random(5), {}
+    for _ in range(200):
+        m, sparsity = round(2 ** draw.uniform(0, 15)), draw.choice([0, 50, 62.5, 93.75])
+        width = draw.choice([None, 16, 55.333, draw.randint(16, 100)])
+        head = "head=none" if width is None else f"head=linear,width={width}"
+        rows[f"m={m},sparsity={sparsity},{head}"] = 0.02 + m * (1 - sparsity / 100) * 1e-4 + m * (width or 0) * 1e-6
     return list(rows.items())
 
 
@@ -117,13 +158,21 @@ def predictors(work: Path) -> dict[str, list[str]]:
     # Of a profile itself, so that its label has the device.
     texts["plain"] = [text for text, _ in profiled("nasbench201", 120, work / "plain")]
     run("train", data=work / "plain", out=GOLDEN / "plain.lat", regressor="structured", **COMMON)
-    train("log_networks", noisy(lambda text: math.exp(0.7 * longest_path(text))), space="nasbench201")
+    train("log_networks", noisy(mixed), space="nasbench201")
     train("reciprocal", noisy(lambda text: 1e3 / (5 + longest_path(text)))[:300], "throughput_images_per_s", space="nasbench201")
     # What costs like another device's networks is that device's predictor times a factor: a predictor with parts.
-    few = [(text, 0.3 * math.exp(0.7 * longest_path(text)) + 0.5 * cost) for text, cost in cells[150:190]]
+    few = [(text, 0.3 * mixed(text) + 0.5 * cost) for text, cost in cells[150:190]]
     train("transferred", few, space="nasbench201", **{"from": [GOLDEN / "log_networks.lat", GOLDEN / "plain.lat"]})
+    # Cells without a path cost next to nothing, and so have a price of their own.
+    cut = noisy(lambda text: 0.004 if is_cut(text) else 1 + longest_path(text))
+    train("cut_cells", cut[:300], space="nasbench201", regressor="structured")
+    texts["cut_cells"] = [*[text for text, _ in cut if not is_cut(text)][: N_TEXTS - 4], *[text for text, _ in cut if is_cut(text)][:4]]
+    # Linear on the scale that suits.
+    train("linear_log", noisy(lambda text: math.exp(0.5 * sum(depths(text)))), space="nasbench201", regressor="linear")
+    rates = noisy(lambda text: 1e3 / (1 + sum(depths(text))))
+    train("counts_reciprocal", rates, "throughput_images_per_s", space="nasbench201", regressor="linear-counts")
     train("darts", profiled("darts", 60, work / "darts"), space="darts")
-    for name, toml, rows in [("pairs", PAIRS, pairs_of(1)), ("template", TEMPLATE, templates())]:
+    for name, toml, rows in [("pairs", PAIRS, pairs_of(1)), ("template", TEMPLATE, templates()), ("numbers", NUMBERS, matrices())]:
         (work / f"{name}.toml").write_text(toml, encoding="utf-8")
         train(name, rows, space_file=work / f"{name}.toml")
     for space in TEXTS_ALONE:
@@ -137,8 +186,11 @@ def soft_gates(cost: lat.Predictor, texts: list[str]) -> np.ndarray:
     draw = np.random.default_rng(3)
     rows = [cost.gates(texts[0])]
     for _ in range(N_SOFT):
-        logits = [draw.normal(size=len(choices)) * 1.5 for choices in cost.decisions.values()]
-        rows.append(np.concatenate([np.exp(logit) / np.exp(logit).sum() for logit in logits]))
+        weights = [np.exp(draw.normal(size=len(choices)) * 1.5) for choices in cost.decisions.values()]
+        row = np.concatenate([weight / weight.sum() for weight in weights])
+        for place in cost._architectures.numbers:
+            row[cost._architectures.places[place]] = draw.uniform()
+        rows.append(row)
     return np.stack(rows).astype(np.float32)
 
 
@@ -167,6 +219,8 @@ def main() -> None:
             cost = lat.Predictor(path)
             rows = predictions(path, texts[:N_TEXTS])
             golden = {"texts": [row["architecture"] for row in rows], "price": [row["value"] for row in rows]}
+            if cost._disconnected is not None and cost._spread is not None:
+                golden["price_sd"] = [row["sd"] for row in rows]
             if name not in TEXTS_ALONE:
                 golden.update(exported(path, soft_gates(cost, texts), work))
             layers = SEARCH_LAYERS.get(cost.label["space"])

@@ -47,6 +47,17 @@ def test_gradients_are_right_in_double_precision(golden: Golden) -> None:
     assert abs((gradient @ direction - measured) / measured) < 1e-4
 
 
+def test_cells_without_a_path_have_a_deviation_of_their_own_and_a_cost_with_a_slope() -> None:
+    golden = Golden("cut_cells")
+    cost = lat.load(golden.path)
+    gates = cost.gates(golden.said["texts"]).requires_grad_()
+    assert relative(cost.deviation(gates).detach(), golden.said["price_sd"]) < 1e-4
+    costs = cost(gates)
+    costs.sum().backward()
+    assert costs.min() > 0.1 and gates.grad.abs().amax(1).min() > 0
+    assert cost.price(golden.said["texts"])[-1] < 0.005
+
+
 def test_gates_are_a_dict_or_one_tensor() -> None:
     cost = lat.load(Golden("plain").path)
     logits = {name: torch.zeros(3, len(choices), requires_grad=True) for name, choices in cost.decisions.items()}

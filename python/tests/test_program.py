@@ -122,7 +122,7 @@ def test_tables_without_pandas_and_polars_are_numpy_columns(monkeypatch: pytest.
 def test_texts_of_unknown_spaces_are_priced_by_the_program(stand_in: Any) -> None:
     called = stand_in("pathlib.Path(said['--json']).write_text(json.dumps([{'value': 2.5} for _ in open(said['--file'])]))")
     cost = lat.Predictor(Golden("plain").path)
-    cost._reader = None  # As of a space that came after this package.
+    cost._architectures._reader = None  # As of a space that came after this package.
     assert cost.price(["one", "two"]).tolist() == [2.5, 2.5]
     assert called()[0] == "predict" and str(Golden("plain").path) in called() and "--sd" in called()
     assert cost.price([0] * 6) == lat.Predictor(Golden("plain").path).price([0] * 6)

@@ -113,6 +113,30 @@ def test_words_of_fbnetv2() -> None:
         predictor("fbnetv2").price(text.replace(" c", " c99_c", 1))
 
 
+def test_numbers_in_declared_texts() -> None:
+    are_one(
+        "numbers",
+        "m=2048,sparsity=0,head=linear,width=55.333",
+        " m=2048.0, width=5.5333e1,head=linear,sparsity=-0 ",
+        "m=2.048e3,sparsity=.0,head=linear,width=55.3330000001",
+    )
+    # A slot that is not built counts as its least number.
+    are_one("numbers", "m=1,sparsity=99.5,head=none", "m=1,sparsity=99.5,head=none,width=7", "m=1,sparsity=99.5,head=none,width=x")
+    for cell in ("0", "32769", "1_000", "٣", "inf", "nan", "x", ""):
+        with pytest.raises(lat.LatError, match=f"for 'm' a number from 1 to 32768, found '{cell}'"):
+            predictor("numbers").price(f"m={cell},sparsity=0,head=none")
+    for text, sentence in [
+        ("m=1,head=none", "for 'sparsity' a number from 0 to 99.5, found .*which has none"),
+        ("m=1,sparsity=0,head=linear,width=15", "for 'width' a number from 16 to 100, found '15'"),
+        ("2048", "such as m=1, found '2048'"),
+    ]:
+        with pytest.raises(lat.LatError, match=sentence):
+            predictor("numbers").price(text)
+    # Nor are such numbers taken for values of a list.
+    with pytest.raises(lat.LatError, match="found '12_8'"):
+        predictor("pairs").price("resolution=12_8,d0=1,d1=1,k00=3,k03=5")
+
+
 def test_declared_texts() -> None:
     are_one("template", "<conv|pool> x0.5", "<1|P> x0.50", " <conv | pool> x 5e-1 ")
     # What is not built is not told apart.

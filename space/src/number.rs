@@ -37,7 +37,7 @@ impl NumberRange {
         let value: f64 = cell.trim().parse().ok()?;
         let slack = 1e-9 * self.from.abs().max(self.to.abs());
         let is_in = (self.from - slack..=self.to + slack).contains(&value);
-        is_in.then(|| choice_of(value as f32))
+        is_in.then(|| choice_of(value.clamp(self.from, self.to) as f32))
     }
 
     /// The value at a share of the range from 0 to 1: evenly, or evenly in logarithms if the range is wide.

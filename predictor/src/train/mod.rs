@@ -91,6 +91,9 @@ pub struct TrainOptions {
     /// Whether to fit all regressors for their errors' sake, not only those that may be chosen. Baselines can take longer than
     /// all else.
     pub compare: bool,
+    /// Whether the runtime runs operations that the output does not depend on, as `lat profile` does. If not, networks without a path from
+    /// input to output count as nearly free even if none was measured.
+    pub runs_all: bool,
     /// Seed of splits, first weights and batches.
     pub seed: u64,
 }
@@ -199,7 +202,7 @@ pub fn train_watched(
     check_finite("targets", test.values.iter().copied())?;
     let wanted = wanted(&options.choice)?;
     let n_train = train.len();
-    let (live, disconnected) = split(reach(space), train);
+    let (live, disconnected) = split(reach(space), train, !options.runs_all);
     let train = &without_lone(live);
     let entries: Vec<_> =
         REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();

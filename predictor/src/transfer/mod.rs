@@ -61,7 +61,7 @@ impl Sources<'_> {
     pub fn transfer(&self, samples: &Samples, seed: u64) -> Result<Transfer, PredictError> {
         check_samples(samples)?;
         let n_train = samples.len();
-        let (live, disconnected) = split(self.reach(), samples);
+        let (live, disconnected) = split(self.reach(), samples, self.is_free_unseen());
         let samples = &without_lone(live);
         check_samples(samples)?;
         let (scores, features) = (self.scores(samples)?, self.features(samples)?);

@@ -76,6 +76,12 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// Whether most sources were of devices on which networks without a path cost next to nothing.
+    pub(super) fn is_free_unseen(&self) -> bool {
+        let n = self.predictors.iter().filter(|p| p.disconnected.is_some()).count();
+        2 * n > self.predictors.len()
+    }
+
     pub(super) fn reach(&self) -> Option<FeatureMap> {
         self.reach.clone()
     }

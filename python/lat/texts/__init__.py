@@ -1,30 +1,24 @@
 """Architecture texts, read without the program: which choices a text takes, by the text forms of the spaces.
 
-A reader takes a text and gives for each decision the numbers of the choices taken; nearly always one, but cells of DARTS may have
-several operations on an edge.
+A reader takes a text and gives for each decision the numbers of the choices taken, or its value if it is a plain number. Nearly always
+it is one choice, but cells of DARTS may have several operations on an edge.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
-from ..gates import Decisions
+from ..gates import Choices, Decisions
 from . import cells, chains, stages
-from .declared import DeclaredTexts
 
-Choices = list[tuple[int, ...]]
 Reader = Callable[[str], Choices]
 
 LAYER = re.compile(r"stage\d+/layer\d+")
 
 
-def find_reader(label: dict[str, Any], decisions: Decisions) -> Reader | None:
-    """The reader of a predictor's space; None for spaces whose texts the program alone reads."""
-    space = label["space"]
-    if label.get("declaration"):
-        return DeclaredTexts(label["declaration"], decisions).read
+def find_reader(space: str, decisions: Decisions) -> Reader | None:
+    """The reader of a built-in space; None for spaces whose texts the program alone reads. Declared ones have ``DeclaredTexts``."""
     if space == "nasbench201":
         return lambda text: cells.nasbench201(text, decisions)
     if space in ("darts", "darts-frc"):

@@ -87,7 +87,7 @@ pub(in crate::cli) struct Args {
     /// Measure a few samples and print how many hours and bytes the whole run will take.
     #[arg(long)]
     pub(super) plan: bool,
-    /// Also write the verdict as JSON.
+    /// Also write the verdict as JSON, with --per-op the rows of the table.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
     /// Internal: measure only the rows that a fresh process repeats. A run starts itself with this flag at its end.

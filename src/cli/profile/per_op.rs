@@ -10,7 +10,7 @@ use super::args::Args;
 use super::measuring::reference_ms;
 use crate::cli::failure::bad;
 use crate::cli::op_table::OpTable;
-use crate::cli::output::{Screen, figure, say, table};
+use crate::cli::output::{Screen, figure, say, table, write_json};
 use crate::cli::runs;
 
 /// Rows of the table that are printed; the file has all.
@@ -27,7 +27,7 @@ pub(super) fn run(
         return Err(bad(format!("expected one device with --per-op, found {}", devices.len())));
     }
     check_sizes(&args.sizes, space, &options)?;
-    let dir = args.out.clone().unwrap_or_else(|| folder(space, &options, &args.sizes));
+    let dir = table_dir(args, space, &options);
     runs::writable_dir(&dir)?;
     let _lock = RunLock::take(&dir)?;
     options.reference_ms = reference_ms(options.device, &dir)?;
@@ -43,6 +43,7 @@ pub(super) fn run(
         checksum: String::new(),
     };
     found.write(&dir)?;
+    args.json.iter().try_for_each(|path| write_json(path, &found.operations))?;
     let mut slowest: Vec<_> = found.operations.iter().collect();
     slowest.sort_by(|a, b| b.latency_ms.total_cmp(&a.latency_ms));
     let rows = slowest.iter().take(SHOWN).map(|row| {
@@ -83,7 +84,12 @@ fn check_sizes(
     )))
 }
 
-fn folder(space: &dyn SearchSpace, options: &ProfileOptions, sizes: &[u16]) -> PathBuf {
+/// Where the table goes.
+pub(super) fn table_dir(args: &Args, space: &dyn SearchSpace, options: &ProfileOptions) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| usual_dir(space, options, &args.sizes))
+}
+
+fn usual_dir(space: &dyn SearchSpace, options: &ProfileOptions, sizes: &[u16]) -> PathBuf {
     let profile = runs::profile_dir(space.id(), &options.device.to_string(), options);
     let name = profile.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let sizes: String = sizes.iter().map(|size| format!("-{size}px")).collect();

@@ -55,7 +55,7 @@ pub(in crate::cli) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     run_on_one(args, space.as_ref(), options, screen)
 }
 
-/// Checks that the file for the verdict is not one of the run's own files.
+/// Checks that the file for `--json` is not one of the files of the run, or of the table of operations.
 fn check_json(
     args: &Args,
     space: &dyn SearchSpace,
@@ -63,7 +63,10 @@ fn check_json(
     devices: &[DeviceSpec],
 ) -> anyhow::Result<()> {
     let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
-    let dir = run_dir(args, space, options, &names.join(","));
+    let dir = match args.per_op {
+        true => per_op::table_dir(args, space, options),
+        false => run_dir(args, space, options, &names.join(",")),
+    };
     // A worker's verdict is in its folder, which the worker makes itself.
     let json = args.json.as_deref().filter(|_| !args.worker);
     Written::default().output("--json", json).folder(&dir).check()
