@@ -70,7 +70,7 @@ pub enum Op {
         /// The batch norm.
         norm: Norm,
     },
-    /// Global average pool, 1x1 convolution without bias and BN, activation. The result is a map of one pixel, which a classifier
+    /// Global average pool, 1x1 convolution (no bias, no BN), activation. The result is a map of one pixel, which a classifier
     /// does not pool again.
     FeatureMix {
         /// The activation.
