@@ -23,7 +23,7 @@ const ROUNDS_OF_FEW: usize = 60;
 const FEW_ROWS: usize = 100;
 /// Rounds before blocks are updated and disturbed rows are down-weighted.
 const FIRST_ROUNDS: usize = 5;
-/// How strongly a block's factor is pulled towards 1, in units of the information of one weight.
+/// How strongly a block's factor is pulled towards 1: as strongly as this many weights would pull it.
 const BLOCK_PULL: f64 = 1.0;
 /// After every so many rounds, features that explain nothing are left out.
 const PRUNE_EVERY: usize = 6;

@@ -19,8 +19,7 @@ use crate::model::spread::Spread;
 pub(crate) const DRAWS: i64 = 32;
 /// Number of fits; each weights the rows by the errors of the previous one.
 const ROUNDS: usize = 3;
-/// If there are more rows per feature than this, they count as many; then this many rows per feature are used to find disturbed
-/// rows.
+/// From `MANY` rows per feature on, a fit to `SOME` rows per feature is enough to find disturbed rows.
 const MANY: usize = 20;
 const SOME: usize = 8;
 /// Rows that are whitened at once, to bound memory.
