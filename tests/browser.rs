@@ -19,7 +19,7 @@ fn browser() -> Option<PathBuf> {
     all.into_iter().find(|file| file.is_file())
 }
 
-/// What the browser reports about a page at one width.
+/// The browser's report about a page at one width.
 #[derive(Debug)]
 struct Seen {
     /// Number of the page.

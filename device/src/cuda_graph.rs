@@ -98,7 +98,7 @@ impl CapturedRun {
     /// allocates nor tunes.
     ///
     /// # Errors
-    /// Those of `enqueue`; [`DeviceError::Cuda`] if something in the run cannot be captured.
+    /// The errors of `enqueue`; [`DeviceError::Cuda`] if something in the run cannot be captured.
     pub fn capture<E: From<DeviceError>>(
         Stream(stream): &Stream,
         enqueue: impl FnOnce() -> Result<(), E>,

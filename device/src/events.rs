@@ -33,7 +33,7 @@ impl Events {
     /// Events on a new stream, which libtorch then uses too, and which can be captured.
     ///
     /// # Errors
-    /// Those of [`Events::new`], and if libtorch's CUDA half lacks the functions for it.
+    /// The errors of [`Events::new`], and if libtorch's CUDA half lacks the functions for it.
     pub fn on_side_stream(ordinal: u32) -> Result<Self, DeviceError> {
         let context = context(ordinal)?;
         let stream = named("cuStreamCreate", context.new_stream())?;
@@ -49,7 +49,7 @@ impl Events {
     /// Milliseconds between the events before and after the work that `enqueue` puts on the stream. Waits for its end.
     ///
     /// # Errors
-    /// Those of `enqueue`; [`DeviceError::Cuda`] if the GPU fails in the meantime.
+    /// The errors of `enqueue`; [`DeviceError::Cuda`] if the GPU fails in the meantime.
     pub fn time_ms<E: From<DeviceError>>(
         &self,
         enqueue: impl FnOnce() -> Result<(), E>,

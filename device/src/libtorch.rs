@@ -77,7 +77,7 @@ fn open_cuda() -> Result<Vec<String>, String> {
     usable(gpus, seen)
 }
 
-/// Those of the GPUs listed by the driver that libtorch sees.
+/// The GPUs listed by the driver that libtorch also sees.
 fn usable(listed: Vec<String>, seen: i64) -> Result<Vec<String>, String> {
     if seen <= 0 {
         return Err("the driver lists GPUs, but libtorch can use none: the driver is too old for its CUDA 13, or the GPU is; \

@@ -114,7 +114,7 @@ impl ProcessGroup {
     /// Replaces the tensors of all other ranks by those of rank 0.
     ///
     /// # Errors
-    /// Those of [`ProcessGroup::means`].
+    /// The errors of [`ProcessGroup::means`].
     pub fn broadcast(&self, into: &[Tensor]) -> Result<(), DeviceError> {
         let theirs = self.together(into, lat_group_broadcast)?;
         tch::no_grad(|| {

@@ -42,7 +42,7 @@ impl StaticNet {
     /// The network for timing: evaluation phase, with weights lent by the arena, on its device and in its format.
     ///
     /// # Errors
-    /// Those of [`StaticNet::new`].
+    /// The errors of [`StaticNet::new`].
     pub fn for_timing(graph: &Graph, arena: &Arc<WeightArena>) -> Result<Self, NnError> {
         let init = WeightInit::Lent(arena.lend());
         Self::new(graph.without_auxiliary(), arena.device(), Phase::Evaluation, init)

@@ -144,7 +144,7 @@ pub struct InvertedResidual {
     /// Whether the convolutions have biases, although BN follows (`FBNet` in mobile-vision).
     #[serde(default, skip_serializing_if = "is_default")]
     pub biased: bool,
-    /// What the block adds to its output.
+    /// The shortcut: what the block adds to its output.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shortcut: Shortcut,
     /// The form of the batch norms.

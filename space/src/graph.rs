@@ -16,7 +16,7 @@ pub struct Shape {
     pub hw: u16,
 }
 
-/// Where in the network a fixed operation is.
+/// The place of a fixed operation in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In the stem, between stages or before the head: its BN has scale and shift in both phases.
@@ -40,7 +40,7 @@ pub enum Step {
         from: ValueId,
         /// The operation.
         op: OpSpec,
-        /// Where in the network it is.
+        /// Its place in the network.
         place: Place,
     },
     /// A searched site.

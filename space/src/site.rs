@@ -32,7 +32,7 @@ impl Measure {
 pub struct Cut {
     /// The decision.
     pub decision: DecisionId,
-    /// What it cuts.
+    /// The measure that it cuts.
     pub of: Measure,
     /// For each choice the size that is left: channels, the expansion, or the side of the kernel; at most the largest
     /// operation's.

@@ -15,7 +15,7 @@ pub struct Variant {
     pub node: ValueId,
     /// The choices under which the node has it.
     pub when: Condition,
-    /// The operation; [`crate::Op::None`] where a choice leaves the place empty.
+    /// The operation; [`crate::Op::None`] if a choice leaves the place empty.
     pub op: OpSpec,
 }
 

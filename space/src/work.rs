@@ -6,7 +6,7 @@ use crate::{Op, OpSpec, SearchSpace, count_op, find_skeleton};
 /// types, but predictors learn factors for both, so that does no harm.
 const SKELETON: &str = "cifar";
 
-/// What a choice computes and moves, summed over all sites of its decision.
+/// The work of a choice: what it computes and moves, summed over all sites of its decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Work {
     /// Multiply-adds for one image, as [`crate::count`] counts.

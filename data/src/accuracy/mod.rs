@@ -44,7 +44,7 @@ pub const BENCHMARKS: &[BenchmarkEntry] = &[nasbench201::ENTRY, nasbench_macro::
 /// The published accuracies of the space with this id. None if the program has none.
 ///
 /// # Errors
-/// Those of [`BenchmarkEntry::load`].
+/// The errors of [`BenchmarkEntry::load`].
 pub fn published_accuracies(space: &str) -> Result<Option<AccuracyTable>, DataError> {
     BENCHMARKS.iter().find(|entry| entry.space == space).map(BenchmarkEntry::load).transpose()
 }

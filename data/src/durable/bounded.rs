@@ -24,7 +24,7 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
 /// Reads a UTF-8 text file of at most `most` bytes.
 ///
 /// # Errors
-/// Those of [`read_at_most`], and [`DataError::Io`] if it is not UTF-8.
+/// The errors of [`read_at_most`], and [`DataError::Io`] if it is not UTF-8.
 pub fn read_text_at_most(path: &Path, most: u64) -> Result<String, DataError> {
     String::from_utf8(read_at_most(path, most)?).map_err(|_| {
         let refused = std::io::Error::new(ErrorKind::InvalidData, "it is no text in UTF-8");

@@ -33,7 +33,7 @@ fn batch_folder(dir: &Path) -> Option<PathBuf> {
     places.find(|place| place.join(TEST).is_file() && !train_files(place).is_empty())
 }
 
-/// Those of the five training files that exist.
+/// The training files that exist, out of five.
 fn train_files(dir: &Path) -> Vec<PathBuf> {
     let files = (1..=5).map(|number| dir.join(format!("data_batch_{number}.bin")));
     files.filter(|file| file.is_file()).collect()

@@ -156,7 +156,7 @@ impl Manifest {
     /// one of these also shows whether another file is damaged or missing.
     ///
     /// # Errors
-    /// Those of [`Manifest::verify`].
+    /// The errors of [`Manifest::verify`].
     pub(crate) fn verify_rest(&self, dir: &Path) -> Result<(), DataError> {
         let mut rest =
             self.files.iter().filter(|file| ![ROWS_FILE, TABLE_FILE].contains(&&*file.name));

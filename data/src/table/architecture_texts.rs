@@ -14,7 +14,7 @@ pub(crate) const TEXT_COLUMNS: [&str; 4] = ["architecture", "arch_str", "cellstr
 /// The most texts of a column that are tried.
 const TRIED: usize = 50;
 
-/// Where a table keeps its architectures.
+/// The place of the architectures in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     /// In a column per decision.

@@ -91,7 +91,7 @@ impl LatencyTable {
     /// name, instead of a text column.
     ///
     /// # Errors
-    /// Those of [`LatencyTable::load`]; [`DataError::NoColumn`] and [`DataError::NoRow`] if nothing matches a filter,
+    /// The errors of [`LatencyTable::load`]; [`DataError::NoColumn`] and [`DataError::NoRow`] if nothing matches a filter,
     /// [`DataError::Join`] if the file with the architectures does not fit, [`DataError::Choice`] and [`DataError::Architecture`]
     /// for architectures that the declared space does not have.
     pub fn read(request: &TableRequest) -> Result<Self, DataError> {

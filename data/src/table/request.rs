@@ -6,7 +6,7 @@ use lat_space::Space;
 
 use crate::RowFilter;
 
-/// What to read as a [`crate::LatencyTable`].
+/// A request to read a [`crate::LatencyTable`].
 #[derive(Debug, Clone, Copy)]
 pub struct TableRequest<'a> {
     /// A run folder, a `.parquet` or a `.csv` file.

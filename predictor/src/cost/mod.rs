@@ -53,7 +53,7 @@ impl PredictorCost {
     /// Checks the predictor against the space, and moves it to the device on which gates will be.
     ///
     /// # Errors
-    /// Those of [`Predictor::check`].
+    /// The errors of [`Predictor::check`].
     pub fn new(
         predictor: &Predictor,
         space: &dyn Space,

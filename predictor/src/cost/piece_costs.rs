@@ -101,7 +101,7 @@ impl PieceCosts {
     /// The sum for one architecture, in the column's unit. Only the pieces of its network are looked up.
     ///
     /// # Errors
-    /// Those of [`TableCost::cost`](crate::CostModel::cost); if a piece or row is missing, the error names it.
+    /// The errors of [`TableCost::cost`](crate::CostModel::cost); if a piece or row is missing, the error names it.
     pub fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
         self.layout.check(architecture)?;
         let stands =

@@ -1,4 +1,4 @@
-//! Those messages of an ONNX file that a predictor needs, with the field numbers of onnx.proto (github.com/onnx/onnx, IR version
+//! The messages of an ONNX file that a predictor needs, with the field numbers of onnx.proto (github.com/onnx/onnx, IR version
 //! 8).
 
 use prost::{Message, Oneof};

@@ -31,7 +31,7 @@ impl std::fmt::Display for DecisionLabel {
     }
 }
 
-/// What a predictor predicts and how it was made.
+/// The description of a predictor: what it predicts and how it was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     /// Id of the search space.

@@ -13,7 +13,7 @@ impl Predictor {
     /// this is the fastest form. Some hundred rows at a time stay in a core's cache.
     ///
     /// # Errors
-    /// Those of [`Predictor::predict_gates`].
+    /// The errors of [`Predictor::predict_gates`].
     pub fn price_columns(&self, gates: &[f32], n: usize) -> Result<Vec<f64>, PredictError> {
         self.rows_of_columns(gates, n)?;
         let own = self.columns.costs(&self.map, gates, n);
@@ -32,7 +32,7 @@ impl Predictor {
     /// Predictions with standard deviations, for `n` gate vectors stored gate by gate.
     ///
     /// # Errors
-    /// Those of [`Predictor::predict_gates`].
+    /// The errors of [`Predictor::predict_gates`].
     pub fn predict_columns(&self, gates: &[f32], n: usize) -> Result<Predictions, PredictError> {
         let rows = self.rows_of_columns(gates, n)?;
         if !self.parts.is_empty() {

@@ -158,7 +158,7 @@ impl Predictor {
     /// Costs of gate vectors `[n, n_gates]` without deviations, which takes a fraction of the time.
     ///
     /// # Errors
-    /// Those of [`Predictor::predict_gates`].
+    /// The errors of [`Predictor::predict_gates`].
     pub fn price_gates(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
         let mut costs = Vec::with_capacity(gates.nrows());
         if self.parts.is_empty() {
@@ -229,7 +229,7 @@ impl Predictor {
     /// The cost and the standard deviation of a measurement around it, `[b]` each.
     ///
     /// # Errors
-    /// Those of [`Predictor::forward`].
+    /// The errors of [`Predictor::forward`].
     pub fn forward_with_sd(&self, gates: &Tensor) -> Result<(Tensor, Tensor), PredictError> {
         self.check_gates(gates)?;
         Ok(self.sum_with_sd(gates))

@@ -4,7 +4,8 @@
 //! posterior. Measuring candidate i would lower the variance of architecture j by `C_ij^2 / (C_ii + noise_i)`, where C is the
 //! posterior covariance of predictions ("active learning Cohn", D. Cohn, Z. Ghahramani and M. Jordan, "Active Learning with
 //! Statistical Models", 1996, arXiv cs/9603104). A candidate's gain is the sum of that over a random reference set, relative to
-//! the squared predictions, since errors are. After each pick C is conditioned on it, so that the next pick tells something new.
+//! the squared predictions, because errors are relative too. After each pick C is conditioned on it, so that the next pick tells
+//! something new.
 
 use lat_space::Space;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};

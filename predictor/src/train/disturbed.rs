@@ -114,8 +114,8 @@ impl Rows<'_> {
     }
 }
 
-/// Those of the rows that are off (ascending) which lie in the shortest stretch that contains most of them; None if they do not
-/// lie together.
+/// Finds the shortest stretch that contains most of the rows that are off (ascending), and returns those in it. None if they do
+/// not lie together.
 fn together(off: &[usize], n: usize) -> Option<Vec<usize>> {
     if off.len() < FEWEST {
         return None;

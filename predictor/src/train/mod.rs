@@ -188,7 +188,7 @@ pub fn train(
 /// [`train`], with reports of its progress.
 ///
 /// # Errors
-/// Those of [`train`].
+/// The errors of [`train`].
 pub fn train_watched(
     space: &dyn Space,
     train: &Samples,

@@ -32,7 +32,7 @@ impl Sources<'_> {
     /// Costs of gates `[n, n_gates]` by a baseline learnt from the samples; each at least half of the smallest sample.
     ///
     /// # Errors
-    /// Those of [`Sources::transfer`].
+    /// The errors of [`Sources::transfer`].
     pub fn baseline(
         &self,
         baseline: Baseline,

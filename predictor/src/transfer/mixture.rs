@@ -24,7 +24,7 @@ const PENALTY: f64 = 0.1;
 /// Up to this number of samples the non-negative part has all the weight; with more samples, this number over theirs.
 const NON_NEGATIVE: f64 = 2.5;
 
-/// What is known about the samples besides their costs.
+/// The data about the samples, without their costs.
 #[derive(Debug)]
 pub(super) struct Rows {
     /// Standardised predictions of the sources, `[n, k]`.

@@ -89,7 +89,7 @@ impl TorchTestbed {
     /// The testbed for the options' device, operating point, batch and resolution.
     ///
     /// # Errors
-    /// Those of [`open`].
+    /// The errors of [`open`].
     pub fn new(options: &ProfileOptions) -> Result<Self, ProfileError> {
         enable_cuda();
         match options.device {

@@ -127,7 +127,7 @@ impl ProfileOptions {
     /// Checks the options for a run, which draws its samples from the space: it must not ask for more samples than there are.
     ///
     /// # Errors
-    /// Those of [`ProfileOptions::check`], and [`SpaceError::TooMany`].
+    /// The errors of [`ProfileOptions::check`], and [`SpaceError::TooMany`].
     pub fn check_run(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
         self.check(space)?;
         let (size, asked) = (space.size(), self.samples);

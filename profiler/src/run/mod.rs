@@ -93,7 +93,7 @@ pub fn run(
 /// [`run`] on a given testbed.
 ///
 /// # Errors
-/// Those of [`run`].
+/// The errors of [`run`].
 pub fn run_on(
     bed: &mut dyn Testbed,
     space: &dyn SearchSpace,

@@ -34,7 +34,7 @@ pub struct Plan {
 /// Measures the first `n_pilot` architectures of the run (20 are enough) and extrapolates.
 ///
 /// # Errors
-/// Those of [`run`], and [`ProfileError::Option`] if `n_pilot` is 0.
+/// The errors of [`run`], and [`ProfileError::Option`] if `n_pilot` is 0.
 pub fn plan(
     space: &dyn SearchSpace,
     options: &ProfileOptions,

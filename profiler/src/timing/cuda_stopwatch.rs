@@ -28,7 +28,7 @@ impl CudaStopwatch {
     /// A stopwatch with its own stream, which libtorch then uses too, and which can be captured.
     ///
     /// # Errors
-    /// Those of [`CudaStopwatch::new`], and if libtorch's CUDA half lacks the functions for it.
+    /// The errors of [`CudaStopwatch::new`], and if libtorch's CUDA half lacks the functions for it.
     pub(crate) fn on_side_stream(ordinal: u32) -> Result<Self, ProfileError> {
         Ok(Self { events: Events::on_side_stream(ordinal)?, flush: None })
     }

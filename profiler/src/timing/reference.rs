@@ -124,7 +124,7 @@ impl Stopwatch for PairedStopwatch {
 /// The undisturbed time of the reference on this machine with the current number of threads, in milliseconds.
 ///
 /// # Errors
-/// Those of [`PairedStopwatch::new`].
+/// The errors of [`PairedStopwatch::new`].
 pub fn calibrate_reference() -> Result<f64, ProfileError> {
     Ok(PairedStopwatch::new(None, CpuStopwatch::default())?.undisturbed_ms())
 }

@@ -51,7 +51,7 @@ pub(crate) trait Layers: std::fmt::Debug + Send + Sync {
     fn end(&self, chain: &mut Chain, skeleton: &Skeleton);
     /// The text form, worded so that it completes "expected ...".
     fn expected(&self) -> &'static str;
-    /// Those words of a text that describe the searched layers.
+    /// The words of a text that describe the searched layers.
     fn layers_of<'a>(&self, words: Vec<&'a str>) -> Vec<&'a str> {
         words
     }

@@ -4,7 +4,7 @@ use crate::{
     SPACES, SearchSpace, Skeleton, Stem, Step, VARIANTS, architecture_at, count, find_skeleton,
 };
 
-/// Where the chains begin in the table of spaces.
+/// The first chain in the table of spaces.
 const FIRST: &str = "fbnet";
 
 fn chains() -> Vec<Box<dyn SearchSpace>> {

@@ -26,7 +26,7 @@
 //! [[decision]]
 //! name = "op0-1"
 //! choices = ["none", "conv"]      # names; at most 32
-//! codes = [0, 1]                  # what tables write for them, where that is something else
+//! codes = [0, 1]                  # what tables write for them, if not the names
 //! class = "op"                    # counted together; else those with the same choices whose names differ in digits only
 //! edge = [0, 1]                   # joins two nodes of a small graph; `none` cuts it
 //! ```

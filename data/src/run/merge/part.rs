@@ -74,7 +74,7 @@ impl Part {
         }
     }
 
-    /// What it lacks of `samples` altogether, in words; None if it is finished.
+    /// Says in words which of the `samples` samples it lacks; None if it is finished.
     pub(crate) fn lacks(&self, samples: u64) -> Option<String> {
         let counted = self.rows.iter().filter(|row| row.role != Role::Anchor);
         let done: HashSet<_> = counted.map(Measurement::identity).collect();

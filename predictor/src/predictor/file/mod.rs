@@ -123,7 +123,7 @@ impl Predictor {
     /// Reads a file and its checksum, by which one can tell whether two predictors are the same.
     ///
     /// # Errors
-    /// Those of [`Predictor::load`].
+    /// The errors of [`Predictor::load`].
     pub fn load_with_checksum(path: &Path) -> Result<(Self, String), PredictError> {
         let bytes = read_at_most(path, MOST_BYTES)?;
         Ok((Self::from_bytes(&bytes, path)?, checksum(&bytes)))

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::model::scale::{Scale, Standard};
 use crate::predictor::Part;
 
-/// What a predictor file stores of a [`Part`] besides its tensors, whose names begin with `part{i}.`.
+/// The header of a [`Part`] in a predictor file. The names of the part's tensors begin with `part{i}.`.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PartHeader {
     factor: f64,
