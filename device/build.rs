@@ -1,15 +1,15 @@
-//! Compiles the C++ of `src/` against libtorch's headers, with the flags that torch-sys compiles its own half with: the classes
-//! it uses must be laid out alike.
+//! Compiles the C++ files in `src/` against libtorch's headers, with the flags that torch-sys uses for its own C++ code, because
+//! both must lay out libtorch's classes in the same way.
 
 use std::env;
 use std::path::PathBuf;
 
 const SOURCES: [&str; 3] = ["src/allocator.cpp", "src/process_group.cpp", "src/script_module.cpp"];
-/// What the sources share.
+/// The header that all sources include.
 const GUARDED: &str = "src/guarded.h";
 /// Declarations of Gloo, which libtorch's packages lack.
 const GLOO: &str = "gloo";
-/// What tells that a folder holds the headers of a libtorch that is new enough.
+/// A folder with this file has the headers of a libtorch that is new enough.
 const HEADER: &str = "c10/core/CachingDeviceAllocator.h";
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
         .compile("lat_device");
 }
 
-/// An environment variable whose change compiles anew.
+/// An environment variable; if it changes, everything is compiled again.
 fn variable(name: &str) -> Option<String> {
     println!("cargo:rerun-if-env-changed={name}");
     env::var(name).ok()

@@ -1,4 +1,4 @@
-//! Pages in headless Chromium, where it is installed: no error, and nothing wider than the window.
+//! Opens pages in headless Chromium, if it is installed: there must be no error, and nothing wider than the window.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chro
 /// Widths of the window that every page must fit.
 const WIDTHS: [u32; 2] = [1200, 400];
 
-/// The first of the browsers on the path.
+/// The first of these browsers on the path.
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let places = std::env::split_paths(&path);
@@ -19,7 +19,7 @@ fn browser() -> Option<PathBuf> {
     all.into_iter().find(|file| file.is_file())
 }
 
-/// What the browser finds of a page at one width.
+/// The browser's report about a page at one width.
 #[derive(Debug)]
 struct Seen {
     /// Number of the page.
@@ -47,7 +47,7 @@ impl Seen {
     }
 }
 
-/// Shows pages in frames of all widths, one after the other, and reads what they tell.
+/// Shows pages in frames of all widths, one after the other, and reads their reports.
 fn look(browser: &Path, dir: &Path, pages: &[String]) -> Vec<Seen> {
     let catch = "<head><script>window.errors = []; addEventListener('error', \
                  e => errors.push(String(e.message || e.target.src || e.target.href)), true);</script>";
@@ -80,7 +80,7 @@ fn look(browser: &Path, dir: &Path, pages: &[String]) -> Vec<Seen> {
     command.arg(format!("--user-data-dir={}", dir.join("browser").display()));
     let out = command.args(["--dump-dom", &format!("file://{}", file.display())]).output().unwrap();
     let dom = String::from_utf8_lossy(&out.stdout);
-    // The harness has no title before it is done.
+    // The test page has no title until it is done.
     let title = dom.split("<title>[").nth(1).and_then(|rest| rest.split("</title>").next());
     let error = || String::from_utf8_lossy(&out.stderr).into_owned();
     let title = title.unwrap_or_else(|| panic!("no answer of the browser: {}", error()));
@@ -89,7 +89,7 @@ fn look(browser: &Path, dir: &Path, pages: &[String]) -> Vec<Seen> {
     seen.iter().map(Seen::of).collect()
 }
 
-/// A folder with a result of each kind, and the pages of it.
+/// A folder with a result of each kind, and the pages about them.
 fn pages(dir: &Path) -> Vec<PathBuf> {
     let lat = |args: &[&str]| {
         let mut command = Lat::cargo_bin("lat").unwrap();
@@ -129,7 +129,7 @@ fn every_page_fits_its_window_and_has_no_errors() {
     let files = pages(dir.path());
     let mut texts: Vec<String> =
         files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-    // What is wrong must be found: an error in a script, and what is wider than one of the windows.
+    // Faults must be found: an error in a script, and content wider than one of the windows.
     texts.push("<html><head></head><body><script>missing()</script></body></html>".into());
     texts.push("<html><head></head><body><p style=\"width: 800px\">x</p></body></html>".into());
     let seen = look(&browser, dir.path(), &texts);

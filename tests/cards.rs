@@ -1,4 +1,4 @@
-//! What the description of each method says must be true, by its number there.
+//! Tests of the properties that each method's description lists; the numbers are those of the lists in docs/methods.md.
 
 mod darts;
 mod dropnas;

@@ -1,4 +1,4 @@
-//! What every space, every method and every probe keeps, whoever adds it: loops over `SPACES`, `METHODS` and `PROBES`.
+//! Contracts that every space, method and probe must fulfil, new ones too: loops over `SPACES`, `METHODS` and `PROBES`.
 
 mod evaluations;
 mod finalists;

@@ -1,5 +1,5 @@
-//! A profile that is killed, runs out of room, loses its folder or finds it damaged: no committed row is lost or doubled, and
-//! every damage is named.
+//! A profile that is killed, runs out of disk space, or whose folder disappears or is damaged: no committed row is lost or
+//! doubled, and every damage is named.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use predicates::str::contains;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A profile of the fake device into `run`, with real time for each row.
+/// The arguments of a profile of the fake device into `run`, with real time for each row.
 fn profile(samples: u64, pause_ms: u64) -> Vec<String> {
     let text = format!(
         "--threads 1 --quiet profile --device fake --space nasbench201 --samples {samples} --out run \
@@ -35,12 +35,12 @@ fn finish(dir: &Path, args: &[String]) -> assert_cmd::assert::Assert {
     assert_cmd::Command::new(program()).current_dir(dir).args(args).assert()
 }
 
-/// The rows that a run folder holds; none where the run has not begun.
+/// The rows in a run folder; none if the run has not begun.
 fn committed(run: &Path) -> Vec<Measurement> {
     if run.join("run.json").exists() { read_run(run).unwrap().1 } else { Vec::new() }
 }
 
-/// The rows of a run begin with those that were there before, unchanged (a NaN equals itself here).
+/// Checks that the rows of a run begin with those that were there before, unchanged. (A NaN equals itself here.)
 pub(crate) fn assert_begins_with(rows: &[Measurement], before: &[Measurement]) {
     assert!(rows.len() >= before.len(), "{} rows after {}", rows.len(), before.len());
     for (row, old) in rows.iter().zip(before) {
@@ -61,8 +61,8 @@ fn assert_whole(rows: &[Measurement], samples: u64) {
     assert_eq!(found, (0..samples).collect::<Vec<_>>());
 }
 
-/// Milliseconds per row of runs that something is done to midway: the test may be kept waiting on a busy machine, and must not
-/// find the run finished.
+/// Milliseconds per row in tests that interfere with a run in the middle. The run must not be finished before a test on a busy
+/// machine gets that far.
 const SLOW: u64 = 60;
 
 fn wait_for_rows(run: &Path, n: usize) {
@@ -89,7 +89,7 @@ fn fifty_kills_at_random_moments_lose_and_double_no_row() {
         let run = dir.path().join("run");
         let before = committed(&run);
         let mut child = start(dir.path(), &args);
-        // One half at any moment since the start, the other while rows come and the table is sealed.
+        // Half of the kills come at any moment after the start, the others while rows are written and the table is sealed.
         if kill % 2 == 0 {
             std::thread::sleep(Duration::from_millis(rng.gen_range(0..800)));
         } else {
@@ -120,7 +120,8 @@ fn fifty_kills_at_random_moments_lose_and_double_no_row() {
     assert!(n_between_rows >= 5, "{n_between_rows} kills while rows came, {n_finished} too late");
 }
 
-/// A limit on the size of files stands for a full disk: it needs no mount, and a write fails in the middle of a row alike.
+/// A limit on the size of files simulates a full disk: it needs no mount, and a write fails in the middle of a row in the same
+/// way.
 #[test]
 fn a_row_that_finds_no_room_is_not_there_and_the_run_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,7 +136,7 @@ fn a_row_that_finds_no_room_is_not_there_and_the_run_goes_on_when_there_is_room(
     assert_begins_with(&rows, &before);
     assert_whole(&rows, 40);
 
-    // Room for all but the table.
+    // There is room for everything except the table.
     std::fs::remove_file(run.join("measurements.parquet")).unwrap();
     std::fs::remove_file(run.join("manifest.json")).unwrap();
     limited(dir.path(), &args, 2).code(1).stderr(contains("measurements.parquet"));
@@ -149,9 +150,9 @@ fn a_row_that_finds_no_room_is_not_there_and_the_run_goes_on_when_there_is_room(
     finish(dir.path(), &args).success();
 }
 
-/// Runs the program where no file may be longer than so many blocks of 512 bytes.
+/// Runs the program with a limit on the size of files, in blocks of 512 bytes.
 fn limited(dir: &Path, args: &[String], blocks: u32) -> assert_cmd::assert::Assert {
-    // The limit's signal would end the program; ignored, it makes the write fail as a full disk does.
+    // The signal of this limit would end the program. If it is ignored, the write fails as on a full disk.
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
     assert_cmd::Command::new("sh")
         .current_dir(dir)
@@ -213,7 +214,7 @@ fn a_folder_that_becomes_read_only_midway_costs_no_row() {
     let (args, run) = (profile(60, 0), dir.path().join("run"));
     let child = start(dir.path(), &profile(60, SLOW));
     wait_for_rows(&run, 5);
-    // For root permissions do not count; an immutable folder does, where the file system knows it.
+    // Root ignores permissions, but not an immutable folder, if the file system supports that.
     let change = |how: &str| {
         let folder = Command::new("chattr").arg(how).arg(&run).output();
         folder.is_ok_and(|output| output.status.success())
@@ -237,7 +238,7 @@ fn a_folder_that_becomes_read_only_midway_costs_no_row() {
 fn a_second_profile_of_the_same_folder_is_refused_and_the_first_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (args, run) = (profile(60, 0), dir.path().join("run"));
-    // So slow that it cannot end while the second waits for the folder.
+    // So slow that it cannot end while the second process waits for the folder.
     let mut first = start(dir.path(), &profile(60, 1000));
     wait_for_rows(&run, 1);
     finish(dir.path(), &args)
@@ -262,7 +263,7 @@ fn a_folder_that_is_removed_under_a_profile_ends_it_and_is_not_begun_anew() {
         wait_for_rows(&run, 3);
         match moved {
             true => std::fs::rename(&run, dir.path().join("elsewhere")).unwrap(),
-            // Something may come into it between its emptying and its end.
+            // A file may be created in it between emptying and removing it.
             false => while std::fs::remove_dir_all(&run).is_err() {},
         }
         let output = child.wait_with_output().unwrap();
@@ -300,7 +301,7 @@ fn each_listed_file_that_is_damaged_or_gone_is_named_by_whoever_reads_the_run() 
     finish(dir.path(), &train).success();
 }
 
-/// One bit of a file changed, or its end cut off.
+/// Flips one bit of a file, or cuts its end off. Returns the original content.
 fn damage(path: &Path, at: usize, cut: bool) -> Vec<u8> {
     let good = std::fs::read(path).unwrap();
     let mut bytes = good.clone();
@@ -329,7 +330,7 @@ fn damage_to_a_finished_run_is_named_and_never_learned_from() {
         let at = rng.gen_range(1..std::fs::metadata(&table).unwrap().len() as usize);
         let good = damage(&table, at, cut);
         finish(dir.path(), &train).code(2).stderr(contains("measurements.parquet is damaged"));
-        // The rows are whole, so the same profile mends the table, and says so even when quiet.
+        // The rows are complete, so the same command repairs the table, and says so even with --quiet.
         finish(dir.path(), &args).success().stderr(contains("measurements.parquet is damaged"));
         assert_eq!(std::fs::read(&table).unwrap(), good);
         let manifest = run.join("manifest.json");
@@ -354,7 +355,7 @@ fn damage_to_an_unfinished_run_is_named_and_a_cut_row_is_measured_again() {
     child.wait().unwrap();
     let journal = run.join("rows.jsonl");
     let (rows, length) = (committed(&run), std::fs::read(&journal).unwrap().len());
-    // The middle may be anywhere in a line: in its checksum, in its row or at its end.
+    // The position may be anywhere in a line: in its checksum, in its row or at its end.
     for at in [40, length / 2, length - 30] {
         let good = damage(&journal, at, false);
         finish(dir.path(), &args)

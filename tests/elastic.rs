@@ -1,4 +1,4 @@
-//! Networks that stretch: prices, shapes and what is computed, over all or many architectures of a small space.
+//! Elastic networks: prices, shapes and results, over all or many architectures of a small space.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn graph(space: &StretchSpace) -> Graph {
     space.graph(&skeleton(space))
 }
 
-/// How often each operation stands in a derived network.
+/// How often each operation occurs in a derived network.
 fn operations(graph: &Graph) -> BTreeMap<OpSpec, usize> {
     let mut found = BTreeMap::new();
     graph.operations().for_each(|op| *found.entry(op).or_insert(0) += 1);
@@ -109,7 +109,7 @@ fn the_cost_of_mean_gates_is_the_mean_cost() {
     assert!((relaxed / mean - 1.0).abs() < 1e-5, "{relaxed} {mean}");
 }
 
-/// One architecture in so many, so that each choice of each decision comes up.
+/// Every 37th architecture, so that each choice of each decision occurs.
 fn some(space: &StretchSpace) -> Vec<Architecture> {
     all(space).step_by(37).collect()
 }
@@ -182,7 +182,7 @@ fn soft_gates_learn_and_what_hard_gates_leave_out_rests() {
         assert!(leaf.grad().abs().max().double_value(&[]) > 0.0, "{}", space.decisions()[d].name);
     }
 
-    // The second block is not picked: neither its weights nor its statistics move.
+    // The second block is not picked, so neither its weights nor its statistics change.
     let net = supernet(&space);
     let before = formula::values(net.weights());
     let shallow = Architecture::new(space.id(), [1, 1, 1, 1, 1, 1, 0, 0, 1, 1]);

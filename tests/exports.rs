@@ -1,4 +1,4 @@
-//! Predictors in other programs: TorchScript here, ONNX Runtime and the example in Python by `scripts/check-exports`.
+//! Predictors in other programs: TorchScript here; ONNX Runtime and the Python example through `scripts/check-exports`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use tch::{CModule, Kind, Tensor};
 use crate::cli::lat;
 use crate::setup;
 
-/// Architectures compared, and mixtures of them.
+/// Number of architectures that are compared; mixtures of them are too.
 const HARD: u64 = 200;
 const SOFT: usize = 56;
-/// How far programs may be apart, relative.
+/// The largest relative difference allowed between programs.
 const TOLERANCE: f64 = 1e-5;
-/// What `scripts/check-exports` ends with where there is no network.
+/// Exit code of `scripts/check-exports` if the Python packages cannot be downloaded.
 const SKIPPED: i32 = 77;
 
-/// A predictor of its own kind.
+/// A predictor of one kind.
 struct Case {
     name: &'static str,
     space: Box<dyn SearchSpace>,
     regressor: &'static str,
-    /// 1 where measurements are noisy, else 0.
+    /// 1 if measurements are noisy, else 0.
     noise: f64,
     /// From the sums of two weightings of the gates to the cost.
     cost: fn(f64, f64) -> f64,
-    /// What the file must say, so that every kind is among the cases.
+    /// The scale that the file must have, so that every kind is among the cases.
     scale: &'static str,
     has_networks: bool,
 }
@@ -68,7 +68,7 @@ impl Case {
             };
             (self.cost)(sum(7), sum(11))
         };
-        // Noise of 1 %, as measurements have: without any the standard deviation would be rounding alone.
+        // 1 % of noise, as in measurements. Without noise the standard deviation would be rounding only.
         let noise = |i: usize| 1.0 + 0.01 * ((i * 7919 % 1000) as f64 / 500.0 - 1.0) * self.noise;
         let costs =
             all.iter().enumerate().map(|(i, a)| noise(i) * cost(&a.gates(space.decisions())));
@@ -79,7 +79,7 @@ impl Case {
         report.predictor(space, "latency_ms", None, None).unwrap()
     }
 
-    /// Architectures, then means of four each, `[n, n_gates]`.
+    /// Gates of architectures, then averages of four each, `[n, n_gates]`.
     fn probs(&self) -> Tensor {
         let space = self.space.as_ref();
         let of = |i| architecture_at(space, 9, i).unwrap().gates(space.decisions());
@@ -92,7 +92,7 @@ impl Case {
     }
 }
 
-/// What lat computes.
+/// The results of lat.
 struct Expected {
     probs: Tensor,
     cost: Vec<f64>,
@@ -130,14 +130,14 @@ fn doubles(tensor: &Tensor) -> Vec<f64> {
     Vec::try_from(tensor.detach().to_kind(Kind::Double).reshape([-1])).unwrap()
 }
 
-/// The largest relative difference; that to a zero counts as it is.
+/// The largest relative difference; if the expected value is zero, the absolute difference.
 fn difference(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let size = |e: f64| if e == 0.0 { 1.0 } else { e.abs() };
     found.iter().zip(expected).map(|(f, e)| (f - e).abs() / size(*e)).fold(0.0, f64::max)
 }
 
-/// The JSON that a predictor's file has beside its tensors.
+/// The JSON in a predictor's file.
 fn header(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -145,12 +145,12 @@ fn header(path: &Path) -> Value {
     serde_json::from_str(outer["__metadata__"]["lat"].as_str().unwrap()).unwrap()
 }
 
-/// Trains, saves and exports a case, and checks TorchScript's side.
+/// Trains, saves and exports a case, and checks its TorchScript module.
 fn export(case: &Case, dir: &Path) -> PathBuf {
     let folder = dir.join(case.name);
     fs::create_dir(&folder).unwrap();
     case.train().save(&folder.join("predictor.lat")).unwrap();
-    // What is read anew, as other programs do.
+    // The file is read again, as other programs do.
     let predictor = Predictor::load(&folder.join("predictor.lat")).unwrap();
     let header = header(&folder.join("predictor.lat"));
     let kind = (header["scale"].as_str().unwrap(), header["n_layers"] != 0);

@@ -1,5 +1,5 @@
-//! Networks cut out of supernets: they compute what the supernet computes on their path, as modules for other programs too, and their
-//! files hold all of it.
+//! Networks cut out of supernets: they compute the same as the supernet on their path, also as modules for other programs, and
+//! their files contain everything needed.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn images(name: &str, n: i64, space: &dyn SearchSpace) -> Tensor {
     formula::tensor(name, &[n, 3, side, side])
 }
 
-/// Cuts an architecture out, recalibrates both by the rule, and compares logits of a batch in eval mode.
+/// Cuts an architecture out, recalibrates both networks by the rule, and compares logits of a batch in eval mode.
 fn assert_extracts(space: &dyn SearchSpace, mixed_op: &dyn BuildMixedOp, seed: u64, rule: BnRule) {
     let graph = space.graph(&toy::skeleton(space));
     let net = CellSupernet::new(graph, mixed_op, Device::Cpu).unwrap();
@@ -43,7 +43,7 @@ fn assert_extracts(space: &dyn SearchSpace, mixed_op: &dyn BuildMixedOp, seed: u
     let what = format!("{} {rule} {}", space.id(), space.format(&architecture));
     assert!(expected.std(true).double_value(&[]) > 1e-4, "{what}: {expected}");
     assert!(close(&found, &expected), "{what}");
-    // Of one image libtorch rounds otherwise than of several.
+    // libtorch rounds differently for one image than for several.
     let expected = [1, 5].map(|n| alone.forward(&xs.narrow(0, 0, n)).unwrap());
     let module = alone.traced(toy::skeleton(space).resolution).unwrap();
     for expected in expected {
@@ -78,13 +78,13 @@ fn edges_that_share_operations_each_take_a_copy() {
     }
 }
 
-/// Nothing where the method does not search the space.
+/// Number of stages; None if the method does not search the space.
 fn n_stages(entry: &MethodEntry, space: &dyn SearchSpace) -> Option<u32> {
     let method = entry.build(Preset::Quick, &Options::new(), space, 0).ok()?;
     Some(method.n_stages() as u32)
 }
 
-/// A search of an epoch per stage, its supernet opened, and what it found.
+/// Runs a search with one epoch per stage; returns its opened supernet and the architecture that it found.
 fn searched(
     entry: &MethodEntry,
     dir: &Path,
@@ -145,7 +145,7 @@ fn what_a_search_has_given_up_cannot_be_cut_out() {
     assert!(said.contains("had not given up"), "{said}");
 }
 
-/// A cut network with recalibrated statistics, in a file.
+/// A file with a cut-out network that has recalibrated statistics.
 fn saved(dir: &Path) -> (ExtractedNet, std::path::PathBuf) {
     let (opened, architecture) = searched(find_method("darts").unwrap(), dir).unwrap();
     let (opened, dataset) = (opened.unwrap(), toy::digits());
@@ -186,7 +186,7 @@ fn a_network_comes_back_from_its_file_and_damage_is_noticed() {
     assert!(said(b"no network").contains("expected a whole safetensors file"));
     let checkpoint = std::fs::read(dir.path().join("darts")).unwrap();
     assert!(said(&checkpoint).contains("expected a network of `lat extract`"));
-    // And the other way round.
+    // The reverse is also an error.
     std::fs::write(&file, &bytes).unwrap();
     let error = OpenedSupernet::open(&file, Device::Cpu).unwrap_err().to_string();
     assert!(error.contains("has no label"), "{error}");

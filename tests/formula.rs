@@ -1,4 +1,4 @@
-//! Weights as a function of their names and shapes: the formula of `tests/parity/README.md`.
+//! Weights computed from their names and shapes: the formula of `tests/parity/README.md`.
 
 use tch::{Kind, Tensor, nn};
 
@@ -18,7 +18,7 @@ pub(crate) fn uniform(name: &str, n: usize) -> Vec<f64> {
     (0..n as u32).map(number).collect()
 }
 
-/// The tensor of this name and shape.
+/// The tensor for this name and shape.
 pub(crate) fn tensor(name: &str, shape: &[i64]) -> Tensor {
     let fan_in: i64 = shape.iter().skip(1).product();
     let value = |u: f64| match shape.len() {
@@ -32,7 +32,7 @@ pub(crate) fn tensor(name: &str, shape: &[i64]) -> Tensor {
     Tensor::from_slice(&values.collect::<Vec<f64>>()).view(shape).to_kind(Kind::Float)
 }
 
-/// Sets all weights and running statistics and forgets their gradients.
+/// Sets all weights and running statistics, and deletes their gradients.
 pub(crate) fn fill(store: &nn::VarStore) {
     for (name, mut variable) in store.variables() {
         let values = tensor(&name, &variable.size());

@@ -1,4 +1,4 @@
-//! What only a GPU can show: ignored unless asked for, which scripts/test does if there is one.
+//! Tests that need a GPU. They are ignored by default; scripts/test runs them if there is one.
 
 use std::sync::MutexGuard;
 use std::sync::atomic::AtomicBool;
@@ -11,11 +11,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{formula, setup, toy};
 
-/// cuDNN may compute convolutions of `f32` with 10 bits of mantissa (TF32), which adds up to some 1e-3 over a network; a wrong
-/// piece is off by the size of the values themselves.
+/// cuDNN may compute convolutions of `f32` with a mantissa of 10 bits (TF32), which adds up to about 1e-3 over a network. A wrong
+/// piece would be off by as much as the values themselves.
 const TOLERANCE: f64 = 5e-3;
 
-/// The right to draw from libtorch's generator, where the GPU can be used.
+/// Makes the GPU usable, and locks libtorch's generator.
 fn gpu() -> MutexGuard<'static, ()> {
     let generator = setup::exclusive();
     if let CudaStatus::Absent { reason } = enable_cuda() {
@@ -54,7 +54,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
     (a - b).abs().max().to_kind(Kind::Double).double_value(&[])
 }
 
-/// Eager and replayed runs of the same network on the same card: replaying drops launches and nothing else.
+/// Eager and replayed runs of the same network on the same card: a replay saves the launches and nothing else.
 #[test]
 #[ignore = "needs an NVIDIA GPU; scripts/test runs it where there is one"]
 fn a_captured_graph_takes_no_longer_than_its_eager_runs() {
@@ -69,7 +69,7 @@ fn a_captured_graph_takes_no_longer_than_its_eager_runs() {
         let row = measure_one(space.as_ref(), &options, &space.at(15_000)).unwrap();
         assert!(row.latency_graph_ms > 0.0, "{row:?}");
         assert!(row.latency_graph_ms < 1.05 * row.latency_eager_ms, "{row:?}");
-        // A network this small does hardly anything but launch.
+        // In a network this small, launches take nearly all the time.
         assert_eq!(row.launch_bound, Some(true), "{row:?}");
     }
 }
@@ -95,20 +95,19 @@ fn a_gpu_gives_rows_that_count() {
         let versions = header(space.as_ref(), &options).versions;
         assert!(versions.contains(&"peak-memory allocator".to_owned()), "{versions:?}");
         for row in rows {
-            // Networks this small do nothing but launch, so that how steady eager runs are is up to the host.
+            // Networks this small do nothing but launch, so the host decides how steady eager runs are.
             let steady = matches!(row.status, Status::Converged | Status::Capped);
             let counts = steady || (mode == Mode::Eager && row.status == Status::Noisy);
             assert!(counts, "{}: {row:?}", space.id());
             assert!(row.latency_ms > 0.0 && row.n_runs >= 10, "{}: {row:?}", space.id());
-            // By the allocator: more than the weights alone.
+            // From the allocator, so it is more than the weights alone.
             let weights_mib = row.params as f64 * 4.0 / f64::from(1 << 20);
             assert!(row.peak_memory_mib.unwrap() > weights_mib, "{}: {row:?}", space.id());
         }
     }
 }
 
-/// A stream of its own ends with the graphs that were captured on it: what the same thread does on the card afterwards must not
-/// go there.
+/// The stream ends together with the graphs that were captured on it. Later work of the same thread must not use it.
 #[test]
 #[ignore = "needs an NVIDIA GPU; scripts/test runs it where there is one"]
 fn after_a_graph_libtorch_is_back_on_the_default_stream() {

@@ -1,4 +1,5 @@
-//! The pages for people: commands of README and of the guides run on the fake device, links lead somewhere, the book has every page.
+//! Tests of the documents: commands in README and in the guides run on the fake device, links lead to existing targets, and the
+//! book has every page.
 
 mod blocks;
 mod links;
@@ -9,7 +10,7 @@ use std::process::Command;
 
 use blocks::{Block, Step, blocks};
 
-/// Pages whose commands run, each in a folder of its own, from top to bottom.
+/// Pages whose commands are run, each page in a folder of its own, from top to bottom.
 const GUIDES: [&str; 11] = [
     "README.md",
     "docs/profile.md",
@@ -28,7 +29,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Markdown files of the book and at the top, relative to the root.
+/// The Markdown files of the book and those at the top, relative to the root.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
     for folder in ["", "docs/"] {
@@ -47,7 +48,7 @@ fn read(page: &str) -> String {
     std::fs::read_to_string(root().join(page)).unwrap()
 }
 
-/// The command on the fake device: the page names the reader's own.
+/// The command with the fake device instead of the device that the page names.
 fn on_fake(command: &str) -> String {
     let mut words: Vec<&str> = command.split(' ').collect();
     if !["lat profile", "lat doctor"].iter().any(|times| command.contains(times)) {
@@ -60,12 +61,12 @@ fn on_fake(command: &str) -> String {
     words.join(" ")
 }
 
-/// Runs one command in `dir` with `lat` on the PATH; its exit status and all it printed.
+/// Runs one command in `dir` with `lat` on the PATH. Returns its exit status and everything it printed.
 fn run(dir: &Path, command: &str) -> (i32, String) {
     let program = assert_cmd::cargo::cargo_bin("lat");
     let path =
         format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    // One thread, since guides run side by side; standard error joins standard output, as on a terminal.
+    // One thread, because guides run at the same time. Standard error is joined to standard output, as on a terminal.
     let output = Command::new("sh")
         .args(["-c", &format!("exec 2>&1\n{}", on_fake(command))])
         .current_dir(dir)
@@ -77,7 +78,7 @@ fn run(dir: &Path, command: &str) -> (i32, String) {
     (output.status.code().unwrap_or(-1), text)
 }
 
-/// Runs a block's commands, and looks for what the page says they print.
+/// Runs a block's commands and compares their output with the page.
 fn check(dir: &Path, page: &str, block: &Block) {
     for step in &block.steps {
         let Step { line, command, expected } = step;
@@ -168,7 +169,7 @@ fn latency_tables_can_be_followed() {
     follow("docs/latency-tables.md");
 }
 
-/// A page with commands in a fence that names a shell is one of the guides, so that no command stands untested by oversight.
+/// Checks that a page with commands in a shell block is one of the guides, so that no command is left untested by mistake.
 #[test]
 fn pages_with_shell_commands_are_guides() {
     for page in pages() {

@@ -1,4 +1,4 @@
-//! Image sets that are part of the program: loops over the table, no member named.
+//! Image sets that are part of the program: loops over the table that name no set.
 
 use lat_data::DATASETS;
 use predicates::str::contains;

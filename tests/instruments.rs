@@ -1,4 +1,4 @@
-//! `lat doctor` and `lat time`: instruments for whoever wants to try them on a machine or network of their own.
+//! `lat doctor` and `lat time`: instruments for users who try them on their own machine or network.
 
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -9,7 +9,7 @@ use crate::cli::lat;
 #[test]
 fn the_doctor_proves_the_clock_and_writes_a_certificate() {
     let dir = tempfile::tempdir().unwrap();
-    // Nothing that a busy machine does makes timing impossible: at worst it is doubtful.
+    // A busy machine cannot make timing impossible, only doubtful.
     lat(dir.path())
         .args(["doctor", "--device", "cpu", "--json", "doctor.json"])
         .assert()

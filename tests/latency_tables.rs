@@ -1,4 +1,5 @@
-//! Latency tables of whole blocks in published forms: sums as the official readers have them, and tables of one's own in these forms.
+//! Latency tables of whole blocks in published forms: sums as the official readers compute them, and the user's own tables in
+//! these forms.
 
 mod forms;
 mod refused;
@@ -29,7 +30,7 @@ fn expected() -> Value {
     serde_json::from_str(&std::fs::read_to_string(folder().join("expected.json")).unwrap()).unwrap()
 }
 
-/// Rows of numbers; what is null is left out.
+/// Rows of numbers, without nulls.
 fn rows(value: &Value) -> Vec<Vec<f64>> {
     let row = |row: &Value| row.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     value.as_array().unwrap().iter().map(row).collect()
@@ -49,7 +50,7 @@ fn networks_cost_what_the_official_readers_say() {
             let text = network["text"].as_str().unwrap();
             let found = costs.cost(&space.parse(text).unwrap()).unwrap();
             let ms = network["ms"].as_f64().unwrap();
-            // Some of the official sums are of 32-bit floats.
+            // Some of the official sums use 32-bit floats.
             assert!((found / ms - 1.0).abs() < 1e-6, "{text}: {found} {ms}");
         }
     }
@@ -79,8 +80,8 @@ fn the_expectation_of_proxyless_and_its_gradient_are_the_official_ones() {
     }
 }
 
-/// Probabilities of kernel and expansion together are no gates of their own, but the expectation is linear in each block's: it is that
-/// of one kind plus what each other kind of each block changes.
+/// There are no gates for probabilities of kernel and expansion together, but the expected cost is linear in each block's. So it
+/// is the cost of one kind, plus the change that each other kind of each block makes.
 #[test]
 fn the_expectation_of_once_for_all_is_the_sum_over_blocks_and_depths() {
     setup::ready();
@@ -107,7 +108,7 @@ fn the_expectation_of_once_for_all_is_the_sum_over_blocks_and_depths() {
     }
 }
 
-/// All sizes: those that there are no tables for cost 1 ms a row, and are not chosen.
+/// The cost for all image sizes. Sizes without a table cost 1 ms per row, and are not chosen.
 fn whole(space: &dyn SearchSpace) -> lat_predictor::TableCost {
     let mut files = tables("ofa");
     let skeleton = *costs(space, &files).skeleton();
@@ -123,7 +124,7 @@ fn whole(space: &dyn SearchSpace) -> lat_predictor::TableCost {
     costs(space, &files).table(space).unwrap()
 }
 
-/// Gates of one image size, probabilities of depths, and one kind of kernel and expansion per block.
+/// Gates for one image size, probabilities of depths, and one kind of kernel and expansion per block.
 fn gates(space: &dyn SearchSpace, size: usize, depth: &[Vec<f64>], kinds: &[usize]) -> Vec<f32> {
     let one_hot = |n: usize, at: usize| (0..n).map(move |i| f32::from(u8::from(i == at)));
     let mut gates: Vec<f32> = one_hot(25, size).collect();
@@ -134,13 +135,13 @@ fn gates(space: &dyn SearchSpace, size: usize, depth: &[Vec<f64>], kinds: &[usiz
     gates
 }
 
-/// Gates drawn at random: the cost of the mean gates is the mean over all architectures, weighted by their chances.
+/// Gates drawn at random: the cost of the average gates is the average over all architectures, weighted by their probabilities.
 #[test]
 fn the_expectation_is_the_enumeration() {
     setup::ready();
     let space = find_space("ofa-w12").unwrap();
     let (table, depth) = (whole(space.as_ref()), rows(&expected()["ofa expectation"]["depth"]));
-    // Stages but the last at one kind and depth, the last one enumerated: depths, and kernels of its four blocks.
+    // All stages except the last have one kind and depth. The last one is enumerated: depths, and kernels of its four blocks.
     let fixed: Vec<Vec<f64>> = vec![vec![0.0, 1.0, 0.0]; 4];
     let (kernels, last) = ([0.2, 0.5, 0.3], &depth[4]);
     let all = |last: &[f64]| [fixed.clone(), vec![last.to_vec()]].concat();

@@ -1,4 +1,4 @@
-//! Which crate may know which: the manifests and the sources against the drawing in ARCHITECTURE.md.
+//! Which crate may depend on which: compares the manifests and the sources with the drawing in ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use lat::methods::METHODS;
 use lat_space::SPACES;
 use serde_json::Value;
 
-/// Per crate the others of ours that it depends on.
+/// For each crate those of our crates that it depends on.
 const ARROWS: [(&str, &[&str]); 7] = [
     ("lat-space", &[]),
     ("lat-data", &["lat-space"]),
@@ -18,11 +18,11 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("lat-predictor", &["lat-data", "lat-space"]),
     ("lat", &["lat-data", "lat-device", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
 ];
-/// Crates that use libtorch, and those that talk to the GPU's driver themselves.
+/// Crates that use libtorch, and crates that call the GPU's driver directly.
 const WITH_TORCH: [&str; 5] = ["lat", "lat-device", "lat-nn", "lat-predictor", "lat-profiler"];
 const WITH_CUDA: [&str; 1] = ["lat-device"];
 
-/// Per crate its folder and all that its manifest names, tests' and build scripts' dependencies included.
+/// For each crate its folder and everything that its manifest names, including dependencies of tests and build scripts.
 fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>)> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
@@ -83,7 +83,7 @@ fn only_one_crate_has_unsafe_code_and_names_cudarc() {
     assert_eq!(users, WITH_CUDA.map(str::to_owned).into());
 }
 
-/// In a folder of many files these lines are the map.
+/// In a folder with many files these lines show the way.
 #[test]
 fn every_file_opens_with_a_line_that_says_what_it_holds() {
     let mut n_files = 0;
@@ -101,7 +101,7 @@ fn every_file_opens_with_a_line_that_says_what_it_holds() {
     assert!(n_files > 300, "{n_files}");
 }
 
-/// Results are replaced in one way.
+/// Only one file replaces results.
 #[test]
 fn only_one_file_gives_files_their_names() {
     assert_eq!(users(&["fs::rename(", ".persist("]), ["data/src/durable/whole_file/mod.rs"]);
@@ -133,7 +133,7 @@ fn only_one_crate_reads_tables_runs_and_images() {
     assert_eq!(outside(&names), ["src/cli/written.rs"]);
 }
 
-/// Defaults of flags aside.
+/// Defaults of flags are exempt.
 #[test]
 fn no_code_asks_which_space_or_method_it_has() {
     let spaces = SPACES.iter().map(|build| build().id().to_owned());
@@ -149,7 +149,7 @@ fn no_code_asks_which_space_or_method_it_has() {
     }
 }
 
-/// What a choice is and where an edge lies, decisions say; shards, weights and archives have slashes too.
+/// Decisions say what a choice is and which nodes an edge joins. (Shards, weights and archives also have slashes in their names.)
 #[test]
 fn only_one_crate_reads_the_names_of_choices_and_decisions() {
     let outside = |what: &[&str]| -> Vec<String> {
@@ -163,13 +163,13 @@ fn only_one_crate_reads_the_names_of_choices_and_decisions() {
     assert_eq!(outside(&["split('/')", "split_once('/')"]), others);
 }
 
-/// The files, by their place in the repository, whose code has one of these.
+/// Paths of the files whose code contains one of these texts.
 fn users(what: &[&str]) -> Vec<String> {
     let uses = |code: &str| what.iter().any(|what| code.contains(what));
     sources().into_iter().filter(|(_, code)| uses(code)).map(|(file, _)| file).collect()
 }
 
-/// Every source file's place in the repository and its code, without comments and tests.
+/// The path of every source file, and its code without comments and tests.
 fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = BTreeMap::new();
@@ -180,7 +180,7 @@ fn sources() -> BTreeMap<String, String> {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            // Tests stand last, and always under this name.
+            // Tests come last, and their module always has this name.
             let lines = text.lines().take_while(|line| !line.ends_with("mod tests {"));
             let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
             all.insert(file, lines.map(|line| format!("{line}\n")).collect());
@@ -203,7 +203,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The words of the code; what follows `//` is none. (`unsafe_code` is another word than `unsafe`.)
+/// The words of the code, without anything after `//`. (`unsafe_code` and `unsafe` are different words.)
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or(line));
     code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))

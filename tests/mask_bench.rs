@@ -1,4 +1,5 @@
-//! What masks over channels cost, by the number of choices: a measurement, run by `scripts/bench-masks`, each number in a process of its own.
+//! Measures the cost of masks over channels by the number of choices. `scripts/bench-masks` runs it, each number in a process of
+//! its own.
 
 use lat::batches::Batch;
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
@@ -16,12 +17,12 @@ const BATCH: i64 = 16;
 const PIXELS: u16 = 16;
 const STEPS: usize = 10;
 
-/// So many values up to the largest, in equal steps.
+/// `n` values up to the largest, in equal steps.
 fn values(n: u32, largest: u32) -> Vec<u32> {
     (1..=n).map(|i| largest * i / n).collect()
 }
 
-/// Milliseconds that this thread has spent on a processor: what others take of it does not count.
+/// Milliseconds that this thread has spent on a processor. Time that other programs take does not count.
 fn on_processor_ms() -> f64 {
     let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     spent.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e6
@@ -72,7 +73,7 @@ fn masks_of_many_choices() {
         })
         .collect();
     let mut steps_ms = Vec::new();
-    // The first step warms up.
+    // The first step is the warm-up.
     for _ in 0..=STEPS {
         let begun = on_processor_ms();
         let weights: Vec<Tensor> = thetas.iter().map(|t| t.softmax(0, Kind::Float)).collect();

@@ -1,4 +1,4 @@
-//! Layers and small networks against what PyTorch computes; `tests/parity/README.md` describes the files.
+//! Compares layers and small networks with PyTorch; `tests/parity/README.md` describes the files.
 
 mod attentivenas;
 mod official;
@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor, nn};
 use crate::formula::{fill, tensor, uniform};
 use crate::setup;
 
-/// Of each array's largest absolute value.
+/// Relative to each array's largest absolute value.
 const TOLERANCE: f64 = 1e-4;
 
 const OPS: [(&str, Op); 12] = [
@@ -56,7 +56,7 @@ fn read(name: &str) -> Arrays {
     Tensor::read_npz(&path).unwrap().into_iter().collect()
 }
 
-/// Compares all expected arrays under the prefix; each must be among those found and the other way round.
+/// Compares all arrays under the prefix; both sides must have the same ones.
 fn compare(file: &str, prefix: &str, expected: &Arrays, found: &Arrays) {
     let of_case = |key: &&String| key.starts_with(prefix);
     let keys: BTreeSet<&String> = expected.keys().filter(of_case).collect();
@@ -67,7 +67,7 @@ fn compare(file: &str, prefix: &str, expected: &Arrays, found: &Arrays) {
         let expected = expected.to_kind(Kind::Double);
         let largest = expected.abs().max().double_value(&[]);
         let error = (found.detach().to_kind(Kind::Double) - expected).abs().max().double_value(&[]);
-        // Written so that NaN fails.
+        // Written in this way so that NaN fails.
         assert!(error <= TOLERANCE * largest, "{file} {key}: off by {error:e} of {largest:e}");
     }
 }
@@ -80,7 +80,7 @@ fn every_file_is_compared() {
     let files: BTreeSet<String> = files.filter(is_npz).map(stem).collect();
     let known = OPS.iter().map(|(name, _)| *name).chain(NETWORKS).chain(official::FILES);
     let known = known.chain(pi_nas::FILES);
-    // The losses are compared beside the functions, in `src/methods/tools/distillation.rs`.
+    // The losses are compared next to the functions, in `src/methods/tools/distillation.rs`.
     let known = known.chain([attentivenas::FILE, "official_losses"]);
     assert_eq!(files, known.map(str::to_owned).collect());
 }
@@ -205,13 +205,13 @@ fn supernet(space: &dyn SearchSpace, channels: u32, mixed_op: &dyn BuildMixedOp)
     CellSupernet::new(space.graph(&skeleton(channels)), mixed_op, Device::Cpu).unwrap()
 }
 
-/// The trainable weights' names in the files' order.
+/// Names of the trainable weights, in the order of the file.
 fn names(arrays: &Arrays) -> Vec<String> {
     let text = Vec::<u8>::try_from(&arrays["names"]).unwrap();
     String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Architecture parameters of both cell types by the formula, which must be those of the file.
+/// Architecture parameters of both cell types set by the formula; they must equal those of the file.
 fn parameters(kind: &str, shape: &[i64], expected: &Arrays) -> Vec<(String, Tensor)> {
     let parameter = |cell_type: &str| {
         let value = tensor(&format!("{kind}.{cell_type}"), shape);

@@ -1,4 +1,5 @@
-//! Tables of operations measured alone: made, judged on whole networks, searched with, refused where they do not fit.
+//! Tables of operations measured by themselves: they are made, judged on whole networks, used in a search, and rejected if they
+//! do not fit.
 
 use lat_predictor::{CostModel, PieceCosts};
 use lat_profiler::{DeviceSpec, ProfileOptions, fake_latency_ms, measure_ops};
@@ -25,7 +26,8 @@ fn a_table_of_operations_is_measured_judged_and_searched_with() {
     let json = std::fs::read_to_string(dir.path().join("t.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let figure = |key: &str| json["operations"][key]["mape"].as_f64().unwrap();
-    // The fake device's launch of 0.1 ms stands in each operation and once in a network: a sum is far off, a scaled one less.
+    // The fake device's launch of 0.1 ms is part of each operation, but only once in a network. So a sum is far off, and a scaled
+    // one less.
     assert!(figure("sum") > 100.0 && figure("scaled") < 20.0, "{json}");
     assert!(json["operations"]["factor"].as_f64().unwrap() < 0.5, "{json}");
 
@@ -64,7 +66,7 @@ fn the_rows_of_a_table_are_json_too() {
 
 #[test]
 fn sums_of_a_table_are_the_networks_with_a_launch_per_operation() {
-    // What the fake device takes once per network, and so once per operation alone.
+    // The constant time of the fake device: once per network, and so once per operation by itself.
     const LAUNCH_MS: f64 = 0.1;
     setup::ready();
     for space in SPACES.iter().chain(VARIANTS).map(|build| build()) {

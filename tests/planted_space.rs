@@ -1,8 +1,8 @@
-//! A space of one decision and images on which one of its choices is right, the others useless or slow.
+//! A space with one decision, and images for which one of its choices is right and the others are useless or slow.
 //!
-//! The images are stripes, upright or lying. Turned by a quarter one kind is the other, and a network without a kernel that tells up from
-//! sideways answers both alike: what is computed pixel by pixel or averaged over a square cannot tell them apart. So a convolution of 3x3 or
-//! 5x5 is needed, and the one of 5x5 is dear.
+//! The images are upright or lying stripes. Turned by a quarter, one kind becomes the other. So a network needs a kernel that
+//! distinguishes up from sideways; anything computed pixel by pixel or averaged over a square gives the same answer for both. A
+//! convolution of 3x3 or 5x5 does it, and the one of 5x5 is expensive.
 
 use lat_data::{Augment, Dataset, ImageSet};
 use lat_predictor::TableCost;
@@ -13,7 +13,7 @@ use lat_space::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The choices and what they cost beside the 2 ms of the rest.
+/// The choices and their cost, in addition to the 2 ms of the rest.
 const CHOICES: [(&str, f64); 5] = [
     ("none", 0.0),
     ("skip_connect", 0.1),
@@ -92,7 +92,7 @@ impl SearchSpace for PlantedSpace {
         Ok(())
     }
 
-    /// However many cells: stages of a search may be deeper.
+    /// Any number of cells, because stages of a search may be deeper.
     fn graph(&self, skeleton: &Skeleton) -> Graph {
         let mut b = GraphBuilder::new(false);
         let image = b.input(skeleton.resolution);
@@ -105,7 +105,7 @@ impl SearchSpace for PlantedSpace {
             let edge = b.choice(value, cell, 0, candidates);
             value = b.sum(vec![edge]);
         }
-        // No normalisation: how large a share of the edge an operation has must count.
+        // No normalisation, because the share that an operation has of the edge must matter.
         let value = b.outside(value, Op::Relu, skeleton.channels, 1);
         b.head(value, skeleton.classes);
         b.finish()
@@ -120,8 +120,8 @@ impl SearchSpace for PlantedSpace {
     }
 }
 
-/// Stripes a pixel wide, bright and dark, of a strength of their own: label 0 upright, 1 lying. Each image stands beside its twin of the
-/// other class, which is itself turned by a quarter.
+/// Stripes one pixel wide, bright and dark, with a different strength in each image: label 0 for upright, 1 for lying. Each image
+/// is next to its twin of the other class, which is the image turned by a quarter.
 pub(crate) fn stripes(n: usize) -> Dataset {
     const SIDE: usize = 8;
     let mut rng = ChaCha8Rng::seed_from_u64(7);

@@ -1,4 +1,4 @@
-//! Searches that several processes share: equal to those of one, and what happens where one is gone.
+//! Searches that several processes share: the results equal those of one process; and what happens if a process is gone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn as_rank(mut command: Command, rank: u32, port: &str) -> Command {
     command
 }
 
-/// The same search by two processes.
+/// Runs this search with two processes.
 fn by_two(dir: &Path, out: &str, flags: &[&str]) -> [Output; 2] {
     let port = free_port();
     let start = |rank| as_rank(search(dir, out, flags), rank, &port).spawn().unwrap();
@@ -56,7 +56,7 @@ fn tensors(dir: &Path, out: &str) -> BTreeMap<String, Tensor> {
     Tensor::read_safetensors(file).unwrap().into_iter().collect()
 }
 
-/// By how much two checkpoints differ at most in their networks and architecture parameters, and where.
+/// The largest difference between the networks and architecture parameters of two checkpoints, and where it is.
 fn difference(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> (f64, String) {
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
     let is_learnt = |name: &str| name.starts_with("net.") || name == "method.alpha";
@@ -70,7 +70,7 @@ fn difference(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> (f6
 
 const CELLS: [&str; 6] = ["--space", "nasbench201", "--channels", "4", "--layers", "3"];
 
-// In single precision: by how much two searches differ here is by how much one differs from itself on another number of threads.
+// In single precision. Two searches differ by as much as one differs from itself with another number of threads.
 #[test]
 fn the_program_by_two_processes_does_what_it_does_by_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn the_program_by_two_processes_does_what_it_does_by_one() {
     let one = tensors(dir.path(), "one");
     let (gap, place) = difference(&one, &tensors(dir.path(), "two"));
     assert!(gap <= 2e-5, "{place} differs by {gap}");
-    // Batch norm of each process by itself is another search.
+    // If each process has its own batch norm, the result is a different one.
     by_two(dir.path(), "apart", &flags).iter().for_each(assert_done);
     assert!(difference(&one, &tensors(dir.path(), "apart")).0 > 1e-3);
 }
@@ -90,7 +90,7 @@ fn the_program_by_two_processes_does_what_it_does_by_one() {
 const ROLE: &str = "LAT_TEST_RANK";
 const STEPS: usize = 20;
 
-/// Weights, statistics and architecture parameters after some steps in double precision, on the whole batches or on a rank's shares.
+/// Weights, statistics and architecture parameters after some steps in double precision, on whole batches or on a rank's shares.
 fn trained(
     method: &str,
     space: &dyn SearchSpace,
@@ -98,7 +98,7 @@ fn trained(
 ) -> BTreeMap<String, Tensor> {
     let _held = setup::exclusive();
     let options: Options = match method {
-        // What is left out at random must be the same images' and entries'.
+        // The same images and entries must be left out at random.
         "attentivenas" => toml::toml! { draws = 50
         dropout = 0.3 },
         _ => Options::new(),
@@ -137,7 +137,7 @@ fn trained(
     of_net.chain(of_method).collect()
 }
 
-/// This test again as rank 1, and both beside one process.
+/// Runs this test again as rank 1, and compares both ranks with a single process.
 fn assert_equal_to_one(test: &str, method: &str, space: &dyn SearchSpace) {
     setup::ready();
     let role = std::env::var(ROLE).ok();

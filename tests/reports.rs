@@ -1,4 +1,4 @@
-//! `lat report` and `lat diff` as people and scripts see them.
+//! `lat report` and `lat diff` as people and scripts use them.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn lat(dir: &Path) -> Command {
     command
 }
 
-/// Bad input: exit code 2 and a sentence that holds the text.
+/// Checks that bad input ends with exit code 2 and a sentence that contains the text.
 fn refused(dir: &Path, args: &[&str], text: &str) {
     let assert = lat(dir).args(args).assert().code(2);
     assert.stderr(contains(text).and(contains("panicked").not()));
@@ -51,7 +51,7 @@ fn a_profile_run_becomes_a_page_with_its_held_out_rows() {
         contains("predictor runs/predictor-x-latency_ms.lat").and(contains("pages/x.html")),
     );
     assert!(page(dir, "pages/x.html").contains("the 24 architectures that training left out"));
-    // Of another draw nothing is known about which rows were left out; here all are new.
+    // If the draw is a different one, it is not known which rows were left out; here all are new.
     profiled(dir, "other", &["--samples", "60", "--seed", "7"]);
     lat(dir).args(["report", "other"]).assert().success();
     assert!(page(dir, "other/report.html").contains("this flatters it"));
@@ -88,7 +88,7 @@ fn a_search_and_a_folder_of_searches_become_pages() {
     }
 }
 
-/// The addresses that a page leads to, each a file beside it.
+/// The addresses of a page's links, each a file beside it.
 fn links(dir: &Path, page: &str) -> Vec<String> {
     let html = std::fs::read_to_string(dir.join(page)).unwrap();
     let folder = Path::new(page).parent().unwrap();
@@ -107,7 +107,7 @@ fn a_whole_folder_is_one_page_that_leads_to_all_of_it() {
     let fixed = ["search", "--space", "nasbench201", "--dataset", "digits", "--lambda", "0.5"];
     let found = ["--finalists", "8", "--out", "runs/several/s"];
     lat(dir).args(fixed).args(sizes).args(found).assert().success();
-    // Cut: node 1 has no input, and leads to the output.
+    // The path is cut: node 1 has no input, but leads to the output.
     let cut = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|skip_connect~1|none~2|";
     let found = std::fs::read_to_string(dir.join("runs/several/s/search.json")).unwrap();
     let mut record: Value = serde_json::from_str(&found).unwrap();
@@ -138,7 +138,7 @@ fn a_whole_folder_is_one_page_that_leads_to_all_of_it() {
         assert!(back.iter().all(|link| dir.join(link).is_file()), "{back:?}");
     }
     let of = |name: &str| pages.iter().find(|page| page.contains(name)).unwrap();
-    // From what it was made, step by step back.
+    // The links lead back step by step to what each result was made from.
     assert!(links(dir, of("several-s"))[1].ends_with("predictor-x-latency_ms.lat.html"));
     assert!(links(dir, of("predictor-x"))[1].ends_with("profile-x.html"));
     assert!(page(dir, of("predictor-x")).contains("architectures that training left out"));
@@ -157,7 +157,7 @@ fn folders_without_results_are_refused() {
     refused(dir, &["report", "run", "--predictor", "no.lat"], "no.lat");
     std::fs::write(dir.join("run/rows.jsonl"), "").unwrap();
     refused(dir, &["report", "run"], "run/rows.jsonl is damaged");
-    // Without the list of finished files it is a run that has just begun.
+    // Without the list of finished files, it counts as a run that has just begun.
     std::fs::remove_file(dir.join("run/manifest.json")).unwrap();
     refused(dir, &["report", "run"], "expected rows of measurements in run, found none");
     refused(dir, &["diff", "run", "run"], "expected rows of measurements in run, found none");

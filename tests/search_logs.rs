@@ -1,4 +1,4 @@
-//! What a search leaves beside its result, and the flags that say what is looked at.
+//! The logs that a search leaves beside its result, and the flags that select what is recorded.
 
 use crate::cli::lat;
 

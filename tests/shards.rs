@@ -1,4 +1,4 @@
-//! One run on several devices and machines: shards, workers, what stops them, and the merge.
+//! One run on several devices and machines: shards, workers, interruptions, and the merge.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ fn program() -> PathBuf {
     assert_cmd::cargo::cargo_bin("lat")
 }
 
-/// Runs a command line whose arguments hold no spaces.
+/// Runs a command line whose arguments contain no spaces.
 fn lat(dir: &Path, line: &str) -> assert_cmd::assert::Assert {
     let mut command = assert_cmd::Command::new(program());
     command.current_dir(dir).args(["--threads", "1", "--quiet"]).args(line.split(' ')).assert()
@@ -28,7 +28,7 @@ fn start(dir: &Path, line: &str) -> Child {
 
 const PROFILE: &str = "profile --space nasbench201 --samples 60";
 
-/// The samples' numbers in a run folder, ascending.
+/// Numbers of the samples in a run folder, ascending.
 fn samples(run: &Path) -> Vec<u64> {
     let rows = read_run(run).unwrap().1;
     let mut found: Vec<u64> =
@@ -70,7 +70,7 @@ fn shards_merge_into_the_whole_run_and_are_learned_from() {
     assert_eq!(samples(&all), (0..60).collect::<Vec<_>>());
     let value = |dir: &Path| -> Vec<(String, String)> {
         let table = LatencyTable::load(dir, None, "latency_ms").unwrap();
-        // The fake device's noise is the row's own, so the whole run and its shards agree to the clock's rounding.
+        // The fake device's noise depends on the row only, so the whole run and its shards agree up to the clock's rounding.
         let text = |row: lat_data::TableRow| (row.architecture, format!("{:.9}", row.value));
         let mut rows: Vec<_> = table.rows.into_iter().map(text).collect();
         rows.sort();
@@ -78,7 +78,7 @@ fn shards_merge_into_the_whole_run_and_are_learned_from() {
     };
     assert_eq!(value(&all), value(&runs.join(run)));
     lat(dir.path(), "train --data all --out p.lat").success().stdout(contains("64 architectures"));
-    // Without --data it is the whole run that is learned from, not the newer shards.
+    // Without --data the whole run is used, not the newer shards.
     lat(dir.path(), "train --out q.lat").success().stdout(contains(format!("from runs/{run}:")));
 }
 
@@ -94,7 +94,7 @@ fn a_process_per_device_gives_what_one_device_gives() {
     assert_eq!(verdict["valid"], true);
     assert_eq!(verdict["rows"], read_run(&run).unwrap().1.len());
     assert_eq!(verdict["workers"].as_array().unwrap().len(), 2);
-    // Again: nothing is left to do, and the result is the same.
+    // A second time: nothing is left to do, and the result is the same.
     let table = std::fs::read(run.join("measurements.parquet")).unwrap();
     lat(dir.path(), &line).success();
     assert_eq!(std::fs::read(run.join("measurements.parquet")).unwrap(), table);
@@ -113,7 +113,7 @@ fn an_architecture_that_ends_its_process_fails_after_three_tries_and_the_rest_go
     let rows = read_run(&run).unwrap().1;
     let failed: Vec<&Measurement> = rows.iter().filter(|r| r.status == Status::Failed).collect();
     assert_eq!(failed.iter().map(|row| row.index).collect::<Vec<_>>(), [20, 22, 17]);
-    // One device is looked after in the same way where that is asked for.
+    // A single device is supervised in the same way, if asked for.
     lat(dir.path(), &format!("{PROFILE} --device fake --supervise --fake-fault lose=9 --out one"))
         .success()
         .stderr(contains("worker-0 (fake): its process ended at sample 9, try 3 of 3"));
@@ -125,12 +125,12 @@ fn an_architecture_that_ends_its_process_fails_after_three_tries_and_the_rest_go
     }
 }
 
-/// Rows are measured again where the anchors were off their level. All rows are there then, so only the process itself can tell
-/// which of them it ended at.
+/// Rows are measured again if the anchors were off their level. All rows exist by then, so only the process itself can tell at
+/// which of them it ended.
 #[test]
 fn an_architecture_that_ends_its_process_when_it_is_measured_again_is_the_one_that_fails() {
     let dir = tempfile::tempdir().unwrap();
-    // Rounds of anchors stand before samples 0, 100 and so on: off in round 3, samples 200 to 399 are measured again.
+    // Rounds of anchors come before samples 0, 100 and so on. If round 3 is off, samples 200 to 399 are measured again.
     let faults = "--fake-fault slow-round=3,abort-again=250 --supervise --out run";
     lat(dir.path(), &format!("profile --space nasbench201 --samples 600 --device fake {faults}"))
         .success()
@@ -141,7 +141,7 @@ fn an_architecture_that_ends_its_process_when_it_is_measured_again_is_the_one_th
     assert_eq!(failed.iter().map(|row| row.index).collect::<Vec<_>>(), [250]);
     assert_eq!(failed[0].attempt, 2);
     assert!(failed[0].reason.starts_with("ended the process that measured it 3 times"));
-    // The others of the stretch were measured again, each once; nothing is lost.
+    // The other rows of the stretch were measured again, each once; nothing is lost.
     let again = |index| rows.iter().filter(move |r| r.role == Role::Sample && r.index == index);
     for index in (200..400).filter(|index| *index != 250) {
         let attempts: Vec<u32> = again(index).map(|row| row.attempt).collect();
@@ -153,7 +153,7 @@ fn an_architecture_that_ends_its_process_when_it_is_measured_again_is_the_one_th
 #[test]
 fn a_device_on_which_nothing_works_is_given_up_and_the_other_finishes_its_part() {
     let dir = tempfile::tempdir().unwrap();
-    // All of the first worker's first samples.
+    // The first samples of the first worker.
     let faults = (0..6).map(|i| format!("abort={}", 2 * i)).collect::<Vec<_>>().join(",");
     lat(dir.path(), &format!("{PROFILE} --device fake,fake --fake-fault {faults} --out run"))
         .code(1)
@@ -169,7 +169,7 @@ fn a_scheduler_s_sigterm_seals_what_there_is_and_the_run_goes_on() {
     let one = format!("{PROFILE} --device fake --out one");
     let two = format!("{PROFILE} --device fake,fake --out two");
     for (line, run) in [(one, "one"), (two, "two/worker-1")] {
-        // Slow enough that a test which is kept waiting does not find the run finished.
+        // Slow enough that the run is not finished even if the test has to wait.
         let child = start(dir.path(), &format!("{line} --fake-fault pause-ms=100"));
         let run = dir.path().join(run);
         wait_for_rows(&run, 8);
@@ -200,12 +200,12 @@ fn workers_whose_parent_is_killed_stop_and_ctrl_c_is_130() {
         let before = if worker.exists() { read_run(&worker).unwrap().1.len() } else { 0 };
         wait_for_rows(&worker, before + 3);
         signal(name, &child);
-        // Their standard error is the parent's pipe: it ends when the last of them has.
+        // All workers have the parent's pipe as standard error, so it ends when the last of them has ended.
         assert_eq!(child.wait_with_output().unwrap().status.code(), code, "{name}");
     }
     let begin = Instant::now();
     let whole = format!("{PROFILE} --device fake,fake --out run");
-    // A worker that was still at its row lets go of the folder after it.
+    // A worker that was still measuring a row releases the folder after it.
     while !assert_cmd::Command::new(program())
         .current_dir(dir.path())
         .args(["--threads", "1", "--quiet"])

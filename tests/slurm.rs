@@ -1,11 +1,12 @@
-//! `scripts/slurm-profile` on a SLURM that runs jobs here, such as one of a single node. Elsewhere the test says so.
+//! `scripts/slurm-profile` on a SLURM that runs jobs on this machine, such as one with a single node. Otherwise the test says why
+//! it does not run.
 
 use std::path::Path;
 use std::process::Command;
 
 use lat_data::{Role, read_run};
 
-/// Why no job can run here; nothing where one can.
+/// The reason why no job can run here; None if jobs can run.
 fn absent() -> Option<String> {
     let nodes = match Command::new("sinfo").args(["--noheader", "--format=%a %T"]).output() {
         Err(_) => return Some("no SLURM (sinfo is not there)".into()),
@@ -29,10 +30,10 @@ fn an_array_job_measures_shards_that_merge() {
         }
         return;
     }
-    // A folder that the nodes see too.
+    // A folder that the nodes can see too.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     submit(dir.path(), "1-3", &[]);
-    // A task submitted again alone finds its shard finished.
+    // A task that is submitted again by itself finds its shard finished.
     submit(dir.path(), "2", &[("LAT_SHARDS", "3")]);
     let runs: Vec<_> = (1..=3)
         .map(|i| format!("runs/profile-nasbench201-fake-c16-l3-r8-b1-seed0-shard{i}of3"))

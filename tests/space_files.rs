@@ -1,4 +1,4 @@
-//! Spaces that files declare, from a table measured elsewhere to predictions.
+//! Spaces that files declare: from a table measured elsewhere to predictions.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ choices = ["conv", "pool"]
 codes = [0, 1]
 "#;
 
-/// Per architecture its decisions' values: resolution, depth, three kernels, operation.
+/// For each architecture the values of its decisions: resolution, depth, three kernels, operation.
 fn architectures() -> Vec<[u32; 6]> {
     let mut all = Vec::new();
     for number in 0..4 * 2 * 27 * 2 {
@@ -40,7 +40,7 @@ fn architectures() -> Vec<[u32; 6]> {
     all
 }
 
-/// Kernels of blocks that exist cost by their area, all times the resolution's area.
+/// The kernels of existing blocks cost in proportion to their area, all times the resolution's area.
 fn latency_ms([resolution, depth, k0, k1, k2, op]: [u32; 6]) -> f64 {
     let k2 = if depth > 2 { k2 * k2 } else { 0 };
     let area = f64::from(resolution * resolution) / 1e4;
@@ -57,7 +57,7 @@ fn text(a: [u32; 6]) -> String {
     format!("resolution={resolution},depth={depth},k0={k0},k1={k1},k2={k2},op={op}")
 }
 
-/// A folder with the space's file, a good table in columns, and the same in texts and in two files.
+/// A folder with the space's file and a good table: with columns, with texts, and in two files.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, lines: Vec<String>| {
@@ -89,7 +89,7 @@ fn folder() -> tempfile::TempDir {
 
 const TRAIN: [&str; 4] = ["train", "--space-file", "space.toml", "--data"];
 
-/// Trains a linear predictor, which is quick, and gives its file's content.
+/// Trains a linear predictor, which is quick, and returns its file's content.
 fn trained(dir: &Path, args: &[&str], out: &str) -> Vec<u8> {
     lat(dir)
         .args(TRAIN)
@@ -168,7 +168,7 @@ fn bad_tables_are_refused_with_column_row_and_choice() {
 fn duplicates_are_said_and_averaged_only_when_told() {
     let dir = folder();
     let mut table = fs::read_to_string(dir.path().join("columns.csv")).unwrap();
-    // The first architecture has two blocks, so what stands in the third is of no matter.
+    // The first architecture has two blocks, so the third kernel does not matter.
     table += "128,2,3,3,7,0,9.5\n";
     fs::write(dir.path().join("twice.csv"), table).unwrap();
     let train = |more: &[&str], text: &str| {
@@ -226,7 +226,7 @@ name = "kind"
 choices = ["full", "window"]
 "#;
 
-/// A table of an operator at sizes that no list of choices could hold; the first rows were measured on a busy device.
+/// A table of an operator at sizes that no list of choices could contain. The first rows were measured on a busy device.
 fn operators() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut csv = "batch,length,kind,latency_ms\n".to_owned();

@@ -1,4 +1,4 @@
-//! Stages of a search: which weights a stage begins with.
+//! Stages of a search: the weights with which a stage begins.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::toy::{self, Plan};
 
 type Weights = Vec<(String, Tensor)>;
 
-/// Another method in two stages; it keeps what the weights were after its last step and before its first one of each stage.
+/// Another method in two stages. It keeps the weights after its last step, and those before the first step of each stage.
 #[derive(Debug)]
 struct Staged {
     inner: Box<dyn Method>,
@@ -60,7 +60,8 @@ impl Method for Staged {
     }
 }
 
-/// Names of the weights with which the second stage begins otherwise than the first one ended, and how many there are.
+/// Names of the weights that differ between the end of the first stage and the begin of the second, and the number of all
+/// weights.
 fn changed(keeps_weights: bool) -> (Vec<String>, usize) {
     let space = NasBench201::new();
     let seen = Arc::default();

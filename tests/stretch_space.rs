@@ -1,5 +1,5 @@
-//! A small space of everything that stretches: resolution, depth, widths, middle channels, kernels (one of them through a matrix), and a
-//! choice that is cut too.
+//! A small space with everything elastic: resolution, depth, widths, middle channels, kernels (one of them through a matrix), and
+//! a choice whose operations are cut too.
 
 use lat_space::{
     Architecture, Candidate, Choice, Cut, Decision, Graph, GraphBuilder, Interpolation,
@@ -39,7 +39,7 @@ impl StretchSpace {
     }
 }
 
-/// A block of a stage whose width is decision 1's.
+/// A block of a stage whose width is decision 1.
 fn block(
     b: &mut GraphBuilder,
     from: ValueId,
@@ -106,7 +106,7 @@ impl SearchSpace for StretchSpace {
         let first = block(&mut b, stem, 0, 2, (Measure::Kernel, [2, 3]));
         let second = block(&mut b, first, 1, 1, (Measure::TransformedKernel, [4, 5]));
         let stage = b.pick(vec![first, second], 6);
-        // What is fixed behind a searched width.
+        // A fixed operation behind a searched width.
         let stage = b.outside(stage, Op::Relu, 8, 1);
         let cut = |of, decision, values: [u32; 2]| Cut { of, decision, values: values.to_vec() };
         let conv = |k| b.spec(stage, Op::ReluConvBn { k }, 10, 1);

@@ -1,4 +1,4 @@
-//! All integration tests, one program: one link instead of one per file.
+//! All integration tests as one program: this needs one link step instead of one per file.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,35 +6,35 @@
     reason = "a test may panic, and bitwise equality is what many of them are about"
 )]
 
-// What each method's description says must be true, a test per number of its list.
+// The properties that each method's description lists, one test per number of its list.
 mod cards;
-// The command line as scripts see it.
+// The command line as scripts use it.
 mod cli;
-// What every space, method and probe keeps: loops over the tables, no member named.
+// Contracts of every space, method and probe: loops over the tables that name no member.
 mod contracts;
-// Kills, full disks, damage: what is committed stays, and what is damaged is named.
+// Kills, full disks, damage: committed rows are kept, and damaged files are named.
 mod crash;
-// Sites that are cut down, picks and sizes: prices, shapes, what is computed.
+// Sites that are cut down, picks and sizes: prices, shapes, results.
 mod elastic;
-// Networks cut out of supernets: what they compute, and as files.
+// Networks cut out of supernets: their results, and their files.
 mod extractions;
 // Predictors in other programs.
 mod exports;
-// What only a GPU can show.
+// Tests that need a GPU.
 mod gpu;
-// The pages for people: their commands run, their links lead somewhere.
+// The documents: their commands run, their links lead somewhere.
 mod guides;
 // Steps of searches, timed.
 mod bench;
 // Image sets that are part of the program.
 mod image_sets;
-// Instruments for a machine or network of one's own.
+// Instruments for the user's own machine or network.
 mod instruments;
-// Latency tables of blocks in the forms that others read.
+// Latency tables of blocks in the forms that others publish.
 mod latency_tables;
-// Which crate may know which: manifests and sources against ARCHITECTURE.md.
+// Which crate may depend on which: manifests and sources compared with ARCHITECTURE.md.
 mod layers;
-// Layers and networks against what PyTorch computed.
+// Layers and networks compared with results of PyTorch.
 mod parity;
 // Tables of single operations.
 mod per_op;
@@ -44,11 +44,11 @@ mod ranks;
 mod browser;
 // Pages and comparisons of runs.
 mod reports;
-// What a search leaves beside its result.
+// The logs that a search leaves beside its result.
 mod search_logs;
 // One run on several devices and machines.
 mod shards;
-// The recipe for SLURM, where there is one.
+// The script for SLURM, if SLURM is installed.
 mod slurm;
 // Weights from stage to stage of a search.
 mod stages;
@@ -59,19 +59,19 @@ mod space_files;
 // Profiles that choose their samples.
 mod until;
 
-// Weights as a function of their names, for parity and wherever a test wants weights that are not special.
+// Weights computed from their names and shapes, for parity and other tests that need arbitrary but fixed weights.
 mod formula;
 // libtorch's threads, GPUs and random numbers, which all tests share.
 mod setup;
 // Small things that tests share: skeleton, images, searches, costs.
 mod toy;
-// A space with one right answer, and images that make it so.
+// A space with one right answer, and images for which it is right.
 mod planted_space;
-// What masks cost: a measurement.
+// Measures the cost of masks.
 mod mask_bench;
 // A space of two convolutions whose widths are searched.
 mod mask_space;
-// A space of everything that stretches.
+// A space with everything elastic.
 mod stretch_space;
 // A stand-in for the supernet with a known loss.
 mod toy_net;

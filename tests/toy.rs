@@ -22,7 +22,7 @@ use crate::setup;
 /// Images in the training set, half of them for the weights and half for the architecture.
 const IMAGES: usize = 64;
 
-/// Four channels and three cells on 8x8 images, or the space's own quick skeleton where it cannot build that.
+/// A skeleton with four channels and three cells on 8x8 images, or the space's own quick skeleton if it cannot build that.
 pub(crate) fn skeleton(space: &dyn SearchSpace) -> Skeleton {
     let quick = find_skeleton(space, "quick").unwrap();
     let small = Skeleton { channels: 4, layers: 3, resolution: 8, ..quick };
@@ -44,7 +44,7 @@ pub(crate) fn digits() -> &'static Dataset {
     })
 }
 
-/// What a test's search varies.
+/// The settings in which tests vary a search.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) epochs: u32,
@@ -53,18 +53,18 @@ pub(crate) struct Plan {
     pub(crate) options: Options,
     /// Epoch and step after which the user interrupts.
     pub(crate) interrupt: Option<(u32, usize)>,
-    /// The user interrupts too once an epoch's training loss is below this share of the first epoch's.
+    /// The user also interrupts when an epoch's training loss is below this share of the first epoch's.
     pub(crate) until: Option<f64>,
-    /// What is looked at between epochs.
+    /// What is recorded between epochs.
     pub(crate) watch: Watch,
-    /// Architectures compared at the end; 1: none.
+    /// Number of architectures that are compared at the end; 1 for no comparison.
     pub(crate) finalists: u32,
     pub(crate) ending: Ending,
     pub(crate) more_targets: Vec<f64>,
 }
 
 impl Plan {
-    /// Batches of 16: two steps an epoch.
+    /// A plan with batches of 16, so an epoch has two steps.
     pub(crate) fn new(epochs: u32) -> Self {
         Self {
             epochs,
@@ -81,7 +81,7 @@ impl Plan {
     }
 }
 
-/// Runs a search on [`digits`], or continues the one of this checkpoint.
+/// Runs a search on [`digits`], or continues the one in this checkpoint.
 pub(crate) fn search(
     space: &dyn SearchSpace,
     entry: &MethodEntry,
@@ -92,7 +92,7 @@ pub(crate) fn search(
     search_on(digits(), space, entry, plan, objective, checkpoint)
 }
 
-/// The same on other images.
+/// Runs or continues a search on other images.
 pub(crate) fn search_on(
     images: &Dataset,
     space: &dyn SearchSpace,
@@ -104,7 +104,7 @@ pub(crate) fn search_on(
     search_by((images, |method| method), space, entry, plan, objective, checkpoint)
 }
 
-/// The same by what the function makes of the method.
+/// Runs or continues a search with the method that `made` makes of the usual one.
 pub(crate) fn search_by(
     (images, made): (&Dataset, impl FnOnce(Box<dyn Method>) -> Box<dyn Method>),
     space: &dyn SearchSpace,
@@ -132,10 +132,10 @@ pub(crate) fn search_by(
         steps_goal: String::new(),
         cost_model: None,
     };
-    // Held until the first weights are drawn: after that a search has its own randomness.
+    // Locked until the initial weights are drawn; after that a search has its own random numbers.
     let mut generator = Some(setup::exclusive());
     let method = made(entry.build(Preset::Quick, &plan.options, space, plan.seed)?);
-    // Each stage draws first weights, and so does the last step, for the network that finalists are compared with.
+    // Each stage draws initial weights, and so does the last step, for the network with which finalists are compared.
     let draws_later = method.n_stages() > 1 || plan.finalists > 1;
     let (device, checkpoint) = (Device::Cpu, checkpoint.to_owned());
     let watch = plan.watch;
@@ -175,12 +175,12 @@ pub(crate) fn search_by(
     search.run(images, &stop, &mut on_event)
 }
 
-/// The log without the one thing that differs from run to run.
+/// The log without the seconds, which differ from run to run.
 pub(crate) fn without_seconds(epochs: &[EpochReport]) -> Vec<EpochReport> {
     epochs.iter().map(|e| EpochReport { seconds: 0.0, ..e.clone() }).collect()
 }
 
-/// All tensors of a checkpoint under a prefix by name, to the bit.
+/// The exact bits of all tensors under a prefix in a checkpoint, by name.
 pub(crate) fn bits(checkpoint: &Path, prefix: &str) -> Vec<(String, Vec<u64>)> {
     let saved = Checkpoint::load(checkpoint).unwrap();
     let of_prefix = saved.tensors.into_iter().filter(|(name, _)| name.starts_with(prefix));
@@ -190,13 +190,14 @@ pub(crate) fn bits(checkpoint: &Path, prefix: &str) -> Vec<(String, Vec<u64>)> {
     all
 }
 
-/// A tensor's values to the bit; every `f32` is a `f64`.
+/// The exact bits of a tensor's values; every `f32` can be converted to `f64` without loss.
 pub(crate) fn tensor_bits(tensor: &Tensor) -> Vec<u64> {
     let values = tensor.detach().to_kind(Kind::Double).flatten(0, -1);
     Vec::<f64>::try_from(&values).unwrap().into_iter().map(f64::to_bits).collect()
 }
 
-/// Per gate a price: `none` costs nothing, the n other choices of a decision cost 1 to n, each decision in another order.
+/// A price for each gate: `none` costs nothing, the n other choices of a decision cost 1 to n, in a different order for each
+/// decision.
 pub(crate) fn prices(space: &dyn SearchSpace) -> Vec<f64> {
     let mut prices = Vec::new();
     for (d, decision) in space.decisions().iter().enumerate() {
@@ -210,7 +211,7 @@ pub(crate) fn prices(space: &dyn SearchSpace) -> Vec<f64> {
     prices
 }
 
-/// The cost that adds up [`prices`], of a network that costs 2 ms without anything searched.
+/// The cost that adds up [`prices`], plus 2 ms for the part of the network that is not searched.
 pub(crate) fn cost(space: &dyn SearchSpace) -> TableCost {
     TableCost::new(space, "latency_ms", 2.0, prices(space)).unwrap()
 }

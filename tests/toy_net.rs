@@ -1,4 +1,5 @@
-//! A stand-in for the supernet whose loss is a known function of the gates, so that steps take no time and their end is known.
+//! Replaces the supernet by one whose loss is a known function of the gates, so that steps take no time and their result is
+//! known.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -14,18 +15,18 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::setup;
 
-/// Its loss is `ln(1 + e^s)`, where `s` sums the gates' weights times their harms; one weight that does not matter. A candidate that
-/// is not computed does no harm and tells its gate nothing; `none`, which nobody computes, harms by its weight. An edge that is weighed
-/// below one is `none` for the rest.
+/// Its loss is `ln(1 + e^s)`, where `s` is the sum of the gates' weights times their harms. It has one weight, which has no
+/// effect. A candidate that is not computed does no harm, and its gate gets no gradient. `none`, which is never computed, harms
+/// by its weight. If an edge has a weight below one, the rest counts as `none`.
 #[derive(Debug)]
 pub(crate) struct ToyNet {
     weights: nn::VarStore,
     weight: Tensor,
-    /// `[n_decisions, n_choices]`; rows of fewer choices end in zeros.
+    /// `[n_decisions, n_choices]`; rows with fewer choices are filled up with zeros.
     harms: Tensor,
-    /// Per decision the position of `none`.
+    /// Index of `none` for each decision.
     nones: Vec<Option<usize>>,
-    /// Of the space's first skeleton, for methods that count.
+    /// The graph of the space's first skeleton, for methods that count.
     graph: Graph,
 }
 
@@ -49,7 +50,7 @@ impl ToyNet {
         Self { weights, weight, harms, nones, graph }
     }
 
-    /// `[n_decisions]`: what a dropped edge harms.
+    /// The harm of dropping each edge, `[n_decisions]`.
     fn harms_of_none(&self) -> Tensor {
         let of_none = |(d, none): (usize, &Option<usize>)| {
             none.map_or(0.0, |none| self.harms.double_value(&[d as i64, none as i64]) as f32)
@@ -58,7 +59,7 @@ impl ToyNet {
         Tensor::from_slice(&harms)
     }
 
-    /// A loss that no gate changes.
+    /// A net whose loss does not depend on the gates.
     pub(crate) fn indifferent(space: &dyn SearchSpace) -> Self {
         let n_gates = space.decisions().iter().map(|d| d.choices.len()).sum();
         Self::new(space, &vec![0.0; n_gates])
@@ -98,7 +99,7 @@ impl Supernet for ToyNet {
         features.flatten(1, -1)
     }
 
-    /// The one weight is used by every path.
+    /// Every path uses the one weight.
     fn used(&self, _: &dyn Gating) -> HashSet<String> {
         HashSet::from(["weight".to_owned()])
     }
@@ -129,7 +130,7 @@ impl Supernet for ToyNet {
     }
 }
 
-/// A supernet that keeps what its forward passes are asked.
+/// A supernet that records its forward passes.
 #[derive(Debug)]
 pub(crate) struct Watched<'a> {
     net: &'a dyn Supernet,
@@ -137,16 +138,16 @@ pub(crate) struct Watched<'a> {
     passes: RefCell<Vec<Pass>>,
 }
 
-/// What one forward pass was asked.
+/// A record of one forward pass.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    /// Images in the batch: [`N_TRAIN`] or [`N_VALID`] in [`steps`].
+    /// Number of images in the batch: [`N_TRAIN`] or [`N_VALID`] in [`steps`].
     pub(crate) n_images: i64,
-    /// `[n_decisions, n_choices]` without its graph; rows of fewer choices end in zeros.
+    /// `[n_decisions, n_choices]`, detached from the graph; rows with fewer choices are filled up with zeros.
     pub(crate) weights: Tensor,
-    /// Per decision one per choice.
+    /// For each decision the path of each choice.
     pub(crate) paths: Vec<Vec<Path>>,
-    /// Whether it computed no gradients.
+    /// Whether it ran without gradients.
     pub(crate) without_gradients: bool,
 }
 
@@ -217,14 +218,14 @@ impl Supernet for Watched<'_> {
     }
 }
 
-/// Rows as one matrix; shorter ones end in zeros.
+/// Rows as one matrix; shorter ones are filled up with zeros.
 fn padded(rows: &[Tensor]) -> Tensor {
     let widest = rows.iter().map(|row| row.size()[0]).max().expect("at least one decision");
     let pad = |row: &Tensor| row.constant_pad_nd([0, widest - row.size()[0]]);
     Tensor::stack(&rows.iter().map(pad).collect::<Vec<_>>(), 0)
 }
 
-/// Images of the right class, in so many views.
+/// Images of the right class, with `n_views` views each.
 fn batch(n: i64, n_views: usize) -> Batch {
     Batch {
         images: Tensor::zeros([n_views as i64 * n, 3, 1, 1], tch::kind::FLOAT_CPU),
@@ -232,7 +233,7 @@ fn batch(n: i64, n_views: usize) -> Batch {
     }
 }
 
-/// Lets a method that has begun take `n` steps at one point of its schedule.
+/// Lets a method that has begun make `n` steps at one point of its schedule.
 pub(crate) fn steps(
     method: &mut dyn Method,
     space: &dyn SearchSpace,
@@ -243,7 +244,7 @@ pub(crate) fn steps(
     steps_by(&mut ChaCha8Rng::seed_from_u64(0), method, space, net, objective, schedule)
 }
 
-/// The same with random numbers that go on from call to call.
+/// Makes steps with a random generator that continues from call to call.
 pub(crate) fn steps_by(
     rng: &mut ChaCha8Rng,
     method: &mut dyn Method,
@@ -262,7 +263,7 @@ pub(crate) fn steps_by(
     report.expect("at least one step")
 }
 
-/// Begins the method on the net and sets parameters of it by their names in its state.
+/// Begins the method on the net, and sets some of its parameters by their names in its state.
 pub(crate) fn begin_with(method: &mut dyn Method, net: &dyn Supernet, values: &[(&str, Tensor)]) {
     method.begin(net);
     let mut state: lat::optimizer::StateMap = method.state().into_iter().collect();
@@ -273,7 +274,7 @@ pub(crate) fn begin_with(method: &mut dyn Method, net: &dyn Supernet, values: &[
     method.load(&state).unwrap();
 }
 
-/// A parameter of the method by its name in its state.
+/// A parameter of the method, by its name in its state.
 pub(crate) fn parameter(method: &dyn Method, name: &str) -> Tensor {
     let found = method.state().into_iter().find(|(known, _)| known == name);
     found.unwrap_or_else(|| panic!("no {name} in the state")).1.copy()

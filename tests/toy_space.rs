@@ -1,4 +1,5 @@
-//! A space small enough to sum over all its architectures by hand: one node, three in-edges of which two stay, two operations.
+//! A space small enough to sum over all its architectures by hand: one node, three in-edges of which two are kept, two
+//! operations.
 
 use lat_space::{
     Architecture, Decision, Graph, Group, SearchSpace, Skeleton, SkeletonPreset, Space, SpaceError,

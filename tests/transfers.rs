@@ -1,4 +1,4 @@
-//! Predictors of a new device from those of others and a few samples.
+//! Predictors of a new device, made from those of others and a few samples.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::cli::{lat, refused};
 
 const OPS: [&str; 5] = ["none", "skip", "conv1", "conv3", "pool"];
 
-/// Six edges with one of five operations each; on every device an operation costs by its kind and its place.
+/// Six edges with one of five operations each. On every device, an operation's cost depends on its kind and its place.
 fn write_tables(dir: &Path) {
     let mut space = "id = \"edges\"\n".to_owned();
     for edge in 0..6 {
@@ -22,7 +22,7 @@ fn write_tables(dir: &Path) {
         ("new", [0.0, 0.15, 1.1, 2.4, 0.9]),
     ] {
         let mut table = "e0,e1,e2,e3,e4,e5,latency_ms\n".to_owned();
-        // Every 13th of all, so that each edge takes each operation.
+        // Every 13th architecture, so that each edge has each operation.
         for number in (0..15_625usize).step_by(13).take(400) {
             let ops = [1, 5, 25, 125, 625, 3125].map(|below| number * 7 % 15_625 / below % 5);
             let place = |edge: usize| 1.0 + edge as f64 / 3.0;
@@ -66,7 +66,7 @@ fn ten_samples_and_two_devices_beat_the_ridge_and_training_from_scratch() {
     };
     assert!(figure("transfer", "spearman") >= figure("ridge-on-sources", "spearman"), "{json}");
     assert!(figure("transfer", "mape") < 0.5 * figure("structured", "mape"), "{json}");
-    // The file prices what the table has, like any other predictor.
+    // The file predicts the costs in the table, like any other predictor.
     let texts = lat(dir.path())
         .args(["predict", "--predictor", "new.lat", "--file", "new.csv"])
         .assert()

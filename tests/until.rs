@@ -1,4 +1,5 @@
-//! `lat profile --until`: rounds, their choice of samples, when they end, and that an interrupted run goes on with the same.
+//! `lat profile --until`: rounds, their choice of samples, their end, and that an interrupted run continues with the same
+//! samples.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,7 +12,7 @@ use predicates::str::contains;
 
 use super::cli::{lat, refused};
 
-/// Flags of a run on the fake device into the folder `run`.
+/// Flags for a run on the fake device into the folder `run`.
 fn until(goal: &str, more: &str) -> Vec<String> {
     let text = format!("profile --device fake --space nasbench201 --out run {more}");
     let flags = text.split_whitespace().map(str::to_owned);
@@ -50,9 +51,9 @@ fn a_goal_is_reached_and_the_run_trains_reports_and_compares_as_any() {
     for command in ["train --data run --regressor linear", "report run", "diff run run"] {
         lat(dir.path()).args(command.split(' ')).assert().success();
     }
-    // A whole run is no shard, as ever.
+    // A whole run is not a shard, here as elsewhere.
     refused(dir.path(), &["merge", "whole", "run"], &["expected one shard of a run"]);
-    // The same command finds that all is done, a stricter goal goes on, and another kind of run is refused.
+    // The same command finds that everything is done, a stricter goal continues the run, and a run of another kind is rejected.
     lat(dir.path()).args(until("mape<0.25%", "")).assert().success();
     assert_eq!(measured(dir.path()).1.len(), rows.len());
     lat(dir.path()).args(until("mape<0.01%", "--samples 130")).assert().success();
@@ -169,7 +170,7 @@ fn a_run_killed_in_any_round_goes_on_as_if_it_had_not_been() {
     }
     lat(dir.path()).args(&flags).assert().success();
     let (again, all) = measured(dir.path());
-    // The last digits of an error hang on where its numbers lie in memory.
+    // The last digits of an error depend on where its numbers lie in memory.
     let coarse = |rounds: &Rounds| -> Vec<_> {
         let round = |round: &Round| {
             let mape = round.judgement.map(|judgement| (judgement.mape * 1e6).round());

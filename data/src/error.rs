@@ -2,39 +2,39 @@
 
 use std::path::{Path, PathBuf};
 
-/// Least and largest value of a target: predictors compute in single precision, squares and reciprocals included.
+/// Smallest and largest value of a target: predictors compute in single precision, including squares and reciprocals.
 pub const COSTS: (f64, f64) = (1e-15, 1e15);
 
-/// What can be wrong with a data file, a run folder, or a request for data.
+/// An error with a data file, a run folder, or a request for data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("could not {action} {}: {source}", .path.display())]
     Io {
-        /// What was tried: `read`, `create`.
+        /// The action that failed, such as `read` or `create`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's message.
         source: std::io::Error,
     },
-    /// Nothing is there.
+    /// A file or folder does not exist.
     #[error("{} does not exist; expected {expected}", .path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The path where it was looked for.
         path: PathBuf,
         /// What should be there.
         expected: String,
     },
-    /// A file or folder holds something else than it should.
+    /// A file or folder has the wrong content.
     #[error("{}: expected {expected}; found {found}", .path.display())]
     Content {
         /// The file or folder.
         path: PathBuf,
-        /// What should be in it.
+        /// The expected content.
         expected: String,
-        /// What is in it.
+        /// The content found.
         found: String,
     },
     /// Another process writes this run.
@@ -46,7 +46,7 @@ pub enum DataError {
         /// The run folder.
         dir: PathBuf,
     },
-    /// A run folder that holds a run with other settings.
+    /// A run folder contains a run with other settings.
     #[error(
         "{} holds a run with {field} '{recorded}', but '{asked}' is asked for; \
          choose another --out, or the same settings to resume it",
@@ -62,7 +62,7 @@ pub enum DataError {
         /// Its value now.
         asked: String,
     },
-    /// A row in the middle of a journal that cannot be what was written.
+    /// A row in the middle of a journal is damaged.
     #[error(
         "line {line} of {} is damaged: {reason}; the file was left as it is: \
          restore it from a copy, or remove that line to measure its architecture again",
@@ -73,10 +73,10 @@ pub enum DataError {
         path: PathBuf,
         /// Number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// A finished file that is not what it was when it was finished.
+    /// A finished file has changed since it was finished.
     #[error(
         "{} is damaged: expected {expected}, as manifest.json has it; found {found}; restore it from a copy, or remove \
          manifest.json and run the same command again: what is whole is kept, what is lost is measured again",
@@ -85,7 +85,7 @@ pub enum DataError {
     Altered {
         /// The file.
         path: PathBuf,
-        /// Size and checksum as listed.
+        /// Size and checksum as listed in the manifest.
         expected: String,
         /// Size and checksum now.
         found: String,
@@ -99,12 +99,12 @@ pub enum DataError {
     Append {
         /// The journal's file of rows.
         path: PathBuf,
-        /// Rows that are on the disk.
+        /// Number of rows on the disk.
         safe_rows: usize,
-        /// The system's reason.
+        /// The system's message.
         source: std::io::Error,
     },
-    /// A run folder that is no longer where the run began to write it.
+    /// A run folder was removed, moved or replaced while the run wrote to it.
     #[error(
         "{} was removed, moved or replaced while this run wrote to it, with the {rows} rows measured so far; nothing more is \
          measured: put it back to go on with the same command, or run that to begin anew",
@@ -113,10 +113,10 @@ pub enum DataError {
     Gone {
         /// The run folder.
         dir: PathBuf,
-        /// Rows that it held.
+        /// Number of rows that it contained.
         rows: usize,
     },
-    /// A table of several devices, batch sizes or the like.
+    /// A table contains several devices, batch sizes or the like.
     #[error(
         "{}: refuse mixed values of column '{column}': {values}; expected one value: filter the table first",
         .path.display()
@@ -126,10 +126,10 @@ pub enum DataError {
         path: PathBuf,
         /// The column that should be constant.
         column: String,
-        /// The values found, comma separated.
+        /// The values found, separated by commas.
         values: String,
     },
-    /// Values that no measurement can have.
+    /// Values that cannot come from a measurement.
     #[error(
         "{}: {count} of {rows} values of column '{column}' are missing, not finite or out of range, \
          the first in row {first_row} ({}); expected positive numbers ({:e} to {:e}): remove or repair these rows{}",
@@ -144,26 +144,26 @@ pub enum DataError {
         path: PathBuf,
         /// The target column.
         column: String,
-        /// How many values are bad.
+        /// Number of bad values.
         count: usize,
-        /// Rows in the table, failed ones not counted.
+        /// Number of rows in the table, without failed ones.
         rows: usize,
         /// Number of the first bad row, from 1, without the line of names.
         first_row: usize,
-        /// Its value.
+        /// The value in that row.
         found: f64,
     },
-    /// A column that no file has.
+    /// A column that the table lacks.
     #[error("{}: expected a column '{column}'; found columns {names}", .path.display())]
     NoColumn {
         /// The table's file.
         path: PathBuf,
         /// The column asked for.
         column: String,
-        /// The columns there are, comma separated.
+        /// The names of its columns, separated by commas.
         names: String,
     },
-    /// Rows asked for that are not there.
+    /// No row has the value asked for.
     #[error(
         "{}: no row has {column} = '{value}'; expected one of the values that column '{column}' has in the rows left: {values}",
         .path.display()
@@ -171,26 +171,26 @@ pub enum DataError {
     NoRow {
         /// The table's file.
         path: PathBuf,
-        /// The column looked at.
+        /// The filtered column.
         column: String,
         /// The value asked for.
         value: String,
-        /// The values there are, comma separated.
+        /// The values in that column, separated by commas.
         values: String,
     },
-    /// Two files of one table that do not fit.
+    /// Two files of one table that do not fit together.
     #[error("cannot join {} and {}: expected {expected}; found {found}", .path.display(), .other.display())]
     Join {
         /// The file of measurements.
         path: PathBuf,
         /// The file of architectures.
         other: PathBuf,
-        /// What joins them.
+        /// What should connect them.
         expected: String,
         /// What was found.
         found: String,
     },
-    /// A cell that is none of its decision's choices.
+    /// A cell that is not one of its decision's choices.
     #[error("{}: expected in column '{column}' {expected}; found {found} in row {row}", .path.display())]
     Choice {
         /// The table's file.
@@ -199,12 +199,12 @@ pub enum DataError {
         column: String,
         /// Number of the row, from 1, without the line of names.
         row: usize,
-        /// The cell.
+        /// The cell's content.
         found: String,
-        /// The choices, comma separated.
+        /// The choices, separated by commas.
         expected: String,
     },
-    /// A text that is no architecture of the space.
+    /// A text that is not an architecture of the space.
     #[error("{}, row {row}: {reason}", .path.display())]
     Architecture {
         /// The table's file.
@@ -221,28 +221,28 @@ pub enum DataError {
         name: String,
         /// The table.
         source_name: String,
-        /// The columns there are, comma separated.
+        /// The names of its columns, separated by commas.
         known: String,
     },
-    /// Parts that do not fit the whole.
+    /// Parts of the wrong size.
     #[error("cannot split {n} rows: expected {expected}; found {found}")]
     Split {
-        /// Rows there are.
+        /// Number of rows.
         n: usize,
         /// What is possible.
         expected: String,
         /// What was asked for.
         found: String,
     },
-    /// A name that no table holds.
+    /// A name that is in no table.
     #[error("unknown data set '{name}'; expected one of: {known}")]
     Unknown {
         /// The name given.
         name: String,
-        /// The names there are, comma separated.
+        /// The known names, separated by commas.
         known: String,
     },
-    /// A data set that lies in a folder, and no folder was named.
+    /// A data set that is in a folder, but no folder was named.
     #[error("data set '{name}' needs --data-dir: expected {expected}")]
     NoFolder {
         /// The data set.
@@ -253,7 +253,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// For `map_err`: the system's refusal with what was tried and where.
+    /// For `map_err`: makes an error from the system's, with the action and the path.
     pub(crate) fn io<'a>(
         action: &'static str,
         path: &'a Path,
@@ -261,7 +261,7 @@ impl DataError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// A file that holds something else than it should.
+    /// The error for a file with the wrong content.
     pub(crate) fn content(
         path: &Path,
         expected: impl Into<String>,
@@ -270,13 +270,13 @@ impl DataError {
         Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
     }
 
-    /// Nothing is there.
+    /// The error for a file or folder that does not exist.
     pub(crate) fn missing(path: &Path, expected: impl Into<String>) -> Self {
         Self::Missing { path: path.to_owned(), expected: expected.into() }
     }
 }
 
-/// A number without hundreds of zeros.
+/// A number in short form, without hundreds of zeros.
 fn short(number: f64) -> String {
     let is_usual =
         number == 0.0 || !number.is_finite() || (COSTS.0..=COSTS.1).contains(&number.abs());

@@ -1,9 +1,9 @@
 //! Everything on disk: measurements, latency tables, published accuracies, and image sets. Only this crate opens data files; it has no libtorch.
 //!
-//! A profile run is a folder that a [`Journal`] fills row by row, so that a crash costs one row at most. A [`LatencyTable`]
-//! is what a predictor learns from: one value per architecture, read from such a folder or from a table made elsewhere.
-//! An [`AccuracyTable`] is what others found architectures to be worth.
-//! A [`Dataset`] is what a search trains on: images for training and testing, as bytes, with what is known about them.
+//! A profile run is a folder that a [`Journal`] fills row by row, so that a crash costs at most one row. A predictor learns from
+//! a [`LatencyTable`]: one value per architecture, read from such a folder or from a table made elsewhere. An [`AccuracyTable`]
+//! contains published accuracies of architectures. A search trains on a [`Dataset`]: images for training and testing, as bytes,
+//! with their statistics.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! The median, for all crates that take one.
+//! The median, for all crates.
 
-/// Median of values in any order, between the middle two of an even number; nothing where there is none.
+/// Median of values in any order; for an even number of values, the average of the middle two. None if there are no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);

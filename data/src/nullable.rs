@@ -1,5 +1,5 @@
-//! Numbers of a record that JSON may lack: it has no NaN and no infinity, so they are written as null and read as NaN. For
-//! `#[serde(with = "lat_data::nullable")]`.
+//! Numbers that may be missing in a JSON record. JSON has no NaN and no infinity, so they are written as null and read as NaN.
+//! For `#[serde(with = "lat_data::nullable")]`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -17,7 +17,7 @@ pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
     value.is_finite().then_some(*value).serialize(to)
 }
 
-/// Reads a number; null is NaN.
+/// Reads a number; null becomes NaN.
 ///
 /// # Errors
 /// If it is neither a number nor null.

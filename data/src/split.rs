@@ -1,4 +1,4 @@
-//! Splits rows at random into parts: for training, for testing.
+//! Splits rows at random, for example into rows for training and for testing.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -6,16 +6,16 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::DataError;
 
-/// Splits the numbers `0..n` at random into one part per fraction; the same seed gives the same parts.
+/// Splits the numbers `0..n` at random into one part per fraction. The same seed gives the same parts.
 ///
-/// What the fractions leave over is in no part. Rows of a table should be distinct architectures, as those of a
-/// [`LatencyTable`](crate::LatencyTable) are: then no architecture is in two parts.
+/// If the fractions add up to less than 1, the rest is in no part. Rows of a table should be distinct architectures, as those of
+/// a [`LatencyTable`](crate::LatencyTable) are; then no architecture is in two parts.
 ///
 /// # Errors
-/// [`DataError::Split`] where a fraction is negative or not finite, or their sum is above 1.
+/// [`DataError::Split`] if a fraction is negative or not finite, or if their sum is above 1.
 pub fn split(n: usize, fractions: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, DataError> {
     let sum: f64 = fractions.iter().sum();
-    // 0.8 + 0.1 + 0.1 may come out above 1 by a rounding error.
+    // 0.8 + 0.1 + 0.1 may be above 1 because of rounding.
     if fractions.iter().any(|f| !f.is_finite() || *f < 0.0) || sum > 1.0 + 1e-9 {
         return Err(DataError::Split {
             n,
@@ -35,12 +35,12 @@ pub fn split(n: usize, fractions: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, 
     Ok(parts.collect())
 }
 
-/// Draws `train` and `test` of the numbers `0..n` at random, as (train, test); the same seed gives the same numbers.
+/// Draws `train` and `test` of the numbers `0..n` at random, as (train, test). The same seed gives the same numbers.
 ///
-/// The test part does not depend on `train`, and a larger `train` contains the smaller one: learning curves compare.
+/// The test part does not depend on `train`, and a larger `train` contains the smaller one, so learning curves can be compared.
 ///
 /// # Errors
-/// [`DataError::Split`] where the two are more than `n`.
+/// [`DataError::Split`] if there are more than `n` together.
 pub fn split_sizes(
     n: usize,
     train: usize,
@@ -60,11 +60,11 @@ pub fn split_sizes(
     Ok((train_rows, rest))
 }
 
-/// Draws `test` of the numbers `0..labels.len()` at random, each label with its share of the whole, as (train, test); all
-/// that is not for testing is for training.
+/// Draws `test` of the numbers `0..labels.len()` at random so that each label has its share, as (train, test). All others are for
+/// training.
 ///
 /// # Errors
-/// [`DataError::Split`] where `test` is more than there are.
+/// [`DataError::Split`] if `test` is greater than the number of labels.
 pub fn split_stratified(
     labels: &[u32],
     test: usize,
@@ -97,7 +97,7 @@ pub fn split_stratified(
     Ok((train_rows, test_rows))
 }
 
-/// `total` divided among the classes by their counts: rounded down, and what is left over to the largest remainders.
+/// Divides `total` among the classes by their counts: rounded down, and the rest goes to the largest remainders.
 fn shares(counts: &[usize], total: usize) -> Vec<usize> {
     let n = counts.iter().sum::<usize>().max(1);
     let mut shares: Vec<usize> = counts.iter().map(|count| count * total / n).collect();
@@ -164,7 +164,7 @@ mod tests {
         let labels: Vec<u32> = (0..100).map(|i| u32::from(i % 10 == 0)).collect();
         let (train, test) = split_stratified(&labels, 25, 1).unwrap();
         assert_eq!((train.len(), test.len()), (75, 25));
-        // A tenth of 25 is 2.5: both remainders are a half, and the first class takes the odd one.
+        // A tenth of 25 is 2.5. Both remainders are a half, so the first class gets the odd one.
         assert_eq!(test.iter().filter(|&&row| labels[row] == 1).count(), 2);
         assert_eq!(shares(&[2, 2, 6], 5), [1, 1, 3]);
         assert_eq!(shares(&[], 0), Vec::<usize>::new());

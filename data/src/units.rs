@@ -1,25 +1,25 @@
-//! Units, as the ends of columns' names say them.
+//! Units, as given by the ends of columns' names.
 
-/// Those that a name may end in, `latency_ms`; others say nothing of a unit, as in `pixel3_latency`.
+/// Units that a name may end in, such as `latency_ms`. Other names give no unit, such as `pixel3_latency`.
 const UNITS: [&str; 10] = ["ms", "us", "ns", "s", "mj", "j", "w", "mib", "mhz", "c"];
-/// Columns that count something.
+/// Columns that contain counts.
 const COUNTS: [&str; 2] = ["params", "multiply_adds"];
 
-/// What stands for a unit that nobody told.
+/// The text for a unit that is not known.
 const UNKNOWN_UNIT: &str = "unit unknown";
 
-/// The unit that a column's name ends in, in lower case.
+/// The unit at the end of a column's name, in lower case.
 pub(crate) fn suffix(column: &str) -> Option<&'static str> {
     let (_, suffix) = column.rsplit_once('_')?;
     UNITS.into_iter().find(|unit| unit.eq_ignore_ascii_case(suffix))
 }
 
-/// A column's unit: the end of its name, `1` of counts, else `unit unknown`.
+/// A column's unit: the end of its name, `1` for counts, else `unit unknown`.
 pub fn unit(column: &str) -> &'static str {
     if COUNTS.contains(&column) { "1" } else { suffix(column).unwrap_or(UNKNOWN_UNIT) }
 }
 
-/// How many of a unit of time make a millisecond; None for other units.
+/// How many of this unit of time make a millisecond; None if it is no unit of time.
 pub fn per_ms(unit: &str) -> Option<f64> {
     match unit {
         "s" => Some(1e-3),

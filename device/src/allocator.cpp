@@ -1,5 +1,6 @@
-// What libtorch's CUDA allocator says of its memory, as C functions for allocator.rs. The allocator is looked up at run time, since
-// the program is linked to libtorch's CPU half alone: where nothing is registered for CUDA, or it keeps no figures, the answer is -1.
+// Memory figures of libtorch's CUDA allocator, as C functions for allocator.rs. The allocator is looked up at run time, because
+// the program is linked only to libtorch's CPU half. If no allocator is registered for CUDA, or it keeps no figures, the result
+// is -1.
 
 #include <c10/core/CachingDeviceAllocator.h>
 
@@ -13,13 +14,13 @@ c10::DeviceAllocator* cuda_allocator() {
   return dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::DeviceType::CUDA));
 }
 
-// Bytes allocated on a device, all pools together: what torch.cuda.memory_allocated and max_memory_allocated give.
+// Bytes allocated on a device, all pools together; the figures of torch.cuda.memory_allocated and max_memory_allocated.
 c10::CachingAllocator::Stat allocated(c10::DeviceAllocator& allocator, int8_t device) {
   constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   return allocator.getDeviceStats(device).allocated_bytes[kAll];
 }
 
-// No exception may leave a C function: the allocator throws for a device that it does not know.
+// No exception may leave a C function. The allocator throws if it does not know the device.
 template <typename Read>
 int64_t guarded(Read read) noexcept {
   try {
@@ -48,7 +49,7 @@ int64_t lat_cuda_allocated_bytes(int8_t device) noexcept {
   return guarded([=](c10::DeviceAllocator& allocator) { return allocated(allocator, device).current; });
 }
 
-// Lets the peak begin at what is allocated now and returns that, or -1.
+// Resets the peak to what is allocated now and returns that, or -1.
 int64_t lat_cuda_reset_peak_bytes(int8_t device) noexcept {
   return guarded([=](c10::DeviceAllocator& allocator) {
     allocator.resetPeakStats(device);
@@ -56,7 +57,7 @@ int64_t lat_cuda_reset_peak_bytes(int8_t device) noexcept {
   });
 }
 
-// Most bytes allocated on a device since the last reset, or -1.
+// The most bytes allocated on a device since the last reset, or -1.
 int64_t lat_cuda_peak_bytes(int8_t device) noexcept {
   return guarded([=](c10::DeviceAllocator& allocator) { return allocated(allocator, device).peak; });
 }

@@ -1,10 +1,10 @@
-//! What libtorch's CUDA allocator says of a GPU's memory, through the C functions of `allocator.cpp`: tch has no name for it.
+//! Memory figures of libtorch's CUDA allocator, through the C functions of `allocator.cpp`, because tch does not offer them.
 
 use std::sync::OnceLock;
 
-// SAFETY: the signatures are those of allocator.cpp, which this crate's build script compiles. The functions take and give integers,
-// look the allocator up by themselves, let no exception out, and may be called at any time from any thread: the allocator has
-// locks of its own. So they are safe to call.
+// SAFETY: the signatures are those of allocator.cpp, which this crate's build script compiles. The functions take and return
+// integers, look the allocator up by themselves and let no exception out. They may be called at any time from any thread, because
+// the allocator has its own locks. So they are safe to call.
 #[expect(unsafe_code, reason = "the C functions of allocator.cpp")]
 unsafe extern "C" {
     safe fn lat_cuda_allocator_is_registered() -> i32;
@@ -13,24 +13,25 @@ unsafe extern "C" {
     safe fn lat_cuda_peak_bytes(device: i8) -> i64;
 }
 
-/// Whether libtorch's CUDA half is there with an allocator that keeps figures. To be asked after [`crate::enable_cuda`].
+/// Whether libtorch's CUDA half is loaded and has an allocator that keeps figures. Call [`crate::enable_cuda`] before.
 pub fn is_registered() -> bool {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     *REGISTERED.get_or_init(|| lat_cuda_allocator_is_registered() == 1)
 }
 
-/// Lets a GPU's peak begin at what is allocated now; nothing happens where there is no such allocator.
+/// Resets a GPU's peak to what is allocated now. Does nothing if there is no such allocator.
 pub fn reset_peak(device: i8) {
     lat_cuda_reset_peak_bytes(device);
 }
 
-/// Most that was allocated on a GPU since the last reset, MiB; nothing where there is no such allocator or it keeps no figures.
+/// The most memory that was allocated on a GPU since the last reset, MiB. None if there is no such allocator or it keeps no
+/// figures.
 pub fn peak_mib(device: i8) -> Option<f64> {
     let bytes = lat_cuda_peak_bytes(device);
     (bytes > 0).then_some(bytes as f64 / f64::from(1 << 20))
 }
 
-/// The growth of what is allocated on a GPU over some work, at its peak.
+/// The growth of allocated memory on a GPU during some work, at its peak.
 #[derive(Debug, Clone, Copy)]
 pub struct AllocatedPeak {
     device: i8,
@@ -38,16 +39,16 @@ pub struct AllocatedPeak {
 }
 
 impl AllocatedPeak {
-    /// From now on; nothing where there is no such allocator or it has not used this GPU yet.
+    /// Begins to watch. None if there is no such allocator or it has not used this GPU yet.
     pub fn begin(ordinal: u32) -> Option<Self> {
         let device = i8::try_from(ordinal).ok()?;
         let begin_bytes = lat_cuda_reset_peak_bytes(device);
         (begin_bytes >= 0).then_some(Self { device, begin_bytes })
     }
 
-    /// The peak since then above the beginning, in bytes. Nothing where the work did not give back all it took: then another
-    /// thread allocated meanwhile, and the peak is partly its own; nor where nothing was taken, as without caching, when the
-    /// allocator keeps no figures.
+    /// The peak since the beginning, above the level at the beginning, in bytes. None if the work did not give back all it took:
+    /// then another thread allocated in the meantime, and the peak is partly due to that thread. Also None if nothing was taken,
+    /// as happens without caching, when the allocator keeps no figures.
     pub fn grown_bytes(self) -> Option<u64> {
         let (now, peak) = (lat_cuda_allocated_bytes(self.device), lat_cuda_peak_bytes(self.device));
         grown(self.begin_bytes, peak, now)
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn without_a_cuda_allocator_the_answer_is_none() {
         if enable_cuda().count() > 0 {
-            // The other test's.
+            // This is for the other test.
             return;
         }
         assert!(!is_registered());
@@ -87,7 +88,7 @@ mod tests {
         assert!(is_registered());
         let zeros = |mib: i64| Tensor::zeros([mib << 20], (Kind::Uint8, Device::Cuda(0)));
         let kept = zeros(1);
-        // Tests beside this one may allocate too: then there is no answer, and it is asked again.
+        // Tests that run at the same time may allocate too. Then there is no result, and it is tried again.
         let grown = (0..100).find_map(|_| {
             let peak = AllocatedPeak::begin(0)?;
             drop((zeros(8), zeros(4)));

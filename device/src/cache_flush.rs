@@ -8,21 +8,21 @@ use tch::{Device, Kind, Tensor};
 use crate::DeviceError;
 use crate::cuda;
 
-/// Where the size of a CPU's caches cannot be read: larger than most.
+/// The size used if that of a CPU's caches cannot be read; larger than most caches.
 const UNKNOWN_CACHE_BYTES: u64 = 64 << 20;
 
-/// Empties a device's last-level cache by writing over as many bytes as it has, so that the next run finds its weights and
-/// input in memory (the real size, not a fixed 256 MB: pytorch PR 127953, triton PR 3943).
+/// Empties a device's last-level cache by overwriting as many bytes as it has, so that the next run finds its weights and input
+/// in memory. (It uses the real size, not a fixed 256 MB: pytorch PR 127953, triton PR 3943.)
 #[derive(Debug)]
 pub struct CacheFlush {
     bytes: Tensor,
 }
 
 impl CacheFlush {
-    /// For this device.
+    /// A flush for this device.
     ///
     /// # Errors
-    /// [`DeviceError::Torch`] where libtorch cannot allocate so many bytes.
+    /// [`DeviceError::Torch`] if libtorch cannot allocate that many bytes.
     pub fn new(device: Device) -> Result<Self, DeviceError> {
         let size = match device {
             Device::Cuda(ordinal) => cuda::l2_bytes(ordinal as u32)?,
@@ -32,10 +32,10 @@ impl CacheFlush {
         Ok(Self { bytes })
     }
 
-    /// Writes over the cache; on a GPU it is enqueued before what comes next.
+    /// Overwrites the cache. On a GPU this is enqueued before the next work.
     ///
     /// # Errors
-    /// [`DeviceError::Torch`] with libtorch's words.
+    /// [`DeviceError::Torch`] with libtorch's message.
     pub fn flush(&mut self) -> Result<(), DeviceError> {
         guard(|| self.bytes.fill_(1)).map(drop)?;
         Ok(())
@@ -50,7 +50,7 @@ fn cpu_cache_bytes() -> u64 {
     sizes.filter_map(|text| bytes_of(text.trim())).max().unwrap_or(UNKNOWN_CACHE_BYTES)
 }
 
-/// `32768K` as the kernel writes it.
+/// Reads a size such as `32768K`, as the kernel writes it.
 fn bytes_of(text: &str) -> Option<u64> {
     let (digits, unit) = text.split_at(text.len() - usize::from(text.ends_with(['K', 'M', 'G'])));
     let shift = match unit {

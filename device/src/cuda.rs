@@ -1,4 +1,4 @@
-//! The CUDA driver: which GPUs there are, and what it tells of them.
+//! The CUDA driver: lists GPUs and their properties.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError};
 
 use crate::DeviceError;
 
-/// A stream of a GPU: what is put on it runs in order.
+/// A stream of a GPU: work that is put on it runs in order.
 #[derive(Debug, Clone)]
 pub struct Stream(pub(crate) Arc<CudaStream>);
 
-/// Size of the L2 cache of a GPU in bytes.
+/// Size of a GPU's L2 cache in bytes.
 ///
 /// # Errors
-/// [`DeviceError::Cuda`] where the driver does not tell.
+/// [`DeviceError::Cuda`] if the driver does not give it.
 pub(crate) fn l2_bytes(ordinal: u32) -> Result<u64, DeviceError> {
     let context = context(ordinal)?;
     let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
@@ -38,14 +38,14 @@ pub(crate) fn named<T>(
     result.map_err(|error| DeviceError::Cuda { call, reason: format!("{error:?}") })
 }
 
-/// Whether the driver's library can be opened. cudarc panics where it cannot, so this comes before any call of it.
+/// Whether the driver's library can be opened. cudarc panics if it cannot, so this is checked before any call of cudarc.
 #[expect(unsafe_code, reason = "opening a library runs its initialisers")]
 pub(crate) fn is_driver_present() -> bool {
     // SAFETY: opens and closes libcuda.so.1, NVIDIA's own, whose initialisers may run at any time.
     unsafe { sys::is_culib_present() }
 }
 
-/// Names of the GPUs that the driver lists, without making a context on any.
+/// Names of the GPUs that the driver lists, without making a context on any of them.
 pub(crate) fn gpu_names() -> Result<Vec<String>, String> {
     if !is_driver_present() {
         return Err("no NVIDIA driver: libcuda.so.1 cannot be opened".into());
@@ -61,12 +61,12 @@ pub(crate) fn gpu_names() -> Result<Vec<String>, String> {
     }
 }
 
-/// UUID of a GPU as NVML writes it. CUDA's numbers follow `CUDA_VISIBLE_DEVICES`, NVML's don't.
+/// UUID of a GPU as NVML writes it. It connects CUDA's numbers, which follow `CUDA_VISIBLE_DEVICES`, with NVML's, which do not.
 pub(crate) fn uuid(ordinal: u32) -> Option<String> {
     if !is_driver_present() {
         return None;
     }
-    // Starts the driver where nothing did so far.
+    // Starts the driver if nothing has done so yet.
     CudaContext::device_count().ok()?;
     let uuid = device::get(ordinal as i32).and_then(device::get_uuid).ok()?;
     Some(uuid_text(u128::from_be_bytes(uuid.bytes.map(|byte| byte as u8))))

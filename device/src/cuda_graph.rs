@@ -1,10 +1,10 @@
-//! A network's run captured once as a CUDA graph and replayed: one launch instead of hundreds, so that the device's own time
-//! is what is measured.
+//! A network's run, captured once as a CUDA graph and then replayed. A replay is one launch instead of hundreds, so the device's
+//! own time is measured.
 //!
-//! libtorch works on the legacy default stream, which cannot be captured. So runs are put on a stream of their own by
-//! libtorch's `getStreamFromExternal` and `setCurrentCUDAStream`; warm-up runs there fill the allocator's pool of that stream
-//! and let cuDNN pick its algorithms, so that the captured run neither allocates nor tunes. Memory that the captured run used
-//! goes back to that pool; the runs of the next network may write to it, when this graph is no longer replayed.
+//! libtorch uses the legacy default stream, which cannot be captured. So runs are put on another stream, by libtorch's
+//! `getStreamFromExternal` and `setCurrentCUDAStream`. Warm-up runs on this stream fill the allocator's pool for it and let cuDNN
+//! pick its algorithms, so that the captured run neither allocates nor tunes. The captured run's memory goes back to that pool.
+//! Runs of the next network may write to it, but then this graph is no longer replayed.
 
 use std::ffi::{CStr, c_void};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ struct TorchStream {
     id: i64,
 }
 
-/// A stream that libtorch works on, on the thread that made this, as long as this lives.
+/// A stream that libtorch uses on the thread that made this value, as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct SideStream {
     stream: Arc<CudaStream>,
@@ -35,10 +35,10 @@ pub(crate) struct SideStream {
 }
 
 impl SideStream {
-    /// Makes libtorch work on this stream from now on.
+    /// Makes libtorch use this stream from now on.
     ///
     /// # Errors
-    /// [`DeviceError::Cuda`] where libtorch's CUDA half lacks the functions.
+    /// [`DeviceError::Cuda`] if libtorch's CUDA half lacks the functions.
     pub(crate) fn enter(stream: Arc<CudaStream>, ordinal: u32) -> Result<Self, DeviceError> {
         work_on(stream.cu_stream().cast(), ordinal)?;
         Ok(Self { stream, ordinal })
@@ -46,23 +46,25 @@ impl SideStream {
 }
 
 impl Drop for SideStream {
-    /// Takes libtorch back to the default stream: it would go on to use the destroyed one, and crash.
+    /// Makes libtorch use the default stream again. Otherwise it would go on using the destroyed one, and crash.
     fn drop(&mut self) {
-        // What was enqueued is done before the stream may go. An error here was, or will be, seen by whoever waits for the work.
+        // All enqueued work must be done before the stream is destroyed. An error here is also reported to the code that waits
+        // for the work.
         let _ = self.stream.synchronize();
-        // The functions were there when this was made. libtorch numbers external streams by their handles, and the default
-        // stream is number 0, as is the driver's own handle of it (c10/cuda/CUDAStream.cpp, `makeStreamId`).
+        // This cannot fail, because the functions existed when this value was made. libtorch numbers external streams by their
+        // handles, and the default stream has number 0, which is also the driver's handle for it (c10/cuda/CUDAStream.cpp,
+        // `makeStreamId`).
         let _ = work_on(std::ptr::null_mut(), self.ordinal);
     }
 }
 
-/// Makes libtorch work on this stream on this thread.
+/// Makes libtorch use this stream on this thread.
 #[expect(unsafe_code, reason = "libtorch's own C++ functions")]
 fn work_on(stream: *mut c_void, ordinal: u32) -> Result<(), DeviceError> {
     let (from_external, set_current) = (symbol(FROM_EXTERNAL)?, symbol(SET_CURRENT)?);
-    // SAFETY: the mangled names say `CUDAStream getStreamFromExternal(CUstream_st*, signed char)` and
-    // `void setCurrentCUDAStream(CUDAStream)`. The class is trivially copyable, 16 bytes of integers, so the C calling
-    // convention of x86-64 and aarch64 passes it in two registers as it does this struct. A stream outlives its use: the
+    // SAFETY: the mangled names stand for `CUDAStream getStreamFromExternal(CUstream_st*, signed char)` and `void
+    // setCurrentCUDAStream(CUDAStream)`. The class is trivially copyable and consists of 16 bytes of integers, so the C calling
+    // convention of x86-64 and aarch64 passes it in two registers, like this struct. The stream outlives its use: the
     // `SideStream` that holds it ends the use before.
     unsafe {
         let from_external: unsafe extern "C" fn(*mut c_void, i8) -> TorchStream =
@@ -80,7 +82,7 @@ fn symbol(name: &CStr) -> Result<*mut c_void, DeviceError> {
     })
 }
 
-/// A run that was captured and can be replayed.
+/// A captured run that can be replayed.
 pub struct CapturedRun {
     graph: CudaGraph,
 }
@@ -92,20 +94,20 @@ impl std::fmt::Debug for CapturedRun {
 }
 
 impl CapturedRun {
-    /// Captures what `enqueue` puts on `stream`, on which nothing may be at work: a run that was warmed up, so that it neither
+    /// Captures the work that `enqueue` puts on `stream`, which must be idle. The run must be warmed up, so that it neither
     /// allocates nor tunes.
     ///
     /// # Errors
-    /// Those of `enqueue`; [`DeviceError::Cuda`] where something in the run cannot be captured.
+    /// The errors of `enqueue`; [`DeviceError::Cuda`] if something in the run cannot be captured.
     pub fn capture<E: From<DeviceError>>(
         Stream(stream): &Stream,
         enqueue: impl FnOnce() -> Result<(), E>,
     ) -> Result<Self, E> {
-        // Relaxed: the allocator may ask the driver for memory while another thread builds the next network.
+        // Relaxed, because the allocator may ask the driver for memory while another thread builds the next network.
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         named("cuStreamBeginCapture", stream.begin_capture(mode))?;
         let ran = enqueue();
-        // Ended in any case: a stream left in capture refuses all further work.
+        // The capture is ended in any case, because a stream that is still in capture refuses all further work.
         let graph = named("cuStreamEndCapture", stream.end_capture(CUgraphInstantiate_flags(0)));
         ran?;
         let graph = graph?.ok_or_else(|| DeviceError::Cuda {
@@ -119,7 +121,7 @@ impl CapturedRun {
     /// Starts the run once more, by one launch.
     ///
     /// # Errors
-    /// [`DeviceError::Cuda`] where the driver refuses.
+    /// [`DeviceError::Cuda`] if the driver reports an error.
     pub fn launch(&self) -> Result<(), DeviceError> {
         named("cuGraphLaunch", self.graph.launch())
     }

@@ -1,6 +1,6 @@
-//! What can go wrong with a device.
+//! Errors of devices.
 
-/// What can go wrong with a device.
+/// An error of a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -9,31 +9,31 @@ pub enum DeviceError {
         "the CUDA driver call '{call}' failed: {reason}; `nvidia-smi` tells whether the GPU is healthy"
     )]
     Cuda {
-        /// What was called.
+        /// The function that was called.
         call: &'static str,
-        /// The driver's own words.
+        /// The driver's message.
         reason: String,
     },
-    /// What says which rank of a job this is does not make sense.
+    /// The settings that give this process its rank in a job are wrong.
     #[error("{0}")]
     Launch(String),
-    /// The ranks of a job did not find each other, or one of them is gone.
+    /// The ranks of a job did not find each other, or one of them has ended.
     #[error(
         "expected all {size} ranks to answer within {timeout_s} s, found that not all do ({reason}); check that all of them were started \
          and still run"
     )]
     Ranks {
-        /// How many there should be.
+        /// The number of ranks that the job should have.
         size: i32,
-        /// How long is waited for them.
+        /// How long the ranks wait for each other.
         timeout_s: u64,
-        /// libtorch's own first line.
+        /// The first line of libtorch's message.
         reason: String,
     },
-    /// A TorchScript module cannot be loaded or run; libtorch's own words, of several lines.
+    /// A TorchScript module cannot be loaded or run; libtorch's message, which has several lines.
     #[error("{0}")]
     Module(String),
-    /// libtorch refused a computation.
+    /// libtorch reported an error in a computation.
     #[error(transparent)]
     Torch(#[from] lat_nn::NnError),
 }

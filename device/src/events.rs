@@ -1,4 +1,4 @@
-//! Timing by events on a GPU's own clock.
+//! Timing by events, on a GPU's own clock.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::DeviceError;
 use crate::cuda::{Stream, context, named};
 use crate::cuda_graph::SideStream;
 
-/// Two events on a stream, between which runs are timed.
+/// Two events on a stream; the runs between them are timed.
 #[derive(Debug)]
 pub struct Events {
-    // Before the stream, so that it is dropped first.
+    // Declared before the stream, so that it is dropped first.
     _side: Option<SideStream>,
     stream: Arc<CudaStream>,
     start: CudaEvent,
@@ -20,21 +20,20 @@ pub struct Events {
 }
 
 impl Events {
-    /// Those of GPU number `ordinal`, on the legacy default stream of the primary context: what libtorch uses unless told
-    /// otherwise.
+    /// Events on GPU number `ordinal`, on the legacy default stream of the primary context, which libtorch uses by default.
     ///
     /// # Errors
-    /// [`DeviceError::Cuda`] where there is no driver or no such GPU.
+    /// [`DeviceError::Cuda`] if there is no driver or no such GPU.
     pub fn new(ordinal: u32) -> Result<Self, DeviceError> {
         let context = context(ordinal)?;
         let stream = context.default_stream();
         Self::on(&context, stream)
     }
 
-    /// Those of a stream of their own, which libtorch then works on too and which can be captured.
+    /// Events on a new stream, which libtorch then uses too, and which can be captured.
     ///
     /// # Errors
-    /// As [`Events::new`], and where libtorch's CUDA half lacks the functions for it.
+    /// The errors of [`Events::new`], and if libtorch's CUDA half lacks the functions for it.
     pub fn on_side_stream(ordinal: u32) -> Result<Self, DeviceError> {
         let context = context(ordinal)?;
         let stream = named("cuStreamCreate", context.new_stream())?;
@@ -42,15 +41,15 @@ impl Events {
         Ok(Self { _side: Some(side), ..Self::on(&context, stream)? })
     }
 
-    /// The stream that runs are timed on.
+    /// The stream on which runs are timed.
     pub fn stream(&self) -> Stream {
         Stream(Arc::clone(&self.stream))
     }
 
-    /// Milliseconds between the events before and after what `enqueue` puts on the stream; waits for its end.
+    /// Milliseconds between the events before and after the work that `enqueue` puts on the stream. Waits for its end.
     ///
     /// # Errors
-    /// Those of `enqueue`; [`DeviceError::Cuda`] where the GPU fails meanwhile.
+    /// The errors of `enqueue`; [`DeviceError::Cuda`] if the GPU fails in the meantime.
     pub fn time_ms<E: From<DeviceError>>(
         &self,
         enqueue: impl FnOnce() -> Result<(), E>,
@@ -63,7 +62,7 @@ impl Events {
     }
 
     fn on(context: &Arc<CudaContext>, stream: Arc<CudaStream>) -> Result<Self, DeviceError> {
-        // Without the flag, cudarc makes events that cannot tell a time.
+        // Without this flag, cudarc makes events that cannot measure time.
         let event =
             || named("cuEventCreate", context.new_event(Some(CUevent_flags::CU_EVENT_DEFAULT)));
         Ok(Self { _side: None, start: event()?, end: event()?, stream })

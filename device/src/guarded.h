@@ -1,4 +1,4 @@
-// How the C functions of this folder tell of failure: no exception may leave them.
+// Error reporting for the C functions in this folder: no exception may leave them.
 
 #pragma once
 
@@ -9,13 +9,13 @@
 #include <exception>
 #include <string>
 
-// Leaves a text of at most `length` bytes, the last of them 0.
+// Copies a text into `into`, at most `length` bytes including the final 0.
 inline void say(const std::string& text, char* into, size_t length) noexcept {
   std::strncpy(into, text.c_str(), length - 1);
   into[length - 1] = '\0';
 }
 
-// Works and gives 0, or 1 after leaving in `error` what an exception says.
+// Calls `work` and returns 0. If it throws, writes the exception's message to `error` and returns 1.
 template <typename Work>
 int32_t guarded(char* error, size_t length, Work work) noexcept {
   try {

@@ -1,39 +1,40 @@
-//! Which rank of a job this process is, as those who started it say in its environment.
+//! The rank of this process in a job, as its launcher gives it in environment variables.
 
 use crate::DeviceError;
 
 /// The place of a process among those that work on one search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
-    /// From 0.
+    /// Number of this process, from 0.
     pub rank: i32,
-    /// How many processes there are.
+    /// The number of processes.
     pub size: i32,
-    /// Number among those of its machine.
+    /// Number of this process among those on its machine.
     pub local_rank: u32,
-    /// Where rank 0 is.
+    /// The host of rank 0.
     pub host: String,
-    /// On which the ranks find each other there.
+    /// The port on that host at which the ranks find each other.
     pub port: u16,
-    /// Whether who started the ranks keeps the store by which they find each other, as torchrun does.
+    /// Whether the launcher provides the store by which the ranks find each other, as torchrun does.
     pub has_store: bool,
-    /// How often the job was started anew: its names in that store.
+    /// How often the launcher has restarted the job; part of the job's keys in that store.
     pub attempt: String,
 }
 
 impl Launch {
-    /// From torchrun's variables `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR` and `MASTER_PORT`; where `WORLD_SIZE` is absent and
-    /// `MASTER_ADDR` is there, from srun's `SLURM_PROCID`, `SLURM_NTASKS` and `SLURM_LOCALID`. None for a process that works alone.
+    /// Reads torchrun's variables `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR` and `MASTER_PORT`. If `WORLD_SIZE` is missing
+    /// and `MASTER_ADDR` is set, reads srun's `SLURM_PROCID`, `SLURM_NTASKS` and `SLURM_LOCALID` instead. None for a process that
+    /// works alone.
     ///
     /// # Errors
-    /// [`DeviceError::Launch`] for a variable that is missing or no such number.
+    /// [`DeviceError::Launch`] if a variable is missing or not a valid number.
     pub fn from_env() -> Result<Option<Self>, DeviceError> {
         Self::of(&|name| std::env::var(name).ok())
     }
 
-    /// From variables by their names.
+    /// Reads variables through a function that gives them by name.
     fn of(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, DeviceError> {
-        // A batch script of several tasks has SLURM's numbers too, so that these alone start no job of ranks.
+        // A batch script with several tasks has SLURM's numbers too, so these alone do not mean that there is a job of ranks.
         let by_slurm = variable("WORLD_SIZE").is_none() && variable("MASTER_ADDR").is_some();
         let [size, rank, local] = if by_slurm {
             ["SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID"]
@@ -65,7 +66,7 @@ impl Launch {
             size,
             local_rank,
             host,
-            // Within the range above.
+            // It fits, because its range was checked above.
             port: port as u16,
             has_store: variable("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True"),
             attempt: variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_else(|| "0".to_owned()),

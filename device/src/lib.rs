@@ -1,8 +1,8 @@
-//! What touches drivers and libtorch's own functions: which GPUs there are, libtorch's CUDA half, timing by events, capture,
+//! Everything that uses drivers and libtorch's own functions: the list of GPUs, libtorch's CUDA half, timing by events, capture,
 //! the allocator, caches, sensors, the ranks of a job, TorchScript modules.
 //!
-//! Invariants: all `unsafe` code of the program, its CUDA bindings and its C++ are here; a machine without a GPU, a driver or a
-//! CUDA half of libtorch gets an error or nothing, and no crash; nothing here knows what a network is, or why it is timed.
+//! Invariants: all `unsafe` code of the program, its CUDA bindings and its C++ are here. A machine without a GPU, a driver or
+//! libtorch's CUDA half gets an error or None, and no crash. Nothing here knows what a network is, or why it is timed.
 
 pub mod allocator;
 mod cache_flush;

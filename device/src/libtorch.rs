@@ -1,5 +1,5 @@
-//! Finding libtorch's CUDA half at start-up. The program is linked to the CPU half alone, so that it starts on machines without
-//! a GPU; where there is a driver and a `libtorch_cuda.so`, opening the latter registers its kernels with libtorch.
+//! Finds libtorch's CUDA half at start-up. The program is linked only to the CPU half, so that it starts on machines without a
+//! GPU. If there is a driver and a `libtorch_cuda.so`, opening this library registers its kernels with libtorch.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use crate::cuda;
 
-/// The libtorch that this program is built for; the bindings refuse any other.
+/// The libtorch version that this program is built for; the bindings reject any other.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
 
 const LIBRARY: &str = "libtorch_cuda.so";
@@ -28,18 +28,18 @@ unsafe extern "C" {
 pub enum CudaStatus {
     /// libtorch sees GPUs.
     Ready {
-        /// Their names, by number.
+        /// Names of the GPUs, by number.
         gpus: Vec<String>,
     },
     /// Everything runs on the CPU.
     Absent {
-        /// Why: no driver, no GPU, or a libtorch without CUDA.
+        /// The reason: no driver, no GPU, or a libtorch without CUDA.
         reason: String,
     },
 }
 
 impl CudaStatus {
-    /// How many GPUs can be used.
+    /// Number of GPUs that can be used.
     pub fn count(&self) -> u32 {
         match self {
             Self::Ready { gpus } => gpus.len() as u32,
@@ -47,7 +47,7 @@ impl CudaStatus {
         }
     }
 
-    /// Why there is none; nothing where there are some.
+    /// The reason why there is none; None if there are GPUs.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Ready { .. } => None,
@@ -56,8 +56,8 @@ impl CudaStatus {
     }
 }
 
-/// Opens libtorch's CUDA half where there is one and a driver. To be called before anything else of libtorch, which looks for
-/// CUDA once and remembers the answer; later calls return what the first one found.
+/// Opens libtorch's CUDA half, if it and a driver exist. Must be called before any other libtorch function, because libtorch
+/// looks for CUDA once and remembers the answer. Later calls return the result of the first.
 pub fn enable_cuda() -> &'static CudaStatus {
     static STATUS: OnceLock<CudaStatus> = OnceLock::new();
     STATUS.get_or_init(|| match open_cuda() {
@@ -72,12 +72,12 @@ fn open_cuda() -> Result<Vec<String>, String> {
     }
     let gpus = cuda::gpu_names()?;
     open_library()?;
-    // libtorch may see fewer than the driver: it leaves out GPUs too old for it.
+    // libtorch may see fewer GPUs than the driver, because it leaves out those that are too old for it.
     let seen = lat_nn::guard(tch::Cuda::device_count).map_err(|e| e.to_string())?;
     usable(gpus, seen)
 }
 
-/// Of the GPUs that the driver lists those that libtorch sees.
+/// The GPUs listed by the driver that libtorch also sees.
 fn usable(listed: Vec<String>, seen: i64) -> Result<Vec<String>, String> {
     if seen <= 0 {
         return Err("the driver lists GPUs, but libtorch can use none: the driver is too old for its CUDA 13, or the GPU is; \
@@ -88,7 +88,7 @@ fn usable(listed: Vec<String>, seen: i64) -> Result<Vec<String>, String> {
 }
 
 fn open_library() -> Result<(), String> {
-    // By bare name first: the dynamic linker then searches LD_LIBRARY_PATH.
+    // First by the bare name, so that the dynamic linker searches LD_LIBRARY_PATH.
     let first = match load(Path::new(LIBRARY)) {
         Ok(()) => return Ok(()),
         Err(reason) => reason,
@@ -106,15 +106,15 @@ fn open_library() -> Result<(), String> {
     }
 }
 
-/// Folders named as libtorch's: by the environment now, and when the program was built.
+/// Folders of libtorch: from the environment now, and from that in which the program was built.
 fn roots() -> Vec<PathBuf> {
     let now = std::env::var_os("LIBTORCH").map(PathBuf::from);
     let built = option_env!("LIBTORCH").map(PathBuf::from);
     now.into_iter().chain(built).map(|root| root.join("lib")).collect()
 }
 
-/// Where to look: the folder that `libtorch_cpu.so` was loaded from, the roots, and the folders that a file `torch_lib_dir` in
-/// one of these names (written by scripts/setup).
+/// The folders to search: the one from which `libtorch_cpu.so` was loaded, the roots, and folders named by a file `torch_lib_dir`
+/// in one of these (scripts/setup writes it).
 fn search_folders(maps: &str, roots: &[PathBuf]) -> Vec<PathBuf> {
     let loaded = maps.lines().filter_map(|line| {
         let path = Path::new(&line[line.find('/')?..]);
@@ -136,13 +136,13 @@ fn search_folders(maps: &str, roots: &[PathBuf]) -> Vec<PathBuf> {
 #[expect(unsafe_code, reason = "libtorch_cuda.so must be opened with global visibility")]
 fn load(file: &Path) -> Result<(), String> {
     let name = CString::new(file.as_os_str().as_bytes()).map_err(|e| e.to_string())?;
-    // SAFETY: `name` is a C string that outlives the call. Opening runs the library's initialisers, which register kernels with
-    // the libtorch that is linked in; it is never closed.
+    // SAFETY: `name` is a C string that outlives the call. Opening the library runs its initialisers, which register kernels with
+    // the linked libtorch. The library is never closed.
     let handle = unsafe { dlopen(name.as_ptr(), RTLD_NOW | RTLD_GLOBAL) };
     if !handle.is_null() {
         return Ok(());
     }
-    // SAFETY: after a failed dlopen, dlerror returns a C string of the dynamic linker, valid until its next call.
+    // SAFETY: after a failed dlopen, dlerror returns a C string of the dynamic linker, which is valid until its next call.
     let reason = unsafe {
         let text = dlerror();
         (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
@@ -150,7 +150,7 @@ fn load(file: &Path) -> Result<(), String> {
     Err(reason.unwrap_or_else(|| "no reason given".into()))
 }
 
-/// Version of the CUDA runtime in use as `13.0`, where one is loaded.
+/// Version of the loaded CUDA runtime, such as `13.0`; None if none is loaded.
 #[expect(unsafe_code, reason = "the runtime has no other way to tell")]
 pub fn cuda_runtime_version() -> Option<String> {
     let symbol = global_symbol(c"cudaRuntimeGetVersion")?;
@@ -163,7 +163,7 @@ pub fn cuda_runtime_version() -> Option<String> {
     (error == 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
-/// Version of cuDNN in use as the number 91900 for 9.19.0, where it is loaded.
+/// Version of the loaded cuDNN as a number, such as 91900 for 9.19.0; None if none is loaded.
 #[expect(unsafe_code, reason = "cuDNN has no other way to tell")]
 pub fn cudnn_version() -> Option<usize> {
     let symbol = global_symbol(c"cudnnGetVersion")?;

@@ -1,4 +1,4 @@
-//! NVIDIA's management library: what it tells of the driver and of a card.
+//! NVIDIA's management library: information about the driver and a card.
 
 use std::sync::OnceLock;
 
@@ -7,21 +7,21 @@ use nvml_wrapper::{Device, Nvml};
 
 use crate::cuda;
 
-/// A card at one moment; nothing where the library does not tell.
+/// State of a card at one moment; each value is None if the library does not give it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Card {
-    /// Other programs that compute on it.
+    /// Number of other programs that compute on it.
     pub n_tenants: Option<usize>,
-    /// Whether it is cut into slices (MIG).
+    /// Whether it is divided into slices (MIG).
     pub is_cut: Option<bool>,
-    /// Its temperature, and that at which it slows down, degrees Celsius.
+    /// Its temperature, and the temperature at which it slows down, degrees Celsius.
     pub heat_c: Option<(u32, u32)>,
-    /// Whether root alone may set its clocks.
+    /// Whether only root may set its clocks.
     pub are_clocks_restricted: Option<bool>,
 }
 
 impl Card {
-    /// The card of the GPU with this CUDA number now; nothing where the library is missing or refuses.
+    /// Reads the card of the GPU with this CUDA number; None if the library is missing or reports an error.
     pub fn read(ordinal: u32) -> Option<Self> {
         let device = gpu_device(ordinal)?;
         let processes = device.running_compute_processes().ok();
@@ -41,12 +41,12 @@ fn heat_c(device: &Device<'_>) -> Option<(u32, u32)> {
     Some((now_c, limit_c))
 }
 
-/// Version of the NVIDIA driver; `None` if there is no driver.
+/// Version of the NVIDIA driver; None if there is no driver.
 pub fn driver_version() -> Option<String> {
     nvml()?.sys_driver_version().ok()
 }
 
-/// NVIDIA's management library, opened once; nothing where there is no driver.
+/// NVIDIA's management library, opened once; None if there is no driver.
 fn nvml() -> Option<&'static Nvml> {
     static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
     NVML.get_or_init(|| Nvml::init().ok()).as_ref()

@@ -1,5 +1,6 @@
-// Ranks of a job and what they compute together, as C functions for process_group.rs: libtorch's own c10d, its TCP store and its
-// Gloo. libtorch's packages lack the headers of Gloo that c10d's name; the declarations in ../gloo stand for them.
+// The ranks of a job and their collective operations, as C functions for process_group.rs. They use libtorch's own c10d with its
+// TCP store and its Gloo. libtorch's packages lack the Gloo headers that c10d's headers include; the declarations in ../gloo
+// replace them.
 
 #define USE_C10D_GLOO
 
@@ -23,11 +24,11 @@ C10_DECLARE_int(caffe2_log_level);
 
 namespace {
 
-// What a rank holds of its job. Graphs hold it too: their backward passes are collective.
+// A rank's view of its job. Autograd graphs hold it too, because their backward passes are collective.
 struct Group : torch::CustomClassHolder {
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
   int64_t size = 1;
-  // What the first exchange that failed said; empty where none did.
+  // Message of the first exchange that failed; empty if none did.
   std::string lost;
 };
 
@@ -43,15 +44,16 @@ void watched(Group& group, Exchange exchange) {
   }
 }
 
-// The mean over all ranks, in place.
+// Replaces a tensor by its mean over all ranks.
 void mean(Group& group, at::Tensor& tensor) {
   std::vector<at::Tensor> one{tensor};
   watched(group, [&] { group.gloo->allreduce(one)->wait(); });
   tensor.div_(group.size);
 }
 
-// The mean over ranks of a tensor that each rank has. Each rank's loss is of its own images, and gradients are averaged afterwards: of
-// the ranks' losses together a rank's tensor has the mean of the gradients that the ranks find for their common mean.
+// The mean over ranks of a tensor that each rank has, with its gradient. Each rank's loss is computed on its own images, and
+// gradients are averaged afterwards. So the gradient of a rank's tensor is the average of the gradients that all ranks have for
+// the common mean.
 struct Mean : torch::autograd::Function<Mean> {
   static at::Tensor forward(
       torch::autograd::AutogradContext* context,
@@ -93,7 +95,8 @@ c10::intrusive_ptr<c10d::Store> store(
 
 extern "C" {
 
-// Joins the job; null where that failed. `serves`: whether this rank runs the store at host and port by which they find each other.
+// Joins the job; null if that failed. `serves` says whether this rank runs the store, at host and port, by which the ranks find
+// each other.
 Group* lat_group_join(
     const char* host,
     uint16_t port,
@@ -104,7 +107,7 @@ Group* lat_group_join(
     int64_t timeout_ms,
     char* error,
     size_t length) noexcept {
-  // libtorch would print a stack for each error, which is told in a sentence here; who sets its own variable wants them.
+  // libtorch would print a stack for each error, which lat reports in a sentence. Users who set this variable want the stacks.
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
     FLAGS_caffe2_log_level = c10::GLOG_FATAL;
   }
@@ -124,13 +127,13 @@ void lat_group_leave(Group* group) noexcept {
   c10::intrusive_ptr<Group>::reclaim(group);
 }
 
-// What the first exchange that failed said, those of backward passes included. Gives 0 where none did.
+// Copies the message of the first exchange that failed (backward passes included). Returns 0 if none did.
 int32_t lat_group_lost(const Group* group, char* text, size_t length) noexcept {
   say(group->lost, text, length);
   return group->lost.empty() ? 0 : 1;
 }
 
-// Puts the mean over all ranks into a contiguous CPU tensor of floating point numbers.
+// Replaces a contiguous CPU tensor of floating point numbers by its mean over all ranks.
 int32_t lat_group_mean(Group* group, at::Tensor* tensor, char* error, size_t length) noexcept {
   return guarded(error, length, [&] {
     at::NoGradGuard no_grad;
@@ -138,7 +141,7 @@ int32_t lat_group_mean(Group* group, at::Tensor* tensor, char* error, size_t len
   });
 }
 
-// Puts rank 0's numbers into a contiguous CPU tensor.
+// Replaces a contiguous CPU tensor by that of rank 0.
 int32_t lat_group_broadcast(Group* group, at::Tensor* tensor, char* error, size_t length) noexcept {
   return guarded(error, length, [&] {
     at::NoGradGuard no_grad;
@@ -147,7 +150,7 @@ int32_t lat_group_broadcast(Group* group, at::Tensor* tensor, char* error, size_
   });
 }
 
-// The mean over all ranks as a new tensor whose gradient is known; null where that failed. The caller owns it.
+// The mean over all ranks as a new tensor with a gradient; null if that failed. The caller owns it.
 at::Tensor* lat_group_differentiable_mean(Group* group, const at::Tensor* tensor, char* error, size_t length) noexcept {
   at::Tensor* found = nullptr;
   guarded(error, length, [&] {

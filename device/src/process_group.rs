@@ -1,4 +1,5 @@
-//! The ranks of a job and what they compute together, by libtorch's own c10d with Gloo: the C functions of `process_group.cpp`.
+//! The ranks of a job and their collective operations, by libtorch's own c10d with Gloo, through the C functions of
+//! `process_group.cpp`.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fmt;
@@ -10,8 +11,8 @@ use tch::{Kind, Tensor};
 use crate::{DeviceError, Launch};
 
 #[expect(unsafe_code, reason = "the C functions of process_group.cpp")]
-// SAFETY: the signatures are those of process_group.cpp, which this crate's build script compiles. No function lets an exception out;
-// each leaves at most `length` bytes in `error`, the last of them 0.
+// SAFETY: the signatures are those of process_group.cpp, which this crate's build script compiles. No function lets an exception
+// out. Each writes at most `length` bytes to `error`, the last of them 0.
 unsafe extern "C" {
     fn lat_group_join(
         host: *const c_char,
@@ -46,11 +47,11 @@ unsafe extern "C" {
     ) -> *mut c_void;
 }
 
-/// Bytes of a message of the C functions.
+/// Size in bytes of the buffer for a C function's message.
 const MESSAGE: usize = 1024;
 
-/// The processes that work on one search, one of which is this. What is asked of the group every rank must ask, in the same order.
-/// Tensors lie on the CPU.
+/// The processes that work on one search; this process is one of them. All ranks must call the same methods in the same order.
+/// Tensors are on the CPU.
 pub struct ProcessGroup {
     group: *mut c_void,
     launch: Launch,
@@ -58,10 +59,10 @@ pub struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// Joins the others, and waits until all are there; how long is also what each later exchange may take.
+    /// Joins the others and waits until all are there. `timeout` is also the limit for each later exchange.
     ///
     /// # Errors
-    /// [`DeviceError::Ranks`] where they do not find each other in this time.
+    /// [`DeviceError::Ranks`] if they do not find each other in this time.
     #[expect(unsafe_code, reason = "a C function of process_group.cpp")]
     pub fn join(launch: Launch, timeout: Duration) -> Result<Self, DeviceError> {
         let text = |text: &str| {
@@ -73,7 +74,7 @@ impl ProcessGroup {
         let serves = launch.rank == 0 && !launch.has_store;
         let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
         let mut message = [0; MESSAGE];
-        // SAFETY: both texts end in 0 and live through the call, as does the room for the message.
+        // SAFETY: both texts end in 0 and outlive the call, and so does the message buffer.
         let group = unsafe {
             lat_group_join(
                 host.as_ptr(),
@@ -96,23 +97,24 @@ impl ProcessGroup {
         self.launch.rank
     }
 
-    /// How many there are.
+    /// The number of processes.
     pub fn size(&self) -> i32 {
         self.launch.size
     }
 
-    /// The mean over all ranks of each tensor, in their order; those of one kind travel together. Shapes are the same on all ranks.
+    /// The mean over all ranks of each tensor, in their order. Tensors of the same kind are sent together. Shapes must be the
+    /// same on all ranks.
     ///
     /// # Errors
-    /// [`DeviceError::Ranks`] where a rank is gone or too late.
+    /// [`DeviceError::Ranks`] if a rank has ended or is too late.
     pub fn means(&self, of: &[Tensor]) -> Result<Vec<Tensor>, DeviceError> {
         self.together(of, lat_group_mean)
     }
 
-    /// Rank 0's numbers in place of those of all others.
+    /// Replaces the tensors of all other ranks by those of rank 0.
     ///
     /// # Errors
-    /// As [`ProcessGroup::means`].
+    /// The errors of [`ProcessGroup::means`].
     pub fn broadcast(&self, into: &[Tensor]) -> Result<(), DeviceError> {
         let theirs = self.together(into, lat_group_broadcast)?;
         tch::no_grad(|| {
@@ -123,16 +125,16 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Why the first exchange that failed did, those of backward passes included.
+    /// The error of the first exchange that failed, backward passes included; None if none did.
     #[expect(unsafe_code, reason = "a C function of process_group.cpp")]
     pub fn failure(&self) -> Option<DeviceError> {
         let mut message = [0; MESSAGE];
-        // SAFETY: the group is one that was joined; the room for the message lives through the call.
+        // SAFETY: the group was joined; the message buffer outlives the call.
         let is_lost = unsafe { lat_group_lost(self.group, message.as_mut_ptr(), MESSAGE) } == 1;
         is_lost.then(|| self.failed(&message))
     }
 
-    /// Copies of the tensors, one kind after the other in one row of numbers through one exchange.
+    /// Copies of the tensors after the exchange. Tensors of the same kind are joined to one vector, with one exchange per kind.
     fn together(&self, of: &[Tensor], exchange: Exchange) -> Result<Vec<Tensor>, DeviceError> {
         let mut found: Vec<Tensor> = of.iter().map(Tensor::detach).collect();
         let mut kinds: Vec<Kind> = Vec::new();
@@ -158,13 +160,13 @@ impl ProcessGroup {
     #[expect(unsafe_code, reason = "C functions of process_group.cpp")]
     fn exchange(&self, row: &Tensor, exchange: Exchange) -> Result<(), DeviceError> {
         let mut message = [0; MESSAGE];
-        // SAFETY: the group is one that was joined; a tensor's pointer is one to libtorch's own class, which lives through the call.
+        // SAFETY: the group was joined; the pointer refers to an object of libtorch's tensor class, which outlives the call.
         let code =
             unsafe { exchange(self.group, row.as_ptr().cast(), message.as_mut_ptr(), MESSAGE) };
         if code == 0 { Ok(()) } else { Err(self.failed(&message)) }
     }
 
-    /// The error of a message, of which the first line says what is wrong.
+    /// Makes an error from a message, whose first line says what is wrong.
     fn failed(&self, message: &[c_char]) -> DeviceError {
         let bytes: Vec<u8> = message.iter().map(|c| c.cast_unsigned()).collect();
         let text = CStr::from_bytes_until_nul(&bytes).unwrap_or(c"").to_string_lossy();
@@ -180,7 +182,7 @@ impl MeanOverRanks for ProcessGroup {
     #[expect(unsafe_code, reason = "a C function of process_group.cpp")]
     fn differentiable_mean(&self, xs: &Tensor) -> Tensor {
         let mut message = [0; MESSAGE];
-        // SAFETY: as in `exchange`; what is returned is null or a tensor of its own, which the caller is to free as tch does.
+        // SAFETY: as in `exchange`. The result is null or a new tensor, which the caller must free as tch does.
         let found = unsafe {
             lat_group_differentiable_mean(
                 self.group,
@@ -190,7 +192,7 @@ impl MeanOverRanks for ProcessGroup {
             )
         };
         assert!(!found.is_null(), "{}", self.failed(&message));
-        // SAFETY: the pointer is one to libtorch's own class made by `new`, and no one else has it.
+        // SAFETY: the pointer refers to an object of libtorch's tensor class made by `new`, and nothing else owns it.
         unsafe { Tensor::from_ptr(found.cast()) }
     }
 
@@ -209,7 +211,7 @@ impl Drop for ProcessGroup {
     #[expect(unsafe_code, reason = "a C function of process_group.cpp")]
     fn drop(&mut self) {
         if !self.group.is_null() {
-            // SAFETY: the group was joined and is left once.
+            // SAFETY: the group was joined, and it is left only once.
             unsafe { lat_group_leave(self.group) }
         }
     }
@@ -232,14 +234,14 @@ mod tests {
         Launch { rank, size: 2, local_rank: 0, host, port, has_store: false, attempt }
     }
 
-    /// This test program again as rank 1, which runs one test alone.
+    /// Starts this test program again as rank 1, with only one test.
     fn other(test: &str, port: u16) -> Child {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([&format!("process_group::tests::{test}"), "--exact"]);
         command.env(ROLE, port.to_string()).spawn().unwrap()
     }
 
-    /// The group as this process is to join it, and the other rank where this is rank 0.
+    /// Joins the group in this process, and starts the other rank if this is rank 0.
     fn both(test: &str, timeout: Duration) -> (ProcessGroup, Option<Child>) {
         let role = std::env::var(ROLE).ok();
         let port = role.as_ref().map_or_else(free_port, |port| port.parse().unwrap());
@@ -252,7 +254,8 @@ mod tests {
         Tensor::from_slice(&values).set_requires_grad(true)
     }
 
-    // Loss of rank r is (r + 1) * a . m with m the mean of both ranks' x; of both losses' sum the gradient in either x is 1.5 a.
+    // The loss of rank r is (r + 1) * a . m, where m is the mean of both ranks' x. The gradient of the sum of both losses in
+    // either x is 1.5 a.
     #[test]
     fn two_processes_agree_on_means_and_their_gradients() {
         let name = "two_processes_agree_on_means_and_their_gradients";

@@ -1,5 +1,6 @@
-// A TorchScript module that is run again and again on the same arguments, as C functions for script_module.rs. tch's own binding casts
-// integer buffers with the rest and takes only some forms of output; here only floating point numbers are cast, and the output is dropped.
+// A TorchScript module that is run again and again on the same arguments, as C functions for script_module.rs. tch's own binding
+// also casts integer buffers and accepts only some forms of output. Here only floating point numbers are cast, and the output is
+// dropped.
 
 #include "guarded.h"
 
@@ -22,7 +23,7 @@ const c10::FunctionSchema& schema(const Module& module) {
   return module.module.get_method("forward").function().getSchema();
 }
 
-// Whether forward's next argument is a tuple, optional or not.
+// Whether the next argument of forward is a tuple, optional or not.
 bool takes_tuple(const Module& module) {
   const auto& arguments = schema(module).arguments();
   const auto place = module.arguments.size() + 1; // The first is the module itself.
@@ -36,7 +37,7 @@ bool takes_tuple(const Module& module) {
   return type->kind() == c10::TypeKind::TupleType;
 }
 
-// Casts floating point numbers alone: indices and masks stay what they are.
+// Casts floating point tensors only: indices and masks stay as they are.
 void cast(at::Tensor tensor, at::ScalarType kind) {
   if (tensor.is_floating_point()) {
     tensor.set_data(tensor.detach().to(kind));
@@ -63,7 +64,7 @@ void lat_module_free(Module* module) noexcept {
   delete module;
 }
 
-// Casts all floating point parameters and buffers to a kind, a number of c10::ScalarType.
+// Casts all floating point parameters and buffers to a kind, given as a number of c10::ScalarType.
 int32_t lat_module_cast(Module* module, int8_t kind, char* error, size_t length) noexcept {
   return guarded(error, length, [&] {
     at::NoGradGuard no_grad;
@@ -77,7 +78,7 @@ int32_t lat_module_cast(Module* module, int8_t kind, char* error, size_t length)
   });
 }
 
-// What forward takes, as "x: Tensor, n: int".
+// The arguments of forward, as "x: Tensor, n: int".
 int32_t lat_module_takes(const Module* module, char* text, size_t length) noexcept {
   std::ostringstream takes;
   const auto failed = guarded(text, length, [&] {
@@ -112,7 +113,7 @@ void lat_module_push_tensor(Module* module, const at::Tensor* tensor) noexcept {
   module->arguments.emplace_back(*tensor);
 }
 
-// Several tensors as one argument: a tuple if forward takes one, else a list.
+// Adds several tensors as one argument: a tuple if forward takes one, else a list.
 int32_t lat_module_push_tensors(
     Module* module,
     const at::Tensor* const* tensors,
@@ -136,7 +137,7 @@ int32_t lat_module_push_tensors(
   });
 }
 
-// Runs forward on the arguments and drops what it returns, whatever that is.
+// Runs forward on the arguments and drops its result, whatever it is.
 int32_t lat_module_run(Module* module, char* error, size_t length) noexcept {
   return guarded(error, length, [&] {
     at::NoGradGuard no_grad;

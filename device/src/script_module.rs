@@ -1,4 +1,4 @@
-//! A TorchScript module that is run again and again on the same arguments: the C functions of `script_module.cpp`.
+//! A TorchScript module that is run again and again on the same arguments, through the C functions of `script_module.cpp`.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor};
 use crate::DeviceError;
 
 #[expect(unsafe_code, reason = "the C functions of script_module.cpp")]
-// SAFETY: the signatures are those of script_module.cpp, which this crate's build script compiles. No function lets an exception out;
-// each leaves at most `length` bytes in its text, the last of them 0.
+// SAFETY: the signatures are those of script_module.cpp, which this crate's build script compiles. No function lets an exception
+// out. Each writes at most `length` bytes to its text, the last of them 0.
 unsafe extern "C" {
     fn lat_module_load(
         file: *const c_char,
@@ -35,7 +35,8 @@ unsafe extern "C" {
     fn lat_module_run(module: *mut c_void, error: *mut c_char, length: usize) -> i32;
 }
 
-/// Bytes of a message of the C functions. The interpreter's are long: a trace of the module's program comes first.
+/// Size in bytes of the buffer for a C function's message. The interpreter's messages are long: they begin with a trace of the
+/// module's program.
 const MESSAGE: usize = 1 << 14;
 
 /// An argument of a module's `forward`.
@@ -43,19 +44,19 @@ const MESSAGE: usize = 1 << 14;
 pub enum Argument {
     /// Python's `None`.
     None,
-    /// A number.
+    /// A whole number.
     Int(i64),
-    /// A number with a fraction.
+    /// A floating point number.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A tensor, on the module's device.
     Tensor(Tensor),
-    /// A list of tensors, or a tuple if that is what `forward` takes.
+    /// A list of tensors, or a tuple if `forward` takes one.
     Tensors(Vec<Tensor>),
 }
 
-/// A `TorchScript` module in evaluation mode, with the arguments that it is run on.
+/// A `TorchScript` module in evaluation mode, with the arguments on which it is run.
 pub struct ScriptModule {
     module: *mut c_void,
 }
@@ -70,7 +71,7 @@ impl ScriptModule {
     /// Loads a module onto a device. It has no arguments yet.
     ///
     /// # Errors
-    /// [`DeviceError::Module`] with libtorch's own words if the file is no module that this libtorch can read.
+    /// [`DeviceError::Module`] with libtorch's message if the file is no module that this libtorch can read.
     #[expect(unsafe_code, reason = "a C function of script_module.cpp")]
     pub fn load(file: &Path, device: Device) -> Result<Self, DeviceError> {
         let name = CString::new(file.as_os_str().as_encoded_bytes())
@@ -81,16 +82,16 @@ impl ScriptModule {
             _ => -1,
         };
         let mut message = vec![0; MESSAGE];
-        // SAFETY: the name ends in 0 and lives through the call, as does the room for the message.
+        // SAFETY: the name ends in 0 and outlives the call, and so does the message buffer.
         let module =
             unsafe { lat_module_load(name.as_ptr(), cuda, message.as_mut_ptr(), message.len()) };
         if module.is_null() { Err(said(&message)) } else { Ok(Self { module }) }
     }
 
-    /// Converts floating point parameters and buffers; whole numbers stay.
+    /// Converts floating point parameters and buffers; whole numbers stay as they are.
     ///
     /// # Errors
-    /// [`DeviceError::Module`] if there is no room for them.
+    /// [`DeviceError::Module`] if there is not enough memory for them.
     #[expect(unsafe_code, reason = "a C function of script_module.cpp")]
     pub fn cast(&mut self, kind: Kind) -> Result<(), DeviceError> {
         // Numbers of c10::ScalarType.
@@ -100,29 +101,29 @@ impl ScriptModule {
             Kind::BFloat16 => 15,
             _ => 6,
         };
-        // SAFETY: the module is one that was loaded; `checked` gives room for the message.
+        // SAFETY: the module was loaded; `checked` provides the message buffer.
         checked(|text, length| unsafe { lat_module_cast(self.module, kind, text, length) })
     }
 
-    /// What `forward` takes: `x: Tensor, n: int`.
+    /// The arguments of `forward`, such as `x: Tensor, n: int`.
     ///
     /// # Errors
     /// [`DeviceError::Module`] if it has no `forward`.
     #[expect(unsafe_code, reason = "a C function of script_module.cpp")]
     pub fn takes(&self) -> Result<String, DeviceError> {
         let mut text = vec![0; MESSAGE];
-        // SAFETY: the module is one that was loaded; the room for the text lives through the call.
+        // SAFETY: the module was loaded; the text buffer outlives the call.
         let failed = unsafe { lat_module_takes(self.module, text.as_mut_ptr(), text.len()) } != 0;
         if failed { Err(said(&text)) } else { Ok(words(&text)) }
     }
 
-    /// Adds an argument behind the others.
+    /// Adds an argument after the others.
     ///
     /// # Errors
     /// [`DeviceError::Module`] if the module has no `forward`.
     #[expect(unsafe_code, reason = "C functions of script_module.cpp")]
     pub fn push(&mut self, argument: &Argument) -> Result<(), DeviceError> {
-        // SAFETY: the module is one that was loaded; a tensor lives through the call, which copies its handle.
+        // SAFETY: the module was loaded; a tensor outlives the call, which copies its handle.
         unsafe {
             match argument {
                 Argument::None => lat_module_push_none(self.module),
@@ -144,13 +145,13 @@ impl ScriptModule {
         Ok(())
     }
 
-    /// Runs `forward` without gradients and drops what it returns. On a GPU this returns before the run has ended.
+    /// Runs `forward` without gradients and drops its result. On a GPU this returns before the run has ended.
     ///
     /// # Errors
-    /// [`DeviceError::Module`] with libtorch's own words if it does not run on these arguments.
+    /// [`DeviceError::Module`] with libtorch's message if it does not run on these arguments.
     #[expect(unsafe_code, reason = "a C function of script_module.cpp")]
     pub fn run(&mut self) -> Result<(), DeviceError> {
-        // SAFETY: the module is one that was loaded; `checked` gives room for the message.
+        // SAFETY: the module was loaded; `checked` provides the message buffer.
         checked(|text, length| unsafe { lat_module_run(self.module, text, length) })
     }
 }
@@ -158,14 +159,14 @@ impl ScriptModule {
 impl Drop for ScriptModule {
     #[expect(unsafe_code, reason = "a C function of script_module.cpp")]
     fn drop(&mut self) {
-        // SAFETY: the module is one that was loaded, and nobody else has it.
+        // SAFETY: the module was loaded, and nothing else owns it.
         unsafe { lat_module_free(self.module) }
     }
 }
 
-/// A call that tells of failure by a number other than 0.
+/// Makes an error of a call that returns a number other than 0.
 fn checked(call: impl FnOnce(*mut c_char, usize) -> i32) -> Result<(), DeviceError> {
-    // Runs are timed: no room is cleared for a message that does not come.
+    // Runs are timed, so the buffer for a message that rarely comes is not cleared.
     let mut message: Vec<c_char> = Vec::with_capacity(MESSAGE);
     if call(message.as_mut_ptr(), message.capacity()) == 0 {
         return Ok(());

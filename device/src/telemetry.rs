@@ -1,4 +1,4 @@
-//! Clocks, temperature and power of a device while it is measured.
+//! Clock, temperature and power of a device while it is measured.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 
 use crate::nvml::gpu_device;
 
-/// State of a device at one moment; nothing where it cannot be read.
+/// State of a device at one moment; each value is None if it cannot be read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Telemetry {
     /// Clock of the computing cores, MHz.
@@ -17,20 +17,20 @@ pub struct Telemetry {
     pub temperature_c: Option<f64>,
     /// Power drawn, watts.
     pub power_w: Option<f64>,
-    /// Reasons for throttling in lower case, joined by `+`; empty text: none.
+    /// Reasons for throttling in lower case, joined by `+`; an empty text if there are none.
     pub throttle_reasons: Option<String>,
 }
 
 /// Reads a device's state.
 pub trait Sensor {
-    /// The state now.
+    /// Reads the current state.
     fn read(&mut self) -> Telemetry;
 
-    /// Whether the clock says how fast the device computes, so that a low one is throttling. Not so for CPUs, where one core's
-    /// clock at one moment says little.
+    /// Whether the clock shows how fast the device computes, so that a low one means throttling. It does not on CPUs, where one
+    /// core's clock at one moment says little.
     fn judges_by_clock(&self) -> bool;
 
-    /// Millijoules drawn since some moment in the past, where the device counts them.
+    /// Millijoules drawn since some moment in the past; None if the device does not count them.
     fn energy_mj(&mut self) -> Option<f64> {
         None
     }
@@ -54,11 +54,11 @@ impl Sensor for CpuSensor {
     }
 }
 
-/// Sum over the processor packages of the RAPL counters, which the kernel gives in microjoules to whoever may read them. They
-/// wrap around after minutes to hours, which whoever takes a difference must expect.
+/// Sum of the RAPL counters over the processor packages. The kernel gives them in microjoules to processes that may read them.
+/// They wrap around after minutes to hours, so a difference of two readings may be negative.
 fn package_energy_mj(powercap: &Path) -> Option<f64> {
     let packages = std::fs::read_dir(powercap).ok()?.flatten().filter(|entry| {
-        // `intel-rapl:0` is a package, `intel-rapl:0:1` a part of one; AMD's have the same name.
+        // `intel-rapl:0` is a package, `intel-rapl:0:1` a part of one. AMD's counters have the same names.
         let name = entry.file_name().to_string_lossy().into_owned();
         name.strip_prefix("intel-rapl:").is_some_and(|n| n.parse::<u32>().is_ok())
     });
@@ -70,7 +70,7 @@ fn package_energy_mj(powercap: &Path) -> Option<f64> {
     energies.filter(|e| !e.is_empty()).map(|e| e.iter().sum())
 }
 
-/// Number of the core this thread runs on: field 39 of the kernel's `stat` file, the 37th after the name in brackets.
+/// Number of the core that this thread runs on: field 39 of the kernel's `stat` file, the 37th after the name in brackets.
 fn current_core() -> Option<u32> {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(36)?.parse().ok()
@@ -84,7 +84,7 @@ fn core_clock_mhz(core: u32) -> Option<f64> {
         .or_else(|| cpuinfo_mhz(BufReader::new(std::fs::File::open("/proc/cpuinfo").ok()?), core))
 }
 
-/// `cpu MHz` of one core; virtual machines have it where they have no frequency driver.
+/// `cpu MHz` of one core. Virtual machines have it even if they have no frequency driver.
 fn cpuinfo_mhz(cpuinfo: impl BufRead, core: u32) -> Option<f64> {
     let mut at_core = false;
     for line in cpuinfo.lines() {
@@ -99,14 +99,14 @@ fn cpuinfo_mhz(cpuinfo: impl BufRead, core: u32) -> Option<f64> {
     None
 }
 
-/// A GPU's state, from NVIDIA's management library.
+/// Reads a GPU's state through NVIDIA's management library.
 #[derive(Debug)]
 pub struct NvmlSensor {
     device: Option<nvml_wrapper::Device<'static>>,
 }
 
 impl NvmlSensor {
-    /// The sensor of the GPU with this CUDA number; it reads nothing where the library is missing or refuses.
+    /// The sensor of the GPU with this CUDA number. All its values are None if the library is missing or reports an error.
     pub fn new(ordinal: u32) -> Self {
         Self { device: gpu_device(ordinal) }
     }
@@ -132,7 +132,7 @@ impl Sensor for NvmlSensor {
     }
 }
 
-/// The reasons but idleness, which is what a GPU has just after its work was waited for.
+/// The reasons, without idleness, which a GPU always reports just after its work has ended.
 fn reasons(reasons: ThrottleReasons) -> String {
     let known = [
         (ThrottleReasons::APPLICATIONS_CLOCKS_SETTING, "applications_clocks_setting"),

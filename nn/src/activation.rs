@@ -3,7 +3,7 @@
 use lat_space::Activation;
 use tch::Tensor;
 
-/// A map `[n, c, h, w]` through the activation; one-dimensional tensors too.
+/// Applies the activation to a map `[n, c, h, w]` or a tensor of any other shape.
 pub(crate) fn activate(xs: &Tensor, activation: Activation) -> Tensor {
     match activation {
         Activation::Relu => xs.relu(),

@@ -9,7 +9,7 @@ use crate::reorder::reorder;
 use crate::synchronised::{MeanOverRanks, current_ranks};
 use crate::weight_arena::Fill;
 
-/// Batch normalisation with `PyTorch`'s defaults where nothing else is said: eps 1e-5, momentum 0.1.
+/// Batch normalisation. By default it has `PyTorch`'s settings: eps 1e-5, momentum 0.1.
 #[derive(Debug)]
 pub struct BatchNorm {
     scale_shift: Option<(Tensor, Tensor)>,
@@ -42,19 +42,20 @@ impl BatchNorm {
         }
     }
 
-    /// Puts the channels in this order, their statistics too.
+    /// Puts the channels, and their statistics, in this order.
     pub(crate) fn reorder(&self, order: &Tensor) {
         let learnt = self.scale_shift.iter().flat_map(|(scale, shift)| [scale, shift]);
         let all = learnt.chain([&self.running_mean, &self.running_var]);
         all.for_each(|of_channel| reorder(of_channel, 0, order));
     }
 
-    /// With another number added to the variance.
+    /// Sets the number that is added to the variance.
     pub(crate) fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }
 
-    /// The same over the first channels, as many as there are in `[n, c, h, w]`; the statistics of the others stay as they are.
+    /// Applies BN over the first channels only, as many as `xs` `[n, c, h, w]` has. The statistics of the other channels stay as
+    /// they are.
     pub(crate) fn forward_first_t(&self, xs: &Tensor, train: bool) -> Tensor {
         let of = |all: &Tensor| first(all, 0, xs.size()[1]);
         let scale_shift = self.scale_shift.as_ref();
@@ -67,7 +68,7 @@ impl BatchNorm {
         first.forward_t(xs, train)
     }
 
-    /// `[n, c, h, w]` to the same shape.
+    /// Applies BN to `[n, c, h, w]`.
     pub fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         if let (true, Some(ranks)) = (train, current_ranks()) {
             return self.synchronised_t(xs, ranks.as_ref());
@@ -93,7 +94,7 @@ impl BatchNorm {
         )
     }
 
-    /// The same by the statistics of the images of all ranks together, which have as many each.
+    /// Applies BN with the statistics over the images of all ranks together. All ranks have the same number of images.
     fn synchronised_t(&self, xs: &Tensor, ranks: &dyn MeanOverRanks) -> Tensor {
         let of_channel = [0i64, 2, 3].as_slice();
         let mean_of =
@@ -115,7 +116,7 @@ impl BatchNorm {
         }
     }
 
-    /// Moves the statistics towards those of a batch while they are made anew.
+    /// Moves the statistics towards those of a batch while they are recalibrated.
     fn remember(&self, xs: &Tensor, update: Update) {
         tch::no_grad(|| {
             let of_channel = [0i64, 2, 3].as_slice();
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
     use crate::synchronised;
 
-    /// One rank: its own mean.
+    /// One rank only, so the mean is its own.
     #[derive(Debug)]
     struct Alone;
 
@@ -157,7 +158,7 @@ mod tests {
         }
     }
 
-    /// Of images and the output's weights in a loss.
+    /// The results for these images, and for these weights of the output in a loss.
     fn found(
         [xs, wave]: [&Tensor; 2],
         scale: &Tensor,
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn synchronised_over_one_rank_is_batch_norm() {
-        // Drawn once: tests beside this one draw from the same generator.
+        // Drawn once, because tests that run at the same time draw from the same generator.
         let drawn = [(); 2].map(|()| Tensor::randn([6, 4, 5, 5], tch::kind::FLOAT_CPU));
         let drawn = drawn.each_ref();
         let scale = Tensor::from_slice(&[0.5f32, 1.0, 1.5, 2.0]);

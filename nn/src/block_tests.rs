@@ -1,4 +1,4 @@
-//! Blocks compute what the authors' own code computes, see `nn/parity/README.md`.
+//! Tests that blocks compute the same as the authors' own code, see `nn/parity/README.md`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::{BnRule, Extent, Extents, LayerBuilder, Phase, WeightInit, recalibrate};
 
-/// Names of a block's weights in the order of the official code, those that a block has not left out.
+/// Names of a block's weights in the order of the official code. A block may lack some of them.
 const BLOCK: &str = "pw1.weight pw1.bias bn1.weight bn1.bias dw.weight dw.bias bn2.weight bn2.bias \
     se.reduce.weight se.reduce.bias se.expand.weight se.expand.bias \
     pw2.weight pw2.bias bn3.weight bn3.bias";
@@ -19,12 +19,12 @@ const SPLIT_ATTENTION: &str = "pw1.weight bn1.weight bn1.bias splits.weight bn2.
     fc1.weight fc1.bias bn_fc.weight bn_fc.bias fc2.weight fc2.bias pw2.weight bn3.weight bn3.bias";
 const CONV: &str = "conv.weight bn.weight bn.bias";
 
-/// Element i, from 0, is `shift + scale * sin((i + 1) * (1 + k / 10))`.
+/// A tensor whose element i, from 0, is `shift + scale * sin((i + 1) * (1 + k / 10))`.
 fn wave(k: usize, size: &[i64], scale: f64, shift: f64) -> Tensor {
     double_wave(k, size, scale, shift).to_kind(Kind::Float)
 }
 
-/// The same in double precision.
+/// [`wave`] in double precision.
 pub(crate) fn double_wave(k: usize, size: &[i64], scale: f64, shift: f64) -> Tensor {
     let n: i64 = size.iter().product();
     let value = |i: i64| shift + scale * ((i + 1) as f64 * (1.0 + k as f64 / 10.0)).sin();
@@ -32,7 +32,8 @@ pub(crate) fn double_wave(k: usize, size: &[i64], scale: f64, shift: f64) -> Ten
     Tensor::from_slice(&values).view(size)
 }
 
-/// Fills the weights that there are with waves from number `start` on; returns the next number. Some numbers have no weight here.
+/// Fills those weights that exist with waves, numbered from `start` on, and returns the next number. The numbers in `without`
+/// have no weight here.
 pub(crate) fn fill(store: &nn::VarStore, names: &str, start: usize, without: &[usize]) -> usize {
     let weights = store.variables();
     let there = names.split_whitespace().filter(|name| weights.contains_key(*name));
@@ -74,7 +75,7 @@ fn spec(op: Op, [c_in, c_out]: [u32; 2], stride: u8) -> OpSpec {
     OpSpec { op, c_in, c_out, stride, hw_in: 9 }
 }
 
-/// A block as it stands alone, in training mode.
+/// Tests a block by itself, in training mode.
 fn assert_block(name: &str, spec: OpSpec, names: &str, without: &[usize]) {
     let store = nn::VarStore::new(Device::Cpu);
     let layer = builder().layer(&store.root(), &spec);
@@ -131,7 +132,7 @@ fn the_pooled_block_before_a_classifier() {
 
 #[test]
 fn largest_blocks_of_once_for_all() {
-    // Numbers 3 and 4 are kernel matrices, which the largest kernel does not read.
+    // Numbers 3 and 4 are kernel matrices, which the largest kernel does not use.
     let block = Block { norm: Norm::Affine, ..Block::new(7, 48) };
     let plain = spec(Op::InvertedResidual(block), [8, 16], 2);
     assert_block("ofa_plain_train_k7_e6", plain, BLOCK, &[3, 4]);
@@ -191,11 +192,12 @@ fn pi_nas_candidates() {
     }
 }
 
-/// What a rule makes of three batches, of 4, 4 and 2 images: means and variances of two layers of BN, and the first outputs in eval mode.
+/// The results of a rule for three batches of 4, 4 and 2 images: means and variances of two layers of BN, and the first outputs
+/// in eval mode.
 type Calibrated = [&'static [f64]; 5];
 
-/// once-for-all's `set_running_statistics`. The first layer's statistics are what its code computes; the rest is the same rule written
-/// down in numpy, in double precision.
+/// The rule of once-for-all's `set_running_statistics`. The first layer's statistics were computed by its code, the others by the
+/// same rule written in numpy, in double precision.
 const BY_IMAGE: Calibrated = [
     &[-0.037_896_943_9, -0.000_135_610_1, 0.037_976_177_8, -0.022_053_020_6],
     &[7.665_594_332_9, 0.876_535_617_9, 6.452_007_645_5, 3.993_478_809_8],
@@ -203,7 +205,7 @@ const BY_IMAGE: Calibrated = [
     &[0.380_190_654_2, 0.758_387_942_3, 0.924_809_585_4, 0.359_892_453_5, 0.827_290_045_9],
     &[0.068_716_02, 0.055_969_16, 0.056_736_62, 0.057_500_03],
 ];
-/// The same of `AttentiveNAS` and of Pi-NAS, whose codes agree.
+/// The rule of `AttentiveNAS` and of Pi-NAS, whose codes agree.
 const BY_BATCH: Calibrated = [
     &[-0.072_560_852_3, 0.007_085_674_3, 0.068_420_851_4, -0.047_062_446_3],
     &[7.768_140_599_0, 0.879_333_873_1, 6.555_618_732_1, 4.029_627_762_6],

@@ -10,7 +10,7 @@ use crate::reorder::reorder;
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
 
-/// A convolution, mostly without bias; sizes are those of rows and columns.
+/// A convolution, mostly without bias. Pairs of sizes are for rows and columns.
 #[derive(Debug)]
 pub struct Conv {
     weight: Tensor,
@@ -19,22 +19,22 @@ pub struct Conv {
     padding: [i64; 2],
     dilation: i64,
     groups: i64,
-    /// How smaller kernels are made of its own; None: they are its centre.
+    /// How smaller kernels are made from this one; if None, they are its centre.
     transform: Option<KernelTransform>,
 }
 
 impl Conv {
-    /// Full convolution `[c_in, c_out]`, stride 1, padding that keeps the size.
+    /// A full convolution `[c_in, c_out]` with stride 1 and padding that keeps the size.
     pub(crate) fn new(init: &WeightInit, path: &nn::Path, channels: [u32; 2], k: u8) -> Self {
         Self::grouped(init, path, channels, k, 1)
     }
 
-    /// Depthwise convolution over `c` channels.
+    /// A depthwise convolution over `c` channels.
     pub(crate) fn depthwise(init: &WeightInit, path: &nn::Path, c: u32, k: u8) -> Self {
         Self::grouped(init, path, [c, c], k, c)
     }
 
-    /// Full convolution in groups.
+    /// A full convolution in groups.
     pub(crate) fn grouped(
         init: &WeightInit,
         path: &nn::Path,
@@ -45,7 +45,7 @@ impl Conv {
         Self::rectangular(init, path, [c_in, c_out], [k, k], groups)
     }
 
-    /// With a kernel of these sizes, and the padding that keeps the map's.
+    /// A convolution with a kernel of these sizes, and padding that keeps the map's size.
     pub(crate) fn rectangular(
         init: &WeightInit,
         path: &nn::Path,
@@ -67,7 +67,7 @@ impl Conv {
         Self { weight, bias: None, stride: [1, 1], padding, dilation: 1, groups, transform: None }
     }
 
-    /// With a bias, drawn as `PyTorch` draws it.
+    /// Adds a bias, initialised as in `PyTorch`.
     pub(crate) fn biased(self, init: &WeightInit, path: &nn::Path) -> Self {
         let size = self.weight.size();
         let c_out = [size[0]];
@@ -80,7 +80,8 @@ impl Conv {
         Self { bias: Some(bias), ..self }
     }
 
-    /// With matrices under `path` that make kernels of these sides of its own, which is the largest of them.
+    /// Adds matrices under `path` that make kernels of these sides from the convolution's own kernel, which is the largest of
+    /// them.
     pub(crate) fn transforming(self, path: &nn::Path, sides: &[i64]) -> Self {
         Self { transform: Some(KernelTransform::new(path, sides)), ..self }
     }
@@ -93,7 +94,7 @@ impl Conv {
         Self { stride: strides.map(i64::from), ..self }
     }
 
-    /// Dilation, with the padding that keeps the size.
+    /// Sets the dilation, with padding that keeps the size.
     pub(crate) fn dilated(self, dilation: i64) -> Self {
         Self { dilation, padding: self.padding.map(|p| p * dilation), ..self }
     }
@@ -102,13 +103,14 @@ impl Conv {
         Self { padding: [0, 0], ..self }
     }
 
-    /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.
+    /// Applies the convolution: `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.
     pub fn forward(&self, xs: &Tensor) -> Tensor {
         self.convolve(xs, (&self.weight, self.bias.as_ref()), self.padding, self.groups)
     }
 
-    /// The convolution cut down: it reads the first channels of its weights, as many as `xs` has, and keeps the part of its output and
-    /// kernel that `out` and `kernel` say. A depthwise convolution has as many output channels as it reads, one in groups has all of them.
+    /// Applies the convolution cut down. It uses as many input channels of its weights as `xs` has, and the part of its output
+    /// and kernel given by `out` and `kernel`. A depthwise convolution has as many output channels as input channels; one in
+    /// groups keeps all output channels.
     pub(crate) fn forward_cut(&self, xs: &Tensor, out: &Extent, kernel: &Extent) -> Tensor {
         let c = xs.size()[1];
         let (weight, groups) = match self.groups {
@@ -128,23 +130,23 @@ impl Conv {
         self.convolve(xs, (&weight, bias.as_ref()), padding, groups)
     }
 
-    /// `[c_in]` of a convolution without groups: how much its outputs weigh each channel that it reads, as the sum of magnitudes.
+    /// For a convolution without groups, how much its outputs weight each input channel, `[c_in]`: the sum of magnitudes.
     pub(crate) fn importance(&self) -> Tensor {
         self.weight.abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float)
     }
 
-    /// Puts the channels that it computes in this order; of a depthwise convolution those that it reads too.
+    /// Puts the output channels in this order; for a depthwise convolution these are the input channels too.
     pub(crate) fn reorder_out(&self, order: &Tensor) {
         reorder(&self.weight, 0, order);
         self.bias.iter().for_each(|bias| reorder(bias, 0, order));
     }
 
-    /// Puts the channels that it reads in this order.
+    /// Puts the input channels in this order.
     pub(crate) fn reorder_in(&self, order: &Tensor) {
         reorder(&self.weight, 1, order);
     }
 
-    /// A convolution without groups, cut down as by [`Conv::forward_cut`], of a map whose channels a mask in `read` weighs.
+    /// Like [`Conv::forward_cut`], for a convolution without groups whose input channels are weighted by the mask in `read`.
     pub(crate) fn forward_reading(&self, xs: &Tensor, out: &Extent, read: &Extent) -> Tensor {
         let Extent::Masked(mask) = read else {
             return self.forward_cut(xs, out, &Extent::Full);
@@ -276,7 +278,8 @@ impl Layer for FeatureMix {
 
 impl ElasticLayer for FeatureMix {
     fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, _train: bool) -> Tensor {
-        // One pixel is its own mean; timed alone behind its pool, the convolution is all there is.
+        // A map of one pixel is already pooled. When the convolution is timed by itself behind its pool, no second pool must be
+        // added.
         let pooled = match xs.size()[2..] {
             [1, 1] => xs.shallow_clone(),
             _ => xs.mean_dim([2i64, 3].as_slice(), true, xs.kind()),

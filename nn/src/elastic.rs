@@ -1,7 +1,7 @@
-//! Operations that are cut down: the first channels of a larger operation's weights, and the centre of its kernel.
+//! Operations that are cut down: they use the first channels of a larger operation's weights, and the centre of its kernel.
 //!
-//! A cut is hard or soft. A hard one slices: only what is left is computed. A soft one masks: all is computed, and each channel or tap
-//! is weighted. Where the mask is one-hot, that is 1 on what a slice would leave and 0 elsewhere, both compute the same.
+//! A cut is hard or soft. A hard cut slices: only what is left is computed. A soft cut masks: everything is computed, and each
+//! channel or kernel entry is weighted. If the mask is 1 on what a slice would leave and 0 elsewhere, both compute the same.
 
 use std::fmt::Debug;
 
@@ -12,29 +12,29 @@ use crate::conv::{ConvBn, ConvBnAct, FeatureMix, ReluConvBn};
 use crate::inverted_residual::InvertedResidual;
 use crate::{Layer, LayerBuilder};
 
-/// How much of a measure a pass uses.
+/// The part of a measure that a pass uses.
 #[derive(Debug)]
 pub enum Extent {
     /// All of it.
     Full,
-    /// So many channels, the first ones, or the centre of the kernel with this side.
+    /// The first channels, this many, or the centre of the kernel with this side.
     First(i64),
-    /// All of it, weighted: `[channels]`, or `[k, k]` of the kernel.
+    /// All of it, weighted by `[channels]`, or by `[k, k]` for the kernel.
     Masked(Tensor),
-    /// A sum of kernels of these sides, each with a scalar weight: of kernels that are transformed, which no mask makes.
+    /// A sum of kernels of these sides, each with a scalar weight. Used for transformed kernels, which a mask cannot express.
     Blended(Vec<(i64, Tensor)>),
 }
 
-/// How much of an operation a pass uses.
+/// The parts of an operation that a pass uses.
 #[derive(Debug)]
 pub struct Extents {
     /// Output channels.
     pub out: Extent,
-    /// Channels of the depthwise convolution of a block; where it follows its input's, a mask comes before the expansion.
+    /// Channels of a block's depthwise convolution. If these follow its input, a mask here takes precedence over `expansion`.
     pub middle: Extent,
-    /// Side of the kernel; of a block that of its depthwise convolution.
+    /// Side of the kernel; for a block that of its depthwise convolution.
     pub kernel: Extent,
-    /// How many times its input's channels the middle of a block is, where it follows these and is cut hard.
+    /// Ratio of a block's middle channels to its input channels, if the middle follows the input and is cut hard.
     pub expansion: Option<u8>,
 }
 
@@ -44,20 +44,22 @@ impl Extents {
         Self { out: Extent::Full, middle: Extent::Full, kernel: Extent::Full, expansion: None };
 }
 
-/// An operation that can be cut, and that reads the first channels of its largest input.
+/// An operation that can be cut down, and that can read fewer channels than its largest input has: the first ones.
 pub trait ElasticLayer: Debug + Send {
-    /// `[n, c, h, w]` of at most `c_in` channels to `[n, c', h', w']`: `c'` is `c_out`, or what a hard cut leaves of it.
+    /// Applies the operation: `[n, c, h, w]` with at most `c_in` channels to `[n, c', h', w']`, where `c'` is `c_out` or what a
+    /// hard cut leaves of it.
     fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor;
 
-    /// Sorts the middle channels of a block so that those which its projection weighs most come first, and stay when it is cut. What
-    /// it computes as a whole does not change. `trained` are the widths in ascending order for which it was trained, the whole among
-    /// them: channels stay on their side of each. Other operations have no such channels.
+    /// Sorts the middle channels of a block so that those with the largest weights in the projection come first and are kept when
+    /// it is cut. The whole block computes the same as before. `trained` are the widths for which it was trained, in ascending
+    /// order and including the whole: no channel moves from one side of such a width to the other. Other operations have no such
+    /// channels.
     fn sort_middle(&self, _trained: &[i64]) {}
 }
 
 impl LayerBuilder {
-    /// The elastic layer of an operation, its weights under `path` as [`LayerBuilder::layer`] has them; None for operations that
-    /// have weights and none of the measures.
+    /// The elastic layer of an operation, with its weights under `path` as in [`LayerBuilder::layer`]. None for operations that
+    /// have weights but cannot be cut.
     pub fn elastic_layer(&self, path: &nn::Path, spec: &OpSpec) -> Option<Box<dyn ElasticLayer>> {
         Some(match spec.op {
             Op::ConvBn { k } => Box::new(ConvBn::new(self, path, spec, k)),
@@ -78,7 +80,7 @@ impl LayerBuilder {
         })
     }
 
-    /// The elastic layer of a block whose kernel is cut to these sides, the largest among them, through matrices that are learnt; None for
+    /// The elastic layer of a block whose kernel is cut to these sides (the largest among them) through learnt matrices. None for
     /// other operations.
     pub fn transforming_layer(
         &self,
@@ -96,7 +98,7 @@ impl LayerBuilder {
     }
 }
 
-/// A layer without weights, which takes any number of channels.
+/// A layer without weights, which accepts any number of channels.
 #[derive(Debug)]
 struct AnyWidth(Box<dyn Layer>);
 
@@ -107,7 +109,7 @@ impl ElasticLayer for AnyWidth {
 }
 
 impl Extent {
-    /// A convolution's weight `[c_out, c_in, k, k]` with this much of its kernel.
+    /// The part of a convolution's weight `[c_out, c_in, k, k]` that this extent of its kernel uses.
     pub(crate) fn of_kernel(&self, weight: &Tensor) -> Tensor {
         match self {
             Self::Full => weight.shallow_clone(),
@@ -117,7 +119,7 @@ impl Extent {
         }
     }
 
-    /// The first channels of a weight along its first dimension, where this is a slice.
+    /// The first entries of a weight along its first dimension, if this is a slice; else the whole weight.
     pub(crate) fn slice(&self, weight: &Tensor) -> Tensor {
         match self {
             Self::First(n) => first(weight, 0, *n),
@@ -125,7 +127,7 @@ impl Extent {
         }
     }
 
-    /// A map `[n, c, h, w]` with its channels weighted, where this is a mask.
+    /// A map `[n, c, h, w]` with its channels weighted, if this is a mask; else the map unchanged.
     pub(crate) fn mask(&self, ys: Tensor) -> Tensor {
         match self {
             Self::Masked(mask) => ys * mask.view([1, -1, 1, 1]),
@@ -134,12 +136,12 @@ impl Extent {
     }
 }
 
-/// The first `n` along a dimension.
+/// The first `n` entries along a dimension.
 pub(crate) fn first(weight: &Tensor, dim: i64, n: i64) -> Tensor {
     if weight.size()[dim as usize] == n { weight.shallow_clone() } else { weight.narrow(dim, 0, n) }
 }
 
-/// The middle `n` along a dimension.
+/// The middle `n` entries along a dimension.
 fn centre(weight: &Tensor, dim: i64, n: i64) -> Tensor {
     weight.narrow(dim, (weight.size()[dim as usize] - n) / 2, n)
 }
@@ -149,7 +151,7 @@ pub(crate) fn centred(weight: &Tensor, side: i64) -> Tensor {
     centre(&centre(weight, 2, side), 3, side)
 }
 
-/// What a smaller network has of a weight: of the first two dimensions the first ones, of the kernel the centre.
+/// The part of a weight that a smaller network uses: the first entries of the first two dimensions, and the centre of the kernel.
 pub fn slice_like(weight: &Tensor, size: &[i64]) -> Tensor {
     let along = |weight: Tensor, (dim, &n): (usize, &i64)| {
         if dim < 2 { first(&weight, dim as i64, n) } else { centre(&weight, dim as i64, n) }
@@ -157,7 +159,7 @@ pub fn slice_like(weight: &Tensor, size: &[i64]) -> Tensor {
     size.iter().enumerate().fold(weight.shallow_clone(), along)
 }
 
-/// A map `[n, c, h, w]` with another height and width, as `PyTorch` does it with `align_corners=False`.
+/// Resizes a map `[n, c, h, w]`, as `PyTorch` does with `align_corners=False`.
 pub fn resize(xs: &Tensor, hw: u16, by: Interpolation) -> Tensor {
     let hw = i64::from(hw);
     if xs.size()[2..] == [hw, hw] {
@@ -203,7 +205,7 @@ mod tests {
         Tensor::cat(&[Tensor::ones([n], device), Tensor::zeros([largest - n], device)], 0)
     }
 
-    /// 1 on the centre of a kernel.
+    /// 1 on the centre of a kernel, 0 elsewhere.
     fn window(side: i64, largest: i64) -> Tensor {
         let margin = (largest - side) / 2;
         let ones = Tensor::ones([side, side], (Kind::Float, Device::Cpu));
@@ -232,7 +234,7 @@ mod tests {
         for spec in ops.map(|op| OpSpec { op, ..BLOCK }) {
             let store = nn::VarStore::new(Device::Cpu);
             let layer = builder().elastic_layer(&store.root(), &spec).unwrap();
-            // BN's shift is where a mask too few would leak.
+            // If a mask were missing, BN's shift would show it.
             tch::no_grad(|| {
                 for (name, mut weight) in store.variables() {
                     if name.ends_with("bias") {
@@ -280,7 +282,7 @@ mod tests {
             };
             let (narrow, wide) = (run(Extent::First(5)), run(Extent::First(12)));
             let mixed = run(Extent::Masked(steps(5, 12) * 0.3 + steps(12, 12) * 0.7));
-            // Squeeze-and-excite is no linear function of the map that it weighs.
+            // Squeeze-and-excite is not linear in the map, so no sum is expected for it.
             let expected = narrow * 0.3 + wide * 0.7;
             assert!(op != BLOCK.op || close(&mixed, &expected), "{}", op.name());
             assert!(close(&run(Extent::Masked(steps(5, 12))), &run(Extent::First(5))));

@@ -1,4 +1,5 @@
-//! What is cut down computes what the authors' own code computes, and so do its gradients and its sorting; see `nn/parity/README.md`.
+//! Tests that operations that are cut down, their gradients and their sorting match the authors' own code, see
+//! `nn/parity/README.md`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,10 +13,10 @@ use crate::block_tests::{builder, double_wave as wave, fill};
 use crate::squeeze_excite::SqueezeExcite;
 use crate::{BatchNorm, Conv, ElasticLayer, Extent, Extents, WeightInit, derived_weight};
 
-/// Names of a block's weights in the order of once-for-all's code, kernel matrices among them, those that a block has not left out.
+/// Names of a block's weights in the order of once-for-all's code, including the kernel matrices. A block may lack some of them.
 const OFA_BLOCK: &str = "pw1.weight bn1.weight bn1.bias dw.to3 dw.to5 dw.weight bn2.weight bn2.bias \
     se.reduce.weight se.reduce.bias se.expand.weight se.expand.bias pw2.weight bn3.weight bn3.bias";
-/// The same of `AttentiveNAS`'; the shortcut's convolution is no part of the official block.
+/// Names of a block's weights in the order of `AttentiveNAS`' code. The shortcut's convolution is not part of the official block.
 const ATTENTIVENAS_BLOCK: &str = "pw1.weight bn1.weight bn1.bias dw.weight bn2.weight bn2.bias \
     se.reduce.weight se.reduce.bias se.expand.weight se.expand.bias pw2.weight bn3.weight bn3.bias";
 const SIDES: [i64; 3] = [3, 5, 7];
@@ -27,12 +28,13 @@ fn official() -> Arrays {
     Tensor::read_npz(path).unwrap().into_iter().collect()
 }
 
-/// What is held is computed in double precision, as the arrays were: batch norm over few pixels makes rounding errors large.
+/// A store of weights in double precision, like the official arrays, because batch norm over few pixels makes rounding errors
+/// large.
 fn held() -> nn::VarStore {
     nn::VarStore::new(Device::Cpu)
 }
 
-/// Off by at most 1e-5 of the largest number.
+/// Allows errors of up to 1e-5 of the largest number.
 fn assert_close(name: &str, found: &Tensor, expected: &Tensor) {
     let is_first = name.contains("_train_");
     let found = if is_first { found.narrow(0, 0, 1) } else { found.shallow_clone() };
@@ -47,7 +49,7 @@ fn set(weight: &Tensor, values: &Tensor) {
     tch::no_grad(|| weight.shallow_clone().copy_(values));
 }
 
-/// Gradient of the sum of products with a wave, for a weight; zeros where it took no part.
+/// Computes gradients of the sum of products with a wave. A weight that took no part has a gradient of zeros.
 fn pulled(ys: &Tensor, number: usize) {
     (ys * wave(number, &ys.size(), 1.0, 0.0)).sum(Kind::Float).backward();
 }
@@ -169,7 +171,7 @@ fn a_narrower_squeeze_and_excite_and_batch_norm_are_the_official_ones() {
     }
 }
 
-/// A once-for-all block 8 to `c_out` at its largest, with weights that are waves.
+/// A once-for-all block from 8 to `c_out` channels at its largest, with waves as weights.
 fn ofa_block(excites: bool, c_out: u32, stride: u8) -> (Box<dyn ElasticLayer>, nn::VarStore) {
     let activation = if excites { Activation::HSwish } else { Activation::Relu };
     let squeeze_excite = excites.then_some(Rule::Ofa);
@@ -255,7 +257,7 @@ fn attentivenas_gradients_are_zero_outside_what_is_cut_out() {
         let xs = wave(30, &[2, 8, 9, 9], 1.0, 0.0);
         pulled(&layer.forward_cut_t(&xs, &extents, true), 31);
         assert_gradients(&all, &format!("attentivenas/{kind}_grad_in8_out8_k3_e4/"), &store);
-        // Beyond the official arrays, by what the cut means: no gradient in other channels and at the kernel's rim.
+        // Beyond the official arrays: the cut leaves no gradient in other channels and at the kernel's rim.
         let weights = store.variables();
         let depthwise = weights["dw.weight"].grad();
         assert!(depthwise.narrow(0, 32, 64).abs().max().double_value(&[]) <= 0.0);
@@ -300,7 +302,8 @@ fn channels_are_sorted_as_the_official_code_does_it() {
     }
 }
 
-/// Where something is excited, the channels within are sorted as a whole, as the official code does it, which changes narrower blocks.
+/// In blocks with squeeze-and-excite, the channels inside are sorted as a whole, as in the official code. This changes narrower
+/// blocks, so they are not tested here.
 #[test]
 fn a_width_that_was_trained_stays_what_it_is() {
     for (trained, stays) in [(&[48][..], false), (&[32, 48], true)] {

@@ -1,14 +1,14 @@
-//! What can go wrong in a network, and how libtorch's failures become that.
+//! Errors of networks, and how libtorch's failures are turned into them.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-/// What can go wrong in a network.
+/// An error in a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NnError {
-    /// libtorch refused a computation; its own first line.
+    /// libtorch reported an error in a computation.
     #[error("libtorch: {message}")]
     Torch {
         /// The first line of libtorch's message.
@@ -27,12 +27,12 @@ thread_local! {
 }
 static QUIET_HOOK: Once = Once::new();
 
-/// Runs a computation whose tch calls may panic, and makes an error of the panic: the one boundary where that happens.
+/// Runs a computation whose tch calls may panic, and turns the panic into an error. This is the only place where that happens.
 ///
 /// # Errors
 /// [`NnError::Torch`] with the panic's message.
 pub fn guard<T>(compute: impl FnOnce() -> T) -> Result<T, NnError> {
-    // The default hook would print a backtrace for an error that is about to be reported in a sentence.
+    // The default hook would print a backtrace for an error that will be reported in a sentence.
     QUIET_HOOK.call_once(|| {
         let loud = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -54,7 +54,7 @@ pub fn guard<T>(compute: impl FnOnce() -> T) -> Result<T, NnError> {
     })
 }
 
-/// libtorch's messages go on with a C++ stack; the first line says what is wrong.
+/// The first line of libtorch's message, which says what is wrong. A C++ stack follows it.
 fn first_line(message: &str) -> String {
     let start = message.find("Torch(\"").map_or(0, |at| at + 7);
     message[start..].split("\\n").next().unwrap_or(message).lines().next().unwrap_or("").to_owned()

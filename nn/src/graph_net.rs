@@ -1,4 +1,4 @@
-//! A graph with its fixed pieces, and the walk that computes its values.
+//! The layers of a graph's fixed operations, and the walk that computes its values.
 
 use lat_space::{DecisionId, Graph, Interpolation, Node, Op, Place, Shape, Site, Step, ValueId};
 use tch::{Device, Kind, Tensor, nn};
@@ -11,26 +11,27 @@ use crate::{ElasticLayer, Extents, Layer, LayerBuilder, resize};
 pub struct Logits {
     /// `[n, classes]`.
     pub main: Tensor,
-    /// `[n, classes]` of the auxiliary head, where it was built and asked for.
+    /// `[n, classes]` of the auxiliary head, if it was built and requested.
     pub auxiliary: Option<Tensor>,
 }
 
-/// Drop path (Larsson 2016, as DARTS uses it): with this probability per sample the output of a derived operation is zeroed, else
-/// divided by the keep probability. Identities are never dropped, nor is what no sum reads: in a chain nothing would be left.
+/// Drop path (Larsson 2016, as in DARTS): with this probability per sample the output of a derived operation is set to zero,
+/// otherwise it is divided by the probability to keep it. It is not applied to identities, nor to values that no sum reads: in a
+/// chain nothing would be left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropPath(pub f64);
 
-/// Answers a searched site: node, site and input `[n, c, h, w]` to the site's output.
+/// Computes a searched site: from node, site and input `[n, c, h, w]` to the site's output.
 pub type SiteAnswer<'a> = &'a mut dyn FnMut(ValueId, &Site, &Tensor) -> Tensor;
 
-/// Says of a decision that picks values or sizes how each choice is weighed: a scalar, nothing for what is not taken.
+/// The weight of each choice of a decision that picks values or sizes: a scalar, or None if the choice is not taken.
 pub type Taken<'a> = &'a dyn Fn(DecisionId) -> Vec<Option<Tensor>>;
 
-/// Says what is searched.
+/// Functions that decide everything that is searched.
 pub struct Answers<'a> {
-    /// Answers each searched site.
+    /// Computes each searched site.
     pub site: SiteAnswer<'a>,
-    /// Answers each pick and size.
+    /// Gives the weights of each pick and size.
     pub taken: Taken<'a>,
 }
 
@@ -40,37 +41,37 @@ impl std::fmt::Debug for Answers<'_> {
     }
 }
 
-/// Is shown each value once it is known.
+/// Called with each value when it is known.
 pub type Observer<'a> = &'a mut dyn FnMut(ValueId, &Tensor);
 
-/// All fixed pieces of a graph, and the walk over it.
+/// The layers of a graph's fixed operations, and the walk over the graph.
 #[derive(Debug)]
 pub struct GraphNet {
     graph: Graph,
     pieces: Vec<Piece>,
-    /// Whether any value is picked, so that some may not be needed.
+    /// Whether any value is picked; then some values may not be needed.
     picks: bool,
-    /// Whether what it computes is recorded, for any number of images.
+    /// Whether the pass is recorded as a trace, which must work for any number of images.
     is_traced: bool,
-    /// Per value whether drop path applies to it.
+    /// Per value, whether drop path applies to it.
     droppable: Vec<bool>,
-    /// Per value the last node that reads it, so that memory is given back as soon as the walk allows.
+    /// Per value the last node that reads it, so that memory is freed as soon as possible.
     last_reader: Vec<ValueId>,
 }
 
 #[derive(Debug)]
 enum Piece {
     Layer(Box<dyn Layer>),
-    /// Behind a value whose width is searched.
+    /// A layer behind a value whose width is searched.
     Elastic(Box<dyn ElasticLayer>),
     Head(Head),
     Auxiliary(Box<Auxiliary>),
-    /// Nothing to hold: input, sums, concatenations, searched sites.
+    /// Nothing to store: input, sums, concatenations, searched sites.
     Wire,
 }
 
 impl GraphNet {
-    /// Builds the fixed pieces, each under its node's name.
+    /// Builds the layers of the fixed operations, each under its node's name.
     pub fn new(root: &nn::Path, graph: Graph, builder: &LayerBuilder) -> Self {
         let varying = graph.varying_widths();
         let pieces = graph.nodes.iter().map(|node| {
@@ -111,7 +112,7 @@ impl GraphNet {
         }
     }
 
-    /// Per node whether this pass computes it.
+    /// Per node, whether this pass computes it.
     fn needed(&self, taken: Taken<'_>) -> Vec<bool> {
         if !self.picks {
             return vec![true; self.graph.nodes.len()];
@@ -120,20 +121,20 @@ impl GraphNet {
         self.graph.needed(&is_taken)
     }
 
-    /// From now on nothing that is computed is made for the number of images at hand, so that a trace of it holds for others.
+    /// Prepares for a trace: afterwards nothing that is computed depends on the current number of images.
     pub(crate) fn prepare_trace(&mut self) {
         self.is_traced = true;
     }
 
-    /// The graph that is walked.
+    /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// What the classifier makes of the value it reads: `[n, c, h, w]` to `[n, classes]`.
+    /// Applies the classifier to the value it reads: `[n, c, h, w]` to `[n, classes]`.
     ///
     /// # Panics
-    /// Where the graph has no head.
+    /// If the graph has no head.
     pub fn classify(&self, features: &Tensor) -> Tensor {
         match self.pieces.last() {
             Some(Piece::Head(head)) => head.forward(features),
@@ -141,8 +142,8 @@ impl GraphNet {
         }
     }
 
-    /// `[n, 3, h, w]` to logits. `answers` says what is searched; what picks leave out is not computed.
-    /// `drop_path` applies while training.
+    /// Computes logits from `[n, 3, h, w]`. `answers` decides everything that is searched; values that picks leave out are not
+    /// computed. `drop_path` applies while training.
     pub fn forward_t(
         &self,
         images: &Tensor,
@@ -153,7 +154,7 @@ impl GraphNet {
         self.observed_t(images, train, drop_path, answers, &mut |_, _| ())
     }
 
-    /// [`GraphNet::forward_t`] with a look at each value on the way.
+    /// Like [`GraphNet::forward_t`], with `observe` called for each value on the way.
     pub fn observed_t(
         &self,
         images: &Tensor,
@@ -226,14 +227,14 @@ fn resized(xs: &Tensor, taken: &[Option<Tensor>], hw: &[u16], by: Interpolation)
     resize(xs, hw, by) * weight
 }
 
-/// Sum of the values; nothing where there are none.
+/// Sum of the values; None if there are none.
 fn sum<'t>(mut values: impl Iterator<Item = &'t Tensor>) -> Option<Tensor> {
     let first = values.next()?;
     Some(values.fold(first.shallow_clone(), |sum, value| sum + value))
 }
 
-/// Zeros of this shape, as many as there are images. A trace records the number of images where it is asked for; a pixel of each is
-/// as many without being asked.
+/// Zeros of this shape, one per image. A trace would record the number of images as a constant if it were asked for, so the zeros
+/// are made from one pixel of each image instead.
 fn zeros(images: &Tensor, shape: Shape, is_traced: bool) -> Tensor {
     let (c, hw) = (i64::from(shape.c), i64::from(shape.hw));
     if is_traced {
@@ -243,7 +244,7 @@ fn zeros(images: &Tensor, shape: Shape, is_traced: bool) -> Tensor {
     Tensor::zeros([images.size()[0], c, hw, hw], (images.kind(), images.device()))
 }
 
-/// Per value whether drop path applies: to operations of cells fixed by hand, and to derived ones that a sum reads.
+/// Per value, whether drop path applies: it does for operations of cells fixed by hand, and for derived ones that a sum reads.
 fn droppable(graph: &Graph) -> Vec<bool> {
     let mut summed = vec![false; graph.nodes.len()];
     for node in &graph.nodes {
@@ -273,10 +274,10 @@ fn last_readers(graph: &Graph) -> Vec<ValueId> {
 }
 
 impl DropPath {
-    /// No dropping.
+    /// No drop path.
     pub const OFF: Self = Self(0.0);
 
-    /// Zeroes whole samples of `[n, c, h, w]`.
+    /// Sets whole samples of `[n, c, h, w]` to zero.
     fn apply(self, ys: Tensor) -> Tensor {
         if self.0 <= 0.0 {
             return ys;
@@ -285,7 +286,7 @@ impl DropPath {
         ys.multiply(&Self::mask(ys.size()[0], keep, ys.device()))
     }
 
-    /// `[n, 1, 1, 1]` of 0 and 1/keep.
+    /// A mask `[n, 1, 1, 1]` of 0 and 1/keep.
     fn mask(n: i64, keep: f64, device: Device) -> Tensor {
         let ones = Tensor::full([n, 1, 1, 1], keep, (Kind::Float, device));
         ones.bernoulli() / keep
@@ -298,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    /// Names of the values that drop path reaches, where one choice stands in a chain and one on an edge.
+    /// Names of the values to which drop path applies, for one choice in a chain and one on an edge.
     #[test]
     fn drop_path_reaches_what_a_sum_reads() {
         let mut b = GraphBuilder::new(false);

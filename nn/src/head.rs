@@ -1,4 +1,4 @@
-//! The classifier at a network's end.
+//! The classifiers at a network's end.
 
 use tch::Tensor;
 use tch::nn::{self, Module};
@@ -19,7 +19,7 @@ impl Head {
         Self { linear: linear(&b.init, path, c, classes) }
     }
 
-    /// Of a map of fewer channels than the classifier reads, these are its first ones.
+    /// If the map has fewer channels than the classifier reads, they are taken for its first ones.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
         let pooled = drop_entries(xs.mean_dim([2i64, 3].as_slice(), false, xs.kind()));
         let c = pooled.size()[1];
@@ -71,7 +71,7 @@ impl Auxiliary {
     }
 }
 
-/// The reference's 5x5 window with stride 3 on 8x8 maps (CIFAR) and 2 on 7x7 (`ImageNet`); other sizes have no reference.
+/// The reference has a 5x5 window, with stride 3 on 8x8 maps (CIFAR) and 2 on 7x7 (`ImageNet`). It has no other sizes.
 fn pool_to_2x2(xs: &Tensor) -> Tensor {
     let stride = match xs.size()[2] {
         8 => 3,

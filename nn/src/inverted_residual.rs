@@ -10,7 +10,7 @@ use crate::reorder::by_importance;
 use crate::squeeze_excite::SqueezeExcite;
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
 
-/// See [`lat_space::InvertedResidual`].
+/// The layers of a [`lat_space::InvertedResidual`].
 #[derive(Debug)]
 pub(crate) struct InvertedResidual {
     block: Block,
@@ -21,14 +21,14 @@ pub(crate) struct InvertedResidual {
     shortcut: Shortcut,
 }
 
-/// What is added to the output.
+/// The shortcut that is added to the output.
 #[derive(Debug)]
 enum Shortcut {
     Nothing,
     Input,
-    /// The first channels of the input, or zeros behind them.
+    /// The first channels of the input, filled up with zeros.
     Padded,
-    /// Pooled where the block halves the map, convolved where widths differ.
+    /// The input, pooled if the block halves the map, and convolved if the widths differ.
     Fitted {
         halves: bool,
         conv: Option<Conv>,
@@ -40,7 +40,7 @@ impl InvertedResidual {
         Self::with(b, path, (spec, block), Shortcut::new(b, path, spec, false))
     }
 
-    /// With a shortcut for whatever widths it is cut to.
+    /// A block whose shortcut works for every width to which it is cut.
     pub(crate) fn elastic(b: &LayerBuilder, path: &nn::Path, spec: &OpSpec, block: Block) -> Self {
         Self::with(b, path, (spec, block), Shortcut::new(b, path, spec, true))
     }
@@ -78,19 +78,19 @@ impl InvertedResidual {
         }
     }
 
-    /// With matrices that make its depthwise kernel smaller.
+    /// Adds matrices that make its depthwise kernel smaller.
     pub(crate) fn transforming(self, path: &nn::Path, sides: &[i64]) -> Self {
         let (conv, bn) = self.depthwise;
         Self { depthwise: (conv.transforming(&(path / "dw"), sides), bn), ..self }
     }
 
-    /// How much of the middle channels a pass uses behind so many; None: what it is told.
+    /// The part of the middle channels that a pass uses if they follow an input of `c_in` channels. If None, `extents` decide.
     fn followed(&self, c_in: i64, extents: &Extents) -> Option<Extent> {
         if let Extent::Masked(_) = extents.middle {
             return None;
         }
         let expansion = extents.expansion.unwrap_or(self.block.expansion);
-        // No map has 2^32 channels.
+        // No map has 2^32 channels, so the cast is safe.
         let middle = || self.block.middle_behind(c_in as u32, expansion);
         (self.block.expansion != 0 && !self.block.unexpanded)
             .then(|| Extent::First(i64::from(middle())))
@@ -112,7 +112,7 @@ impl Layer for InvertedResidual {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
         let conv_bn =
             |(conv, bn): &(Conv, BatchNorm), xs: &Tensor| bn.forward_t(&conv.forward(xs), train);
-        // Assigned anew so that each map is gone once the next is there.
+        // The variable is reassigned so that each map is freed when the next one exists.
         let mut ys = xs.shallow_clone();
         if let Some(expand) = &self.expand {
             ys = conv_bn(expand, &ys);
@@ -143,8 +143,9 @@ impl ElasticLayer for InvertedResidual {
         }
         ys = self.shuffled(ys);
         ys = self.activate(&conv_bn(&self.depthwise, &ys, &Extent::Full, kernel));
-        // Masked here and not before: BN's shift would fill masked channels again. Where nothing else reads the map, the weights that
-        // read it are masked instead, which is the same and spares another map of the most channels.
+        // The mask is applied here and not earlier, because BN's shift would fill masked channels again. If nothing else reads
+        // the map, the weights that read it are masked instead. This gives the same result and saves another copy of the widest
+        // map.
         let mut read = middle;
         if let Some(squeeze_excite) = &self.squeeze_excite {
             ys = squeeze_excite.forward_cut(&middle.mask(ys), middle);
@@ -153,7 +154,7 @@ impl ElasticLayer for InvertedResidual {
         let (project, bn) = &self.project;
         ys = bn.forward_first_t(&project.forward_reading(&ys, out, read), train);
         if let Shortcut::Padded = self.shortcut {
-            // The input may be wider than what is left of the output.
+            // The input may have more channels than are left of the output.
             return out.mask(self.shortcut.added(ys, xs));
         }
         ys = out.mask(ys);
@@ -163,8 +164,9 @@ impl ElasticLayer for InvertedResidual {
         self.shortcut.added(ys, xs)
     }
 
-    /// By the sum of magnitudes in the projection, as once-for-all's `re_organize_middle_weights` does; channels within
-    /// squeeze-and-excite by that in its second convolution. Without a first convolution the middle is the input, which stays.
+    /// Sorts by the sum of magnitudes in the projection, as once-for-all's `re_organize_middle_weights` does; channels inside
+    /// squeeze-and-excite by that of its second convolution. Without a first convolution the middle is the input and cannot be
+    /// sorted.
     fn sort_middle(&self, trained: &[i64]) {
         let Some(expand) = &self.expand else { return };
         let order = by_importance(&self.project.0.importance(), trained);
@@ -180,8 +182,8 @@ impl ElasticLayer for InvertedResidual {
     }
 }
 
-/// The name among a block's weights of what scales all that it adds to its shortcut, where there is a shortcut: its last batch norm's.
-/// At 0 the block is its shortcut alone. `AsPhase` norms have no scale in a search.
+/// The name, among a block's weights, of the scale of its last batch norm, if the block has a shortcut. This scale multiplies
+/// everything that the block adds to its shortcut; at 0 only the shortcut is left. `AsPhase` norms have no scale in a search.
 pub fn residual_scale(spec: &OpSpec) -> Option<&'static str> {
     let has_shortcut = match spec.op {
         Op::InvertedResidual(block) => block.shortcut == Kind::Always || spec.adds_input(),
@@ -204,7 +206,7 @@ impl Shortcut {
         Self::Fitted { halves: spec.stride > 1, conv }
     }
 
-    /// Whether the input is added as it is; padding counts as a change.
+    /// Whether the input is added unchanged; padding counts as a change.
     fn is_input(&self, xs: &Tensor, ys: &Tensor) -> bool {
         match self {
             Self::Nothing | Self::Padded => false,
@@ -213,14 +215,14 @@ impl Shortcut {
         }
     }
 
-    /// The block's own map with the shortcut of its input added.
+    /// The block's own output with the shortcut of its input added.
     fn added(&self, ys: Tensor, xs: &Tensor) -> Tensor {
         let (halves, conv) = match self {
             Self::Nothing => return ys,
             Self::Input => return ys + xs,
             Self::Padded => {
                 let missing = ys.size()[1] - xs.size()[1];
-                // A negative width of the border cuts off.
+                // A negative padding cuts channels off.
                 return ys + xs.constant_pad_nd([0, 0, 0, 0, 0, missing]);
             }
             Self::Fitted { halves, conv } => (*halves, conv),
@@ -236,7 +238,7 @@ impl Shortcut {
     }
 }
 
-/// The mean of 2x2 pixels; odd maps have a border of zeros that counts, as the official code has it.
+/// The average of 2x2 pixels. Odd maps are padded with zeros, which count, as in the official code.
 fn halved(xs: &Tensor) -> Tensor {
     let padding = xs.size()[3] % 2;
     xs.avg_pool2d([2, 2], [2, 2], [padding; 2], false, true, None::<i64>)

@@ -1,4 +1,4 @@
-//! Smaller kernels made of larger ones by matrices that are learnt: Once-for-All (arXiv 1908.09791, section 3.3).
+//! Smaller kernels made from larger ones by learnt matrices: Once-for-All (arXiv 1908.09791, section 3.3).
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -7,9 +7,9 @@ use tch::{Kind, Tensor, nn};
 
 use crate::elastic::{Extent, centred, slice_like};
 
-/// The matrices of a kernel. From each size to the next smaller one there is one matrix, shared by all channels: entry i of the smaller
-/// kernel, row by row, is the sum over j of M\[i, j\] times entry j of the centre of the larger one, which is transformed itself where
-/// it is not the largest.
+/// The matrices of a kernel. For each step from one size to the next smaller one there is one matrix M, shared by all channels.
+/// Entry i of the smaller kernel, row by row, is the sum over j of M\[i, j\] times entry j of the centre of the larger kernel.
+/// The larger kernel is transformed itself, unless it is the largest.
 #[derive(Debug)]
 pub(crate) struct KernelTransform {
     /// Sides below the largest in descending order, each with its matrix `[side * side, side * side]`.
@@ -22,7 +22,7 @@ fn name(side: i64) -> String {
 }
 
 impl KernelTransform {
-    /// Matrices for these sides, the largest of which needs none; at first they leave the centre as it is.
+    /// Matrices for these sides; the largest needs none. Initially they leave the centre unchanged.
     pub(crate) fn new(path: &nn::Path, sides: &[i64]) -> Self {
         let mut sides = sides.to_vec();
         sides.sort_unstable_by_key(|side| -side);
@@ -33,7 +33,8 @@ impl KernelTransform {
         Self { steps: sides.iter().skip(1).map(step).collect() }
     }
 
-    /// The matrices of a kernel of this side among a network's weights, under this path; None if the path has no matrices.
+    /// The matrices of a kernel with this side, found among a network's weights under this path. None if the path has no
+    /// matrices.
     fn found<S: BuildHasher>(
         weights: &HashMap<String, Tensor, S>,
         place: &str,
@@ -47,7 +48,7 @@ impl KernelTransform {
         (!steps.is_empty()).then_some(Self { steps })
     }
 
-    /// The kernel `[c_out, c_in, side, side]` made of the largest.
+    /// The kernel `[c_out, c_in, side, side]` made from the largest one.
     pub(crate) fn kernel(&self, weight: &Tensor, side: i64) -> Tensor {
         let steps = self.steps.iter().filter(|(to, _)| *to >= side);
         steps.fold(weight.shallow_clone(), |larger, (to, matrix)| {
@@ -57,7 +58,7 @@ impl KernelTransform {
         })
     }
 
-    /// As much of a convolution's weight as this says of its kernel; a sum of kernels has the largest one's size.
+    /// The part of a convolution's weight that this extent of its kernel uses. A sum of kernels has the size of the largest one.
     pub(crate) fn of_kernel(&self, weight: &Tensor, kernel: &Extent) -> Tensor {
         match kernel {
             Extent::Full => weight.shallow_clone(),
@@ -75,8 +76,8 @@ impl KernelTransform {
     }
 }
 
-/// What a smaller network has of the weight of this name: of its first two dimensions the first ones, of its kernel the centre, through
-/// the matrices that stand beside it. None where there is no such weight.
+/// The part of the weight with this name that a smaller network uses: the first entries of its first two dimensions, and the
+/// centre of its kernel, transformed by the matrices beside it if there are any. None if there is no such weight.
 pub fn derived_weight<S: BuildHasher>(
     weights: &HashMap<String, Tensor, S>,
     name: &str,

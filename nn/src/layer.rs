@@ -1,4 +1,4 @@
-//! Operations as layers: what a layer can do, and which one an operation is.
+//! Operations as layers: the trait of layers, and the layer for each operation.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,43 +15,44 @@ use crate::separable::{DilConv, SepConv};
 use crate::split_attention::{PoolConvBn, SplitAttention};
 use crate::{ArenaLoan, BatchNorm, Conv, resize};
 
-/// One operation as it computes.
+/// A layer that computes one operation.
 pub trait Layer: Debug + Send {
-    /// `[n, c_in, h, w]` to `[n, c_out, h', w']`. `train` makes BN use (and update from) the batch's own statistics.
+    /// Applies the layer: `[n, c_in, h, w]` to `[n, c_out, h', w']`. If `train`, BN uses (and learns from) the batch's own
+    /// statistics.
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor;
 }
 
-/// What the layers are for.
+/// The use of the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Inside a supernet: BN without scale and shift, pools followed by BN where the graph asks for it.
+    /// Inside a supernet: BN without scale and shift; pools followed by BN if the graph asks for it.
     Search,
-    /// Trained or timed alone: BN with scale and shift, pools bare.
+    /// Trained or timed by themselves: BN with scale and shift; pools without BN.
     Evaluation,
 }
 
-/// Where initial weights come from.
+/// The source of initial weights.
 #[derive(Debug, Clone)]
 pub enum WeightInit {
     /// `PyTorch`'s default for convolutions: uniform within 1/sqrt(fan-in).
     Uniform,
-    /// Lent by an arena, for a network that is timed without being trained; the variable store then stays empty.
+    /// Lent by an arena, for a network that is timed without being trained. The variable store then stays empty.
     Lent(Arc<ArenaLoan>),
 }
 
-/// Builds layers of one kind of network.
+/// Builds the layers of one kind of network.
 #[derive(Debug, Clone)]
 pub struct LayerBuilder {
-    /// What the layers are for.
+    /// The use of the layers.
     pub phase: Phase,
     /// The graph's [`lat_space::Graph::pools_normalised_in_search`].
     pub pools_normalised: bool,
-    /// Where initial weights come from.
+    /// The source of initial weights.
     pub init: WeightInit,
 }
 
 impl LayerBuilder {
-    /// The layer of an operation, its weights under `path`.
+    /// The layer of an operation, with its weights under `path`.
     pub fn layer(&self, path: &nn::Path, spec: &OpSpec) -> Box<dyn Layer> {
         match spec.op {
             Op::None => Box::new(Zeros(*spec)),
@@ -78,7 +79,7 @@ impl LayerBuilder {
             Op::InvertedResidual(block) => Box::new(InvertedResidual::new(self, path, spec, block)),
             Op::SplitAttention(block) => Box::new(SplitAttention::new(self, path, spec, block)),
             Op::PoolConvBn => Box::new(PoolConvBn::new(self, path, spec)),
-            // `Op` is non-exhaustive so that spaces can grow; a new kind comes with its layer here.
+            // `Op` is non-exhaustive so that spaces can grow. A new operation must get its layer here.
             op => unreachable!("no layer for {op:?}"),
         }
     }
@@ -88,12 +89,12 @@ impl LayerBuilder {
         Conv::new(&self.init, path, [c_in, c_out], k)
     }
 
-    /// BN as this phase has it.
+    /// BN in the form of this phase.
     pub(crate) fn bn(&self, path: &nn::Path, c: u32) -> BatchNorm {
         BatchNorm::new(&self.init, path, c, self.phase == Phase::Evaluation)
     }
 
-    /// BN as a block asks for it.
+    /// BN in the form that a block asks for.
     pub(crate) fn bn_of(&self, path: &nn::Path, c: u32, norm: Norm) -> BatchNorm {
         match norm {
             Norm::AsPhase => self.bn(path, c),
@@ -102,7 +103,7 @@ impl LayerBuilder {
         }
     }
 
-    /// The same builder for pieces whose BN is affine in every phase (stem, heads).
+    /// A builder for pieces whose BN is affine in every phase (stem, heads).
     pub(crate) fn affine(&self) -> Self {
         Self { phase: Phase::Evaluation, ..self.clone() }
     }

@@ -1,8 +1,8 @@
 //! Turns the operations of a search space into libtorch layers, and a derived graph into a network. Only this crate builds
 //! layers.
 //!
-//! A [`GraphNet`] is the one walk over a graph: the static network is a [`GraphNet`] without searched sites, the supernet one
-//! whose sites somebody else answers. So both compute every fixed piece by the same code.
+//! A [`GraphNet`] is the only walk over a graph. The static network is a [`GraphNet`] without searched sites; the supernet is one
+//! whose searched sites the caller computes. So both compute every fixed operation by the same code.
 
 mod activation;
 mod batch_norm;

@@ -1,27 +1,28 @@
-//! `MergeNAS`' merged convolution: several candidates share one large kernel, each sees it through a mask. Wang, Xue, Yan, Yang, Hu, Sun,
-//! IJCAI 2020.
+//! `MergeNAS`' merged convolution: several candidates share one large kernel, and each uses it through a mask. Wang, Xue, Yan,
+//! Yang, Hu, Sun, IJCAI 2020.
 
 use lat_space::{Op, OpSpec};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::{BatchNorm, Conv, LayerBuilder};
 
-/// A weighted sum of convolutions as one: convolution is linear in its kernel, so the kernel is summed instead of the outputs.
+/// A weighted sum of convolutions, computed as one. Convolution is linear in its kernel, so the kernels are summed instead of the
+/// outputs.
 #[derive(Debug)]
 pub struct MergedConv {
-    /// Depthwise `[c, 1, g, g]`, or full `[c_out, c_in, g, g]` where the candidates are full convolutions.
+    /// Depthwise `[c, 1, g, g]`, or `[c_out, c_in, g, g]` if the candidates are full convolutions.
     kernel: Tensor,
     /// `[n_candidates, g, g]` of 0 and 1.
     masks: Tensor,
     groups: i64,
     stride: i64,
     padding: i64,
-    /// 1x1 after a depthwise kernel.
+    /// The 1x1 convolution after a depthwise kernel.
     pointwise: Option<Conv>,
     bn: BatchNorm,
 }
 
-/// What an operation sees of a kernel: window and dilation, and whether channel by channel. Nothing for what is no convolution.
+/// The part of a kernel that an operation uses: window and dilation, and whether it is depthwise. None if it is no convolution.
 fn reach(op: Op) -> Option<(i64, i64, bool)> {
     match op {
         Op::SepConv { k } => Some((i64::from(k), 1, true)),
@@ -31,7 +32,7 @@ fn reach(op: Op) -> Option<(i64, i64, bool)> {
     }
 }
 
-/// Half the side of a window, its centre aside.
+/// Half the side of a window, without its centre.
 fn radius((k, dilation, _): (i64, i64, bool)) -> i64 {
     (k - 1) / 2 * dilation
 }
@@ -42,7 +43,7 @@ impl MergedConv {
         reach(op).is_some()
     }
 
-    /// One kernel for these candidates of one place, all depthwise or all full.
+    /// One kernel for these candidates of one place, which must be all depthwise or all full.
     pub fn new(builder: &LayerBuilder, path: &nn::Path, candidates: &[OpSpec]) -> Self {
         let reaches: Vec<_> = candidates.iter().filter_map(|c| reach(c.op)).collect();
         assert_eq!(reaches.len(), candidates.len(), "only convolutions merge");
@@ -57,7 +58,7 @@ impl MergedConv {
         } else {
             [i64::from(c_out), i64::from(c_in), side, side]
         };
-        // Kaiming-normal over the kernel's fan-in, as the authors' code has it.
+        // Kaiming-normal over the kernel's fan-in, as in the authors' code.
         let fan_in = (shape[1] * side * side) as f64;
         let init = nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_in).sqrt() };
         Self {
@@ -71,12 +72,12 @@ impl MergedConv {
         }
     }
 
-    /// `[n_candidates, g, g]`: what each candidate sees.
+    /// The part of the kernel that each candidate uses, `[n_candidates, g, g]`.
     pub fn masks(&self) -> &Tensor {
         &self.masks
     }
 
-    /// `[n, c_in, h, w]` to `[n, c_out, h', w']`; `weights` is `[n_candidates]`.
+    /// Applies the weighted sum: `[n, c_in, h, w]` to `[n, c_out, h', w']`; `weights` is `[n_candidates]`.
     pub fn forward_t(&self, xs: &Tensor, weights: &Tensor, train: bool) -> Tensor {
         let ys = self.merged(&xs.relu(), weights);
         let ys = match &self.pointwise {
@@ -86,7 +87,7 @@ impl MergedConv {
         self.bn.forward_t(&ys, train)
     }
 
-    /// The convolution alone, its kernel seen through the weighted mean of the masks.
+    /// The convolution only, with its kernel multiplied by the weighted sum of the masks.
     fn merged(&self, xs: &Tensor, weights: &Tensor) -> Tensor {
         let mask = (weights.view([-1, 1, 1]) * &self.masks).sum_dim_intlist(0, false, Kind::Float);
         let kernel = &self.kernel * mask;
@@ -94,7 +95,7 @@ impl MergedConv {
     }
 }
 
-/// `[g, g]` of 0 and 1 where `g` is twice the padding and one.
+/// A mask `[g, g]` of 0 and 1, where `g` is twice the padding plus one.
 fn mask(reach: (i64, i64, bool), padding: i64) -> Tensor {
     let (side, radius, dilation) = (2 * padding + 1, radius(reach), reach.1);
     let sees = |i: i64| (i - padding).abs() <= radius && (i - padding) % dilation == 0;
@@ -148,7 +149,7 @@ mod tests {
         for stride in [1, 2] {
             let (_store, conv) = merged(stride);
             let x = image();
-            // Each candidate alone is the usual convolution of its part of the kernel: (first entry, window, dilation).
+            // Each candidate by itself is the usual convolution with its part of the kernel: (first entry, window, dilation).
             let parts = [(3, 3, 1), (2, 5, 1), (2, 3, 2), (0, 5, 2)];
             let alone = |i: usize| {
                 let (first, k, dilation) = parts[i];

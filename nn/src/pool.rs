@@ -5,7 +5,7 @@ use tch::{Tensor, nn};
 
 use crate::{BatchNorm, Layer, LayerBuilder, Phase};
 
-/// Max or average pooling, in a search followed by BN where the space asks for it, everywhere where the operation does.
+/// Max or average pooling. BN follows in a search if the space asks for it, and always if the operation includes it.
 #[derive(Debug)]
 pub(crate) struct Pool {
     op: Op,
@@ -35,7 +35,7 @@ impl Layer for Pool {
             }
             Op::AvgPool { k } => {
                 let k = i64::from(k);
-                // Padding does not count in the mean: a map of ones stays ones at its corners.
+                // Padding does not count in the average: a map of ones stays ones at its corners.
                 xs.avg_pool2d([k, k], stride, [k / 2; 2], false, false, None::<i64>)
             }
             op => unreachable!("{op:?} is no pool"),

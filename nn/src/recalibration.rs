@@ -1,4 +1,4 @@
-//! Batch norm's statistics made anew for a part of a network, as supernets need it before a part is judged.
+//! Recalibrates batch norm's statistics for a part of a supernet, which is needed before the part is judged.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,21 +6,22 @@ use std::str::FromStr;
 
 use tch::Tensor;
 
-/// How the statistics of several batches become one. In each rule every layer sees activations that are normalised by the batch's own
-/// statistics, and means are averaged as variances are: how far the means of batches lie apart is in no variance.
+/// How the statistics of several batches are combined. In each rule every layer sees activations that are normalised by the
+/// batch's own statistics. Variances are averaged like means, so no variance includes the differences between the batches' means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BnRule {
-    /// Plain means over batches, variances unbiased: `PyTorch`'s `momentum=None`, as `AttentiveNAS`, `BigNAS` and Pi-NAS have it.
+    /// Plain averages over batches, with unbiased variances: `PyTorch`'s `momentum=None`, as in `AttentiveNAS`, `BigNAS` and
+    /// Pi-NAS.
     PerBatch,
-    /// Batches weigh by their images, variances biased: once-for-all's `set_running_statistics`.
+    /// Batches are weighted by their images, with biased variances: once-for-all's `set_running_statistics`.
     PerImage,
 }
 
 impl BnRule {
-    /// All.
+    /// All rules.
     pub const ALL: [Self; 2] = [Self::PerImage, Self::PerBatch];
 
-    /// The name by which people choose it.
+    /// The name by which users choose it.
     pub fn name(self) -> &'static str {
         match self {
             Self::PerBatch => "per-batch",
@@ -45,12 +46,12 @@ impl FromStr for BnRule {
     }
 }
 
-/// What a batch does to the statistics.
+/// How a batch changes the statistics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Update {
-    /// Share of the new in the mean.
+    /// Weight of the new batch in the average.
     pub(crate) share: f64,
-    /// Whether the variance divides by one less than the count.
+    /// Whether the variance is divided by the count minus one.
     pub(crate) unbiased: bool,
 }
 
@@ -58,12 +59,12 @@ thread_local! {
     static UPDATE: Cell<Option<Update>> = const { Cell::new(None) };
 }
 
-/// What layers shall do with their statistics in this pass; nothing outside [`recalibrate`] and [`unremembered`].
+/// How layers should update their statistics in this pass; None outside [`recalibrate`] and [`unremembered`].
 pub(crate) fn current_update() -> Option<Update> {
     UPDATE.get()
 }
 
-/// Ends the update also where a pass panics.
+/// Ends the update, even if a pass panics.
 struct Ended;
 
 impl Drop for Ended {
@@ -72,8 +73,8 @@ impl Drop for Ended {
     }
 }
 
-/// Runs these batches `[n, 3, h, w]` through a network in training mode, by `pass`, without gradients; batch norm then holds the
-/// statistics of all of them and nothing from before. Layers that `pass` does not run keep what they have.
+/// Runs these batches `[n, 3, h, w]` through a network in training mode, by `pass`, without gradients. Afterwards batch norm has
+/// the statistics of all of them and nothing of the earlier ones. Layers that `pass` does not run keep theirs.
 pub fn recalibrate(rule: BnRule, batches: &[Tensor], mut pass: impl FnMut(&Tensor)) {
     let _ended = Ended;
     let mut total = 0.0;
@@ -89,7 +90,7 @@ pub fn recalibrate(rule: BnRule, batches: &[Tensor], mut pass: impl FnMut(&Tenso
     }
 }
 
-/// What `pass` computes, batch norm in training mode by each batch's own statistics, which it does not remember.
+/// Runs `pass` with batch norm in training mode, using each batch's own statistics, without changing the stored ones.
 pub fn unremembered<T>(pass: impl FnOnce() -> T) -> T {
     let _ended = Ended;
     UPDATE.set(Some(Update { share: 0.0, unbiased: false }));

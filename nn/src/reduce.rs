@@ -5,7 +5,8 @@ use tch::{Tensor, nn};
 
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
 
-/// Factorised reduction: `ReLU`, two stride-2 1x1 convolutions of which the second sees the input shifted by one pixel, concat, BN.
+/// Factorised reduction: `ReLU`, two 1x1 convolutions with stride 2 of which the second sees the input shifted by one pixel,
+/// concat, BN.
 #[derive(Debug)]
 pub(crate) struct FactorizedReduce {
     convs: [Conv; 2],
@@ -28,7 +29,7 @@ impl Layer for FactorizedReduce {
         let xs = xs.relu();
         let (_, _, h, w) = xs.size4().expect("images have four dimensions");
         let shifted = xs.narrow(2, 1, h - 1).narrow(3, 1, w - 1);
-        // With an odd size the shifted map lacks the last row and column; zeros stand in for them.
+        // If the size is odd, the shifted map lacks the last row and column; zeros replace them.
         let shifted = if h % 2 == 1 { shifted.constant_pad_nd([0, 1, 0, 1]) } else { shifted };
         let ys = Tensor::cat(&[self.convs[0].forward(&xs), self.convs[1].forward(&shifted)], 1);
         self.bn.forward_t(&ys, train)

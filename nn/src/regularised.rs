@@ -1,33 +1,35 @@
-//! What a pass of training leaves out at random: entries of what the classifier reads, and blocks beside their shortcuts.
+//! Parts that a training pass leaves out at random: entries of the classifier's input, and outputs of blocks that have a
+//! shortcut.
 
 use std::cell::Cell;
 
 use tch::{Device, Kind, Tensor};
 
-/// How much is left out, and by which numbers.
+/// How much is left out, and the seed that decides what.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Regularisation {
-    /// Chance, from 0 to below 1, that an entry of the classifier's input is zeroed (dropout, Srivastava 2014).
+    /// Probability, from 0 to below 1, that an entry of the classifier's input is set to zero (dropout, Srivastava 2014).
     pub dropout: f64,
-    /// Chance, from 0 to below 1, that a block at the network's end adds nothing to its shortcut for an image (stochastic depth, Huang
-    /// 2016, which `EfficientNet` calls drop-connect); how much of it other blocks have is told by [`at_depth`].
+    /// Probability, from 0 to below 1, that a block at the network's end adds nothing to its shortcut for an image (stochastic
+    /// depth, Huang 2016, called drop-connect by `EfficientNet`). Other blocks have a share of it, which [`at_depth`] sets.
     pub drop_connect: f64,
-    /// The masks follow from it alone: libtorch's one generator would tie a resumed search to whatever else drew from it.
+    /// Seed of the masks. They do not use libtorch's single generator, because then a resumed search would depend on everything
+    /// else that draws from it.
     pub seed: u64,
 }
 
-/// A pass on its way.
+/// The state of the current pass.
 #[derive(Debug, Clone, Copy)]
 struct Pass {
     regularisation: Regularisation,
-    /// Masks made so far, so that no two are alike.
+    /// Number of masks made so far, so that all masks are different.
     n_masks: u64,
-    /// Share of `drop_connect` at this place.
+    /// Share of `drop_connect` at the current place.
     depth: f64,
     rows: Rows,
 }
 
-/// Which rows of the whole batch a process has.
+/// The rows of the whole batch that a process has.
 #[derive(Debug, Clone, Copy)]
 struct Rows {
     rank: i64,
@@ -38,7 +40,7 @@ thread_local! {
     static PASS: Cell<Option<Pass>> = const { Cell::new(None) };
 }
 
-/// Puts back what was there also where a pass panics.
+/// Restores the previous state, even if a pass panics.
 struct Ended(Option<Pass>);
 
 impl Drop for Ended {
@@ -47,7 +49,8 @@ impl Drop for Ended {
     }
 }
 
-/// What `pass`, which trains, computes where entries and blocks are left out; what stays is divided by its chance to stay.
+/// Runs the training pass `pass` with entries and blocks left out at random. What is kept is divided by its probability to be
+/// kept.
 pub fn regularised<T>(regularisation: Regularisation, pass: impl FnOnce() -> T) -> T {
     let rows = Rows { rank: 0, n_ranks: 1 };
     let begun = Pass { regularisation, n_masks: 0, depth: 0.0, rows };
@@ -55,8 +58,8 @@ pub fn regularised<T>(regularisation: Regularisation, pass: impl FnOnce() -> T) 
     pass()
 }
 
-/// The same pass where the images are the `rank`th of `n_ranks` equal parts of a batch: each process leaves out of its images what one
-/// process would leave out of these images in the whole batch.
+/// Runs `pass` on images that are the `rank`th of `n_ranks` equal parts of a batch. Each process leaves out of its images exactly
+/// what a single process would leave out of them in the whole batch.
 pub fn on_rank<T>(rank: i64, n_ranks: i64, pass: impl FnOnce() -> T) -> T {
     if let Some(pass) = PASS.get() {
         PASS.set(Some(Pass { rows: Rows { rank, n_ranks }, ..pass }));
@@ -64,7 +67,7 @@ pub fn on_rank<T>(rank: i64, n_ranks: i64, pass: impl FnOnce() -> T) -> T {
     pass()
 }
 
-/// The same pass where blocks have this share of the chance to be left out.
+/// Runs `pass` with this share of the probability that a block is left out.
 pub fn at_depth<T>(share: f64, pass: impl FnOnce() -> T) -> T {
     if let Some(pass) = PASS.get() {
         PASS.set(Some(Pass { depth: share, ..pass }));
@@ -72,7 +75,7 @@ pub fn at_depth<T>(share: f64, pass: impl FnOnce() -> T) -> T {
     pass()
 }
 
-/// `[n, c]` with entries left out.
+/// Leaves out entries of `[n, c]`.
 pub(crate) fn drop_entries(xs: Tensor) -> Tensor {
     match PASS.get() {
         Some(pass) if pass.regularisation.dropout > 0.0 => {
@@ -83,7 +86,7 @@ pub(crate) fn drop_entries(xs: Tensor) -> Tensor {
     }
 }
 
-/// What a block adds to its shortcut, `[n, c, h, w]`, left out for some images.
+/// Leaves out, for some images, what a block adds to its shortcut, `[n, c, h, w]`.
 pub(crate) fn drop_images(ys: Tensor) -> Tensor {
     match PASS.get() {
         Some(pass) if pass.regularisation.drop_connect * pass.depth > 0.0 => {
@@ -105,8 +108,8 @@ fn masked(xs: Tensor, size: &[i64], pass: Pass, chance: f64) -> Tensor {
     xs * own / (1.0 - chance)
 }
 
-/// Numbers from 0 to 1 that follow from `seed` and their place: the finaliser of `MurmurHash3` (Appleby 2011) on the numbers of
-/// the entries, in libtorch's integers, so that masks are made where the network computes.
+/// Numbers from 0 to 1 that depend on `seed` and their place: the finaliser of `MurmurHash3` (Appleby 2011), applied to the
+/// numbers of the entries in libtorch's integers, so that masks are made on the device of the network.
 pub fn uniform(shape: &[i64], seed: u64, device: Device) -> Tensor {
     // Products of 32-bit numbers with these constants stay below 2^63.
     const BITS: i64 = 0x7fff_ffff;
@@ -142,7 +145,7 @@ mod tests {
             assert!((mean(&ys.eq(0.0)) - 0.3).abs() < 0.01);
             assert!((mean(ys) - 1.0).abs() < 0.01);
         }
-        // Independent masks agree in 0.3^2 + 0.7^2 of the entries.
+        // Independent masks agree in a share of 0.3^2 + 0.7^2 of the entries.
         assert!((mean(&first.eq_tensor(&second)) - 0.58).abs() < 0.01);
         let again = regularised(SOME, || drop_entries(xs.shallow_clone()));
         assert_eq!(again, first, "the seed alone says what is left out");

@@ -1,20 +1,20 @@
-//! Channels put in another order.
+//! Puts channels in another order.
 
 use tch::{Kind, Tensor};
 
-/// Puts a weight's entries along a dimension in this order, in its place.
+/// Puts a weight's entries along a dimension in this order, in place.
 pub(crate) fn reorder(weight: &Tensor, dim: i64, order: &Tensor) {
     tch::no_grad(|| weight.shallow_clone().copy_(&weight.index_select(dim, order)));
 }
 
-/// The order in which channels come down by importance `[n]`, of equals the earlier first; each stays on its side of the bounds, which
-/// are ascending and end with n.
+/// The order of channels by descending importance `[n]`; of equal ones the earlier comes first. Each channel stays between its
+/// bounds, which are ascending and end with n.
 pub(crate) fn by_importance(importance: &Tensor, bounds: &[i64]) -> Tensor {
     let values = Vec::<f64>::try_from(&importance.detach().to_kind(Kind::Double));
     let values = values.expect("one dimension");
     let (mut order, mut left) = (Vec::with_capacity(values.len()), 0);
     for &right in bounds {
-        // Channels are counted from 0.
+        // Bounds are channel numbers, counted from 0.
         let mut group: Vec<i64> = (left..right).collect();
         group.sort_by(|&a, &b| values[b as usize].total_cmp(&values[a as usize]));
         order.append(&mut group);

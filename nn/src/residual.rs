@@ -33,7 +33,7 @@ impl Layer for ResidualBlock {
         let ys = self.body.iter().fold(xs.shallow_clone(), |ys, (conv, bn)| {
             bn.forward_t(&conv.forward(&ys.relu()), train)
         });
-        // Rounding up keeps odd sizes in step with the stride-2 convolution.
+        // Rounding up, so that odd sizes match those of the stride-2 convolution.
         let pooled = xs.avg_pool2d([2, 2], [2, 2], [0, 0], true, true, None::<i64>);
         ys + self.shortcut.forward(&pooled)
     }

@@ -1,14 +1,16 @@
-//! Maps of several sizes on one another: small ones at the grid positions of the largest (`FBNetV2`, arXiv 2004.05565, figure 2).
+//! Adds maps of different sizes: small ones are placed at the grid positions of the largest (`FBNetV2`, arXiv 2004.05565, figure
+//! 2).
 
 use tch::Tensor;
 
-/// Where each row of a small map stands in one of `to` rows: the position from which nearest neighbours would take it, `floor(i * to / n)`.
+/// The row, among `to` rows, at which each of `n` rows of a small map is placed: the one from which nearest neighbours would take
+/// it, `floor(i * to / n)`.
 fn grid(n: i64, to: i64, like: &Tensor) -> Tensor {
     let rows: Vec<i64> = (0..n).map(|i| i * to / n).collect();
     Tensor::from_slice(&rows).to_device(like.device())
 }
 
-/// `[n, c, h, w]` to `[n, c, to, to]` of at least as many pixels: the map's pixels at their grid positions, 0 elsewhere.
+/// Scatters `[n, c, h, w]` to a map `[n, c, to, to]` that is at least as large: the pixels at their grid positions, 0 elsewhere.
 pub fn scatter(xs: &Tensor, to: i64) -> Tensor {
     let (n, c, h, w) = xs.size4().expect("maps have four dimensions");
     if (h, w) == (to, to) {
@@ -19,7 +21,8 @@ pub fn scatter(xs: &Tensor, to: i64) -> Tensor {
     Tensor::zeros([n, c, to, to], (xs.kind(), xs.device())).index_put(&all, xs, false)
 }
 
-/// The sum of maps `[n, c, h, w]` of several sizes, each times its weight, a scalar, at the grid positions of the largest.
+/// The sum of maps `[n, c, h, w]` of several sizes, each multiplied by its scalar weight and placed at the grid positions of the
+/// largest.
 pub fn scattered_sum(maps: &[(Tensor, Tensor)]) -> Tensor {
     let to = maps.iter().map(|(_, map)| map.size()[2]).max().expect("at least one map");
     let weighed = maps.iter().map(|(weight, map)| scatter(map, to) * weight);
@@ -37,7 +40,7 @@ mod tests {
         ((Tensor::arange(n, (Kind::Float, Device::Cpu)) + 1.0) * (1.0 + k / 10.0)).sin().view(size)
     }
 
-    /// What nearest neighbours take of a map.
+    /// A map subsampled by nearest neighbours.
     fn subsampled(xs: &Tensor, hw: i64) -> Tensor {
         let positions = grid(hw, xs.size()[2], xs);
         xs.index_select(2, &positions).index_select(3, &positions)

@@ -1,4 +1,4 @@
-//! Separable convolutions and dilated ones.
+//! Separable and dilated convolutions.
 
 use lat_space::OpSpec;
 use tch::{Tensor, nn};
@@ -20,7 +20,7 @@ impl DepthwisePointwise {
     }
 }
 
-/// Separable convolution: the depthwise-pointwise stack twice, the stride in the first.
+/// Separable convolution: `ReLU`, depthwise, 1x1, BN, all twice; the first has the stride.
 #[derive(Debug)]
 pub(crate) struct SepConv([DepthwisePointwise; 2]);
 
@@ -42,7 +42,7 @@ impl Layer for SepConv {
     }
 }
 
-/// Dilated convolution: the stack once, its depthwise part with dilation 2.
+/// Dilated convolution: `ReLU`, depthwise with dilation 2, 1x1, BN.
 #[derive(Debug)]
 pub(crate) struct DilConv(DepthwisePointwise);
 

@@ -5,7 +5,7 @@ use tch::{Tensor, nn};
 
 use crate::{BatchNorm, Conv, Layer, LayerBuilder};
 
-/// See [`lat_space::SplitAttention`].
+/// The layers of a [`lat_space::SplitAttention`].
 #[derive(Debug)]
 pub(crate) struct SplitAttention {
     block: Block,
@@ -43,10 +43,10 @@ impl SplitAttention {
         }
     }
 
-    /// The sum of the splits `[n, radix * c, h, w]`, weighted.
+    /// The weighted sum of the splits `[n, radix * c, h, w]`.
     fn attend(&self, splits: &Tensor, train: bool) -> Tensor {
         let radix = i64::from(self.block.radix);
-        // The number of images is left open, so that a trace of this holds for any.
+        // The number of images is left open, so that a trace works for any number.
         let (_, c, h, w) = splits.size4().expect("images have four dimensions");
         let parts = splits.view([-1, radix, c / radix, h, w]);
         let mean = parts.sum_dim_intlist([1i64].as_slice(), false, parts.kind()).mean_dim(
@@ -61,7 +61,8 @@ impl SplitAttention {
         weighted.sum_dim_intlist([1i64].as_slice(), false, splits.kind())
     }
 
-    /// A softmax over the splits, of one split a sigmoid; `[n, cardinality * radix * c]` to `[n, radix * cardinality * c]`.
+    /// A softmax over the splits, or a sigmoid if there is one split; `[n, cardinality * radix * c]` to `[n, radix * cardinality
+    /// * c]`.
     fn normalised(&self, weights: &Tensor) -> Tensor {
         let (_, c) = weights.size2().expect("two dimensions");
         let Block { radix, cardinality, .. } = self.block;
@@ -88,7 +89,7 @@ impl Layer for SplitAttention {
     }
 }
 
-/// The mean of 2x2 pixels where the block halves the map, rounding up; 1x1 convolution, BN.
+/// The average of 2x2 pixels if the block halves the map, rounding up; 1x1 convolution, BN.
 #[derive(Debug)]
 pub(crate) struct PoolConvBn {
     stride: i64,

@@ -8,7 +8,8 @@ use crate::elastic::{Extent, first};
 use crate::reorder::by_importance;
 use crate::{Conv, LayerBuilder};
 
-/// The mean of each channel, 1x1 to fewer, activation, 1x1 back, hard sigmoid; the map times that.
+/// The average of each channel, 1x1 convolution to fewer channels, activation, 1x1 back, hard sigmoid; the map is multiplied by
+/// the result.
 #[derive(Debug)]
 pub(crate) struct SqueezeExcite {
     rule: Rule,
@@ -35,15 +36,16 @@ impl SqueezeExcite {
         Self { rule, reduce, expand, activation: rule.activation(activation), channels }
     }
 
-    /// `[n, c, h, w]` of the first channels, as many as there are, to the same shape.
+    /// Applies it to `[n, c, h, w]`, which may have only the first channels.
     pub(crate) fn forward(&self, xs: &Tensor) -> Tensor {
         self.forward_cut(xs, &Extent::Full)
     }
 
-    /// The same of a map whose channels are masked: the channels within are then masked as those of narrower blocks would be.
+    /// Applies it to a map whose channels are masked. The channels inside are then masked in the same way as narrower blocks
+    /// would have fewer of them.
     pub(crate) fn forward_cut(&self, xs: &Tensor, middle: &Extent) -> Tensor {
         let mean = xs.mean_dim([2i64, 3].as_slice(), true, xs.kind());
-        // No block has 2^32 channels.
+        // No block has 2^32 channels, so the cast is safe.
         let width = self.rule.width(xs.size()[1] as u32);
         let within = Extent::First(i64::from(width));
         let ys = activate(&self.reduce.forward_cut(&mean, &within, &Extent::Full), self.activation);
@@ -55,13 +57,13 @@ impl SqueezeExcite {
         xs * self.expand.forward_cut(&ys, &out, &Extent::Full).hardsigmoid()
     }
 
-    /// Puts the channels of the map in this order.
+    /// Puts the map's channels in this order.
     pub(crate) fn reorder(&self, order: &Tensor) {
         self.reduce.reorder_in(order);
         self.expand.reorder_out(order);
     }
 
-    /// Sorts the channels within by how much they weigh, the heaviest first; what is computed does not change.
+    /// Sorts the channels inside by their weight, the largest first. The result of the layer does not change.
     pub(crate) fn sort_within(&self) {
         let importance = self.expand.importance();
         let order = by_importance(&importance, &importance.size());
@@ -69,8 +71,8 @@ impl SqueezeExcite {
         self.reduce.reorder_out(&order);
     }
 
-    /// Channel j within is there in blocks that are wide enough for it: its weight is that of the last channel which the narrowest of
-    /// these has.
+    /// Channel j inside exists in blocks that are wide enough for it. Its weight is that of the last channel of the narrowest
+    /// such block.
     fn mask_within(&self, mask: &Tensor) -> Tensor {
         let narrowest = |j: u32| (1..=self.channels).find(|&c| self.rule.width(c) > j);
         let width = self.rule.width(self.channels);

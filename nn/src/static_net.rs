@@ -21,7 +21,7 @@ impl StaticNet {
     /// Builds a derived graph.
     ///
     /// # Errors
-    /// [`NnError::Torch`] where libtorch cannot make the weights (out of memory, no such device).
+    /// [`NnError::Torch`] if libtorch cannot make the weights (out of memory, no such device).
     pub fn new(
         graph: Graph,
         device: Device,
@@ -39,10 +39,10 @@ impl StaticNet {
         })
     }
 
-    /// The network as it is timed: evaluation phase, weights lent by the arena, whose device and format it has.
+    /// The network for timing: evaluation phase, with weights lent by the arena, on its device and in its format.
     ///
     /// # Errors
-    /// As [`StaticNet::new`].
+    /// The errors of [`StaticNet::new`].
     pub fn for_timing(graph: &Graph, arena: &Arc<WeightArena>) -> Result<Self, NnError> {
         let init = WeightInit::Lent(arena.lend());
         Self::new(graph.without_auxiliary(), arena.device(), Phase::Evaluation, init)
@@ -63,7 +63,7 @@ impl StaticNet {
         self.net.graph()
     }
 
-    /// `[n, 3, h, w]` to logits; panics as tch does.
+    /// Computes logits from `[n, 3, h, w]`; panics as tch does.
     pub fn forward_t(&self, images: &Tensor, train: bool, drop_path: DropPath) -> Logits {
         let mut site = |_: ValueId, _: &Site, _: &Tensor| -> Tensor {
             unreachable!("a static network has no searched sites")
@@ -73,10 +73,11 @@ impl StaticNet {
         self.net.forward_t(images, train, drop_path, answers)
     }
 
-    /// The network with its weights in another number format; weights of four dimensions lie channels last if that is asked for.
+    /// The network with its weights in another number format. If `is_channels_last`, weights with four dimensions are stored
+    /// channels last.
     ///
     /// # Errors
-    /// [`NnError::Torch`] where libtorch has no room for them.
+    /// [`NnError::Torch`] if libtorch has not enough memory for them.
     pub fn converted(mut self, kind: Kind, is_channels_last: bool) -> Result<Self, NnError> {
         guard(|| {
             self.weights.set_kind(kind);
@@ -89,11 +90,11 @@ impl StaticNet {
         })
     }
 
-    /// The network in eval mode as `TorchScript`, where it computes: `forward` takes images `[n, 3, hw, hw]` of this height and width, as
-    /// many as one likes, and gives logits `[n, classes]`. The weights are constants of the module.
+    /// The network in eval mode as `TorchScript`, on its current device. `forward` takes any number of images `[n, 3, hw, hw]` of
+    /// this height and width, and gives logits `[n, classes]`. The weights are constants of the module.
     ///
     /// # Errors
-    /// [`NnError::Torch`] with libtorch's words.
+    /// [`NnError::Torch`] with libtorch's message.
     pub fn traced(mut self, hw: u16) -> Result<CModule, NnError> {
         // Constants have no gradients.
         self.weights.freeze();
@@ -107,10 +108,10 @@ impl StaticNet {
         Ok(traced?)
     }
 
-    /// `[n, 3, h, w]` to `[n, classes]` in eval mode.
+    /// Computes `[n, classes]` from `[n, 3, h, w]` in eval mode.
     ///
     /// # Errors
-    /// [`NnError::Torch`] with libtorch's words.
+    /// [`NnError::Torch`] with libtorch's message.
     pub fn forward(&self, images: &Tensor) -> Result<Tensor, NnError> {
         guard(|| self.forward_t(images, false, DropPath::OFF).main)
     }

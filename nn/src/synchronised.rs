@@ -1,4 +1,4 @@
-//! Batch norm over the images of several processes: who knows the mean over them, while a pass is synchronised.
+//! Batch norm over the images of several processes: the means over all of them while a pass is synchronised.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
-/// Processes that compute the same network, each on its share of a batch, all of one size.
+/// Processes that compute the same network, each on its share of a batch. All shares have the same size.
 pub trait MeanOverRanks: Debug {
-    /// The mean over all of a tensor that each has, with its gradient: of all losses together, each being a mean over a share of the
-    /// images, a process's tensor has the mean of the gradients that the processes find. All must ask in the same order, in backward
-    /// passes too.
+    /// The mean over all processes of a tensor that each has, with its gradient. The common loss is that of all processes
+    /// together, each being a mean over its share of the images; so the gradient of a process's tensor is the average of the
+    /// gradients that the processes have. All processes must call this in the same order, in backward passes too.
     fn differentiable_mean(&self, xs: &Tensor) -> Tensor;
 
-    /// How many there are.
+    /// The number of processes.
     fn size(&self) -> i64;
 }
 
@@ -21,12 +21,12 @@ thread_local! {
     static RANKS: RefCell<Option<Rc<dyn MeanOverRanks>>> = const { RefCell::new(None) };
 }
 
-/// Over whom batch norm in training mode goes in this pass.
+/// The processes over which batch norm in training mode averages in this pass; None if it is this one only.
 pub(crate) fn current_ranks() -> Option<Rc<dyn MeanOverRanks>> {
     RANKS.with_borrow(Clone::clone)
 }
 
-/// Puts back what was there also where a pass panics.
+/// Restores the previous state, even if a pass panics.
 struct Ended(Option<Rc<dyn MeanOverRanks>>);
 
 impl Drop for Ended {
@@ -35,7 +35,7 @@ impl Drop for Ended {
     }
 }
 
-/// What `pass` computes where batch norm in training mode goes by the statistics of all ranks' images, and remembers these.
+/// Runs `pass` so that batch norm in training mode uses the statistics of all ranks' images, and learns from these.
 pub fn synchronised<T>(ranks: &Rc<dyn MeanOverRanks>, pass: impl FnOnce() -> T) -> T {
     let _ended = Ended(RANKS.replace(Some(Rc::clone(ranks))));
     pass()

@@ -1,4 +1,4 @@
-//! Weights that networks of one run take from the same memory.
+//! Weights in memory that the networks of one run share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +7,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{NnError, guard};
 
-/// Weights for networks that are timed one after another: drawn once, lent to every network that needs their shape.
+/// Weights for networks that are timed one after another: drawn once, and lent to every network that needs their shape.
 ///
-/// Within one network no tensor is lent twice, so that its weights take the room in caches and memory that they take when it
-/// is deployed. Building a network then draws and allocates nothing that an earlier one had, and enqueues no work on a GPU, so
-/// that it can be built while another is timed.
+/// Within one network no tensor is lent twice, so its weights need as much room in caches and memory as they do when it is
+/// deployed. Building a network draws and allocates only what no earlier network had, and enqueues no work on a GPU, so it can be
+/// built while another one is timed.
 #[derive(Debug)]
 pub struct WeightArena {
     device: Device,
@@ -20,24 +20,24 @@ pub struct WeightArena {
     tensors: Mutex<HashMap<Shape, Vec<Tensor>>>,
 }
 
-/// What a tensor is filled with.
+/// The initial content of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Fill {
-    /// Normal with variance 2/fan-in (He 2015): activations neither die out nor turn into slow denormal numbers.
+    /// Normal with variance 2/fan-in (He 2015), so that activations neither vanish nor become slow denormal numbers.
     He {
-        /// Inputs of one output.
+        /// Number of inputs of one output.
         fan_in: i64,
     },
-    /// One.
+    /// Ones.
     Ones,
-    /// Zero.
+    /// Zeros.
     Zeros,
 }
 
-/// What tensors must agree in to be the same.
+/// Tensors with the same size and content can replace each other.
 type Shape = (Vec<i64>, Fill);
 
-/// The weights of one network.
+/// The weights lent to one network.
 #[derive(Debug)]
 pub struct ArenaLoan {
     arena: Arc<WeightArena>,
@@ -45,12 +45,12 @@ pub struct ArenaLoan {
 }
 
 impl WeightArena {
-    /// An empty arena. `channels_last` lays out tensors of four dimensions as NHWC.
+    /// An empty arena. With `channels_last`, tensors with four dimensions are stored as NHWC.
     pub fn new(device: Device, kind: Kind, channels_last: bool) -> Arc<Self> {
         Arc::new(Self { device, kind, channels_last, tensors: Mutex::default() })
     }
 
-    /// Where its tensors are.
+    /// The device of its tensors.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -60,26 +60,26 @@ impl WeightArena {
         self.kind
     }
 
-    /// How many tensors it holds.
+    /// Number of tensors in it.
     pub fn len(&self) -> usize {
         self.tensors.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
     }
 
-    /// Whether it holds none yet.
+    /// Whether it is still empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Begins a network.
+    /// Begins to lend weights to a new network.
     pub fn lend(self: &Arc<Self>) -> Arc<ArenaLoan> {
         Arc::new(ArenaLoan { arena: Arc::clone(self), lent: Mutex::default() })
     }
 
-    /// Images `[n, 3, h, w]`, normally distributed, in the arena's format. Zeros would do for dense kernels, but not show the
-    /// cost of branches on values.
+    /// Images `[n, 3, h, w]`, normally distributed, in the arena's format. Zeros would be enough for dense kernels, but would
+    /// hide the cost of branches that depend on values.
     ///
     /// # Errors
-    /// [`NnError::Torch`] where libtorch cannot allocate them.
+    /// [`NnError::Torch`] if libtorch cannot allocate them.
     pub fn images(&self, n: u32, hw: u16) -> Result<Tensor, NnError> {
         let dims = [i64::from(n), 3, i64::from(hw), i64::from(hw)];
         guard(|| self.laid_out(&Tensor::randn(dims, (Kind::Float, self.device))))
@@ -100,13 +100,13 @@ impl WeightArena {
     }
 }
 
-/// The same `[n, c, h, w]` with channels innermost in memory: `torch.channels_last`, which tch has no name for.
+/// The tensor `[n, c, h, w]` with channels innermost in memory: `torch.channels_last`, which tch does not offer.
 pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 impl ArenaLoan {
-    /// The network's next tensor of this shape; panics as tch does.
+    /// The network's next tensor with this shape; panics as tch does.
     pub(crate) fn tensor(&self, dims: &[i64], fill: Fill) -> Tensor {
         let shape = (dims.to_vec(), fill);
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! The Rust side of `scripts/bench-train`: per line on standard input one epoch, its seconds on standard output.
+//! The Rust side of `scripts/bench-train`: for each line on standard input it runs one epoch and prints the seconds to standard
+//! output.
 
 use std::io::{BufRead, Write, stdin, stdout};
 

@@ -1,4 +1,4 @@
-//! What `scripts/bench-train` times; no part of the interface.
+//! The training epoch that `scripts/bench-train` times. Not part of the interface.
 
 use std::time::Instant;
 
@@ -10,12 +10,12 @@ use crate::folds::Folds;
 use crate::model::members::{Recipe, Rows};
 use crate::structured::training::Training;
 
-/// A member of three layers on random 0/1 codes.
+/// The size of the problem: one network of three layers on random 0/1 codes.
 #[derive(Debug, Clone, Copy)]
 pub struct Epoch {
     /// Rows of an epoch.
     pub n_rows: usize,
-    /// Width of the code, of which a seventh is set.
+    /// Width of the code; a seventh of it is set.
     pub n_features: usize,
     /// Width of each hidden layer.
     pub width: usize,
@@ -24,7 +24,8 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// Calls `report` with the seconds of each epoch until it says no. The first is a warm-up for the caller to leave out.
+    /// Calls `report` with the seconds of each epoch until it returns false. The first epoch is a warm-up, which the caller
+    /// should ignore.
     pub fn run(&self, mut report: impl FnMut(f64) -> bool) {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let n = self.n_rows * 2;
@@ -34,7 +35,7 @@ impl Epoch {
         let targets: Vec<f32> = bits.chunks(self.n_features).map(|b| b[0] - b[1] * b[2]).collect();
         let x = Tensor::from_slice(&bits).view([n as i64, self.n_features as i64]);
         let (target, weight) = (Tensor::from_slice(&targets), x.ones_like().select(1, 0).copy());
-        // Of two folds a member sees one.
+        // With two folds, a member sees one of them.
         let folds = Folds::new(n, 2, 0);
         let rows = Rows { x: &x, target: &target, weight: &weight, folds: &folds };
         let steps = self.n_rows / self.batch;

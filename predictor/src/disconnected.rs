@@ -1,5 +1,5 @@
-//! Networks whose output does not depend on their input. A compiler leaves out all their operations, so that they cost up to a thousand times
-//! less than the sum of these. Then they have a price of their own, and the fit of the others does not see them.
+//! The price of networks whose output does not depend on their input. A compiler leaves out all their operations, so they can cost up
+//! to a thousand times less than the sum of these. Then they get a price of their own, and the other networks are fitted without them.
 
 use lat_data::median;
 use lat_space::{FeatureMap, Space};
@@ -11,18 +11,18 @@ use crate::model::Predictions;
 
 /// The feature that is 1 if a path leads from input to output, and 0 if none does.
 const REACH: &str = "reach";
-/// The price if no such network was measured, as a share of the least cost of the others: they are faster than all others, nobody
-/// knows by how much.
+/// The price if no such network was measured, as a share of the least cost of the others. They are faster than all others, but
+/// nobody knows by how much.
 const UNSEEN: f64 = 0.01;
-/// Networks without a path have a price of their own if the median of those measured is below this share of the least of all others.
+/// Networks without a path have a price of their own if the median of those measured is below this share of the least cost of all others.
 const OWN_PRICE: f64 = 0.5;
-/// Its standard deviation if fewer than two were measured, as a share of the price.
+/// The standard deviation of the price if fewer than two were measured, as a share of the price.
 const UNSEEN_SD: f64 = 0.5;
 
-/// Rows that are looked at at once, to bound memory.
+/// Rows that are processed at once, to bound memory.
 const CHUNK: usize = 1024;
 
-/// What networks without a path from input to output cost.
+/// The cost of networks without a path from input to output.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Disconnected {
     /// From gates to [`REACH`].
@@ -33,16 +33,17 @@ pub(crate) struct Disconnected {
     pub(crate) sd: f64,
 }
 
-/// The samples of networks with a path from input to output, and what the others cost, by the space's map of [`reach`].
+/// Splits samples: returns those of networks with a path from input to output, and the price of the others.
 ///
-/// None if the space has no such map, and if the others have no price of their own: runtimes that run every operation, as `lat profile` does,
-/// make them about as slow as any network, and then they are samples like all others. If none was measured, `is_free_unseen` decides.
+/// The price is None if there is no map (see [`reach`]), and if the others have no price of their own: runtimes that run every operation,
+/// as `lat profile` does, make them about as slow as any network, and then they stay among the samples. If none was measured,
+/// `is_free_unseen` decides.
 pub(crate) fn split(
     reach: Option<FeatureMap>,
     samples: &Samples,
     is_free_unseen: bool,
 ) -> (Samples, Option<Disconnected>) {
-    // Gates of another space are refused by what reads them next.
+    // Gates of another space are rejected by the code that reads them next.
     let fits = |map: &FeatureMap| map.n_gates == samples.gates.ncols();
     let Some(map) = reach.filter(fits) else { return (samples.clone(), None) };
     let cut = is_cut(&map, samples.gates.view());
@@ -59,13 +60,13 @@ pub(crate) fn split(
         return (samples.clone(), None);
     }
     let cost = measured.unwrap_or(UNSEEN * least);
-    // 1.4826 times the median of absolute errors is the standard deviation of normal ones.
+    // 1.4826 times the median of absolute errors is the standard deviation, if errors are normal.
     let spread = median(dead.iter().map(|value| 1.4826 * (value - cost).abs()));
     let sd = spread.filter(|_| dead.len() > 1).unwrap_or(UNSEEN_SD * cost);
     (live, Some(Disconnected { map, cost, sd }))
 }
 
-/// The map from gates to whether there is a path, in spaces that allow networks without.
+/// The map from gates to whether there is a path; None for spaces in which every network has one.
 pub(crate) fn reach(space: &dyn Space) -> Option<FeatureMap> {
     space.structure().edges?;
     let map = encoding::find(space, "structured").ok()?;
@@ -73,7 +74,7 @@ pub(crate) fn reach(space: &dyn Space) -> Option<FeatureMap> {
     Some(map.keep(&[place]))
 }
 
-/// Per row of gates `[n, n_gates]` whether no path leads from input to output.
+/// For each row of gates `[n, n_gates]`, whether no path leads from input to output.
 pub(crate) fn is_cut(map: &FeatureMap, gates: ArrayView2<f32>) -> Vec<bool> {
     let of_chunk = |chunk: ArrayView2<f32>| {
         let columns: Vec<f32> = chunk.t().iter().copied().collect();
@@ -89,14 +90,14 @@ fn is_cut_in_columns(map: &FeatureMap, gates: &[f32], n: usize) -> Vec<bool> {
 }
 
 impl Disconnected {
-    /// Puts the price in place of what a model says of such rows of gates `[n, n_gates]`.
+    /// Replaces the model's predictions by the price for those rows of gates `[n, n_gates]` that have no path.
     pub(crate) fn put(&self, gates: ArrayView2<f32>, values: &mut [f64]) {
         for (value, is_cut) in values.iter_mut().zip(is_cut(&self.map, gates)) {
             *value = if is_cut { self.cost } else { *value };
         }
     }
 
-    /// The same of gates that lie column by column.
+    /// [`Self::put`] for gates that lie column by column.
     pub(crate) fn put_in_columns(&self, gates: &[f32], values: &mut [f64]) {
         let cut = is_cut_in_columns(&self.map, gates, values.len());
         for (value, is_cut) in values.iter_mut().zip(cut) {
@@ -104,7 +105,7 @@ impl Disconnected {
         }
     }
 
-    /// The same with standard deviations.
+    /// [`Self::put`] for predictions with standard deviations.
     pub(crate) fn put_all(&self, gates: ArrayView2<f32>, found: &mut Predictions) {
         for (row, is_cut) in is_cut(&self.map, gates).into_iter().enumerate() {
             if is_cut {

@@ -1,4 +1,4 @@
-//! Codes that regressors read: a space's features of an architecture's gates.
+//! The codes that regressors read: features of a space, computed from an architecture's gates.
 
 use lat_space::{Decision, FeatureMap, Space};
 use ndarray::{Array2, ArrayView2};
@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2};
 use crate::regressor::Layout;
 use crate::{PredictError, Progress, Setup};
 
-/// Groups of features that networks read beside the linear part's subtotals: those of one decision each, counts and work.
+/// Groups of features that networks read, besides the linear part's subtotals: those of single decisions, counts and work.
 const SIMPLE: [&str; 12] = [
     "one-hot",
     "counts",
@@ -21,12 +21,12 @@ const SIMPLE: [&str; 12] = [
     "number",
     "number-squares",
 ];
-/// Groups of so few numbers that they make a model of few rows.
+/// Groups with so few numbers that they make a model by themselves if there are few rows.
 const FEW_NUMBERS: [&str; 3] = ["counts", "multiply-adds", "elements"];
-/// Gate vectors encoded at once.
+/// Gate vectors that are encoded at once.
 const CHUNK: usize = 1024;
 
-/// The space's features of this id: `one-hot`, `counts` or `structured`.
+/// The features of a space by the encoding's id: `one-hot`, `counts` or `structured`.
 pub(crate) fn find(space: &dyn Space, id: &str) -> Result<FeatureMap, PredictError> {
     match id {
         "one-hot" => Ok(FeatureMap::of_encoding(&space.encoding())),
@@ -41,7 +41,7 @@ pub(crate) fn find(space: &dyn Space, id: &str) -> Result<FeatureMap, PredictErr
     }
 }
 
-/// What regressors are told of the features.
+/// The setup for regressors, which describes the features.
 pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
     let features = map.features.iter();
     let layout = Layout {
@@ -58,7 +58,7 @@ pub(crate) fn setup(map: &FeatureMap, space: &dyn Space, seed: u64) -> Setup {
     Setup { seed, layout, inputs, parts, scale: None, progress: Progress::default() }
 }
 
-/// Features of each cell type, of each stage, and all.
+/// The features of each cell type, those of each stage, and all of them.
 fn parts(map: &FeatureMap, space: &dyn Space) -> Vec<Vec<usize>> {
     let structure = space.structure();
     let cell_type = |block: usize| {
@@ -75,7 +75,7 @@ fn parts(map: &FeatureMap, space: &dyn Space) -> Vec<Vec<usize>> {
         };
         features.filter(|(_, f)| own(f.block)).map(|(j, _)| j).collect()
     };
-    // Of many cell types each is a decision by itself, which networks read anyhow.
+    // If there are many cell types, each is a single decision, and networks read those anyway.
     let cells = cell_types.iter().filter(|_| (2..=4).contains(&cell_types.len()));
     let of_cells = cells.map(|cell| of(&|b| cell_type(b) == *cell));
     let of_stages = structure.stages.iter().map(|stage| of(&|b| stage.contains(&b)));

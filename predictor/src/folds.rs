@@ -1,19 +1,19 @@
-//! Rows in parts, each held out once.
+//! Splits of rows into folds, each held out once.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// A split of rows into parts of nearly equal size, each held out once.
+/// A split of rows into folds of nearly equal size, each held out once.
 #[derive(Debug, Clone)]
 pub(crate) struct Folds {
-    /// Rows of each part, ascending.
+    /// Rows of each fold, ascending.
     parts: Vec<Vec<usize>>,
 }
 
 impl Folds {
-    /// A split that depends on the seed only. Rows with equal codes are dealt out like all others.
+    /// A split that depends on the seed only. Rows with equal codes are not kept together.
     pub(crate) fn new(n_rows: usize, n_folds: usize, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..n_rows).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -28,17 +28,17 @@ impl Folds {
         Self { parts }
     }
 
-    /// Number of parts.
+    /// Number of folds.
     pub(crate) fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// Rows of one part.
+    /// Rows of one fold.
     pub(crate) fn held_out(&self, fold: usize) -> &[usize] {
         &self.parts[fold]
     }
 
-    /// Rows of all other parts.
+    /// Rows of all other folds.
     pub(crate) fn kept(&self, fold: usize) -> Vec<usize> {
         let others = self.parts.iter().enumerate().filter(|(i, _)| *i != fold);
         others.flat_map(|(_, part)| part.iter().copied()).collect()
@@ -56,7 +56,7 @@ pub(crate) fn subset(n_rows: usize, n: usize, seed: u64) -> Vec<usize> {
     rows
 }
 
-/// These rows of codes and targets.
+/// Selects these rows of codes and targets.
 pub(crate) fn select(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,

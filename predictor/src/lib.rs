@@ -1,11 +1,11 @@
 //! Learns to predict a cost (latency, energy, memory) from an architecture's code, and puts it into a search's loss.
 //!
-//! [`train`] fits the [`REGRESSORS`] to measured costs and reports their errors. A differentiable one becomes a [`Predictor`],
-//! a file with a [`Label`] that says what it predicts. Searches see a [`CostModel`] only: a predictor, a latency table and
-//! counted operations look the same.
+//! [`train`] fits the [`REGRESSORS`] to measured costs and reports their errors. A differentiable one becomes a [`Predictor`], a
+//! file with a [`Label`] that says what it predicts. Searches see only a [`CostModel`]: a predictor, a latency table and counted
+//! operations look the same to them.
 //!
-//! Invariants: everything a seed decides, it decides alone (no global random state); no weight of a predictor ever requires a
-//! gradient; costs stay in the column's unit from the table to the search. The crate does not know how costs are measured.
+//! Invariants: random numbers come from seeds only (no global random state); no weight of a predictor ever requires a gradient;
+//! costs stay in the column's unit from the table to the search. The crate does not know how costs are measured.
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests expect exact values"))]
 

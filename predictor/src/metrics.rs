@@ -1,4 +1,4 @@
-//! How good predictions are, and how good they can be at best.
+//! Errors of predictions, and the smallest error that is possible.
 
 use std::cmp::Ordering;
 
@@ -18,15 +18,15 @@ pub struct Metrics {
     pub mae: f64,
     /// Root mean squared error in the target's unit.
     pub rmse: f64,
-    /// Mean of `|predicted - truth| / truth`, percent.
+    /// Average of `|predicted - truth| / truth`, percent.
     pub mape: f64,
     /// Share of rows whose relative error is at most 5 %, percent.
     pub within_5: f64,
     /// Share of rows whose relative error is at most 10 %, percent.
     pub within_10: f64,
-    /// Kendall's tau-b, -1 to 1; 0 where either side is constant and so ranks nothing.
+    /// Kendall's tau-b, -1 to 1; 0 if either side is constant, because a constant ranks nothing.
     pub kendall: f64,
-    /// Spearman's rho on average ranks, -1 to 1; 0 where either side is constant.
+    /// Spearman's rho on average ranks, -1 to 1; 0 if either side is constant.
     pub spearman: f64,
 }
 
@@ -34,8 +34,8 @@ impl Metrics {
     /// Compares predictions with the truth, row by row.
     ///
     /// # Errors
-    /// [`PredictError::TooFew`] without rows, [`PredictError::Width`] for unequal lengths, [`PredictError::NotFinite`] and
-    /// [`PredictError::NotPositive`] or [`PredictError::Size`] for values that have no relative error.
+    /// [`PredictError::TooFew`] if there are no rows, [`PredictError::Width`] if the lengths differ, [`PredictError::NotFinite`],
+    /// [`PredictError::NotPositive`] or [`PredictError::Size`] if a value has no relative error.
     pub fn of(truth: &[f64], predicted: &[f64]) -> Result<Self, PredictError> {
         let n = truth.len();
         if n == 0 {
@@ -66,10 +66,11 @@ impl Metrics {
 
 /// The MAPE in percent that a perfect predictor would still show, from pairs of measurements of one architecture each.
 ///
-/// Let both measurements of a pair be `t (1 + e1)` and `t (1 + e2)` with independent normal errors of one small spread. Then
-/// `|a - b|` over the pair's mean is `|e1 - e2|`, and its mean is `sqrt(2)` times the mean of `|e1|`. A perfect predictor says
-/// `t` and is judged against one measurement only, so it shows the mean of `|e1|`: the pairs' mean divided by `sqrt(2)`.
-/// A predictor well below this floor has been judged on rows it was trained on. Nothing for fewer than 5 usable pairs.
+/// Let both measurements of a pair be `t (1 + e1)` and `t (1 + e2)` with independent normal errors of the same small spread. Then
+/// `|a - b|` over the pair's mean is `|e1 - e2|`, which on average is `sqrt(2)` times the average of `|e1|`. A perfect predictor
+/// gives `t` and is compared with one measurement only, so its error is on average that of `|e1|`: the pairs' average divided by
+/// `sqrt(2)`. A predictor well below this floor was probably tested on rows that it was trained on. None if there are fewer than
+/// 5 usable pairs.
 pub fn noise_floor(pairs: &[(f64, f64)]) -> Option<f64> {
     let usable = |x: f64| x.is_finite() && x > 0.0;
     let relative: Vec<f64> = pairs
@@ -80,7 +81,7 @@ pub fn noise_floor(pairs: &[(f64, f64)]) -> Option<f64> {
     (relative.len() >= 5).then(|| 100.0 * mean(&relative) / std::f64::consts::SQRT_2)
 }
 
-/// An error for the first value that is no number.
+/// Checks that all values are finite; the error names the first that is not.
 pub(crate) fn check_finite(
     what: &'static str,
     values: impl Iterator<Item = f64>,
@@ -91,7 +92,8 @@ pub(crate) fn check_finite(
     }
 }
 
-/// An error for the first target that is no number above zero, or too small or large to compute with.
+/// Checks that all targets are numbers above zero, and neither too small nor too large to compute with; the error names the first
+/// that is not.
 pub(crate) fn check_positive(
     values: impl Iterator<Item = f64> + Clone,
 ) -> Result<(), PredictError> {
@@ -107,7 +109,7 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Kendall's tau-b, -1 to 1; 0 where either side is constant. The lists are of one length.
+/// Kendall's tau-b, -1 to 1; 0 if either side is constant. The lists must have the same length.
 pub fn kendall(truth: &[f64], predicted: &[f64]) -> f64 {
     let order = |a: &f64, b: &f64| a.partial_cmp(b).unwrap_or(Ordering::Equal);
     match kendalls::tau_b_with_comparator(truth, predicted, order) {
@@ -116,12 +118,12 @@ pub fn kendall(truth: &[f64], predicted: &[f64]) -> f64 {
     }
 }
 
-/// Spearman's rho on average ranks, -1 to 1; 0 where either side is constant. The lists are of one length.
+/// Spearman's rho on average ranks, -1 to 1; 0 if either side is constant. The lists must have the same length.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
     pearson(&ranks(a), &ranks(b))
 }
 
-/// Ranks from 1; equal values share the mean of their ranks.
+/// Ranks from 1; equal values share their average rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -149,8 +151,8 @@ fn pearson(a: &[f64], b: &[f64]) -> f64 {
     if sums[1] * sums[2] > 0.0 { sums[0] / (sums[1] * sums[2]).sqrt() } else { 0.0 }
 }
 
-/// `|predicted - y| / y` of standardised predictions, at most 1: a few networks that the runtime reduces to nothing have errors
-/// of 100,000 % and would decide alone.
+/// `|predicted - y| / y` of standardised predictions, each at most 1. Otherwise a few networks that the runtime reduces to
+/// nothing, with errors of 100,000 %, would outweigh all others.
 pub(crate) fn relative_errors(
     y: ArrayView1<f64>,
     z: &Array1<f64>,
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn rank_correlations_with_ties_are_those_computed_by_hand() {
-        // Predicted 2, 1, 3, 3: pairs (1,2) discordant, four concordant, one tied: tau-b = 3 / sqrt(6 * 5).
+        // Predicted 2, 1, 3, 3: the pair (1,2) is discordant, four are concordant, one is tied: tau-b = 3 / sqrt(6 * 5).
         let m = Metrics::of(&[1.0, 2.0, 3.0, 4.0], &[2.0, 1.0, 3.0, 3.0]).unwrap();
         close(m.kendall, 3.0 / 30.0f64.sqrt());
         // Ranks 1 2 3 4 against 2 1 3.5 3.5: covariance 3.5, squares 5 and 4.5.
@@ -212,7 +214,7 @@ mod tests {
     fn floor_is_what_a_perfect_predictor_shows() {
         use rand::{Rng, SeedableRng};
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-        // Sum of 12 uniforms: near normal.
+        // The sum of 12 uniform numbers is nearly normal.
         let mut noise = || (0..12).map(|_| rng.r#gen::<f64>()).sum::<f64>() - 6.0;
         let truth: Vec<f64> = (0..20_000).map(|i| 5.0 + f64::from(i) / 1e3).collect();
         let mut measure = |t: &f64| t * (1.0 + 0.03 * noise());

@@ -1,25 +1,25 @@
-//! How far a training is.
+//! Reports the progress of a training.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What happens while regressors are fitted.
+/// An event while regressors are fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FitEvent<'a> {
-    /// A regressor is begun: (its name, its number from 1, how many there are).
+    /// The fit of a regressor begins: (its name, its number from 1, the number of regressors).
     Regressor(&'a str, usize, usize),
-    /// A step of a regressor's networks is done: (step, most steps that there will be).
+    /// A step of a regressor's networks is done: (the step, the largest number of steps).
     Step(u64, u64),
 }
 
 type Told = Arc<dyn Fn(FitEvent<'_>) + Send + Sync>;
 
-/// Who is told what happens; by default nobody. It changes nothing that is learnt, so any two are equal.
+/// A function that receives the events; by default none. It does not affect what is learnt, so any two are equal.
 #[derive(Clone, Default)]
 pub struct Progress(Option<Told>);
 
 impl Progress {
-    /// Tells this.
+    /// Passes each event to this function.
     pub fn to(told: impl Fn(FitEvent<'_>) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(told)))
     }

@@ -1,4 +1,4 @@
-//! What a regressor is.
+//! The trait of regressors, and their setup.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
@@ -8,55 +8,55 @@ use crate::model::scale::Scale;
 use crate::model::{Model, predict_codes};
 use crate::progress::Progress;
 
-/// Fewest rows that anything is fitted to.
+/// The fewest rows to which anything is fitted.
 pub const LEAST_SAMPLES: usize = 10;
 
 /// Learns a cost from codes.
 pub trait Regressor {
-    /// Learns from codes `[n, n_features]` and targets `[n]` above zero, in any one unit.
+    /// Learns from codes `[n, n_features]` and targets `[n]`, which are above zero and in the same unit.
     ///
     /// # Errors
-    /// [`PredictError::TooFew`], [`PredictError::Width`], [`PredictError::NotFinite`], [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit
-    /// data, [`PredictError::Fit`] where the library behind gives up.
+    /// [`PredictError::TooFew`], [`PredictError::Width`], [`PredictError::NotFinite`], [`PredictError::NotPositive`] or
+    /// [`PredictError::Size`] if the data do not fit, [`PredictError::Fit`] if the library used for the fit fails.
     fn fit(&mut self, x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError>;
 
     /// Costs `[n]` of codes `[n, n_features]`, in the unit of the targets.
     ///
     /// # Errors
-    /// [`PredictError::NotFitted`] before a fit, [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit codes.
+    /// [`PredictError::NotFitted`] before a fit, [`PredictError::Width`] and [`PredictError::NotFinite`] if the codes do not fit.
     fn predict(&self, x: ArrayView2<f32>) -> Result<Array1<f64>, PredictError>;
 
-    /// The differentiable form, where there is one and a fit.
+    /// The differentiable form; None if the regressor has none or is not fitted.
     fn differentiable(&self) -> Option<Differentiable<'_>> {
         None
     }
 }
 
-/// A fitted regressor's differentiable form; [`crate::Predictor`] takes it over.
+/// A fitted regressor's differentiable form, from which a [`crate::Predictor`] is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Differentiable<'a>(pub(crate) &'a Model);
 
 impl Differentiable<'_> {
-    /// Mean relative error of held-out predictions while fitting, percent, each counting 100 % at most: what to choose
-    /// regressors by.
+    /// Average relative error of held-out predictions during fitting, percent; each row counts at most 100 %. Regressors are
+    /// compared by it.
     pub fn validation_error(&self) -> f64 {
         self.0.validation_error
     }
 }
 
-/// What belongs together.
+/// How features are grouped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Per feature the number of its group.
     pub groups: Vec<usize>,
-    /// Per feature the number of its block; None: its group's variance alone counts.
+    /// Per feature the number of its block; None if only its group determines the variance.
     pub blocks: Vec<Option<usize>>,
-    /// Groups of few numbers, such as counts, that make a model by themselves where rows are few. May be empty.
+    /// Numbers of groups with few features, such as counts, that make a model by themselves if there are few rows. May be empty.
     pub simple: Vec<usize>,
 }
 
 impl Layout {
-    /// That of some of the features.
+    /// The layout of some of the features.
     pub(crate) fn of(&self, features: &[usize]) -> Self {
         Self {
             groups: features.iter().map(|&j| self.groups[j]).collect(),
@@ -71,25 +71,25 @@ impl Layout {
     }
 }
 
-/// What a regressor is made from.
+/// The settings that a regressor is made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Setup {
-    /// Seed of splits, first weights and batches.
+    /// Seed of splits, initial weights and batches.
     pub seed: u64,
-    /// What belongs together among the columns of the code. May be empty: then they are one group.
+    /// How the columns of the code are grouped. If empty, all belong to one group.
     pub layout: Layout,
-    /// Columns that networks read as they are: the simple ones.
+    /// Columns that networks read as they are: those of simple features.
     pub inputs: Vec<usize>,
-    /// Columns whose costs make a subtotal of their own: those of one cell type or stage. May be empty.
+    /// Columns whose costs form a subtotal, such as those of one cell type or stage. May be empty.
     pub parts: Vec<Vec<usize>>,
-    /// The scale on which targets are fitted; None: `structured` chooses it, the others fit targets as they are.
+    /// The scale on which targets are fitted. If None, `structured` chooses it, and the others fit targets as they are.
     pub(crate) scale: Option<Scale>,
-    /// Who is told how far the fit is.
+    /// Receives the progress of the fit.
     pub progress: Progress,
 }
 
 impl Setup {
-    /// The setup, with one group and all columns as inputs where nothing is known of a code of this width.
+    /// The setup for a code of this width. If it describes a code of another width, all columns become one group and inputs.
     pub(crate) fn for_width(&self, n_features: usize) -> Self {
         if self.layout.groups.len() == n_features {
             return self.clone();
@@ -115,20 +115,20 @@ pub struct RegressorEntry {
     pub summary: &'static str,
     /// Id of the encoding it reads: `one-hot`, `counts` or `structured`.
     pub encoding: &'static str,
-    /// Whether it can be saved and steer a search.
+    /// Whether it can be saved and used in a search.
     pub differentiable: bool,
-    /// Whether [`crate::RegressorChoice::Auto`] may choose it: those that are worth their time by default.
+    /// Whether [`crate::RegressorChoice::Auto`] may choose it. These are the regressors that are worth their time by default.
     pub is_candidate: bool,
-    /// Makes one that has seen nothing.
+    /// Makes a regressor that is not fitted yet.
     pub build: fn(&Setup) -> Box<dyn Regressor>,
 }
 
-/// What the regressor of this name is called now: files and flags of before say `mlp`.
+/// The current name of a regressor: older files and flags say `mlp`.
 pub(crate) fn current_name(name: &str) -> &str {
     if name == "mlp" { "structured" } else { name }
 }
 
-/// Whether one can learn from these rows.
+/// Checks that rows can be learnt from.
 pub(crate) fn check_rows(x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), PredictError> {
     if x.nrows() != y.len() {
         let (expected, found) = (x.nrows(), y.len());
@@ -145,7 +145,7 @@ pub(crate) fn check_rows(x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), P
     check_positive(y.iter().copied())
 }
 
-/// Whether these are codes of the width, all finite.
+/// Checks that codes have this width and are finite.
 pub(crate) fn check_codes(x: ArrayView2<f32>, n_features: usize) -> Result<(), PredictError> {
     if x.ncols() != n_features {
         let (expected, found) = (n_features, x.ncols());
@@ -154,7 +154,7 @@ pub(crate) fn check_codes(x: ArrayView2<f32>, n_features: usize) -> Result<(), P
     check_finite("codes", x.rows().into_iter().map(|row| f64::from(row.sum())))
 }
 
-/// Predictions of a model that may not be there yet.
+/// Predictions of a model; an error if there is no model yet.
 pub(crate) fn predict_with(
     model: Option<&Model>,
     name: &'static str,

@@ -4,7 +4,8 @@ use crate::baselines::{boosting, elastic_net, forest, gp, linear, linear_counts,
 use crate::regressor::current_name;
 use crate::{PredictError, RegressorEntry, structured};
 
-/// All regressors, simple ones first. Of the candidates the last is the one that the others have to beat clearly.
+/// All regressors, simple ones first. The last of the candidates is the preferred one: others must be clearly better to be
+/// chosen.
 pub const REGRESSORS: &[RegressorEntry] = &[
     linear_counts::ENTRY,
     linear::ENTRY,
@@ -16,7 +17,7 @@ pub const REGRESSORS: &[RegressorEntry] = &[
     structured::ENTRY,
 ];
 
-/// The regressor with this name, or that it once had.
+/// The regressor with this name, or with this former name.
 ///
 /// # Errors
 /// [`PredictError::Unknown`] lists the names.
@@ -27,7 +28,7 @@ pub fn find_regressor(name: &str) -> Result<&'static RegressorEntry, PredictErro
         .ok_or_else(|| PredictError::Unknown { name: name.to_owned(), known: names(|_| true) })
 }
 
-/// Comma separated names of the regressors that pass.
+/// Names of the regressors for which `pass` is true, separated by commas.
 pub(crate) fn names(pass: impl Fn(&RegressorEntry) -> bool) -> String {
     REGRESSORS.iter().filter(|e| pass(e)).map(|e| e.name).collect::<Vec<_>>().join(", ")
 }

@@ -1,54 +1,54 @@
-//! What can go wrong before, while and after measuring.
+//! Errors before, during and after measuring.
 
-/// What can go wrong before, while and after measuring.
+/// An error before, during or after measuring.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// A device name that means nothing.
+    /// A device name that is not known.
     #[error(
         "expected a device like 'cpu', 'cuda:0' or 'fake', found '{given}'; this machine has: {known}"
     )]
     Device {
         /// The name given.
         given: String,
-        /// The devices there are, comma separated.
+        /// The devices of this machine, separated by commas.
         known: String,
     },
-    /// A GPU that this machine has not.
+    /// A GPU that this machine does not have.
     #[error(
         "expected a GPU numbered {ordinal} for 'cuda:{ordinal}', found {found} GPU(s){reason}; this machine has: {known}"
     )]
     NoGpu {
         /// Number of the GPU asked for.
         ordinal: u32,
-        /// How many GPUs can be used.
+        /// Number of usable GPUs.
         found: u32,
-        /// Why there is none, as ` (no NVIDIA driver ...)`; empty where there are some.
+        /// The reason if there is none, such as ` (no NVIDIA driver ...)`; else empty.
         reason: String,
-        /// The devices there are, comma separated.
+        /// The devices of this machine, separated by commas.
         known: String,
     },
-    /// A name that a table here does not hold.
+    /// A name that is in no table.
     #[error("unknown {kind} '{name}'; expected one of: {known}")]
     Unknown {
-        /// What was looked up.
+        /// The kind of thing looked up, such as a probe.
         kind: &'static str,
         /// The name given.
         name: String,
-        /// The names there are, comma separated.
+        /// The known names, separated by commas.
         known: String,
     },
     /// An option out of range.
     #[error("expected {name} to be {expected}, found {found}")]
     Option {
-        /// The option as people call it.
+        /// The option's name as users know it.
         name: &'static str,
         /// The range allowed.
         expected: &'static str,
         /// The value given.
         found: String,
     },
-    /// The search space refuses the skeleton, or has fewer architectures than asked for.
+    /// The search space rejects the skeleton, or has fewer architectures than asked for.
     #[error(transparent)]
     Space(#[from] lat_space::SpaceError),
     /// The journal could not be read or written.
@@ -57,23 +57,23 @@ pub enum ProfileError {
     /// The network could not be built or run.
     #[error(transparent)]
     Network(#[from] lat_nn::NnError),
-    /// Somebody's module cannot be loaded or run; a sentence with what to do.
+    /// A user's module cannot be loaded or run; a sentence with advice.
     #[error("{0}")]
     Module(String),
-    /// The device's driver or libtorch refused.
+    /// The device's driver or libtorch reported an error.
     #[error(transparent)]
     Driver(#[from] lat_device::DeviceError),
-    /// The GPU cannot be used by this process any more.
+    /// This process cannot use the GPU any more.
     #[error(
         "the GPU gave up on {architecture}: {reason}; the rows so far are kept, and only a new process can go on: run the same command again, with --supervise to have that done"
     )]
     DeviceLost {
-        /// The architecture at hand.
+        /// The architecture that was being measured.
         architecture: String,
-        /// The error's own words.
+        /// The error's message.
         reason: String,
     },
-    /// The fake device was told to fail.
+    /// A fault that the fake device was set to have.
     #[error("the fake device was told to fail at sample {index}")]
     Injected {
         /// Number of the sample.
@@ -84,7 +84,7 @@ pub enum ProfileError {
     NoReading {
         /// The probe's name.
         probe: &'static str,
-        /// What came instead.
+        /// What came instead of a value.
         found: String,
     },
     /// Too many architectures in a row could not be measured.
@@ -94,10 +94,10 @@ pub enum ProfileError {
     TooManyFailures {
         /// How many.
         count: u32,
-        /// Why the last one failed.
+        /// The reason why the last one failed.
         reason: String,
     },
-    /// Recorded rows that this run would not have written.
+    /// Recorded rows that belong to another run.
     #[error(
         "row {row} of the recorded ones is of another run: expected architecture {expected}, found {found}; resume with the space and seed it began with, or choose another folder"
     )]
@@ -109,7 +109,7 @@ pub enum ProfileError {
         /// The architecture recorded.
         found: String,
     },
-    /// Two runs whose times are not times of the same networks.
+    /// Two runs whose times belong to different networks or batches.
     #[error(
         "expected two runs of one {what}, found {a} and {b}: their latencies are of different networks or batches and say nothing about each other"
     )]
@@ -118,7 +118,7 @@ pub enum ProfileError {
         what: &'static str,
         /// Its value in the first run.
         a: String,
-        /// Its value in the second.
+        /// Its value in the second run.
         b: String,
     },
     /// Two runs without an architecture in common.
@@ -128,7 +128,7 @@ pub enum ProfileError {
     NothingShared {
         /// Architectures of the first run with a latency.
         n_a: usize,
-        /// Those of the second.
+        /// Architectures of the second run with a latency.
         n_b: usize,
     },
 }

@@ -1,13 +1,13 @@
-//! Times networks on a device so that each number carries its own proof.
+//! Times networks on a device in such a way that each number can be checked.
 //!
-//! A [`Workload`] is what a network looks like from here: something to enqueue and to wait for. A [`Stopwatch`] times one run
-//! of it, on the device's own clock where the device has one. A [`StopRule`] says when enough runs are seen, and [`Summary`]
-//! turns them into a median with its interval. [`run`] does that for a whole draw of architectures, between anchors that show
-//! drift and repeats that show the noise, and says at the end whether the numbers can be trusted ([`Verdict`]).
+//! A [`Workload`] is a network as seen from here: something to enqueue and to wait for. A [`Stopwatch`] times one run of it, on
+//! the device's own clock if it has one. A [`StopRule`] decides when there are enough runs, and [`Summary`] turns them into a
+//! median with its interval. [`run`] does this for a whole draw of architectures. In between it measures anchors, which show
+//! drift, and repeats, which show the noise. At the end it says whether the numbers can be trusted ([`Verdict`]).
 //!
-//! Invariants: a host clock is never read around work that has not been waited for; what is timed is the pruned graph of
-//! exactly one architecture; rows are handed to the sink one by one, so that a killed run loses one row at most; without a GPU
-//! everything here works on the CPU and on [`DeviceSpec::Fake`], whose truth is known ([`fake_latency_ms`]).
+//! Invariants: the host's clock is never read around work that has not been waited for. What is timed is the pruned graph of
+//! exactly one architecture. Rows are passed to the sink one by one, so that a killed run loses at most one row. Without a GPU
+//! everything here works on the CPU and on [`DeviceSpec::Fake`], whose true latencies are known ([`fake_latency_ms`]).
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The choices taken, and architectures.
+//! Architectures, and the sets of choices that they are made of.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,16 +8,17 @@ use crate::{Choice, Decision, DecisionId};
 /// Decisions that compete for `keep` places, such as a node's in-edges in DARTS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The members.
+    /// The decisions that compete.
     pub decisions: Vec<DecisionId>,
     /// How many of them a published architecture keeps.
     pub keep: usize,
 }
 
-/// The choices taken at one decision. Nearly always one; some methods derive several operations on one edge, so the type allows
-/// it (EnTranNAS-DST). At a decision that is a number it holds that number, as the one choice that [`crate::choice_of`] makes of it.
+/// The choices taken at one decision. Nearly always there is exactly one. Some methods derive several operations on one edge, so
+/// the type allows more (EnTranNAS-DST). At a decision that is a number the set holds that number, as the one choice that
+/// [`crate::choice_of`] makes of it.
 ///
-/// A bit per choice, or the number with its mark.
+/// Stored as one bit per choice, or as the number together with its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChoiceSet(u64);
@@ -32,12 +33,12 @@ impl ChoiceSet {
         Self(1 << choice)
     }
 
-    /// These choices of a list; duplicates count once.
+    /// The set of these choices; duplicates count once.
     pub fn of(choices: impl IntoIterator<Item = usize>) -> Self {
         Self(choices.into_iter().map(Self::one).fold(0, |bits, c| bits | c.0))
     }
 
-    /// Whether the choice is taken.
+    /// Whether the set contains the choice.
     pub fn contains(self, choice: usize) -> bool {
         match number_of(choice) {
             Some(_) => self.0 == choice as u64,
@@ -45,7 +46,7 @@ impl ChoiceSet {
         }
     }
 
-    /// Whether one of the choices is taken in the other too.
+    /// Whether the two sets share a choice.
     pub fn intersects(self, other: Self) -> bool {
         match (self.number(), other.number()) {
             (None, None) => self.0 & other.0 != 0,
@@ -69,17 +70,17 @@ impl ChoiceSet {
         number.into_iter().chain(choices)
     }
 
-    /// How many choices are taken.
+    /// The number of choices in the set.
     pub fn len(self) -> usize {
         if self.number().is_some() { 1 } else { self.0.count_ones() as usize }
     }
 
-    /// Whether none is taken (never so in a checked architecture).
+    /// Whether the set is empty (never the case in a checked architecture).
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The choice, where there is exactly one.
+    /// The choice, if there is exactly one.
     pub fn only(self) -> Option<usize> {
         match self.number() {
             Some(_) => Some(self.0 as usize),
@@ -87,13 +88,13 @@ impl ChoiceSet {
         }
     }
 
-    /// The number that is taken at a decision that is one.
+    /// The number, if the decision is a number.
     pub fn number(self) -> Option<f32> {
         number_of(self.0 as usize)
     }
 }
 
-/// A point of a search space: per decision the choices taken.
+/// A point of a search space: the choices taken at each decision.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Architecture {
     /// Id of the space.
@@ -117,7 +118,7 @@ impl Architecture {
         gates
     }
 
-    /// Sets this architecture's gates in `columns`, which hold zeros for row `row` of `n`: gate g lies at `g * n + row`.
+    /// Writes this architecture's gates into `columns`, which must hold zeros for row `row` of `n`: gate g is at `g * n + row`.
     pub fn write_gates(&self, decisions: &[Decision], columns: &mut [f32], n: usize, row: usize) {
         let mut first = 0;
         for (decision, set) in decisions.iter().zip(&self.choices) {
@@ -133,7 +134,7 @@ impl Architecture {
         }
     }
 
-    /// How many decisions take a skip connection, per cell type in order of first appearance.
+    /// How many decisions take a skip connection, per cell type. Cell types are in the order in which they first appear.
     pub fn skip_counts(&self, decisions: &[Decision]) -> Vec<(String, usize)> {
         let mut counts: Vec<(String, usize)> = Vec::new();
         for (decision, set) in decisions.iter().zip(&self.choices) {
@@ -158,7 +159,7 @@ mod tests {
             for crate::Variant { when, op: spec, .. } in graph.variants() {
                 let [(d, c)] = when[..] else { continue };
                 let decision = &space.decisions()[d];
-                // A skip that halves or widens the map has weights, but of the path, not of the choice.
+                // A skip that halves or widens the map has weights, but they belong to the path, not to the choice.
                 let changes = spec.stride > 1 || spec.c_in != spec.c_out;
                 let is_path = changes && decision.choices[c].is_skip();
                 let expected = spec.op.is_parameter_free() || is_path;

@@ -1,4 +1,4 @@
-//! The inverted residual block, and what its variants differ in.
+//! The inverted residual block and ResNeSt's bottleneck, and the properties in which their variants differ.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Its name in those of operations.
+    /// Its name as part of an operation's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Relu => "relu",
@@ -32,37 +32,38 @@ impl Activation {
     }
 }
 
-/// How a block's batch norms are.
+/// The form of a block's batch norms.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 pub enum Norm {
-    /// Without scale and shift in a search, as DARTS has it; eps 1e-5.
+    /// Without scale and shift during a search, as in DARTS; eps 1e-5.
     #[default]
     AsPhase,
     /// With scale and shift in every phase; eps 1e-5.
     Affine,
-    /// With scale and shift in every phase; eps 1e-3, as `ProxylessNAS` has it.
+    /// With scale and shift in every phase; eps 1e-3, as in `ProxylessNAS`.
     AffineEps3,
 }
 
-/// Squeeze-and-excite between a block's depthwise convolution and its projection: the mean of each channel, 1x1 to fewer channels,
-/// activation, 1x1 back, hard sigmoid, and the map times that. Both convolutions have biases.
+/// Squeeze-and-excite between a block's depthwise convolution and its projection: the average of each channel, 1x1 convolution to
+/// fewer channels, activation, 1x1 convolution back, hard sigmoid; the map is multiplied by the result. Both convolutions have
+/// biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SqueezeExcite {
-    /// Once-for-All's, and `AttentiveNAS`': a whole quarter of the channels, made divisible by 8; `ReLU` within. The mean is no module, so
-    /// ptflops does not count it.
+    /// As in Once-for-All and `AttentiveNAS`: a quarter of the channels, rounded down and made divisible by 8; `ReLU` between the
+    /// two convolutions. The average is no module, so ptflops does not count it.
     Ofa,
-    /// mobile-vision's (FBNetV2): a whole quarter of the channels, rounded to this divisor; the block's activation within; the mean is
-    /// a pool.
+    /// As in mobile-vision (FBNetV2): a quarter of the channels, rounded down and then to this divisor; the block's activation
+    /// between the two convolutions. The average is a pool.
     MobileVision {
-        /// Widths are multiples of it.
+        /// The width is a multiple of this.
         divisor: u8,
     },
 }
 
 impl SqueezeExcite {
-    /// Channels between its two convolutions, of a map of so many.
+    /// Channels between the two convolutions, for a map with `channels` channels.
     pub fn width(self, channels: u32) -> u32 {
         match self {
             Self::Ofa => divisible(channels / 4, 8),
@@ -72,7 +73,7 @@ impl SqueezeExcite {
         }
     }
 
-    /// The activation between its convolutions, in a block with this one.
+    /// The activation between the two convolutions, in a block whose activation is `of_block`.
     pub fn activation(self, of_block: Activation) -> Activation {
         match self {
             Self::Ofa => Activation::Relu,
@@ -81,7 +82,8 @@ impl SqueezeExcite {
     }
 }
 
-/// Which 1x1 convolutions of a block are in two groups. The map's channels are shuffled before its depthwise convolution then.
+/// Which of a block's 1x1 convolutions are split into two groups. If any is, the map's channels are shuffled before the depthwise
+/// convolution.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -89,25 +91,26 @@ pub enum Grouping {
     /// None; nothing is shuffled.
     #[default]
     Dense,
-    /// The last (mobile-vision's `FBNet`).
+    /// The last one (`FBNet` in mobile-vision).
     Projection,
-    /// Both (HW-NAS-Bench's `FBNet`).
+    /// Both (`FBNet` in HW-NAS-Bench).
     Both,
 }
 
-/// What a block adds to its output.
+/// The shortcut: what a block adds to its output.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
 pub enum Shortcut {
-    /// Its input, where both have one shape.
+    /// Its input, if both have the same shape.
     #[default]
     WhereAlike,
     /// Nothing.
     Never,
-    /// The first channels of its input, as many as its output has, or zeros behind them; nothing where the block halves the map.
+    /// The first channels of its input, as many as the output has; missing channels are zeros. Nothing is added if the block
+    /// halves the map.
     Padded,
-    /// Its input, pooled 2x2 where the block halves the map, and through a 1x1 convolution without BN where widths differ
+    /// Its input; pooled 2x2 if the block halves the map, and passed through a 1x1 convolution without BN if the widths differ
     /// (`AttentiveNAS`).
     Always,
 }
@@ -116,35 +119,35 @@ pub enum Shortcut {
 pub const GROUPS: u32 = 2;
 
 /// An inverted residual block: 1x1 to `middle` channels, BN, activation; depthwise `k` with the stride, BN, activation;
-/// squeeze-and-excite; 1x1, BN; and the shortcut.
+/// squeeze-and-excite; 1x1, BN; then the shortcut is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InvertedResidual {
-    /// Kernel.
+    /// Side of the depthwise kernel.
     pub k: u8,
     /// Channels of the depthwise convolution.
     pub middle: u32,
-    /// Where it is not 0, `middle` follows the input: so many times its channels, made divisible by 8.
+    /// If not 0, `middle` follows the input: it is the input's channels times this factor, made divisible by 8.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expansion: u8,
-    /// Whether the first 1x1 convolution is missing; `middle` is then the input's width.
+    /// Whether the first 1x1 convolution is left out; `middle` is then the input's width.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unexpanded: bool,
-    /// The activation of both.
+    /// The activation, used in both places.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
-    /// Squeeze-and-excite, where there is one.
+    /// Squeeze-and-excite, if the block has it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub squeeze_excite: Option<SqueezeExcite>,
-    /// Groups of its 1x1 convolutions.
+    /// Groups of the 1x1 convolutions.
     #[serde(default, skip_serializing_if = "is_default")]
     pub grouping: Grouping,
-    /// Whether its convolutions have biases, though BN follows (mobile-vision's `FBNet`).
+    /// Whether the convolutions have biases, although BN follows (`FBNet` in mobile-vision).
     #[serde(default, skip_serializing_if = "is_default")]
     pub biased: bool,
-    /// What it adds to its output.
+    /// The shortcut: what the block adds to its output.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shortcut: Shortcut,
-    /// Its batch norms.
+    /// The form of the batch norms.
     #[serde(default, skip_serializing_if = "is_default")]
     pub norm: Norm,
 }
@@ -170,12 +173,12 @@ impl InvertedResidual {
         }
     }
 
-    /// So many times its input's channels, made divisible by 8, whatever the input is.
+    /// The block with `middle` set to the input's channels times `expansion`, made divisible by 8, for an input of any width.
     pub fn expanded(self, expansion: u8, c_in: u32) -> Self {
         Self { expansion, ..self }.behind(c_in)
     }
 
-    /// The block behind an input of another width.
+    /// The same block behind an input of another width.
     pub(crate) fn behind(self, c_in: u32) -> Self {
         let middle = match self {
             Self { unexpanded: true, .. } => c_in,
@@ -185,12 +188,12 @@ impl InvertedResidual {
         Self { middle, ..self }
     }
 
-    /// Channels of the depthwise convolution where `middle` follows the input.
+    /// Channels of the depthwise convolution if `middle` follows the input.
     pub fn middle_behind(self, c_in: u32, expansion: u8) -> u32 {
         if self.unexpanded { c_in } else { divisible(c_in * u32::from(expansion), 8) }
     }
 
-    /// Its name: kernel and channels, then all that sets it apart from [`InvertedResidual::new`].
+    /// Its name: kernel and channels, then everything in which it differs from [`InvertedResidual::new`].
     pub(crate) fn name(self) -> String {
         let mut name = format!("ir_k{}_m{}", self.k, self.middle);
         let mut add = |what: &str| {
@@ -234,20 +237,21 @@ impl InvertedResidual {
     }
 }
 
-/// `ResNeSt`'s bottleneck without its shortcut: 1x1 to `width`, BN, `ReLU`; 3x3 in `cardinality` x `radix` groups to `radix` splits of
-/// `width`, BN, `ReLU`; their sum weighted by split attention; a 3x3 average pool where the block halves the map; 1x1, BN.
+/// `ResNeSt`'s bottleneck without its shortcut: 1x1 to `width`, BN, `ReLU`; 3x3 in `cardinality` x `radix` groups to `radix`
+/// splits of `width`, BN, `ReLU`; the sum of the splits weighted by split attention; a 3x3 average pool if the block halves the
+/// map; 1x1, BN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SplitAttention {
-    /// Splits.
+    /// Number of splits.
     pub radix: u32,
-    /// Groups of each.
+    /// Groups of each split.
     pub cardinality: u32,
-    /// Channels of each, a multiple of `radix` and `cardinality`.
+    /// Channels of each split, a multiple of `radix` and `cardinality`.
     pub width: u32,
 }
 
 impl SplitAttention {
-    /// Channels within the attention: a quarter of the splits', at least 32.
+    /// Channels inside the attention: a quarter of the channels of all splits together, at least 32.
     pub fn within(self) -> u32 {
         (self.width * self.radix / 4 / self.cardinality * self.cardinality).max(32)
     }

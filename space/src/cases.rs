@@ -1,18 +1,18 @@
-//! A value that depends on choices.
+//! Values that depend on choices, such as the width of a map behind a searched operation.
 
 use crate::{Condition, DecisionId};
 
-/// What a value is under which condition: the conditions exclude one another and cover all architectures.
+/// The value under each condition. The conditions exclude one another and together cover all architectures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cases<T>(pub(crate) Vec<(Condition, T)>);
 
 impl<T: Clone + PartialEq> Cases<T> {
-    /// One value whatever is chosen.
+    /// The value, whatever is chosen.
     pub(crate) fn always(value: T) -> Self {
         Self(vec![(vec![], value)])
     }
 
-    /// Per choice of a decision the cases of its own, put together where the choice makes no difference.
+    /// Joins the cases of each choice of a decision. Cases in which the choice makes no difference are merged.
     pub(crate) fn by_choice(decision: DecisionId, cases: Vec<Self>) -> Self {
         let n = cases.len();
         let mut all = Vec::new();
@@ -29,7 +29,7 @@ impl<T: Clone + PartialEq> Cases<T> {
         Cases(self.0.iter().map(|(condition, value)| (condition.clone(), of(value))).collect())
     }
 
-    /// Both values, under the conditions that can hold together.
+    /// Pairs of both values, for all conditions that can hold together.
     pub(crate) fn with<U: Clone>(&self, other: &Cases<U>) -> Cases<(T, U)> {
         let mut all = Vec::new();
         for (a, first) in &self.0 {
@@ -41,7 +41,8 @@ impl<T: Clone + PartialEq> Cases<T> {
         Cases(all)
     }
 
-    /// Cases that differ in the choice of this decision alone, of `n`, are one where all have one value.
+    /// Merges cases that differ only in the choice of this decision (which has `n` choices), if they have the same value for
+    /// every choice.
     pub(crate) fn merged(self, decision: DecisionId, n: usize) -> Self {
         let rest = |condition: &Condition| -> Condition {
             condition.iter().copied().filter(|(d, _)| *d != decision).collect()
@@ -61,7 +62,7 @@ impl<T: Clone + PartialEq> Cases<T> {
     }
 }
 
-/// Both conditions as one; None where they contradict each other.
+/// Both conditions joined into one; None if they contradict each other.
 pub(crate) fn both(a: &Condition, b: &Condition) -> Option<Condition> {
     let mut all = a.clone();
     for &(decision, choice) in b {
@@ -87,7 +88,7 @@ mod tests {
     fn choices_without_a_difference_are_no_condition() {
         assert_eq!(of(0, &[4, 4, 4]), Cases::always(4));
         assert_eq!(of(0, &[4, 8]).0, [(vec![(0, 0)], 4), (vec![(0, 1)], 8)]);
-        // Decision 1 says as much under either choice of decision 0.
+        // Decision 1 gives the same values under either choice of decision 0.
         assert_eq!(Cases::by_choice(0, vec![of(1, &[4, 8]); 2]), of(1, &[4, 8]));
     }
 

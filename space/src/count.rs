@@ -1,10 +1,10 @@
 //! Parameters and multiply-adds, counted from the graph.
 //!
-//! The convention is that of the counter behind most published figures of DARTS-like networks (ptflops): convolutions and linear
-//! layers by their multiplications, BN two per element, `ReLU` one per output, pools one per input element. With it PC-DARTS has
-//! its published 586 M and P-DARTS its 557 M. Of the published 574 M of DARTS-V2 nobody found the convention: others got 544.59 M
-//! with ptflops, as we do (<https://github.com/quark0/darts/issues/46>).
-//! Parameters include BN's scale and shift as the evaluation network has them (a search network's BN has none).
+//! The convention is that of ptflops, the counter behind most published figures of DARTS-like networks: convolutions and linear
+//! layers count their multiplications, BN two per element, `ReLU` one per output, pools one per input element. With it we get the
+//! published 586 M of PC-DARTS and 557 M of P-DARTS. The convention behind the published 574 M of DARTS-V2 is unknown: others get
+//! 544.59 M with ptflops, as we do (<https://github.com/quark0/darts/issues/46>). Parameters include BN's scale and shift as the
+//! evaluation network has them (a search network's BN has none).
 
 use std::ops::{Add, AddAssign};
 
@@ -15,14 +15,14 @@ use crate::{
     SqueezeExcite, Step, ValueId,
 };
 
-/// What a network or a piece of one costs, independent of hardware.
+/// The cost of a network or of a piece of one, independent of hardware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     pub params: u64,
     /// Multiply-adds for one image, elementwise operations included (see the module's convention).
     pub multiply_adds: u64,
-    /// Multiply-adds of convolutions and linear layers alone, biases aside: what most papers call FLOPs.
+    /// Multiply-adds of convolutions and linear layers alone, without biases: this is what most papers call FLOPs.
     pub conv_linear: u64,
 }
 
@@ -49,12 +49,12 @@ impl std::iter::Sum for Cost {
     }
 }
 
-/// Cost of the network, the auxiliary head aside. Searched sites count all their candidates, each at its largest.
+/// Cost of the network without the auxiliary head. A searched site counts all its candidates, each at its largest.
 pub fn count(graph: &Graph) -> Cost {
     graph.operations().map(|op| count_op(&op)).sum::<Cost>() + count_head(graph)
 }
 
-/// Cost of the classifier alone, with the pool before it.
+/// Cost of the classifier and the pool before it.
 pub fn count_head(graph: &Graph) -> Cost {
     let head = |step: &Step| match step {
         Step::Head { from, classes } => {
@@ -65,7 +65,8 @@ pub fn count_head(graph: &Graph) -> Cost {
     graph.nodes.iter().map(|node| head(&node.step)).sum()
 }
 
-/// Cost of a classifier that reads this value of a graph, where it has this shape. What is pooled already is not pooled again.
+/// Cost of a classifier that reads the value `from` of a graph, if that value has this shape. A map that is already pooled is not
+/// pooled again.
 pub fn count_classifier_behind(graph: &Graph, from: ValueId, shape: Shape, classes: u32) -> Cost {
     let op = match &graph.nodes[from].step {
         Step::Fixed { op, .. } => Some(op.op),
@@ -97,7 +98,7 @@ pub fn count_op(spec: &OpSpec) -> Cost {
     let OpSpec { op, c_in, c_out, hw_in, .. } = *spec;
     let hw = spec.hw_out();
     let relu = elements(c_in, hw_in);
-    // Depthwise k x k, 1x1, BN, behind the `ReLU` before them.
+    // `ReLU`, depthwise k x k, 1x1, BN.
     let separable = |c_out, k| conv([c_in, c_in], k, c_in, hw) + conv_bn([c_in, c_out], 1, hw);
     match op {
         Op::None | Op::Identity => Cost::default(),
@@ -137,7 +138,7 @@ pub fn count_op(spec: &OpSpec) -> Cost {
     }
 }
 
-/// The mean of the attention is no module; the pool that halves the map is.
+/// The average inside the attention is no module, so it does not count; the pool that halves the map is one.
 fn count_split_attention(spec: &OpSpec, block: SplitAttention) -> Cost {
     let OpSpec { c_in, c_out, hw_in, .. } = *spec;
     let SplitAttention { radix, cardinality, width } = block;
@@ -174,7 +175,7 @@ fn count_block(spec: &OpSpec, block: InvertedResidual) -> Cost {
     expand + depthwise + se.unwrap_or_default() + project + count_shortcut(spec, block.shortcut)
 }
 
-/// The convolutions with their biases, an activation behind each, and the pool where it is one.
+/// Both convolutions with their biases, an activation behind each, and the pool if it is a module.
 fn count_squeeze_excite(se: SqueezeExcite, channels: u32, hw: u16) -> Cost {
     let width = se.width(channels);
     let there = conv([channels, width], 1, 1, 1) + biases(true, width) + elements(width, 1);
@@ -183,13 +184,13 @@ fn count_squeeze_excite(se: SqueezeExcite, channels: u32, hw: u16) -> Cost {
     there + back + if is_pool { elements(channels, hw) } else { Cost::default() }
 }
 
-/// A sum costs nothing, nor does the pool, which is no module.
+/// A sum costs nothing. The shortcut's pool is no module, so it costs nothing either.
 fn count_shortcut(spec: &OpSpec, shortcut: Shortcut) -> Cost {
     let fits = shortcut != Shortcut::Always || spec.c_in == spec.c_out;
     if fits { Cost::default() } else { conv([spec.c_in, spec.c_out], 1, 1, spec.hw_out()) }
 }
 
-/// A convolution's biases, which no convention counts as multiply-adds.
+/// Cost of a convolution's biases. No convention counts them as multiply-adds.
 fn biases(there: bool, c: u32) -> Cost {
     Cost { params: if there { u64::from(c) } else { 0 }, ..Cost::default() }
 }
@@ -204,13 +205,13 @@ fn bn(c: u32, hw: u16) -> Cost {
     scale_and_shift + elements(c, hw) + elements(c, hw)
 }
 
-/// A convolution without bias to a map of `hw` x `hw`.
+/// A convolution without bias whose output is a map of `hw` x `hw`.
 fn conv([c_in, c_out]: [u32; 2], k: u8, groups: u32, hw: u16) -> Cost {
     let params = u64::from(c_in / groups) * u64::from(c_out) * u64::from(k).pow(2);
     convolution(params, u64::from(hw).pow(2))
 }
 
-/// So many weights, each used once per pixel.
+/// A convolution with `params` weights, each used once per pixel.
 fn convolution(params: u64, pixels: u64) -> Cost {
     Cost { params, multiply_adds: params * pixels, conv_linear: params * pixels }
 }

@@ -1,4 +1,4 @@
-//! Decisions and what can be chosen.
+//! Decisions and their choices.
 
 use std::fmt;
 
@@ -7,32 +7,33 @@ use crate::number::{NumberRange, number_of};
 /// Index into [`crate::Space::decisions`].
 pub type DecisionId = usize;
 
-/// What a choice stands for.
+/// The kind of a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The edge is left out.
+    /// Leaves the edge out.
     None,
-    /// The input as it is; where the map is halved or widened, by weights of the path, not of the choice.
+    /// Passes the input on unchanged. If the map is halved or widened there, weights do it; they belong to the path, not to the
+    /// choice.
     Skip,
     /// A pool.
     Pool,
-    /// An operation with weights, or whatever else a space declares by name.
+    /// An operation with weights, or any other choice that a space declares by name.
     Op,
     /// A number, such as a width.
     Number,
 }
 
-/// What can be chosen.
+/// One option of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// As the paper writes it.
+    /// Its name as the paper writes it.
     pub name: String,
-    /// What it stands for.
+    /// Its kind.
     pub kind: Kind,
 }
 
 impl Choice {
-    /// An operation by its name, which tells its kind.
+    /// An operation with this name; the name determines its kind.
     pub fn named(name: &str) -> Self {
         let kind = match name {
             "none" => Kind::None,
@@ -43,22 +44,22 @@ impl Choice {
         Self { name: name.to_owned(), kind }
     }
 
-    /// Whether it leaves the edge out.
+    /// Whether the choice leaves the edge out.
     pub fn is_none(&self) -> bool {
         self.kind == Kind::None
     }
 
-    /// Whether it is a skip connection.
+    /// Whether the choice is a skip connection.
     pub fn is_skip(&self) -> bool {
         self.kind == Kind::Skip
     }
 
-    /// Whether it has no weights that a search would have to train.
+    /// Whether the choice has no weights that a search would have to train.
     pub fn is_weightless(&self) -> bool {
         matches!(self.kind, Kind::None | Kind::Skip | Kind::Pool)
     }
 
-    /// A number as texts have it.
+    /// A number, named as texts write it.
     pub fn number(name: &str) -> Self {
         Self { name: name.to_owned(), kind: Kind::Number }
     }
@@ -77,15 +78,15 @@ pub struct Decision {
     pub name: String,
     /// The choices in the paper's order, at most 32; none if the decision is a number.
     pub choices: Vec<Choice>,
-    /// The range of a decision that is a plain number.
+    /// The range, if the decision is a plain number.
     pub number: Option<NumberRange>,
-    /// The nodes of its cell that it joins, from and to, where it is an edge.
+    /// The nodes of its cell that it joins (from, to), if it is an edge.
     pub edge: Option<(usize, usize)>,
     cell: String,
 }
 
 impl Decision {
-    /// The operation on the edge between two nodes, from and to, of a cell.
+    /// The operation on the edge between two nodes (from, to) of a cell.
     pub fn edge(cell: &str, (from, to): (usize, usize), operations: &[&str]) -> Self {
         Self {
             name: format!("{cell}/{from}-{to}"),
@@ -96,30 +97,30 @@ impl Decision {
         }
     }
 
-    /// A decision that is no edge; what stands before a slash in its name is its cell type, else the whole name.
+    /// A decision that is not an edge. Its cell type is the part of the name before a slash, or the whole name.
     pub fn slot(name: &str, choices: Vec<Choice>) -> Self {
         let cell = name.split('/').next().unwrap_or(name).to_owned();
         Self { name: name.to_owned(), choices, number: None, edge: None, cell }
     }
 
-    /// A decision that is any number of a range.
+    /// A decision that can take any number of a range.
     pub fn number(name: &str, range: NumberRange) -> Self {
         Self { number: Some(range), ..Self::slot(name, Vec::new()) }
     }
 
-    /// How many gates it has: one per choice, or those of a number.
+    /// Number of its gates: one per choice; a number has those of [`NumberRange::gate_names`].
     pub fn n_gates(&self) -> usize {
         self.number.map_or(self.choices.len(), |range| range.gate_names().len())
     }
 
-    /// Names of its gates: those of the choices, or what gates of a number hold.
+    /// Names of its gates: the choices' names, or those of a number's gates.
     pub fn gate_names(&self) -> Vec<String> {
         let of_number =
             |range: NumberRange| range.gate_names().iter().map(|name| (*name).to_owned()).collect();
         self.number.map_or_else(|| self.names(), of_number)
     }
 
-    /// How texts write a choice of this decision.
+    /// A choice of this decision as texts write it.
     pub fn text(&self, choice: usize) -> String {
         match number_of(choice) {
             Some(value) => value.to_string(),
@@ -127,7 +128,7 @@ impl Decision {
         }
     }
 
-    /// What can be chosen, for messages.
+    /// The possible choices, for messages.
     pub fn expected(&self) -> String {
         match self.number {
             Some(NumberRange { from, to }) => format!("a number from {from} to {to}"),
@@ -135,7 +136,7 @@ impl Decision {
         }
     }
 
-    /// Position of the choice that leaves the edge out, where there is one.
+    /// Index of the choice that leaves the edge out, if there is one.
     pub fn none(&self) -> Option<usize> {
         self.choices.iter().position(Choice::is_none)
     }
@@ -145,7 +146,7 @@ impl Decision {
         self.choices.get(choice).is_some_and(Choice::is_weightless)
     }
 
-    /// Type of the cell that it stands in.
+    /// Type of its cell.
     pub fn cell_type(&self) -> &str {
         &self.cell
     }

@@ -1,4 +1,4 @@
-//! From a graph with searched places to the network of one architecture, and to parts of a graph.
+//! From a graph with searched sites to the network of one architecture, and to a part of a graph.
 
 use crate::{
     Architecture, Candidate, DecisionId, Graph, GraphBuilder, Op, OpSpec, Place, Shape, Site, Step,
@@ -6,10 +6,10 @@ use crate::{
 };
 
 impl Graph {
-    /// The network of one architecture: each searched site becomes the operations chosen there, cut down where the architecture says
-    /// so; `none` becomes nothing, a pick the value that it picks. Shapes are inferred anew. Nodes that no longer reach the output
-    /// stay, as they do in the published parameter counts (see [`Graph::pruned`]), except for what is read by picks of other values
-    /// alone.
+    /// The network of one architecture. Each searched site becomes the operations chosen there, cut down as the architecture
+    /// says; `none` becomes nothing, and a pick becomes the value that it picks. Shapes are inferred again. Nodes that no longer
+    /// reach the output stay, as they do in published parameter counts (see [`Graph::pruned`]), except those that are read only
+    /// by picks that pick another value.
     pub fn derive(&self, architecture: &Architecture) -> Self {
         let takes = |d: DecisionId, c| architecture.choices[d].contains(c);
         let builder = GraphBuilder::new(self.pools_normalised_in_search);
@@ -24,7 +24,7 @@ impl Graph {
         derivation.builder.finish()
     }
 
-    /// These nodes alone; all that they read is among them.
+    /// The graph with these nodes only. `live` must contain everything that a kept node reads.
     pub(crate) fn keep(&self, live: &[bool]) -> Self {
         let mut builder = GraphBuilder::new(self.pools_normalised_in_search);
         let mut moved: Vec<Option<ValueId>> = Vec::with_capacity(self.nodes.len());
@@ -38,7 +38,7 @@ impl Graph {
     }
 }
 
-/// A derivation on its way: per node of the graph its value, nothing where all that computed it is gone, and its shape.
+/// A derivation in progress: per node of the graph its new value (None if everything that computed it is gone) and its shape.
 struct Derivation<'a> {
     graph: &'a Graph,
     architecture: &'a Architecture,
@@ -48,7 +48,7 @@ struct Derivation<'a> {
 }
 
 impl Derivation<'_> {
-    /// Value and shape of a node.
+    /// New value and shape of a node.
     fn step(&mut self, id: ValueId) -> (Option<ValueId>, Shape) {
         let node = &self.graph.nodes[id];
         let name = node.name.clone();
@@ -102,7 +102,7 @@ impl Derivation<'_> {
         (Some(self.builder.push(name, step, shape)), shape)
     }
 
-    /// The choice of a decision that takes exactly one.
+    /// The choice at a decision that takes exactly one.
     fn choice(&self, decision: DecisionId) -> usize {
         self.architecture.choices[decision].only().expect("picks, sizes and cuts take one choice")
     }
@@ -124,7 +124,7 @@ impl Derivation<'_> {
         }
     }
 
-    /// The value of a site's chosen operations; several are summed. `None` if no operation is chosen.
+    /// The value of a site's chosen operations; several are summed. None if no operation is chosen.
     fn operations(
         &mut self,
         site: &str,
@@ -144,10 +144,10 @@ impl Derivation<'_> {
         }
     }
 
-    /// The value of a node of the graph that is read, zeros where nothing computes it any more.
+    /// The new value of a node that is read; zeros if nothing computes it any more.
     fn at(&mut self, value: ValueId) -> ValueId {
         self.moved[value].unwrap_or_else(|| {
-            // A name of its own: numbers belong to the nodes of the graph that is read.
+            // The zeros need a name that no node has: plain numbers belong to the nodes of the original graph.
             let name = format!("zeros{}", self.builder.len());
             self.builder.push(name, Step::Sum(vec![]), self.shapes[value])
         })
@@ -155,7 +155,7 @@ impl Derivation<'_> {
 }
 
 impl Step {
-    /// The step on other values than it read before.
+    /// The step with each value that it reads replaced by `at` of it.
     fn reading(&self, mut at: impl FnMut(ValueId) -> ValueId) -> Self {
         let mut step = self.clone();
         match &mut step {

@@ -1,19 +1,19 @@
-//! Drawing architectures so that number i of a run depends on nothing but the space, the seed and i.
+//! Draws architectures so that number i of a run depends only on the space, the seed and i.
 //!
-//! A keyed permutation of `0..size` gives distinct architectures without a list of those already drawn: any worker can draw any
-//! number, and a resumed run continues with the same ones.
+//! A keyed permutation of `0..size` gives distinct architectures without a list of those already drawn. So any worker can draw
+//! any number, and a resumed run continues with the architectures that it would have had.
 
 use rand::{Rng, RngCore};
 
 use crate::{Architecture, SearchSpace, SpaceError};
 
-/// Rounds of the Feistel network; four suffice for a pseudo-random permutation (Luby and Rackoff 1988), six cost nothing.
+/// Rounds of the Feistel network; four suffice for a pseudo-random permutation (Luby and Rackoff 1988), six cost hardly more.
 const ROUNDS: u64 = 6;
 
 /// Architecture number `i` of the run with this seed. Different numbers give different architectures.
 ///
 /// # Errors
-/// [`SpaceError::TooMany`] where `i` is not below the space's size.
+/// [`SpaceError::TooMany`] if `i` is not below the space's size.
 pub fn architecture_at(
     space: &dyn SearchSpace,
     seed: u64,
@@ -27,12 +27,12 @@ pub fn architecture_at(
     Ok(space.at(permute(u128::from(i), size, key)))
 }
 
-/// One architecture, uniform over the published ones.
+/// One architecture, drawn uniformly from the published ones.
 pub fn sample(space: &dyn SearchSpace, rng: &mut dyn RngCore) -> Architecture {
     space.at(rng.gen_range(0..space.size()))
 }
 
-/// A permutation of `0..size`: a Feistel network on the next even number of bits, walked until it falls inside.
+/// A permutation of `0..size`: a Feistel network on the next even number of bits, repeated until the result is below `size`.
 fn permute(index: u128, size: u128, key: u64) -> u128 {
     let bits = u128::BITS - (size - 1).leading_zeros();
     let half = bits.div_ceil(2).max(1);

@@ -1,16 +1,16 @@
-//! The linear map from gates to codes: of one architecture, or soft ones of a relaxed one.
+//! The linear map from gates to codes. Gates are 0/1 for an architecture, soft for a relaxed one.
 
 use crate::Decision;
 
-/// A linear map from gates to the code that predictors read. Being linear it means the same for 0/1 gates of an architecture
+/// A linear map from gates to the code that predictors read. Because it is linear, it works for the 0/1 gates of an architecture
 /// and for the soft gates of a relaxed one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoding {
-    /// Name kept in predictor files: `one-hot`.
+    /// The name kept in predictor files, such as `one-hot`.
     pub id: &'static str,
     /// Number of gates: choices over all decisions, `none` included.
     pub n_gates: usize,
-    /// Per feature its name and the gates it sums.
+    /// For each feature its name and the gates that it sums.
     pub features: Vec<(String, Vec<usize>)>,
 }
 
@@ -23,7 +23,7 @@ impl Encoding {
         Self { id: "one-hot", n_gates: n_gates(decisions), features }
     }
 
-    /// One column per class and choice except `none`: how many decisions of the class take it. `classes` are those of
+    /// One column per class and choice except `none`: how many decisions of the class take this choice. `classes` are those of
     /// [`crate::Structure::classes`].
     pub fn counts(decisions: &[Decision], classes: &[usize]) -> Self {
         let classes: Vec<usize> = decisions
@@ -57,7 +57,7 @@ fn n_gates(decisions: &[Decision]) -> usize {
     decisions.iter().map(Decision::n_gates).sum()
 }
 
-/// Gate number, decision and name of every gate but those of `none`.
+/// Number, decision and name of every gate except those of `none`.
 fn columns(decisions: &[Decision]) -> impl Iterator<Item = (usize, &Decision, String)> {
     decisions
         .iter()

@@ -1,17 +1,17 @@
-//! What can be wrong with a space's name, an architecture or its text.
+//! Errors: wrong names of spaces, wrong architectures and wrong texts.
 
-/// What can be wrong with a space's name, an architecture or its text.
+/// An error with a space's name, an architecture or its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpaceError {
-    /// A name that no table holds.
+    /// A name that is in no table.
     #[error("unknown {kind} '{name}'; expected one of: {known}")]
     Unknown {
-        /// What was looked up.
+        /// The kind of thing looked up, such as a space.
         kind: &'static str,
         /// The name given.
         name: String,
-        /// The names there are, comma separated.
+        /// The known names, separated by commas.
         known: String,
     },
     /// A text that is no architecture of the space.
@@ -54,19 +54,19 @@ pub enum SpaceError {
          whole numbers"
     )]
     NoRow {
-        /// Whose form.
+        /// Name of the form.
         form: &'static str,
-        /// Key of the operation at its place, see [`crate::OpSpec::key`].
+        /// Key of the operation and its place, see [`crate::OpSpec::key`].
         key: String,
     },
-    /// More distinct architectures asked for than there are.
+    /// More distinct architectures were asked for than the space has.
     #[error(
         "expected at most {size} samples, since {space} has {size} architectures; found {asked}"
     )]
     TooMany {
         /// The space's id.
         space: String,
-        /// How many there are.
+        /// How many the space has.
         size: u128,
         /// How many were asked for.
         asked: u64,

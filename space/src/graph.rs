@@ -1,10 +1,10 @@
-//! A network as data: nodes with steps, and questions to it.
+//! A network as data: nodes with steps, and methods that answer questions about it.
 
 use std::collections::BTreeMap;
 
 use crate::{DecisionId, Interpolation, OpSpec, Site};
 
-/// Index of a [`Node`] and so of the value it computes.
+/// Index of a [`Node`], and of the value that it computes.
 pub type ValueId = usize;
 
 /// Shape of a value without the batch: `c` channels of `hw` x `hw` pixels.
@@ -16,31 +16,31 @@ pub struct Shape {
     pub hw: u16,
 }
 
-/// Where a fixed operation stands in the network.
+/// The place of a fixed operation in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Stem, between stages, before the head: its BN has scale and shift in both phases.
+    /// In the stem, between stages or before the head: its BN has scale and shift in both phases.
     Outside,
     /// Inside a cell, such as the preprocessing of a cell's inputs.
     Cell,
-    /// Inside a cell that is fixed by hand, where others are searched: drop path applies.
+    /// Inside a cell that is fixed by hand in a network whose other cells are searched: drop path applies.
     Branch,
-    /// Derived from a searched site: drop path applies where a sum reads it.
+    /// Derived from a searched site: drop path applies if a sum reads it.
     Derived,
 }
 
-/// What one node computes.
+/// The computation of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The image batch.
     Input,
-    /// An operation that is not searched, or no longer.
+    /// An operation that is not searched, or not any more.
     Fixed {
         /// Its input.
         from: ValueId,
         /// The operation.
         op: OpSpec,
-        /// Where it stands.
+        /// Its place in the network.
         place: Place,
     },
     /// A searched site.
@@ -49,29 +49,30 @@ pub enum Step {
         from: ValueId,
         /// Number of the cell, from 0.
         cell: u16,
-        /// What is searched.
+        /// The candidates.
         site: Site,
     },
-    /// Sum of values of one shape; of no values: zeros.
+    /// The sum of values of the same shape; with no values, zeros.
     Sum(Vec<ValueId>),
     /// Concatenation along channels.
     Concat(Vec<ValueId>),
-    /// One of several values of one largest shape: elastic depth. What is read by picks of other values alone is not there.
+    /// One of several values with the same largest shape: elastic depth. Values that are read only by picks of other values are
+    /// not computed.
     Pick {
         /// One value per choice of the decision, in its order.
         from: Vec<ValueId>,
-        /// Which decision settles it.
+        /// The decision that picks.
         decision: DecisionId,
     },
     /// The map at another size: elastic resolution.
     Resize {
         /// Its input.
         from: ValueId,
-        /// Which decision settles it.
+        /// The decision that sets the size.
         decision: DecisionId,
         /// Height and width in pixels per choice of the decision.
         hw: Vec<u16>,
-        /// How it is made.
+        /// How the pixels are interpolated.
         by: Interpolation,
     },
     /// Global average pool and linear classifier: the network's output.
@@ -81,7 +82,7 @@ pub enum Step {
         /// Number of classes.
         classes: u32,
     },
-    /// A second classifier that only training reads (DARTS' auxiliary head).
+    /// A second classifier that is used in training only (DARTS' auxiliary head).
     Auxiliary {
         /// Its input.
         from: ValueId,
@@ -113,14 +114,14 @@ impl Step {
     }
 }
 
-/// A step with its place in the network.
+/// A step with its name and the shape of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Path of its weights: `s12`, or `s12/sep_conv_3x3` once derived. The same in the supernet and in the derived network.
+    /// Path of its weights: `s12`, or `s12/sep_conv_3x3` once derived. It is the same in the supernet and in the derived network.
     pub name: String,
-    /// What it computes.
+    /// The computation.
     pub step: Step,
-    /// Shape of the value; where it depends on choices, the largest.
+    /// Shape of the value. If it depends on choices, the largest.
     pub shape: Shape,
 }
 
@@ -134,8 +135,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Per cell with searched sites the value that it reads and the one that it computes. Of several inputs it is the nearest, of what it
-    /// computes the last sum or concatenation.
+    /// For each cell with searched sites the value that it reads and the value that it computes. If there are several inputs, the
+    /// nearest one; the output is the last sum or concatenation.
     pub fn cells(&self) -> Vec<(ValueId, ValueId)> {
         let mut owners: Vec<Option<u16>> = Vec::with_capacity(self.nodes.len());
         let mut cells: BTreeMap<u16, (ValueId, ValueId)> = BTreeMap::new();
@@ -158,15 +159,15 @@ impl Graph {
         cells.into_values().collect()
     }
 
-    /// Without the auxiliary head. What does not reach the output stays: `PyTorch` and the papers' code compute it too, so this
-    /// is the network that is timed.
+    /// The graph without the auxiliary head. Nodes that do not reach the output stay: `PyTorch` and the papers' code compute them
+    /// too, so this is the network that is timed.
     pub fn without_auxiliary(&self) -> Self {
         let live = self.nodes.iter().map(|n| !matches!(n.step, Step::Auxiliary { .. }));
         self.keep(&live.collect::<Vec<_>>())
     }
 
-    /// Without the nodes that do not reach the output, whose weights could not be trained. `auxiliary` tells whether the
-    /// auxiliary head counts as an output.
+    /// The graph without nodes that do not reach the output, because their weights could not be trained. `auxiliary` says whether
+    /// the auxiliary head counts as an output.
     pub fn pruned(&self, auxiliary: bool) -> Self {
         let mut live = vec![false; self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate().rev() {
@@ -182,7 +183,7 @@ impl Graph {
         self.keep(&live)
     }
 
-    /// Whether the output depends on the image: not so where `none` cuts every path.
+    /// Whether the output depends on the image. It does not if `none` cuts every path.
     pub fn is_connected(&self) -> bool {
         let mut depends = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -208,7 +209,7 @@ impl Graph {
         })
     }
 
-    /// Whether anything is searched but plain choices of operations: cuts, picks or sizes.
+    /// Whether anything is searched besides plain choices of operations: cuts, picks or sizes.
     pub fn is_elastic(&self) -> bool {
         let stretches = |step: &Step| match step {
             Step::Pick { .. } | Step::Resize { .. } => true,

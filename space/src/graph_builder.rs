@@ -9,33 +9,33 @@ use crate::{
 #[derive(Debug)]
 pub struct GraphBuilder {
     graph: Graph,
-    /// Whether anything so far is cut.
+    /// Whether the graph so far contains anything elastic.
     is_elastic: bool,
 }
 
 impl GraphBuilder {
-    /// An empty graph.
+    /// Begins an empty graph.
     pub fn new(pools_normalised_in_search: bool) -> Self {
         let graph = Graph { nodes: Vec::new(), pools_normalised_in_search };
         Self { graph, is_elastic: false }
     }
 
-    /// The image batch: 3 channels.
+    /// Adds the image batch, with 3 channels.
     pub fn input(&mut self, hw: u16) -> ValueId {
         self.next(Step::Input, Shape { c: 3, hw })
     }
 
-    /// An operation outside the cells that is not searched.
+    /// Adds an operation outside the cells that is not searched.
     pub fn outside(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
         self.fixed(from, self.spec(from, op, c_out, stride), Place::Outside)
     }
 
-    /// An operation inside a cell that is not searched.
+    /// Adds an operation inside a cell that is not searched.
     pub fn in_cell(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
         self.fixed(from, self.spec(from, op, c_out, stride), Place::Cell)
     }
 
-    /// An operation of a cell that is fixed by hand, in the place of a searched one.
+    /// Adds an operation of a cell that is fixed by hand, in the place of a searched one.
     pub fn branch(&mut self, from: ValueId, op: Op, c_out: u32, stride: u8) -> ValueId {
         self.fixed(from, self.spec(from, op, c_out, stride), Place::Branch)
     }
@@ -49,7 +49,7 @@ impl GraphBuilder {
         self.next(step, shape)
     }
 
-    /// A choice among operations of one largest output shape, which may be cut down too.
+    /// Adds a choice among operations with the same largest output shape, which may be cut down too.
     pub fn choice(
         &mut self,
         from: ValueId,
@@ -64,7 +64,7 @@ impl GraphBuilder {
         self.site(from, cell, Site::Choice { decision, candidates }, shape)
     }
 
-    /// One operation that decisions cut down.
+    /// Adds one operation that decisions cut down.
     pub fn elastic(&mut self, from: ValueId, cell: u16, candidate: Candidate) -> ValueId {
         let shape = Shape { c: candidate.c_out, hw: candidate.hw_out() };
         self.site(from, cell, Site::Elastic(candidate), shape)
@@ -83,7 +83,7 @@ impl GraphBuilder {
         node
     }
 
-    /// What reads a searched width must be able to.
+    /// Checks that a step that reads a value of searched width can do so.
     fn check_widths(&self, from: ValueId, step: &Step) {
         let ops = match step {
             Step::Fixed { op, .. } => vec![*op],
@@ -97,7 +97,7 @@ impl GraphBuilder {
         );
     }
 
-    /// Whether a block adds its input must not hang on how it is cut: the supernet decides it once.
+    /// Checks that whether a block adds its input does not depend on how it is cut, because the supernet decides it once.
     fn check_residuals(&self, node: ValueId) {
         let Step::Searched { site, .. } = &self.graph.nodes[node].step else { return };
         let depends = |op: Op| matches!(op, Op::InvertedResidual(block) if block.shortcut == Shortcut::WhereAlike);
@@ -109,14 +109,14 @@ impl GraphBuilder {
         assert!(adds.windows(2).all(|w| w[0] == w[1]), "a block adds its input always or never");
     }
 
-    /// One of several values of one largest shape.
+    /// Adds a pick: one of several values with the same largest shape.
     pub fn pick(&mut self, from: Vec<ValueId>, decision: DecisionId) -> ValueId {
         let shape = self.shape(from[0]);
         assert!(from.iter().all(|&v| self.shape(v) == shape), "picked values have one shape");
         self.next(Step::Pick { from, decision }, shape)
     }
 
-    /// A map at one of several sizes; its shape is that of the largest.
+    /// Adds the map at one of several sizes; its shape is that of the largest.
     pub fn resize(
         &mut self,
         from: ValueId,
@@ -129,32 +129,32 @@ impl GraphBuilder {
         self.next(Step::Resize { from, decision, hw, by }, shape)
     }
 
-    /// The operation as it stands after `from`.
+    /// The operation as it would be placed behind `from`.
     pub fn spec(&self, from: ValueId, op: Op, c_out: u32, stride: u8) -> OpSpec {
         let Shape { c, hw } = self.shape(from);
         OpSpec { op, c_in: c, c_out, stride, hw_in: hw }
     }
 
-    /// Sum of at least one value.
+    /// Adds the sum of at least one value.
     pub fn sum(&mut self, values: Vec<ValueId>) -> ValueId {
         let shape = self.shape(values[0]);
         assert!(values.iter().all(|&v| self.shape(v) == shape), "summands have one shape");
         self.next(Step::Sum(values), shape)
     }
 
-    /// Concatenation of at least one value.
+    /// Adds the concatenation of at least one value.
     pub fn concat(&mut self, values: Vec<ValueId>) -> ValueId {
         let c = values.iter().map(|&v| self.shape(v).c).sum();
         let hw = self.shape(values[0]).hw;
         self.next(Step::Concat(values), Shape { c, hw })
     }
 
-    /// The classifier.
+    /// Adds the classifier.
     pub fn head(&mut self, from: ValueId, classes: u32) -> ValueId {
         self.next(Step::Head { from, classes }, Shape { c: classes, hw: 1 })
     }
 
-    /// The auxiliary classifier.
+    /// Adds the auxiliary classifier.
     pub fn auxiliary(&mut self, from: ValueId, classes: u32) -> ValueId {
         self.next(Step::Auxiliary { from, classes }, Shape { c: classes, hw: 1 })
     }
@@ -164,7 +164,7 @@ impl GraphBuilder {
         self.graph.nodes[value].shape
     }
 
-    /// How many nodes there are so far.
+    /// The number of nodes so far.
     pub(crate) fn len(&self) -> usize {
         self.graph.nodes.len()
     }

@@ -1,15 +1,16 @@
-//! A network layer by layer with what each costs, and the conventions by which multiply-adds are counted.
+//! A network layer by layer, the cost of each layer, and the conventions by which multiply-adds are counted.
 
 use crate::{Cost, Graph, Shape, Step, count_head, count_op};
 
 /// Which operations count as multiply-adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Convention {
-    /// Convolutions and linear layers alone, without biases: what most papers call FLOPs, and what NAS-Bench-Macro's table has.
+    /// Convolutions and linear layers only, without biases: what most papers call FLOPs, and what NAS-Bench-Macro's table
+    /// contains.
     ConvLinear,
-    /// As ptflops counts the modules of a network: besides, BN two per element, `ReLU` one per output, pools one per input, and a
-    /// linear layer's bias one per output; sums and concatenations nothing. By reading its `pytorch_ops.py` at commit 022a654 of
-    /// <https://github.com/sovrasov/flops-counter.pytorch>.
+    /// As ptflops counts the modules of a network: also BN two per element, `ReLU` one per output, pools one per input, and a
+    /// linear layer's bias one per output; sums and concatenations count nothing. Taken from `pytorch_ops.py` at commit 022a654
+    /// of <https://github.com/sovrasov/flops-counter.pytorch>.
     Ptflops,
 }
 
@@ -25,7 +26,7 @@ impl Convention {
         }
     }
 
-    /// What it counts, in a few words.
+    /// A short description of what it counts.
     pub fn summary(self) -> &'static str {
         match self {
             Self::ConvLinear => "convolutions and linear layers alone",
@@ -34,18 +35,18 @@ impl Convention {
     }
 }
 
-/// One layer of a network, and what it costs for one image.
+/// One layer of a network and its cost for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerCost {
     /// The node's name, under which a built network has its weights.
     pub name: String,
-    /// Name of the operation; `classifier` for pool and linear layer at the end.
+    /// Name of the operation; `classifier` for the pool and linear layer at the end.
     pub op: String,
-    /// Shape of what it computes.
+    /// Shape of its output.
     pub shape: Shape,
     /// Its cost.
     pub cost: Cost,
-    /// Numbers that a linear layer adds as its bias.
+    /// Number of biases, if it is a linear layer.
     biases: u64,
 }
 
@@ -60,7 +61,8 @@ impl LayerCost {
 }
 
 impl Graph {
-    /// The layers of a derived network in the order of the walk, the classifier last. Together they cost what [`crate::count`] says.
+    /// The layers of a derived network in the order of the walk, the classifier last. Their sum is the cost that [`crate::count`]
+    /// gives.
     pub fn layers(&self) -> Vec<LayerCost> {
         let layer = |node: &crate::Node| {
             let (op, cost, biases) = match &node.step {

@@ -1,8 +1,8 @@
 //! Search spaces as data.
 //!
-//! A space is a list of [`Decision`]s, a [`Graph`] for any [`Skeleton`], and a text form. Nothing here computes with tensors:
-//! the crate describes networks, and readers elsewhere count, build, time and search them. That is the point of it: what is
-//! profiled and what is searched are two readings of one [`Graph`] and cannot drift apart.
+//! A space is a list of [`Decision`]s, a [`Graph`] for any [`Skeleton`], and a text form. Nothing here computes with tensors: the
+//! crate describes networks, and other crates build, time and search them. What is profiled and what is searched are both built
+//! from the same [`Graph`], so they cannot differ.
 //!
 //! ```
 //! # use lat_space::find_space;
@@ -88,31 +88,31 @@ pub use table_form::{FormRow, TableForm};
 pub use variants::{Condition, Variant};
 pub use work::Work;
 
-/// What predictors need of a search space: its decisions, and the text form of a point.
+/// The part of a search space that predictors need: its decisions, and the text form of an architecture.
 pub trait Space: Send + Sync {
-    /// The paper's name in lower case: `darts`.
+    /// The paper's name in lower case, such as `darts`.
     fn id(&self) -> &str;
 
     /// The decisions in their fixed order.
     fn decisions(&self) -> &[Decision];
 
-    /// Decisions that compete: of each group's members only [`Group::keep`] take a choice other than `none` in a published
-    /// architecture. Empty where every decision stands alone.
+    /// Decisions that compete: in a published architecture only [`Group::keep`] of each group's members take a choice other than
+    /// `none`. Empty if no decisions compete.
     fn groups(&self) -> &[Group] {
         &[]
     }
 
-    /// What is known of how decisions act together, from which predictors derive their features.
+    /// How decisions act together; predictors derive their features from this.
     fn structure(&self) -> Structure {
         Structure::independent(self.decisions())
     }
 
-    /// Per decision and choice what it computes and moves; None where the space has no networks to count.
+    /// Per decision and choice what it computes and moves. None if the space has no networks to count.
     fn work(&self) -> Option<Vec<Vec<Work>>> {
         None
     }
 
-    /// The TOML text that declares the space, where it is not built in: who has it can make the space again.
+    /// The TOML text that declares the space, from which it can be built again. None if the space is built in.
     fn declaration(&self) -> Option<&str> {
         None
     }
@@ -126,7 +126,7 @@ pub trait Space: Send + Sync {
         }
     }
 
-    /// The architecture with these choices, one per decision; what is said of slots that do not exist is ignored.
+    /// The architecture with these choices, one per decision. Choices for slots that do not exist are ignored.
     ///
     /// # Errors
     /// The decision whose choice is missing.
@@ -138,13 +138,13 @@ pub trait Space: Send + Sync {
         )
     }
 
-    /// Whether the architecture is one of this space.
+    /// Checks that the architecture belongs to this space.
     ///
     /// # Errors
     /// [`SpaceError::Invalid`] says which decision is wrong and how.
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError>;
 
-    /// The paper's text form.
+    /// The architecture in the paper's text form.
     fn format(&self, architecture: &Architecture) -> String;
 
     /// Reads the paper's text form.
@@ -158,14 +158,14 @@ pub trait Space: Send + Sync {
         Encoding::one_hot(self.decisions())
     }
 
-    /// How often each choice occurs per class of decisions, in built-in spaces each operation per cell type: the few numbers that
-    /// a linear model needs least samples for.
+    /// How often each choice occurs per class of decisions; in built-in spaces, how often each operation occurs per cell type.
+    /// These are few numbers, so a linear model of them needs the fewest samples.
     fn counts_encoding(&self) -> Encoding {
         Encoding::counts(self.decisions(), &self.structure().classes)
     }
 }
 
-/// A search space whose architectures are networks: what profiling and searching need besides.
+/// A search space whose architectures are networks: adds what profiling and searching need.
 pub trait SearchSpace: Space {
     /// One line for `lat list spaces`.
     fn summary(&self) -> &'static str;
@@ -173,33 +173,33 @@ pub trait SearchSpace: Space {
     /// Title, year and arXiv id of the paper that defines the space.
     fn paper(&self) -> &'static str;
 
-    /// Skeletons worth naming, `quick`, `cifar`, `imagenet` and `search` among them.
+    /// Named skeletons; `quick`, `cifar`, `imagenet` and `search` are always among them.
     fn skeletons(&self) -> &'static [SkeletonPreset];
 
-    /// Whether [`SearchSpace::graph`] can build this skeleton.
+    /// Checks that [`SearchSpace::graph`] can build this skeleton.
     ///
     /// # Errors
     /// [`SpaceError::Skeleton`] says which value is out of range.
     fn check_skeleton(&self, skeleton: &Skeleton) -> Result<(), SpaceError>;
 
-    /// The network with all candidates in it, of a skeleton that [`SearchSpace::check_skeleton`] accepts.
+    /// The network with all candidates in it. [`SearchSpace::check_skeleton`] must accept the skeleton.
     fn graph(&self, skeleton: &Skeleton) -> Graph;
 
-    /// In which form latency tables of the space are published; None if there are no such tables.
+    /// The form in which latency tables of the space are published; None if there are no such tables.
     fn table_form(&self) -> Option<TableForm> {
         None
     }
 
-    /// How many architectures of the published form there are.
+    /// The number of architectures of the published form.
     fn size(&self) -> u128;
 
-    /// Whether the architecture's network reads its input. Spaces whose graph is looked at often keep its [`Reach`].
+    /// Whether the output of the architecture's network depends on the image. Spaces that are asked often keep a [`Reach`].
     fn reads_input(&self, architecture: &Architecture) -> bool {
-        // Connections are the cells'; any skeleton shows them.
+        // All skeletons connect their cells in the same way, so any of them will do.
         Reach::new(&self.graph(&self.skeletons()[0].skeleton)).reads_input(architecture)
     }
 
-    /// The architecture with this number, `0 <= index < size()`; every published architecture has exactly one.
+    /// The architecture with this number, `0 <= index < size()`. Every published architecture has exactly one number.
     fn at(&self, index: u128) -> Architecture;
 }
 
@@ -230,8 +230,8 @@ pub const SPACES: &[fn() -> Box<dyn SearchSpace>] = &[
     || Box::new(pinas::pinas()),
 ];
 
-/// The same spaces with other fixed parts (widths, dialects of blocks), which have published networks or tables of their own: what
-/// holds of a space holds of these.
+/// Variants of these spaces with other fixed parts (widths, dialects of blocks), for which there are published networks or
+/// tables. Whatever holds of a space holds of its variants.
 pub const VARIANTS: &[fn() -> Box<dyn SearchSpace>] = &[
     || Box::new(fbnet::fbnet_1504()),
     || Box::new(fbnet::fbnet_hwnas()),
@@ -246,7 +246,7 @@ pub const VARIANTS: &[fn() -> Box<dyn SearchSpace>] = &[
 /// The space with this id, one of [`SPACES`] or [`VARIANTS`].
 ///
 /// # Errors
-/// [`SpaceError::Unknown`] lists the spaces there are.
+/// [`SpaceError::Unknown`] lists the known spaces.
 pub fn find_space(id: &str) -> Result<Box<dyn SearchSpace>, SpaceError> {
     let all: Vec<_> = SPACES.iter().chain(VARIANTS).map(|build| build()).collect();
     let known = all.iter().map(|s| s.id()).collect::<Vec<_>>().join(", ");

@@ -1,6 +1,6 @@
-//! Values as Python and JSON write them: the forms in which people keep architectures.
+//! Reads values as Python and JSON write them: the forms in which people keep architectures.
 
-/// A value. Tuples and lists are the same, and so are dictionaries and calls with named arguments.
+/// A value. Tuples are read as lists, and calls with named arguments as dictionaries.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Literal {
     /// `None` or `null`.
@@ -11,44 +11,44 @@ pub(crate) enum Literal {
     Float(f64),
     /// A text, or a name without quotes.
     Text(String),
-    /// In order.
+    /// Values in order.
     List(Vec<Literal>),
-    /// By name, in order; arguments of a call that have no name are called by their place, `0`, `1` ...
+    /// Values with names, in order. Arguments of a call that have no name are named by their place: `0`, `1` ...
     Fields(Vec<(String, Literal)>),
 }
 
-/// Deepest nesting that is read; genotypes have five levels.
+/// The deepest nesting that is read; genotypes have five levels.
 const DEEPEST: usize = 32;
-/// Longest range that is written out.
+/// The longest range that is expanded.
 const LONGEST_RANGE: i64 = 1000;
 
 impl Literal {
-    /// The value that a text begins with, blanks and line breaks left out; what stands behind it is not looked at.
+    /// The value at the beginning of a text, skipping blanks and line breaks. Text behind the value is ignored.
     ///
     /// # Errors
-    /// What was expected, and where it breaks off or what stands there.
+    /// What was expected, and what was found there or where the text ends.
     pub(crate) fn at_start(text: &str) -> Result<Self, (String, String)> {
         Reader { rest: text }.value(0)
     }
 
-    /// The field of this name, at the top or within the fields of another.
+    /// The field with this name, at the top or inside another field.
     pub(crate) fn find(&self, name: &str) -> Option<&Self> {
         let Self::Fields(fields) = self else { return None };
         let own = fields.iter().find(|(key, _)| key == name).map(|(_, value)| value);
         own.or_else(|| fields.iter().find_map(|(_, value)| value.find(name)))
     }
 
-    /// The members, where it is a list.
+    /// The members, if it is a list.
     pub(crate) fn members(&self) -> Option<&[Self]> {
         if let Self::List(members) = self { Some(members) } else { None }
     }
 
-    /// The number, where it is a whole one that is not negative.
+    /// The number, if it is a whole number that is not negative.
     pub(crate) fn index(&self) -> Option<usize> {
         if let Self::Int(number) = self { usize::try_from(*number).ok() } else { None }
     }
 
-    /// The text, where it is one.
+    /// The text, if it is one.
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
@@ -61,13 +61,13 @@ struct Reader<'t> {
 type Read<T> = Result<T, (String, String)>;
 
 impl Reader<'_> {
-    /// The next character that is no blank.
+    /// The next character that is not a blank.
     fn peek(&mut self) -> Option<char> {
         self.rest = self.rest.trim_start();
         self.rest.chars().next()
     }
 
-    /// Takes this character, where it is the next.
+    /// Whether the next character is this one; if so, moves past it.
     fn takes(&mut self, wanted: char) -> bool {
         let is_next = self.peek() == Some(wanted);
         if is_next {
@@ -113,7 +113,7 @@ impl Reader<'_> {
         Ok(Literal::List(members))
     }
 
-    /// What stands between braces, or between the brackets of a call.
+    /// Reads the fields between braces, or between the brackets of a call.
     fn fields(&mut self, end: char, between: char, depth: usize) -> Read<Literal> {
         self.rest = &self.rest[1..];
         let mut fields = Vec::new();
@@ -160,7 +160,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A word, or a call of it.
+    /// Reads a word, or a call that begins with it.
     fn named(&mut self, depth: usize) -> Read<Literal> {
         let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
         let end = self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len());
@@ -177,7 +177,7 @@ impl Reader<'_> {
     }
 }
 
-/// What the functions that stand in such texts give; other calls are their arguments.
+/// The result of a call, for functions that occur in such texts. Calls of other functions become their arguments.
 fn called(name: &str, arguments: Literal) -> Literal {
     let Literal::Fields(fields) = &arguments else { return arguments };
     let numbers: Option<Vec<i64>> = fields

@@ -3,10 +3,10 @@
 use crate::{Candidate, Graph, Measure, Op, Shortcut, Step};
 
 impl Graph {
-    /// Whether masked channels and kernels of the largest operations compute what the operations do that are cut to them, so that
-    /// choices can be mixed (`FBNetV2`). Not so where a searched width in front of an operation decides more than which channels it
-    /// reads: what the middle of a block is that follows its input, what a shortcut for all widths computes, or where in a
-    /// concatenation a channel stands.
+    /// Whether masking channels and kernels of the largest operations gives the same result as cutting the operations down, so
+    /// that choices can be mixed (`FBNetV2`). This fails if a searched width in front of an operation decides more than which
+    /// channels it reads: the width of a block's middle that follows its input, the result of a shortcut for all widths, or the
+    /// place of a channel in a concatenation.
     pub fn is_maskable(&self) -> bool {
         let varying = self.varying_widths();
         self.nodes.iter().all(|node| match &node.step {

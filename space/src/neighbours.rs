@@ -1,9 +1,9 @@
-//! Architectures one change away.
+//! The architectures that are one change away from a given one.
 
 use crate::{Architecture, ChoiceSet, SearchSpace};
 
-/// All architectures one change away that read their input: another operation on a kept edge, any other choice of a decision that
-/// stands alone, or a group's kept edge exchanged for one that is not.
+/// All architectures one change away whose output depends on the image. A change is another operation on a kept edge, another
+/// choice of a decision that belongs to no group, or a kept edge of a group exchanged for one that is not kept.
 pub fn neighbours(space: &dyn SearchSpace, current: &Architecture) -> Vec<Architecture> {
     let decisions = space.decisions();
     let with = |changes: &[(usize, ChoiceSet)]| {

@@ -1,22 +1,22 @@
 //! Decisions that are plain numbers: any value of a range, without a list of choices.
 
-/// What marks a choice as a number; the bits below are those of the number as `f32`.
+/// This bit marks a choice as a number; the bits below it are those of the number as `f32`.
 const MARK: u64 = 1 << 32;
-/// A range whose ends lie further apart than this factor is looked at by logarithms when values are drawn from it.
+/// If the ends of a range are further apart than this factor, values are drawn evenly in their logarithm.
 const WIDE: f64 = 10.0;
 
 /// The range of a decision that is a number, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NumberRange {
-    /// The least value.
+    /// The smallest value.
     pub from: f64,
-    /// The largest value, above the least.
+    /// The largest value; must be greater than `from`.
     pub to: f64,
 }
 
 impl NumberRange {
-    /// Names of the gates of such a decision, in their order: the value itself and, if all values are above zero, its logarithm, each
-    /// over its range: 0 at the range's begin and 1 at its end.
+    /// Names of the gates of such a decision, in order: the value itself and, if all values are above zero, its logarithm. Each
+    /// is scaled so that it is 0 at the range's beginning and 1 at its end.
     pub fn gate_names(&self) -> &'static [&'static str] {
         if self.has_log() { &["value", "ln value"] } else { &["value"] }
     }
@@ -32,7 +32,7 @@ impl NumberRange {
         gates
     }
 
-    /// The choice that stands for what a table or a text has; nothing if that is no number of the range.
+    /// The choice for a number in a table or text; None if it is not a number of the range.
     pub fn find(&self, cell: &str) -> Option<usize> {
         let value: f64 = cell.trim().parse().ok()?;
         let slack = 1e-9 * self.from.abs().max(self.to.abs());
@@ -40,7 +40,7 @@ impl NumberRange {
         is_in.then(|| choice_of(value.clamp(self.from, self.to) as f32))
     }
 
-    /// The value at a share of the range from 0 to 1: evenly, or evenly in logarithms if the range is wide.
+    /// The value at a share of the range from 0 to 1: evenly, or evenly in the logarithm if the range is wide.
     pub fn at(&self, share: f64) -> f32 {
         let Self { from, to } = *self;
         let is_wide = self.has_log() && to > WIDE * from;
@@ -55,11 +55,11 @@ impl NumberRange {
 
 /// The choice that stands for a number.
 pub fn choice_of(value: f32) -> usize {
-    // Minus zero is the same number as zero, and must be the same choice.
+    // Minus zero equals zero, so both must be the same choice.
     (MARK | u64::from((value + 0.0).to_bits())) as usize
 }
 
-/// The number that a choice stands for; nothing for one of a list.
+/// The number that a choice stands for; None if it is a choice from a list.
 pub fn number_of(choice: usize) -> Option<f32> {
     (choice as u64 & MARK != 0).then(|| f32::from_bits(choice as u32))
 }

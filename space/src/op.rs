@@ -1,11 +1,11 @@
-//! Operations and the places where they stand.
+//! Operations, and operations at their places in a network.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Activation, Grouping, InvertedResidual, Norm, Shape, Shortcut, SplitAttention};
 
-/// The kinds of operation that networks here are made of. Convolutions have no bias; the pieces of each are spelled out in
-/// `lat-nn`, and their costs in [`crate::count_op`].
+/// The kinds of operation that networks here are made of. Convolutions have no bias unless noted. `lat-nn` spells out the pieces
+/// of each, and [`crate::count_op`] their costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Op {
@@ -23,7 +23,7 @@ pub enum Op {
         /// Window.
         k: u8,
     },
-    /// Average pooling, window `k`, padding `k/2` not counted in the mean.
+    /// Average pooling, window `k`, padding `k/2`; padded zeros do not count in the average.
     AvgPool {
         /// Window.
         k: u8,
@@ -65,37 +65,38 @@ pub enum Op {
         k: u8,
         /// The activation.
         activation: Activation,
-        /// Whether the convolution has a bias, though BN follows.
+        /// Whether the convolution has a bias, although BN follows.
         biased: bool,
         /// The batch norm.
         norm: Norm,
     },
-    /// Global average pool, 1x1 convolution without bias and BN, activation: a map of one pixel, which a classifier does not pool again.
+    /// Global average pool, 1x1 convolution (no bias, no BN), activation. The result is a map of one pixel, which a classifier
+    /// does not pool again.
     FeatureMix {
         /// The activation.
         activation: Activation,
     },
-    /// `MobileNetV2`'s block and its kin.
+    /// `MobileNetV2`'s block and its relatives.
     InvertedResidual(InvertedResidual),
-    /// `ResNeSt`'s bottleneck, but for shortcut and last `ReLU`.
+    /// `ResNeSt`'s bottleneck without its shortcut and last `ReLU`.
     SplitAttention(SplitAttention),
     /// `ResNeSt`'s shortcut: average pool of the stride's size, 1x1 convolution, BN.
     PoolConvBn,
-    /// The map at another size, no corners aligned.
+    /// The map at another size, without aligned corners.
     Resize {
         /// Height and width in pixels.
         hw: u16,
-        /// How pixels between others are made.
+        /// How pixels are interpolated.
         by: Interpolation,
     },
 }
 
-/// How a map's pixels at another size are made of its own, as `PyTorch` does it without anti-aliasing.
+/// How a map is interpolated to another size, as `PyTorch` does it without anti-aliasing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Interpolation {
-    /// Of the four around.
+    /// From the four nearest pixels.
     Bilinear,
-    /// Of the sixteen around, cubic convolution with a = -0.75.
+    /// From the sixteen nearest pixels, cubic convolution with a = -0.75.
     Bicubic,
 }
 
@@ -133,14 +134,14 @@ impl Op {
         }
     }
 
-    /// Whether each output channel is made of one input channel.
+    /// Whether each output channel is computed from one input channel.
     pub fn keeps_channels(self) -> bool {
         let is_pool =
             matches!(self, Self::MaxPool { .. } | Self::MaxPoolBn { .. } | Self::AvgPool { .. });
         is_pool || matches!(self, Self::Identity | Self::Relu | Self::BnRelu | Self::Resize { .. })
     }
 
-    /// Whether the operation can stand behind a value whose width is searched; `lat-nn` has an elastic layer for each that can.
+    /// Whether the operation can read a value whose width is searched; `lat-nn` has an elastic layer for each that can.
     pub fn reads_any_width(self) -> bool {
         let is_free =
             matches!(self, Self::None | Self::Identity | Self::Relu | Self::Resize { .. });
@@ -151,7 +152,7 @@ impl Op {
                 | Self::ConvBnAct { .. }
                 | Self::FeatureMix { .. }
         );
-        // Groups would take other channels of a narrower map.
+        // In a narrower map, the groups would contain other channels.
         let is_block = matches!(self, Self::InvertedResidual(b) if b.grouping == Grouping::Dense);
         is_free || is_conv || is_block
     }
@@ -162,16 +163,17 @@ impl Op {
     }
 }
 
-/// An operation at a place: all that its cost depends on, batch and precision aside. Also the key of a latency table.
+/// An operation at its place: everything that its cost depends on, except batch and precision. Also used as the key of latency
+/// tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OpSpec {
-    /// Kind.
+    /// The operation.
     pub op: Op,
     /// Input channels.
     pub c_in: u32,
     /// Output channels.
     pub c_out: u32,
-    /// 1 or 2.
+    /// Stride, 1 or 2.
     pub stride: u8,
     /// Height (= width) of the input map.
     pub hw_in: u16,
@@ -187,8 +189,8 @@ impl OpSpec {
         }
     }
 
-    /// The same operation behind a value of another shape. What computes channel by channel has as many channels as it reads; all else
-    /// keeps its output channels. A block's middle channels follow where it says so.
+    /// The same operation behind a value of another shape. Operations that keep channels get as many output channels as they
+    /// read; others keep their output channels. A block's middle channels follow the input if the block says so.
     pub fn behind(&self, input: Shape) -> Self {
         let c_out = if self.op.keeps_channels() { input.c } else { self.c_out };
         let op = match self.op {
@@ -204,7 +206,7 @@ impl OpSpec {
         format!("{}-c{c_in}-c{c_out}-s{stride}-{hw_in}", op.name())
     }
 
-    /// Whether a block adds its input to its output, as it is or made to fit.
+    /// Whether a block adds its input to its output, unchanged or made to fit.
     pub fn adds_input(&self) -> bool {
         match self.op {
             Op::InvertedResidual(InvertedResidual { shortcut: Shortcut::Never, .. }) => false,
@@ -216,7 +218,7 @@ impl OpSpec {
         }
     }
 
-    /// The same operation `divisor` times narrower on both sides (PC-DARTS).
+    /// The same operation with channels divided by `divisor` on both sides (PC-DARTS).
     pub fn narrowed(&self, divisor: u32) -> Self {
         Self { c_in: self.c_in / divisor, c_out: self.c_out / divisor, ..*self }
     }

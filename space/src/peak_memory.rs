@@ -1,11 +1,11 @@
-//! Memory that a network takes while it runs, counted from the graph.
+//! The memory that a network needs while it runs, counted from the graph.
 //!
-//! The count follows the walk that runs it (`lat_nn::GraphNet`): a value lives until its last reader is done, and inside an
-//! operation the pieces before the last live beside it. Workspaces of libraries and the allocator's rounding are not in it.
+//! The count follows the walk that runs the network (`lat_nn::GraphNet`): a value lives until its last reader is done, and inside
+//! an operation intermediate results live beside it. Workspaces of libraries and the allocator's rounding are not included.
 
 use crate::{Graph, Op, OpSpec, Shape, Shortcut, Step, ValueId, count};
 
-/// Bytes of weights and of activations at their peak, for a batch of images in numbers of this size.
+/// Bytes of weights, plus bytes of activations at their peak, for a batch of images with numbers of this size.
 pub fn peak_memory_bytes(graph: &Graph, batch: u32, bytes_per_number: u32) -> u64 {
     let holders = holders(graph);
     let mut last_reader = vec![0; graph.nodes.len()];
@@ -28,7 +28,7 @@ pub fn peak_memory_bytes(graph: &Graph, batch: u32, bytes_per_number: u32) -> u6
     (activations + count(graph).params) * u64::from(bytes_per_number)
 }
 
-/// Per value the one whose memory it is: identities and sums of one hand on what they were given.
+/// For each value, the value whose memory it uses: identities and sums of one value pass their input on.
 fn holders(graph: &Graph) -> Vec<ValueId> {
     let mut holders = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -41,7 +41,7 @@ fn holders(graph: &Graph) -> Vec<ValueId> {
     holders
 }
 
-/// Numbers per image that a node allocates for what it hands on.
+/// Numbers per image that a node allocates for its output.
 fn numbers_of_output(graph: &Graph, id: ValueId) -> u64 {
     match &graph.nodes[id].step {
         Step::Head { classes, .. } | Step::Auxiliary { classes, .. } => u64::from(*classes),
@@ -53,11 +53,11 @@ fn map(shape: Shape) -> u64 {
     u64::from(shape.c) * u64::from(shape.hw).pow(2)
 }
 
-/// Numbers per image that live only while the step computes, its output aside.
+/// Numbers per image that live only while the step computes, without its output.
 fn inside(graph: &Graph, step: &Step) -> u64 {
     match step {
         Step::Fixed { op, .. } => inside_op(op),
-        // The sum so far, while the next is made.
+        // The sum so far, while the next one is computed.
         Step::Sum(from) if from.len() > 2 => map(graph.nodes[from[0]].shape),
         _ => 0,
     }
@@ -70,23 +70,26 @@ fn inside_op(spec: &OpSpec) -> u64 {
     let middle = map(Shape { c: c_in, hw });
     match op {
         Op::None | Op::Identity | Op::AvgPool { .. } | Op::Relu | Op::Resize { .. } => 0,
-        // The places of the maxima, 64 bits each: two numbers of 32.
-        // With BN: they beside the pool's output, then that beside BN's.
+        // The indices of the maxima, 64 bits each, so they take as much as two numbers of 32 bits. With BN: first the indices
+        // beside the pool's output, then the pool's output beside BN's.
         Op::MaxPool { .. } | Op::MaxPoolBn { .. } => 2 * output,
-        // An activation stands beside BN's output as that does beside the convolution's.
+        // An activation's output is beside BN's output, as BN's output is beside the convolution's.
         Op::BnRelu | Op::ConvBn { .. } | Op::ConvBnAct { .. } => output,
         Op::ReluConvBn { .. } | Op::FactorizedReduce => input + output,
-        // ReLU and the output whose columns alone are halved, beside the second convolution's; later two maps beside the last.
+        // First `ReLU`'s output and the output of the 1x3 convolution (only its columns are halved) beside that of the second
+        // convolution; later two maps beside the last one.
         Op::ReductionConv => {
             let half = u64::from(c_out) * u64::from(hw_in) * u64::from(hw);
             (input + half).max(2 * output)
         }
-        // ReLU and depthwise output beside the 1x1's, then that beside BN's; the second stack beside the first one's output.
+        // `ReLU`'s and the depthwise convolution's output beside the 1x1's, then the 1x1's beside BN's; the second half beside
+        // the output of the first.
         Op::DilConv { .. } => (input + middle).max(output),
         Op::SepConv { .. } => (input + 2 * middle).max(3 * middle).max(middle + output),
         Op::ResidualBlock => input + 2 * output,
-        // BN beside its convolution's output, with the map that this read; then the same of the last, or the sum beside it.
-        // Without its first convolution it holds no wide map; a shortcut that is convolved waits beside the block's map.
+        // The output of BN beside that of its convolution, and the map that this convolution read; then the same for the last
+        // convolution, or the sum. Without its first convolution a block holds no wide map there; a convolved shortcut waits
+        // beside the block's map.
         Op::InvertedResidual(block) => {
             let wide = if block.unexpanded { 0 } else { map(Shape { c: block.middle, hw: hw_in }) };
             let middle = map(Shape { c: block.middle, hw });
@@ -94,7 +97,7 @@ fn inside_op(spec: &OpSpec) -> u64 {
             (2 * wide).max(wide + 2 * middle).max(middle + output).max(output + shortcut)
         }
         Op::FeatureMix { .. } => u64::from(c_in) + output,
-        // As in an inverted residual, with all splits beside one another.
+        // As in an inverted residual, with all splits side by side.
         Op::SplitAttention(block) => {
             let wide = map(Shape { c: block.width, hw: hw_in });
             (wide + 2 * u64::from(block.radix) * wide).max(wide + output)

@@ -1,27 +1,27 @@
-//! What a network is priced by, piece by piece: operations at their places, and what stands behind the last one.
+//! The pieces by which a network is priced: operations at their places, and the classifier behind the last one.
 
 use crate::{Condition, DecisionId, Graph, Op, OpSpec, Shape, Step};
 
-/// A piece of a network that is timed by itself. An operation is whole: a block is its convolutions, its squeeze-and-excite and its
-/// shortcut.
+/// A piece of a network that is timed by itself. An operation is one piece: a block includes its convolutions, squeeze-and-excite
+/// and shortcut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
     /// An operation at its place.
     Op(OpSpec),
     /// Global average pool and linear classifier.
     Classifier {
-        /// What it reads.
+        /// Shape of its input.
         from: Shape,
         /// Number of classes.
         classes: u32,
-        /// Whether it reads the largest shape that the network's classifier can.
+        /// Whether its input is the largest that the network's classifier can have.
         is_largest: bool,
     },
-    /// Global average pool alone, which some published tables price by itself.
+    /// Global average pool only, which some published tables price by itself.
     Pool(Shape),
-    /// Linear classifier alone, behind a pool.
+    /// Linear classifier only, behind a pool.
     Linear {
-        /// Channels that it reads.
+        /// Input channels.
         c: u32,
         /// Number of classes.
         classes: u32,
@@ -51,14 +51,14 @@ impl Piece {
 }
 
 impl Graph {
-    /// All that a network of this graph can be made of, with the choices under which it is: [`Graph::variants`] node by node, then the
-    /// classifier behind each shape that it can read.
+    /// All pieces that a network of this graph can contain, each with the choices under which it does: first [`Graph::variants`]
+    /// node by node, then the classifier for each shape that it can read.
     pub fn pieces(&self) -> Vec<(Condition, Piece)> {
         let operations = self.variants().map(|variant| (variant.when, Piece::Op(variant.op)));
         operations.chain(self.classifiers()).collect()
     }
 
-    /// The classifier behind each shape that it can read.
+    /// The classifier for each shape that it can read.
     pub(crate) fn classifiers(&self) -> Vec<(Condition, Piece)> {
         let heads = self.nodes.iter().filter_map(|node| match node.step {
             Step::Head { from, classes } => Some((from, classes)),
@@ -73,8 +73,8 @@ impl Graph {
         heads.flat_map(behind).collect()
     }
 
-    /// Height and width in pixels that the image can have, each with the choice that it takes; one without a choice where its size is
-    /// not searched.
+    /// The heights (= widths) in pixels that the image can have, each with the choice that selects it. If the size is not
+    /// searched, there is one without a choice.
     pub fn image_sizes(&self) -> Vec<(Option<(DecisionId, usize)>, u16)> {
         let searched = self.nodes.iter().find_map(|node| match &node.step {
             Step::Resize { from, decision, hw, .. } if self.nodes[*from].step == Step::Input => {

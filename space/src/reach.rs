@@ -1,27 +1,27 @@
-//! Whether the output of a network depends on its image: not so where `none` cuts every path.
+//! Whether the output of a network depends on the image. It does not if `none` cuts every path.
 
 use crate::{Architecture, ChoiceSet, DecisionId, Graph, Op, Site, Step};
 
-/// Which values of a network depend on which. Made once of a space's network, it answers for any architecture without building
-/// that one's.
+/// Which values of a network depend on which others. Built once from a space's network, it answers for any architecture without
+/// building that architecture's network.
 #[derive(Debug, Clone)]
 pub struct Reach {
-    /// In topological order.
+    /// One per value, in topological order.
     links: Vec<Link>,
 }
 
-/// What a value depends on.
+/// The dependence of a value.
 #[derive(Debug, Clone)]
 enum Link {
     Image,
-    /// The one that the decision's choice picks.
+    /// Depends on the value that the decision's choice picks.
     Pick {
         from: Vec<usize>,
         decision: DecisionId,
     },
-    /// Each of these, by number.
+    /// Depends on each of these values, by number.
     Values(Vec<usize>),
-    /// A value, where the decision takes one of the choices that pass it on.
+    /// Depends on a value if the decision takes one of the choices that pass it on.
     Site {
         from: usize,
         decision: DecisionId,
@@ -30,7 +30,7 @@ enum Link {
 }
 
 impl Reach {
-    /// Of a network with its searched sites.
+    /// From a network with its searched sites.
     pub fn new(graph: &Graph) -> Self {
         let link = |step: &Step| match step {
             Step::Input => Link::Image,
@@ -42,7 +42,7 @@ impl Reach {
             Step::Pick { from, decision } => Link::Pick { from: from.clone(), decision: *decision },
             step => Link::Values(step.inputs()),
         };
-        // The head comes last.
+        // The head is last.
         Self { links: graph.nodes.iter().map(|node| link(&node.step)).collect() }
     }
 

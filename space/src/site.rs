@@ -1,21 +1,21 @@
-//! What can stand at a searched site: operations to choose from, and operations that are cut down.
+//! The candidates at a searched site: operations to choose from, and operations that are cut down.
 
 use std::ops::Deref;
 
 use crate::{DecisionId, InvertedResidual, Op, OpSpec};
 
-/// A measure of an operation that can be cut down.
+/// A property of an operation that can be cut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// Output channels: the first ones stay.
+    /// Output channels; the first ones are kept.
     Out,
-    /// Channels of a block's depthwise convolution: the first ones stay.
+    /// Channels of a block's depthwise convolution; the first ones are kept.
     Middle,
-    /// How many times the input's channels the middle ones are, of a block whose middle follows its input: the first ones stay.
+    /// Ratio of middle channels to input channels, for a block whose middle follows its input; the first channels are kept.
     Expansion,
-    /// Side of the kernel: its centre stays.
+    /// Side of the kernel; its centre is kept.
     Kernel,
-    /// Side of a block's kernel: its centre stays, and each step from one size to the next smaller one has a matrix that is learnt
+    /// Side of a block's kernel; its centre is kept, and for each step from one size to the next smaller one a matrix is learnt
     /// (Once-for-All).
     TransformedKernel,
 }
@@ -27,33 +27,34 @@ impl Measure {
     }
 }
 
-/// A measure of the largest operation that a decision cuts down.
+/// A decision that cuts down one measure of a largest operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// The decision.
     pub decision: DecisionId,
-    /// What it cuts.
+    /// The measure that it cuts.
     pub of: Measure,
-    /// Per choice what is left: channels, the expansion, or the side of the kernel, at most as much as the largest operation has.
+    /// For each choice the size that is left: channels, the expansion, or the side of the kernel; at most the largest
+    /// operation's.
     pub values: Vec<u32>,
 }
 
-/// An operation at its largest, and what cuts it down.
+/// An operation at its largest, and the decisions that cut it down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// As the supernet holds it.
+    /// The operation as the supernet holds it.
     pub largest: OpSpec,
-    /// At most one per measure.
+    /// The cuts, at most one per measure.
     pub cuts: Vec<Cut>,
 }
 
 impl Candidate {
-    /// The operation that is left where each cut leaves what `value` says.
+    /// The operation after all cuts; `value` gives the size that each cut leaves.
     pub fn cut(&self, value: impl Fn(&Cut) -> u32) -> OpSpec {
         self.cuts.iter().fold(self.largest, |spec, cut| spec.cut(cut.of, value(cut)))
     }
 
-    /// Says what is wrong with the cuts, where something is.
+    /// The fault of the cuts, if there is one.
     pub(crate) fn flaw(&self) -> Option<String> {
         let flaw = |cut: &Cut| {
             let Some(largest) = self.largest.measure(cut.of) else {
@@ -74,7 +75,7 @@ impl From<OpSpec> for Candidate {
     }
 }
 
-/// A candidate reads as its largest operation.
+/// A candidate can be read like its largest operation.
 impl Deref for Candidate {
     type Target = OpSpec;
 
@@ -83,17 +84,17 @@ impl Deref for Candidate {
     }
 }
 
-/// A place where something is searched.
+/// A place in the network where something is searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Site {
     /// One of several operations.
     Choice {
-        /// Which decision settles it.
+        /// The decision that chooses.
         decision: DecisionId,
         /// One operation per choice of the decision, in its order.
         candidates: Vec<Candidate>,
     },
-    /// One operation, cut down by decisions.
+    /// One operation that decisions cut down.
     Elastic(Candidate),
 }
 
@@ -111,7 +112,7 @@ impl Site {
         self.candidates().iter().map(|candidate| candidate.largest).collect()
     }
 
-    /// The decisions that settle it, that of the choice first.
+    /// The decisions at this site, that of the choice first.
     pub fn decisions(&self) -> Vec<DecisionId> {
         let mut decisions = match self {
             Self::Choice { decision, .. } => vec![*decision],
@@ -132,7 +133,7 @@ impl Site {
 }
 
 impl OpSpec {
-    /// The size of a measure, of an operation that can be cut in it.
+    /// The size of a measure; None if the operation cannot be cut in it.
     pub fn measure(&self, of: Measure) -> Option<u32> {
         if !self.op.reads_any_width() {
             return None;
@@ -163,9 +164,9 @@ impl OpSpec {
         }
     }
 
-    /// With another size of a measure that it has.
+    /// The operation with another size of this measure, which it must have.
     pub(crate) fn cut(self, of: Measure, to: u32) -> Self {
-        // Kernels and expansions are that small.
+        // Kernels and expansions fit into u8.
         let small = to as u8;
         let op = match (of, self.op) {
             (Measure::Out, _) => return Self { c_out: to, ..self },
@@ -238,7 +239,7 @@ mod tests {
             (narrow.op.name().as_str(), cut.op.name().as_str()),
             ("ir_k3_m96_e6", "ir_k3_m64_e4")
         );
-        // Its middle is no measure of its own.
+        // Its middle follows the input, so it is not a measure by itself.
         assert_eq!(largest.measure(Measure::Middle), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The macro architecture: all of a network that is not searched.
+//! The macro architecture: everything about a network that is not searched.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl std::fmt::Display for Skeleton {
     }
 }
 
-/// A named skeleton.
+/// A skeleton with a name.
 #[derive(Debug, Clone, Copy)]
 pub struct SkeletonPreset {
     /// The name for `--preset`.
@@ -45,7 +45,7 @@ pub struct SkeletonPreset {
     pub skeleton: Skeleton,
 }
 
-/// The space's skeleton of this name.
+/// The space's skeleton with this name.
 ///
 /// # Errors
 /// [`SpaceError::Unknown`] lists the names.

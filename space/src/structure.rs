@@ -2,22 +2,22 @@
 
 use crate::{Architecture, Decision, DecisionId};
 
-/// Blocks up to which all pairs of them are looked at; of more, neighbours only.
+/// Up to this number of blocks all pairs of blocks count as neighbours; if there are more, only consecutive ones.
 const FEW_BLOCKS: usize = 8;
 
-/// When a decision's slot is built at all: where another decision takes one of these choices.
+/// The condition for a decision's slot to exist: another decision takes one of these choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {
-    /// The decision that says so, such as a stage's depth.
+    /// The deciding decision, such as a stage's depth.
     pub decision: DecisionId,
     /// Its choices with which the slot exists.
     pub choices: Vec<usize>,
 }
 
-/// Decisions as the edges of a small directed graph of which only what lies between input and output counts.
+/// Decisions as the edges of a small directed graph. Only edges between input and output have an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edges {
-    /// Per decision the nodes it joins; None for decisions that are no edge.
+    /// Per decision the nodes that it joins; None for decisions that are not edges.
     pub ends: Vec<Option<(usize, usize)>>,
     /// The node that all paths begin at.
     pub input: usize,
@@ -28,34 +28,34 @@ pub struct Edges {
 /// How the decisions of a space act together. Predictors derive their features from it; nothing in it is a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Structure {
-    /// Per decision its class: choices of one class are counted together.
+    /// Per decision its class. Choices of the decisions of one class are counted together.
     pub classes: Vec<usize>,
-    /// Per decision the number that each choice stands for, where choices are numbers (a width, a depth).
+    /// Per decision the number that each choice stands for, if its choices are numbers (a width, a depth).
     pub values: Vec<Option<Vec<f64>>>,
-    /// Per decision when its slot exists; None: always.
+    /// Per decision the condition for its slot to exist; None if it always exists.
     pub presence: Vec<Option<Presence>>,
     /// Decisions that describe one layer together, such as its kernel size and its expansion. Scales are in no block.
     pub blocks: Vec<Vec<DecisionId>>,
-    /// Blocks that work on maps of one size, by number. Empty where that is not known.
+    /// Blocks that work on maps of one size, by number. Empty if this is not known.
     pub stages: Vec<Vec<usize>>,
     /// Decisions that multiply the work of all others, such as the resolution.
     pub scales: Vec<DecisionId>,
-    /// Blocks that may act on one another, by number.
+    /// Blocks that may affect each other, by number.
     pub pairs: Vec<(usize, usize)>,
-    /// Where decisions are edges and dead ends may be left out by the runtime.
+    /// The graph, if decisions are edges and the runtime may leave dead ends out.
     pub edges: Option<Edges>,
 }
 
 impl Structure {
-    /// Whether something with weights lies between input and output: on a path of edges from one to the other, or, where
-    /// decisions are no edges, anywhere. `none` leads nowhere.
+    /// Whether anything with weights lies between input and output: on a path of edges between them or, if decisions are not
+    /// edges, anywhere. `none` leads nowhere.
     pub fn learns(&self, decisions: &[Decision], architecture: &Architecture) -> bool {
         let taken = |d: DecisionId| architecture.choices[d].iter();
         let Some(edges) = &self.edges else {
             return (0..decisions.len())
                 .any(|d| taken(d).any(|choice| !decisions[d].is_weightless(choice)));
         };
-        // Nodes that a signal reaches, and those that one reaches which has passed something with weights.
+        // Nodes that a signal reaches, and those reached by a signal that has passed something with weights.
         let (mut reached, mut learned) = (vec![edges.input], Vec::new());
         loop {
             let before = (reached.len(), learned.len());
@@ -78,7 +78,8 @@ impl Structure {
         }
     }
 
-    /// Each decision a block of its own, counted with those of its cell type that have the same choices.
+    /// The structure in which each decision is a block of its own, counted with those of its cell type that have the same
+    /// choices.
     pub fn independent(decisions: &[Decision]) -> Self {
         let class_of = |d: &Decision| {
             let is_same = |o: &Decision| o.cell_type() == d.cell_type() && o.choices == d.choices;
@@ -98,7 +99,7 @@ impl Structure {
     }
 }
 
-/// All pairs of few blocks, of many each with the next.
+/// All pairs if there are few blocks; if there are many, each with the next.
 pub(crate) fn neighbours(n_blocks: usize) -> Vec<(usize, usize)> {
     let is_pair = |&(a, b): &(usize, usize)| a < b && (n_blocks <= FEW_BLOCKS || b == a + 1);
     (0..n_blocks).flat_map(|a| (a + 1..n_blocks).map(move |b| (a, b))).filter(is_pair).collect()

@@ -1,25 +1,25 @@
-//! Every operation that can stand at a node, with the choices under which it does.
+//! Every operation that a node can have, and the choices under which it does.
 
 use crate::cases::Cases;
 use crate::{
     Candidate, Cut, DecisionId, Graph, Interpolation, Op, OpSpec, Shape, Site, Step, ValueId,
 };
 
-/// Choices that hold together, by decision in ascending order; of no choices: always.
+/// Choices that hold together, by decision in ascending order; an empty list always holds.
 pub type Condition = Vec<(DecisionId, usize)>;
 
-/// An operation that can stand at a node.
+/// An operation that a node can have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
     /// The node.
     pub node: ValueId,
-    /// The choices under which it stands there.
+    /// The choices under which the node has it.
     pub when: Condition,
-    /// The operation; [`crate::Op::None`] where a choice leaves the place empty.
+    /// The operation; [`crate::Op::None`] if a choice leaves the place empty.
     pub op: OpSpec,
 }
 
-/// Channels and size of a value.
+/// The channels and the size that a value can have.
 #[derive(Debug, Clone)]
 struct ValueCases {
     c: Cases<u32>,
@@ -27,9 +27,9 @@ struct ValueCases {
 }
 
 impl Graph {
-    /// Every operation that can stand at a node, node by node in the order of the choices: what a latency table needs entries for,
-    /// and what counters add up. Two variants of a node never stand there together where each decision takes one choice, candidates of
-    /// a choice of several aside.
+    /// Every operation that a node can have, node by node in the order of the choices: these are the entries that a latency table
+    /// needs, and what counters add up. If each decision takes one choice, two variants of a node never occur together, except
+    /// the candidates of a choice that takes several.
     pub fn variants(&self) -> impl Iterator<Item = Variant> {
         let (values, presence) = (self.value_cases(), self.presence());
         self.nodes.iter().enumerate().flat_map(move |(node, n)| {
@@ -39,7 +39,7 @@ impl Graph {
         })
     }
 
-    /// The operations that can stand at a node, whether or not it is there.
+    /// The operations that a node can have, whether or not the node is needed.
     pub(crate) fn operations_at(&self, node: ValueId) -> Vec<OpSpec> {
         let found = standing_at(&self.nodes[node].step, &self.value_cases());
         found.0.into_iter().map(|(_, op)| op).collect()
@@ -51,7 +51,7 @@ impl Graph {
         c.with(hw).map(|&(c, hw)| Shape { c, hw }).0
     }
 
-    /// Per value whether its channels are not the same in all architectures.
+    /// Per value, whether its number of channels depends on the architecture.
     pub fn varying_widths(&self) -> Vec<bool> {
         if !self.is_elastic() {
             return vec![false; self.nodes.len()];
@@ -67,7 +67,7 @@ impl Graph {
         all
     }
 
-    /// Per node under which conditions it is there, see [`Graph::needed`].
+    /// Per node the conditions under which it is needed, see [`Graph::needed`].
     fn presence(&self) -> Vec<Cases<bool>> {
         let readers = self.readers();
         let picks: Vec<(DecisionId, usize)> =
@@ -89,7 +89,7 @@ impl Graph {
         all
     }
 
-    /// Per node those that read it.
+    /// Per node the nodes that read it.
     fn readers(&self) -> Vec<Vec<ValueId>> {
         let mut readers = vec![Vec::new(); self.nodes.len()];
         for (id, node) in self.nodes.iter().enumerate() {
@@ -98,11 +98,11 @@ impl Graph {
         readers
     }
 
-    /// Per node whether it is there where picks take the choices that `takes` says: not so where nothing reads it but picks that pick
-    /// another value. What nothing reads at all stays, as it does in the published parameter counts.
+    /// Per node, whether it is needed if picks take the choices for which `takes` is true. A node is not needed if it is read
+    /// only by picks that pick another value. Nodes that nothing reads at all stay, as they do in published parameter counts.
     pub fn needed(&self, takes: &dyn Fn(DecisionId, usize) -> bool) -> Vec<bool> {
         let mut needed: Vec<bool> = self.readers().iter().map(Vec::is_empty).collect();
-        // Readers come behind what they read.
+        // Readers come after what they read.
         for id in (0..self.nodes.len()).rev() {
             if !needed[id] {
                 continue;
@@ -120,7 +120,7 @@ impl Graph {
     }
 }
 
-/// The operations of a step where the node is there.
+/// The operations of a step, if its node is needed.
 fn standing_at(step: &Step, values: &[ValueCases]) -> Cases<OpSpec> {
     let input = |from: ValueId| values[from].c.with(&values[from].hw);
     let shape = |&(c, hw): &(u32, u16)| Shape { c, hw };
@@ -190,7 +190,7 @@ fn cases_of(step: &Step, largest: Shape, before: &[ValueCases]) -> ValueCases {
     }
 }
 
-/// The changes of size that a step can be; a map that has the size already stays as it is.
+/// The resizes that a step can be; a map that already has the size stays as it is.
 fn resizes(
     input: &Cases<(u32, u16)>,
     decision: DecisionId,
@@ -205,12 +205,12 @@ fn resizes(
     Cases(changes.map(|(when, (from, to))| (when, op(from, to))).collect())
 }
 
-/// Per choice what a cut leaves.
+/// The size that a cut leaves, for each choice.
 fn of_cut(cut: &Cut) -> Cases<u32> {
     Cases::by_choice(cut.decision, cut.values.iter().map(|&v| Cases::always(v)).collect())
 }
 
-/// The operations that a candidate can be behind such inputs.
+/// The operations that a candidate can be, behind these inputs.
 fn operations(candidate: &Candidate, input: &Cases<Shape>) -> Cases<OpSpec> {
     let uncut = input.map(|&input| candidate.largest.behind(input));
     candidate.cuts.iter().fold(uncut, |specs, cut| {

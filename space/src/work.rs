@@ -1,12 +1,12 @@
-//! What a choice computes and moves.
+//! The work of a choice: what it computes and moves.
 
 use crate::{Op, OpSpec, SearchSpace, count_op, find_skeleton};
 
-/// The skeleton whose sites are counted. Every space has it; what predictors learn from the sizes are factors, and the ratio
-/// between cell types, which another skeleton changes, has factors of its own.
+/// The skeleton whose sites are counted; every space has it. Another skeleton changes the sizes and their ratio between cell
+/// types, but predictors learn factors for both, so that does no harm.
 const SKELETON: &str = "cifar";
 
-/// What a choice computes and moves, summed over the sites that its decision settles.
+/// The work of a choice: what it computes and moves, summed over all sites of its decision.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Work {
     /// Multiply-adds for one image, as [`crate::count`] counts.
@@ -15,7 +15,7 @@ pub struct Work {
     pub elements: f64,
 }
 
-/// Per decision and choice its work in the space's networks; of operations that several decisions shape together, None.
+/// Per decision and choice its work in the space's networks. None if several decisions shape one operation together.
 pub(crate) fn of_sites(space: &dyn SearchSpace) -> Option<Vec<Vec<Work>>> {
     let skeleton = find_skeleton(space, SKELETON).expect("every space has this skeleton");
     let choices = |d: &crate::Decision| vec![Work::default(); d.choices.len()];
@@ -48,7 +48,7 @@ mod tests {
     fn work_of_chosen_operations_is_what_the_network_has_more_than_an_empty_one() {
         for build in SPACES {
             let space = build();
-            // What several decisions shape together has no work of its own.
+            // Operations that several decisions shape together have no work of their own.
             let Some(work) = space.work() else { continue };
             let skeleton = find_skeleton(&*space, SKELETON).unwrap();
             let counted = |i| {

@@ -12,7 +12,7 @@ use super::output::{Screen, say};
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(super) struct AccuracyArgs {
     /// Parquet or CSV table of published accuracies of the space's architectures, shown beside their cost. It has a text column
-    /// `architecture`, `arch_str` or `arch` and number columns whose names contain `acc` [default: the built-in one; see
+    /// `architecture`, `arch_str`, `cellstr` or `arch` and number columns whose names contain `acc` [default: the built-in one; see
     /// `lat list benchmarks`].
     #[arg(long = "accuracy-table", id = "accuracy_table", value_name = "FILE")]
     pub(super) file: Option<PathBuf>,

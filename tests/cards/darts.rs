@@ -1,7 +1,7 @@
 //! DARTS, arXiv 1806.09055.
 //!
-//! Elsewhere: 2 (shapes, places of the reductions) in `space/src/darts/tests.rs`; 5 and 6 (second order, weights restored) in
-//! `src/methods/bilevel.rs`, whose function is private; of 6 the running statistics are here.
+//! Tested elsewhere: 2 (shapes, places of the reductions) in `space/src/darts/tests.rs`; 5 and 6 (second order, weights restored)
+//! in `src/methods/bilevel.rs`, whose function is private. The running statistics of 6 are tested here.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ fn candidates(decision: usize) -> Vec<OpSpec> {
     found.unwrap()
 }
 
-/// All candidates of a site, with weights by the formula.
+/// All candidates of a site, with weights set by the formula.
 fn mixed_op(candidates: &[OpSpec]) -> Box<dyn MixedOp> {
     let store = nn::VarStore::new(Device::Cpu);
     let _generator = setup::exclusive();
@@ -44,7 +44,7 @@ fn mixed_op(candidates: &[OpSpec]) -> Box<dyn MixedOp> {
     mixed
 }
 
-/// All candidates computed, one of them with weight one.
+/// A gate with all candidates computed, one of them with weight one.
 fn one_hot(n: usize, choice: usize) -> Gate {
     let weights = Tensor::zeros([n as i64], tch::kind::FLOAT_CPU);
     let _ = weights.get(choice as i64).fill_(1.0);
@@ -105,7 +105,7 @@ fn darts_3_none_gives_exact_zeros_and_no_gradient() {
         assert_eq!(y, zeros);
         (y * formula::tensor("g", &[2, c, hw, hw])).sum(Kind::Float).backward();
         assert_eq!(x.grad(), Tensor::zeros_like(&x));
-        // Nothing on at all: zeros too, of the right shape.
+        // If everything is off, the result must also be zeros, of the right shape.
         let off = Gate { paths: vec![Path::Off; 8], ..one_hot(8, 0) };
         assert_eq!(mixed.forward_t(&input(none), &off, true), zeros);
     }
@@ -137,7 +137,7 @@ fn method(space: &dyn SearchSpace, options: &[(&str, toml::Value)]) -> Box<dyn M
     find_method("darts").unwrap().build(Preset::Paper, &options, space, 1).unwrap()
 }
 
-/// All variables after one step of DARTS at the schedule's end, where the rate of the weights is 0.
+/// All variables after one step of DARTS at the schedule's end, where the learning rate of the weights is 0.
 fn after_a_step(net: &CellSupernet, unrolled: bool) -> HashMap<String, Tensor> {
     let space = NasBench201::new();
     formula::fill(net.weights());
@@ -166,8 +166,8 @@ fn darts_6_the_second_order_step_keeps_weights_and_updates_running_statistics_th
         let moved = (variable - before).abs().max().double_value(&[]);
         assert!(moved <= 1e-6, "{name} moved by {moved}");
     }
-    // All passes see the same images: n of them bring the stem's running mean from m to b + 0.9^n (m - b), b the batch's mean.
-    // The first order passes twice (architecture, weights), the second five times.
+    // All passes see the same images. n of them bring the stem's running mean from m to b + 0.9^n (m - b), where b is the batch's
+    // mean. The first order takes two passes (architecture, weights), the second order five.
     let name = "s1.bn.running_mean";
     let start = formula::tensor(name, &first[name].size());
     let mean = (&first[name] - &start * 0.81) / 0.19;
@@ -177,7 +177,7 @@ fn darts_6_the_second_order_step_keeps_weights_and_updates_running_statistics_th
     assert!(moved > 0.0 && error < 0.02 * moved, "{error} of {moved}");
 }
 
-/// `alpha` as the two cells of the space have it, all zero but for some entries (edge of 28, operation, value).
+/// `alpha` for the two cells of the space: all zero except for some entries (edge of 28, operation, value).
 fn alpha(entries: &[(i64, i64, f64)]) -> Tensor {
     let alpha = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
     for &(edge, op, value) in entries {
@@ -196,7 +196,7 @@ fn derived(alpha: Tensor) -> String {
 
 #[test]
 fn darts_7_derivation_of_a_hand_written_alpha() {
-    // All equal: the first operation that is not `none`, from the first two predecessors.
+    // If all are equal: the first operation that is not `none`, from the first two predecessors.
     let even = "[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('max_pool_3x3', 1), \
         ('max_pool_3x3', 0), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('max_pool_3x3', 1)]";
     setup::ready();
@@ -205,9 +205,9 @@ fn darts_7_derivation_of_a_hand_written_alpha() {
     );
     assert_eq!(derived(alpha(&[])), expected);
 
-    // Node 1 of the normal cell has edges 2 to 4: a large `none` weakens the first, the third is strong.
-    // Node 2 has edges 5 to 8: on the last two operations tie, and the earlier wins.
-    // Node 3 of the reduction has edges 14 + 9 to 14 + 13: the last has large but equal entries, which a softmax does not see.
+    // Node 1 of the normal cell has edges 2 to 4: a large `none` weakens the first, the third is strong. Node 2 has edges 5 to 8:
+    // on the last one two operations tie, and the earlier wins. Node 3 of the reduction cell has edges 14 + 9 to 14 + 13: the
+    // last has large but equal entries, which a softmax cancels.
     let mut entries = vec![(2, 0, 3.0), (4, 4, 2.0), (8, 6, 1.0), (8, 7, 1.0)];
     entries.extend((0..8).map(|op| (14 + 13, op, 5.0)));
     let normal = "[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('max_pool_3x3', 1), ('sep_conv_3x3', 2), \
@@ -223,7 +223,7 @@ fn darts_7_derived_cells_have_no_none_and_two_distinct_predecessors_per_node() {
     setup::ready();
     let space = Darts::new();
     for i in 0..200 {
-        // `none` is favoured by far.
+        // `none` has by far the largest alpha.
         let alpha = formula::tensor(&format!("alpha {i}"), &[28, 8]) * 3.0
             + alpha(&(0..28).map(|e| (e, 0, 4.0)).collect::<Vec<_>>());
         let probs = alpha.softmax(-1, Kind::Float);
@@ -238,7 +238,7 @@ fn darts_7_derived_cells_have_no_none_and_two_distinct_predecessors_per_node() {
     }
 }
 
-/// Input, one edge with this operation, classifier.
+/// A graph of input, one edge with this operation, and classifier.
 fn one_edge(op: Op) -> Graph {
     let mut b = GraphBuilder::new(true);
     let image = b.input(6);
@@ -272,7 +272,7 @@ fn darts_8_drop_path_drops_or_doubles_and_spares_identities() {
         assert!(is(&bias) || is(&doubled.get(i)), "sample {i}");
         n_kept += usize::from(is(&doubled.get(i)));
     }
-    // The chance of a number outside is below 1e-6.
+    // The probability of a number outside this range is below 1e-6.
     assert!((12..=52).contains(&n_kept), "{n_kept} of 64 kept");
 
     let skip = net(Op::Identity);

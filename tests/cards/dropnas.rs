@@ -1,7 +1,7 @@
 //! `DropNAS`, arXiv 2201.11679.
 //!
-//! Elsewhere: 4 and 5 (alpha-adjust) in `src/methods/dropnas.rs`. 8 speaks of spaces with fewer operations, whose groups have other
-//! sizes; NAS-Bench-201 stands for them.
+//! Tested elsewhere: 4 and 5 (alpha-adjust) in `src/methods/dropnas.rs`. 8 is about spaces with fewer operations, whose groups
+//! have other sizes; NAS-Bench-201 represents them.
 
 use lat::supernet::{Path, Supernet};
 use lat_space::{Darts, NasBench201, SearchSpace};
@@ -11,7 +11,7 @@ use super::paths::{assert_computed, built, real_net, refused, steps_on_images};
 use crate::toy_net::{N_TRAIN, Pass, ToyNet, Watched, begin_with, parameter, steps};
 use crate::{formula, setup};
 
-/// The passes of some steps with this rate.
+/// The passes of some steps with these options.
 fn passes(space: &dyn SearchSpace, options: &[(&str, toml::Value)], n_steps: usize) -> Vec<Pass> {
     let toy = ToyNet::indifferent(space);
     let net = Watched::new(&toy, space);
@@ -21,7 +21,7 @@ fn passes(space: &dyn SearchSpace, options: &[(&str, toml::Value)], n_steps: usi
     net.passes()
 }
 
-/// Whether an operation was dropped: its weight is exactly 0, for `none` too, which no path shows.
+/// Whether each operation was dropped: then its weight is exactly 0. This also works for `none`, which has no path to look at.
 fn dropped(pass: &Pass) -> Vec<Vec<bool>> {
     let rows = Vec::<Vec<f32>>::try_from(&pass.weights).unwrap();
     rows.into_iter().map(|row| row.into_iter().map(|w| w == 0.0).collect()).collect()
@@ -45,7 +45,7 @@ fn dropnas_1_each_group_keeps_an_operation_and_drops_at_its_rate() {
     for pass in passes(&space, &[("drop_rate", 0.0.into())], 5) {
         assert!(dropped(&pass).concat().iter().all(|d| !d), "without a rate nothing is dropped");
     }
-    // Nearly all would go: each group still keeps one.
+    // Nearly all would be dropped, but each group keeps one.
     for pass in passes(&space, &[("drop_rate", 0.999_999.into())], 5) {
         for row in dropped(&pass) {
             assert!(row[..4].contains(&false) && row[4..].contains(&false), "{row:?}");
@@ -89,7 +89,7 @@ fn dropnas_3_and_6_what_is_dropped_rests_to_the_bit() {
         steps_on_images(method.as_mut(), &space, &net);
         let passes = net.passes();
         assert_eq!(passes.len(), 1);
-        // The second round has momentum from the first, which must not move what is dropped now.
+        // The second round has momentum from the first, which must not move operations that are dropped now.
         assert_computed(&space, &supernet, &before, &passes, &passes);
         let moved = (parameter(method.as_ref(), "alpha") - alpha).ne(0.0);
         let moved = Vec::<Vec<bool>>::try_from(&moved).unwrap();
@@ -122,7 +122,7 @@ fn dropnas_6_the_partial_decay_is_twice_the_rate_times_the_weight() {
     };
     let (without, with) = (moved(0.0), moved(0.5));
     let name = "s1.conv.weight";
-    // From w after the task's step: w - 0.1 * 2 * 0.5 * w.
+    // From w after the step for the task: w - 0.1 * 2 * 0.5 * w.
     assert!(with[name].allclose(&(&without[name] * 0.9), 1e-4, 1e-6, false));
 }
 
@@ -150,7 +150,7 @@ fn dropnas_8_the_chance_depends_on_the_groups_size_or_not() {
         };
         [share(&[2, 3]), share(&[0, 1, 4])]
     };
-    // Given that not all are dropped: p (1 - p^(n-1)) / (1 - p^n).
+    // Given that not all are dropped, the probability is p (1 - p^(n-1)) / (1 - p^n).
     let given = |p: f64, n: i32| p * (1.0 - p.powi(n - 1)) / (1.0 - p.powi(n));
     let expected = |p: [f64; 2]| [given(p[0], 2), given(p[1], 3)];
     let general = [1e-2f64.sqrt(), 1e-2f64.cbrt()];
@@ -166,7 +166,7 @@ fn dropnas_derives_by_raw_alpha() {
     setup::ready();
     let space = Darts::new();
     let net = ToyNet::indifferent(&space);
-    // Edge 2 is sure of itself within its row, edges 3 and 4 have larger alphas in rows of large alphas.
+    // Edge 2 has a clear maximum within its row; edges 3 and 4 have larger alphas, but in rows where all are large.
     let alpha = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
     let _ = alpha.get(2).get(4).fill_(2.0);
     let _ = alpha.narrow(0, 3, 2).fill_(3.0);

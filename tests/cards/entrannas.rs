@@ -1,6 +1,6 @@
 //! `EnTranNAS`, arXiv 2101.11342.
 //!
-//! Elsewhere: 5 to 8 are about thresholds, in `entrannas_dst.rs`. 1 to 3 run without sharing.
+//! Tested elsewhere: 5 to 8, which are about thresholds, in `entrannas_dst.rs`. The tests of 1 to 3 run without sharing.
 
 use std::collections::HashMap;
 
@@ -59,7 +59,7 @@ fn entrannas_3_and_4_transit_cells_run_the_derived_edges_alone() {
     let derived = method.derive(&space);
     let hard = lat::supernet::SharedGates::hard(space.decisions(), &derived, Device::Cpu);
     let gates = method.gates(&space, &net);
-    // Cells 0, 1, 2: one normal, two reductions; the second reduction is a Transit-cell.
+    // Cells 0, 1, 2: one normal cell and two reductions; the second reduction is a Transit-cell.
     let mut n_open = [0; 3];
     for (decision, cell) in net.sites() {
         let gate = gates.gate(decision, cell);
@@ -91,7 +91,7 @@ fn entrannas_4_shared_operations_run_once_per_source() {
     let method = built("entrannas", &space, &[]);
     let shared = net_of(&space, method.mixed_op().as_ref());
     let edges = net_of(&space, &AllChannels);
-    // Per edge the first one of its cell that leaves the same node.
+    // For each edge the first edge of its cell that leaves the same node.
     let graph = space.graph(&toy::skeleton(&space)).pruned(false);
     let (mut firsts, mut owner_of) = (HashMap::new(), HashMap::new());
     for (node, cell, _) in graph.sites() {
@@ -113,7 +113,7 @@ fn entrannas_4_shared_operations_run_once_per_source() {
     let expected = edges.forward_t(&images(), &gates, true);
     let found = shared.forward_t(&images(), &gates, true);
     assert!(found.allclose(&expected, 1e-4, 1e-5, false));
-    // Running statistics moved once, as those of each edge's own operation did.
+    // Running statistics moved once, like those of each edge's own operation.
     let (after, of_edges) = (formula::values(shared.weights()), formula::values(edges.weights()));
     assert!(after.len() < of_edges.len() / 2);
     let mut n_moved = 0;

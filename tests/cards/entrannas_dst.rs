@@ -1,6 +1,6 @@
 //! `EnTranNAS-DST`, arXiv 2101.11342: numbers 2 to 8 of the list that concern thresholds.
 //!
-//! Elsewhere: 6 (the gradient of q) in `src/methods/entrannas_thresholds.rs`.
+//! Tested elsewhere: 6 (the gradient of q) in `src/methods/entrannas_thresholds.rs`.
 
 use lat::methods::Method;
 use lat::supernet::{Gating, Path, SharedGates, Supernet};
@@ -33,7 +33,7 @@ fn begun(
     method
 }
 
-/// Per decision the weights of its gate in cell 0 or 1, its first of a type, and the choices that are computed there.
+/// For each decision the weights of its gate in cell 0 or 1, the first of its type, and the choices that are computed there.
 fn engine(net: &dyn Supernet, method: &dyn Method) -> Vec<(Vec<f64>, Vec<usize>)> {
     let gates = method.gates(&Darts::new(), net);
     let gate = |d: usize| {
@@ -59,7 +59,7 @@ fn entrannas_dst_2_alpha_and_beta_learn_through_engine_cells() {
         assert!(alpha.max().double_value(&[]) > 0.0, "each type has an Engine-cell");
     }
     assert!(moved("beta", &before[1]).min().double_value(&[]) > 0.0);
-    // What is off everywhere learns nothing: `none` has no part.
+    // An operation that is off everywhere learns nothing; `none` is never on.
     assert_eq!(moved("alpha", &before[0]).narrow(1, 0, 1).max().double_value(&[]), 0.0);
 }
 
@@ -80,7 +80,7 @@ fn entrannas_dst_3_and_4_transit_cells_are_the_derived_network_and_compute_nothi
         let (found, expected) = (gates.gate(decision, cell), hard.gate(decision, cell));
         assert_eq!((found.weights, found.paths), (expected.weights, expected.paths));
     }
-    // As a whole network with copied weights.
+    // The same as a whole network with copied weights.
     let graph = space.graph(&toy::skeleton(&space)).derive(&derived).pruned(false);
     let alone = {
         let _generator = setup::exclusive();
@@ -100,7 +100,7 @@ fn entrannas_dst_4_a_step_runs_nothing_else_in_any_cell() {
     setup::ready();
     let space = Darts::new();
     let net = real_net(&space);
-    // Alpha and beta rest, so that both halves of the step see the same connections.
+    // Alpha and beta do not change, so both halves of the step use the same connections.
     let mut method = begun(&net, &alpha(), 1.0, &[("alpha_lr", 0.0.into())]);
     let (derived, before) = (method.derive(&space), formula::values(net.weights()));
     steps_on_images(method.as_mut(), &space, &net);
@@ -166,7 +166,7 @@ fn entrannas_dst_8_a_cold_softmax_closes_the_gap_between_engine_and_transit() {
     let expected = net.forward_t(&images(), &hard, true);
     let found = net.forward_t(&images(), method.gates(&space, &net).as_ref(), true);
     assert!(found.allclose(&expected, 1e-5, 1e-6, false));
-    // Without thresholds Engine-cells keep 14 edges where Transit-cells have 8.
+    // Without thresholds Engine-cells keep 14 edges, and Transit-cells 8.
     let mut plain = built("entrannas", &space, &cold);
     begin_with(plain.as_mut(), &net, &[("alpha", alpha())]);
     let hard = SharedGates::hard(space.decisions(), &plain.derive(&space), Device::Cpu);

@@ -1,6 +1,6 @@
 //! `FBNetV2`, arXiv 2004.05565, and `FBNet`, arXiv 1812.03443.
 //!
-//! Elsewhere: 1 to 3 (masks) in `src/supernet/elastic.rs`, 4 (draws, temperature) in `src/methods/fbnet.rs`, 6 (sizes) in
+//! Tested elsewhere: 1 to 3 (masks) in `src/supernet/elastic.rs`, 4 (draws, temperature) in `src/methods/fbnet.rs`, 6 (sizes) in
 //! `nn/src/scatter.rs`.
 
 use std::collections::HashMap;
@@ -42,14 +42,14 @@ fn assert_close(found: &Tensor, expected: &Tensor) {
     assert!(error <= 1e-5 * largest, "{error} of {largest}");
 }
 
-/// The two logits, and the gates that are their softmax.
+/// The two sets of logits, and the gates that are their softmax.
 fn thetas() -> ([Tensor; 2], Vec<Tensor>) {
     let thetas = [93.0, 94.0].map(|k| wave(k, &[3], 1.0).set_requires_grad(true));
     let gates = thetas.iter().map(|theta| theta.softmax(0, Kind::Float)).collect();
     (thetas, gates)
 }
 
-/// The supernet whose convolutions are those of the file; its batch norm changes nothing in evaluation mode.
+/// The supernet with the convolutions of the file. Its batch norm changes nothing in evaluation mode.
 fn masked_net(space: &MaskSpace) -> CellSupernet {
     let net = CellSupernet::new(space.network(), &AllChannels, Device::Cpu).unwrap();
     let mut convs = [wave(95.0, &[8, 3, 3, 3], 0.3), wave(96.0, &[6, 8, 3, 3], 0.3)].into_iter();
@@ -98,7 +98,7 @@ fn multiply_adds(op: &OpSpec) -> f64 {
     f64::from(9 * u32::from(op.hw_out()).pow(2) * op.c_in * op.c_out)
 }
 
-/// A staircase of the second convolution; the first costs nothing.
+/// A cost that is a staircase for the second convolution; the first costs nothing.
 fn staircase(op: &OpSpec) -> f64 {
     let steps = op.c_in.div_ceil(4) * op.c_out.div_ceil(4);
     if op.c_in == 3 { 0.0 } else { f64::from(steps) + 0.5 }
@@ -126,7 +126,7 @@ fn fbnetv2_5_the_expected_cost_is_that_of_all_architectures() {
     assert_close(&thetas[0].grad(), &expected["grad_flops_theta1"]);
     assert_close(&thetas[1].grad(), &expected["grad_flops_theta2"]);
 
-    // Linear in each width, so multiply-adds may be taken at the effective widths; a staircase may not.
+    // Multiply-adds are linear in each width, so they may be computed at the effective widths. A staircase may not.
     let widths: Vec<f64> = gates
         .iter()
         .zip(WIDTHS)
@@ -173,7 +173,7 @@ fn fbnetv2_7_the_costs_gradient_is_its_slope_and_leads_down() {
     assert!(at(&down).double_value(&[]) < at(&plain).double_value(&[]) - 1e-3);
 }
 
-/// Gates that are all open, the architecture's with weight one.
+/// Gates that are all open; the architecture's have weight one.
 fn one_hot(space: &dyn SearchSpace, architecture: &Architecture) -> SharedGates {
     let hard = SharedGates::hard(space.decisions(), architecture, Device::Cpu);
     let weights = (0..space.decisions().len()).map(|d| hard.gate(d, 0).weights);
@@ -185,7 +185,7 @@ fn fbnetv2_8_one_hot_gates_compute_what_the_extracted_network_computes() {
     let _generator = setup::exclusive();
     let method = METHODS.iter().find(|method| method.name == "fbnetv2").unwrap();
     let spaces = SPACES.iter().map(|build| build()).filter(|space| method.covers(space.as_ref()));
-    // Batch statistics of a few pixels make rounding larger, layer by layer.
+    // Batch statistics over a few pixels increase rounding errors from layer to layer.
     let most = |train: bool| if train { 1e-4 } else { 1e-5 };
     for space in spaces {
         let images = formula::tensor("x", &[16, 3, 8, 8]);
@@ -270,7 +270,8 @@ fn fbnet_draws_once_per_decision_and_step_and_trains_weights_first() {
     }
 }
 
-/// The product's gradient in logits is that of `loss * alpha * (log cost)^beta`, and what architectures are compared by is that value.
+/// The gradient of the product with respect to logits is that of `loss * alpha * (log cost)^beta`, and architectures are compared
+/// by this value.
 #[test]
 fn fbnet_the_product_is_a_goal_with_its_own_gradient() {
     setup::ready();

@@ -1,6 +1,6 @@
 //! GDAS, arXiv 1910.04465.
 //!
-//! Elsewhere: 3 and 5 (gradient, temperature) in `src/methods/gdas.rs`; 8 (the mean of hard codes is the expected code) in
+//! Tested elsewhere: 3 and 5 (gradient, temperature) in `src/methods/gdas.rs`; 8 (the mean of hard codes is the expected code) in
 //! `la_darts.rs`. A step, and the layers of the fixed reduction cell, against the official code: `tests/parity/official.rs`.
 
 use lat::supernet::Supernet;
@@ -18,7 +18,7 @@ fn gdas_1_draws_are_one_hot_and_as_frequent_as_the_softmax_says() {
     let toy = ToyNet::indifferent(&space);
     let net = Watched::new(&toy, &space);
     let row = Tensor::from_slice(&[0.0f32, 1.0, -1.0, 0.5, 0.0, 2.0, -0.5, 0.2]);
-    // At both ends of the schedule: the temperature does not change what is drawn.
+    // At both ends of the schedule, because the temperature must not change what is drawn.
     for progress in [0.0, 1.0] {
         let mut method = built("gdas", &space, &[("alpha_lr", 0.0.into())]);
         begin_with(method.as_mut(), &net, &[("alpha", row.repeat([28, 1]))]);
@@ -70,7 +70,7 @@ fn gdas_7_the_papers_rule_keeps_two_edges_where_the_codes_keeps_two_operations()
     setup::ready();
     let space = Darts::new();
     let net = ToyNet::indifferent(&space);
-    // Node 1 has edges 2 to 4; both best pairs are on edge 3.
+    // Node 1 has edges 2 to 4. The two best pairs are both on edge 3.
     let alpha = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
     for (edge, op, value) in [(3, 4, 3.0), (3, 5, 2.9), (4, 2, 1.0)] {
         let _ = alpha.get(edge).get(op).fill_(value);
@@ -106,13 +106,13 @@ fn gdas_6_with_a_fixed_reduction_cell_alpha_is_that_of_the_normal_cell() {
     assert_eq!(parameter(method.as_ref(), "alpha").size(), [14, 8]);
     let skeleton = toy::skeleton(&space);
     let graph = space.graph(&skeleton);
-    // Three cells, of which the first is searched.
+    // Three cells, of which only the first is searched.
     assert!(graph.sites().all(|(_, cell, _)| cell == 0));
     let halved = (4 * 2 * skeleton.channels, skeleton.resolution / 2);
     let concats: Vec<_> =
         graph.nodes.iter().filter(|n| matches!(n.step, Step::Concat(_))).collect();
     assert_eq!((concats[1].shape.c, concats[1].shape.hw), halved);
-    // What is fixed learns with the weights, in every step.
+    // The fixed cells learn together with the weights, in every step.
     let before = formula::values(supernet.weights());
     steps_on_images(method.as_mut(), &space, &net);
     let after = formula::values(supernet.weights());
@@ -126,7 +126,7 @@ fn gdas_6_with_a_fixed_reduction_cell_alpha_is_that_of_the_normal_cell() {
             }
         }
     }
-    // Two cells of two convolutional branches with 3 weights and 4 statistics, and two pools with 2 statistics.
+    // Two cells, each with two convolutional branches with 3 weights and 4 statistics, and two pools with 2 statistics.
     assert_eq!(n_moved, 2 * (2 * 7 + 2 * 2));
     assert_eq!(space.check(&method.derive(&space)), Ok(()));
     let narrow = lat_space::Skeleton { channels: 6, ..skeleton };

@@ -1,7 +1,8 @@
 //! LA-DARTS, arXiv 2001.06392.
 //!
-//! Elsewhere: 1 for uniform draws in `space/src/darts/tests.rs`; 5 for the predictor's weights in `predictor/src/cost/tests.rs`,
-//! for the supernet's and for lambda = 0 in `tests/contracts`; 7 in `predictor/src/train/tests.rs`.
+//! Tested elsewhere: 1 for uniform draws in `space/src/darts/tests.rs`; 5 for the predictor's weights in
+//! `predictor/src/cost/tests.rs`, for the supernet's and for lambda = 0 in `tests/contracts`; 7 in
+//! `predictor/src/train/tests.rs`.
 
 use lat::methods::{Options, Preset, find_method};
 use lat::objective::{Estimator, Goal, Objective};
@@ -25,7 +26,7 @@ fn rng() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(11)
 }
 
-/// DARTS' relaxation of alpha `[n_decisions, n_choices]` with `none` first: edges are as strong as their best operation.
+/// DARTS' relaxation of alpha `[n_decisions, n_choices]`, with `none` first: an edge is as strong as its best operation.
 fn relaxed(alpha: &Tensor) -> Relaxed {
     let probs = alpha.softmax(-1, Kind::Float);
     let n_ops = probs.size()[1] - 1;
@@ -33,13 +34,13 @@ fn relaxed(alpha: &Tensor) -> Relaxed {
     Relaxed::competing(probs.unbind(0), strengths)
 }
 
-/// An alpha that is far from even.
+/// An alpha that is far from uniform.
 fn uneven(rows: i64, columns: i64) -> Tensor {
     setup::ready();
     formula::tensor("alpha", &[rows, columns]) * 2.0
 }
 
-/// Rows `[28, 7]` of the code of gates `[224]`.
+/// Rows `[28, 7]` of the code, from gates `[224]`.
 fn code(gates: &Tensor) -> Tensor {
     gates.view([28, 8]).narrow(1, 1, 7)
 }
@@ -86,12 +87,12 @@ fn la_darts_2_the_expected_code_keeps_two_edges_per_node() {
         let sum: f64 = group.decisions.iter().map(|&d| keep[d]).sum();
         assert!((sum - 2.0).abs() < 1e-6, "{sum}");
     }
-    // Node 0 of each cell has but two edges.
+    // Node 0 of each cell has only two edges.
     for edge in [0, 1, 14, 15] {
         assert!((keep[edge] - 1.0).abs() < 1e-6, "{}", keep[edge]);
     }
     assert!((keep.iter().sum::<f64>() - 16.0).abs() < 1e-5);
-    // With `none` each edge's row is whole.
+    // Including `none`, each edge's row adds up to one.
     for row in numbers(&expected).chunks(8) {
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-6);
     }
@@ -114,7 +115,7 @@ fn la_darts_2_the_expected_code_is_the_mean_of_samples() {
     }
 }
 
-/// Cost per gate of the toy space, and of the rest.
+/// Cost of each gate of the toy space, and of the rest.
 const TOY_MS: [f64; 9] = [0.0, 1.0, 5.0, 0.0, 2.0, 2.5, 0.0, 0.5, 9.0];
 const REST_MS: f64 = 3.0;
 
@@ -122,7 +123,7 @@ fn toy_cost() -> TableCost {
     TableCost::new(&ToySpace::new(), "latency_ms", REST_MS, TOY_MS.to_vec()).unwrap()
 }
 
-/// The mean cost over all 12 architectures of the toy space, from the card's formulas in `f64`.
+/// The average cost over all 12 architectures of the toy space, computed in `f64` from the formulas of the description.
 fn brute_force(alpha: &[f64]) -> f64 {
     let rows: Vec<Vec<f64>> = alpha
         .chunks(3)
@@ -185,7 +186,7 @@ fn la_darts_3_the_score_functions_mean_is_the_exact_gradient() {
     for _ in 0..n {
         let term = objective.term(&relaxed(&alpha)).unwrap().unwrap();
         sum_cost += term.double_value(&[]);
-        // Adds to the gradient of the steps before.
+        // Adds to the gradient of the previous steps.
         term.backward();
     }
     let reference = objective.reference();
@@ -217,7 +218,7 @@ fn la_darts_4_straight_through_samples_are_hard_and_let_gradients_pass() {
     }
 }
 
-/// 1 ms for every operation, 10 ms for one of them.
+/// A cost of 1 ms for every operation except one, which costs 10 ms.
 fn slow_op_cost(space: &dyn SearchSpace, slow: usize) -> TableCost {
     let of_decision = |d: &Decision| {
         let none = d.none();
@@ -326,7 +327,7 @@ fn a_target_raises_its_multiplier_above_and_lowers_it_below() {
     assert!(above[0] > 0.0 && above.is_sorted_by(|a, b| a < b), "{above:?}");
     assert_eq!(after(now * 2.0, 5), [0.0; 5], "never negative");
 
-    // Checkpoints of before the cost had draws of its own hold two numbers.
+    // Checkpoints from before the cost had random draws of its own contain two numbers.
     let mut objective =
         Objective::new(&space, &cost, Goal::Target(1.0), Estimator::Expected).unwrap();
     let old = [("objective".to_owned(), Tensor::from_slice(&[0.5f64, 1.0]))];

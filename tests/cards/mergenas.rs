@@ -1,7 +1,7 @@
 //! `MergeNAS`, IJCAI 2020.
 //!
-//! Elsewhere: 1, 2, 3, 4, 7 and 8 (masks, linearity, gradients, sizes, scale) in `nn/src/merged_conv.rs`. 5 and 6 are about the variant
-//! that merges pools and skips, which is not offered.
+//! Tested elsewhere: 1, 2, 3, 4, 7 and 8 (masks, linearity, gradients, sizes, scale) in `nn/src/merged_conv.rs`. 5 and 6 are
+//! about the variant that merges pools and skips, which is not offered.
 
 use lat::supernet::{BuildMixedOp, CellSupernet, MergedConvs, SharedGates, Supernet};
 use lat_space::{Darts, NasBench201, SearchSpace, Space};
@@ -46,7 +46,7 @@ fn mergenas_8_only_ratios_among_convolutions_count_unless_scaled() {
     setup::ready();
     let space = NasBench201::new();
     let logits = |net: &CellSupernet, scale: f32| {
-        // Weights of the convolutions alone are scaled; skips and pools stay.
+        // Only weights of the convolutions are scaled; skips and pools stay.
         let row = Tensor::from_slice(&[0.1f32, 0.2, 0.2 * scale, 0.1 * scale, 0.4]);
         let rows: Vec<Tensor> = (0..6).map(|_| row.copy()).collect();
         let gates = SharedGates::soft(space.decisions(), &rows, None);

@@ -18,7 +18,7 @@ use crate::{formula, setup, toy};
 const EDGES: i64 = 28;
 const SKIP: usize = 3;
 
-/// The supernet of a stage, entered, with weights by the formula.
+/// Enters a stage and returns its supernet, with weights set by the formula.
 fn enter(method: &mut dyn Method, space: &dyn SearchSpace, stage: &Stage) -> CellSupernet {
     method.enter(stage);
     let graph = stage.graph(space, &toy::skeleton(space)).unwrap();
@@ -31,12 +31,12 @@ fn enter(method: &mut dyn Method, space: &dyn SearchSpace, stage: &Stage) -> Cel
     net
 }
 
-/// Shallow stages, so that the networks of a test stay small.
+/// The method with shallow stages, so that the networks of a test stay small.
 fn shallow(space: &dyn SearchSpace) -> Box<dyn Method> {
     built("p-darts", space, &[("cells", toml::Value::from(vec![3, 4, 5]))])
 }
 
-/// Stage by stage with alpha by the formula in each; what is live in each of them.
+/// Goes through the stages with alpha set by the formula in each. Returns the stages, which say which operations are live.
 fn stages(method: &mut dyn Method, space: &dyn SearchSpace) -> Vec<Stage> {
     let net = ToyNet::indifferent(space);
     let mut stages = Vec::new();
@@ -66,7 +66,7 @@ fn p_darts_1_8_5_3_and_1_operations_are_left() {
             assert!(pair[1].iter().all(|c| pair[0].contains(c)), "{d}: {pair:?}");
         }
         let chosen = derived.choices[d].only().unwrap();
-        // An edge that lost its place has `none`, live or not.
+        // An edge that is not kept has `none`, whether or not `none` is live.
         assert!(chosen == 0 || sets[2].contains(chosen), "{d}: {chosen}");
     }
 }
@@ -89,7 +89,7 @@ fn p_darts_2_stages_have_5_11_and_17_cells() {
     }
 }
 
-/// What the candidates of an edge with this stride give for a skip connection alone, and the input.
+/// Output of an edge's candidates with this stride if only the skip connection has weight, and the input.
 fn skip(stride: u8, train: bool) -> (Tensor, Tensor, Tensor) {
     let space = Darts::new();
     let graph = space.graph(&Skeleton { channels: 16, ..toy::skeleton(&space) });
@@ -136,7 +136,7 @@ fn p_darts_4_a_stage_begins_anew_and_alpha_rests_in_its_first_epochs() {
     let first = method.stage(0);
     let net = enter(method.as_mut(), &space, &first);
     let untouched = parameter(method.as_ref(), "alpha");
-    // The toy's step is in the middle of the search; a third of it is the first stage.
+    // The toy's step is in the middle of the search; the first stage is the first third of it.
     let toy = ToyNet::indifferent(&space);
     drop(net);
     begin_with(method.as_mut(), &toy, &[]);
@@ -203,7 +203,7 @@ fn p_darts_5_what_was_given_up_is_gone() {
     }
 }
 
-/// A method that has entered its last stage, with all operations live and these alphas.
+/// The method in its last stage, with all operations live and these alphas.
 fn with_alpha(space: &Darts, most_skips: i64, alpha: &Tensor) -> Box<dyn Method> {
     let most_skips = ("most_skips", toml::Value::from(most_skips));
     let mut method = built("p-darts", space, &[most_skips]);
@@ -213,8 +213,8 @@ fn with_alpha(space: &Darts, most_skips: i64, alpha: &Tensor) -> Box<dyn Method>
     method
 }
 
-/// Alphas whose normal cell keeps four skip connections, two to the first node and two to the second, in falling strength; each
-/// has `sep_conv_3x3` behind it. The reduction cell is skip connections alone.
+/// Alphas for which the normal cell keeps four skip connections, two to the first node and two to the second, in descending
+/// strength. On each of these edges `sep_conv_3x3` is second. The reduction cell has skip connections only.
 fn skips_everywhere() -> Tensor {
     setup::ready();
     let alpha = Tensor::zeros([EDGES, 8], tch::kind::FLOAT_CPU);
@@ -222,7 +222,7 @@ fn skips_everywhere() -> Tensor {
         let _ = alpha.get(edge).get(choice).fill_(value);
     };
     for edge in 0..14 {
-        // sep_conv_3x3 is the second of all normal edges, dil_conv_5x5 the best of the last two nodes' first two.
+        // sep_conv_3x3 is second on all normal edges; dil_conv_5x5 is best on the first two edges of the last two nodes.
         set(edge, 4, 2.0);
     }
     for (edge, strength) in [(0, 6.0), (1, 5.0), (2, 4.0), (3, 3.0)] {
@@ -248,7 +248,8 @@ fn p_darts_6_the_cap_takes_the_weakest_skips_of_the_normal_cell() {
     assert_eq!(capped.choices[14..], free.choices[14..], "the reduction cell is left alone");
     let of = |edge: usize| capped.choices[edge].only().unwrap();
     assert_eq!([of(0), of(1)], [SKIP, SKIP], "the two strongest stay");
-    // Edges 2 to 4 lead to the second node; all have sep_conv_3x3 as their next best, with equal strength but for the softmax.
+    // Edges 2 to 4 lead to the second node. On all of them sep_conv_3x3 is second best, with equal strength except for the
+    // softmax.
     let kept: Vec<usize> = (2..5).map(of).filter(|&op| op != 0).collect();
     assert_eq!(kept, [4, 4], "what lost its skip falls back or makes room for a stronger edge");
     assert_ne!(of(4), 0, "the edge without a skip beside it is the stronger one now");

@@ -1,6 +1,7 @@
 //! PARSEC, arXiv 1902.05116.
 //!
-//! Elsewhere: 1, 2 and 3 (importances and the estimator) in `src/methods/parsec.rs`; 8 (exactly expected cost) in `la_darts.rs`.
+//! Tested elsewhere: 1, 2 and 3 (importances and the estimator) in `src/methods/parsec.rs`; 8 (exactly expected cost) in
+//! `la_darts.rs`.
 
 use lat::methods::Method;
 use lat::objective::{Estimator, Goal, Objective};
@@ -22,10 +23,10 @@ fn parsec_4_one_child_is_refused_since_its_importance_is_always_1() {
 fn parsec_5_a_likelier_architecture_wins_and_the_entropy_falls() {
     setup::ready();
     let space = NasBench201::new();
-    // Operation 3 of edge 0 is ten times as likely per batch of three images as any other there.
+    // Operation 3 of edge 0 is ten times as likely per batch of three images as any other operation there.
     let mut harms = vec![0.0; 30];
     (0..5).filter(|&c| c != 3).for_each(|c| harms[c] = 10f64.ln() / N_VALID as f64);
-    // Far on the line where the loss is the sum of harms.
+    // With sums this large, the loss nearly equals the sum of harms.
     (5..30).for_each(|c| harms[c] = 10.0);
     let net = ToyNet::new(&space, &harms);
     let mut method = built("parsec", &space, &[("alpha_lr", 0.03.into())]);
@@ -47,7 +48,7 @@ fn parsec_6_two_passes_give_the_gradient_of_the_marginal_likelihood() {
     let space = NasBench201::new();
     let supernet = real_net(&space);
     let net = Watched::new(&supernet, &space);
-    // One step of plain SGD shows the gradient; a tempered kappa lets all children count.
+    // One step of plain SGD shows the gradient. With a tempered kappa, all children count.
     let kappa = 0.2;
     let options = [
         ("lr", 1.0.into()),
@@ -65,7 +66,7 @@ fn parsec_6_two_passes_give_the_gradient_of_the_marginal_likelihood() {
     steps_on_images(method.as_mut(), &space, &net);
     let after = formula::values(supernet.weights());
 
-    // The same children at the same weights, in one graph.
+    // The same children with the same weights, in one graph.
     let passes: Vec<_> = net.passes().into_iter().take(4).collect();
     formula::fill(supernet.weights());
     let (images, labels) =
@@ -84,7 +85,7 @@ fn parsec_6_two_passes_give_the_gradient_of_the_marginal_likelihood() {
         })
         .collect();
     let marginal = Tensor::stack(&log_likelihoods, 0).logsumexp([0i64].as_slice(), false);
-    // Without kappa: the weights' loss is each child's own, only its importance is tempered.
+    // Without kappa: the loss for the weights is each child's own; only its importance is tempered.
     (-marginal / (4.0 * kappa)).backward();
     let mut n_moved = 0;
     for (name, variable) in supernet.weights().variables() {
@@ -112,7 +113,7 @@ fn parsec_7_only_operations_of_children_that_matter_are_trained() {
     steps_on_images(method.as_mut(), &space, &net);
     let passes = net.passes();
     let trained: Vec<_> = passes.iter().filter(|p| !p.without_gradients).collect();
-    // Two children for the prior and two for the weights, some of them once more with gradients.
+    // Two children for the prior and two for the weights; some of them run once more with gradients.
     assert_eq!(passes.len() - trained.len(), 4);
     assert!((1..=2).contains(&trained.len()));
     let trained = &passes[passes.len() - trained.len()..];
@@ -139,7 +140,7 @@ fn parsec_the_most_probable_child_is_derived_and_the_cost_moves_edges_too() {
     };
     assert_eq!(kept(method.as_ref()), [3, 4]);
 
-    // Operations all cost the same, edge 4 costs most.
+    // All operations cost the same, except on edge 4, where they cost most.
     let mut prices = vec![0.0; 28 * 8];
     (0..28).for_each(|e| prices[8 * e + 1..8 * e + 8].fill(if e == 4 { 9.0 } else { 1.0 }));
     let cost = lat_predictor::TableCost::new(&space, "latency_ms", 2.0, prices).unwrap();

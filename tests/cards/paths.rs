@@ -1,4 +1,4 @@
-//! What the lists of several methods ask: which operations were computed and which learnt, how often each was drawn.
+//! Helpers for the lists of several methods: which operations were computed and which learnt, and how often each was drawn.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use tch::{Device, Tensor};
 use crate::toy_net::Pass;
 use crate::{formula, setup, toy};
 
-/// The method with the paper's settings, some overridden.
+/// The method with the paper's settings, except for some options.
 pub(super) fn built(
     method: &str,
     space: &dyn SearchSpace,
@@ -23,7 +23,7 @@ pub(super) fn built(
     find_method(method).unwrap().build(Preset::Paper, &options, space, 1).unwrap()
 }
 
-/// Some space refuses the option with a sentence that contains this text.
+/// Checks that some space rejects the option with a sentence that contains this text.
 pub(super) fn refused(method: &str, (key, value): (&str, toml::Value), expected: &str) {
     setup::ready();
     let options = Options::from_iter([(key.to_owned(), value)]);
@@ -35,12 +35,12 @@ pub(super) fn refused(method: &str, (key, value): (&str, toml::Value), expected:
     assert!(found.is_some(), "{key}: nothing says '{expected}'");
 }
 
-/// A small supernet of the space with weights by the formula.
+/// A small supernet of the space, with weights set by the formula.
 pub(super) fn real_net(space: &dyn SearchSpace) -> CellSupernet {
     net_of(space, &AllChannels)
 }
 
-/// The same with sites of some kind.
+/// A small supernet whose sites are of this kind.
 pub(super) fn net_of(space: &dyn SearchSpace, sites: &dyn BuildMixedOp) -> CellSupernet {
     let _generator = setup::exclusive();
     let graph = space.graph(&toy::skeleton(space));
@@ -49,7 +49,7 @@ pub(super) fn net_of(space: &dyn SearchSpace, sites: &dyn BuildMixedOp) -> CellS
     net
 }
 
-/// One step in the middle of the search on images that are not special.
+/// Makes one step in the middle of the search, on arbitrary images.
 pub(super) fn steps_on_images(
     method: &mut dyn Method,
     space: &dyn SearchSpace,
@@ -69,7 +69,7 @@ pub(super) fn steps_on_images(
         .unwrap()
 }
 
-/// Per decision the largest weight's choice.
+/// For each decision the choice with the largest weight.
 pub(super) fn drawn(pass: &Pass) -> Vec<usize> {
     let drawn = Vec::<i64>::try_from(&pass.weights.argmax(-1, false)).unwrap();
     drawn.into_iter().map(|c| c as usize).collect()
@@ -86,7 +86,7 @@ pub(super) fn frequencies(passes: &[Pass]) -> Vec<f64> {
     counts.into_iter().map(|n| n / all.len() as f64).collect()
 }
 
-/// In one cell exactly the architecture's operations have run: the others' running statistics rest.
+/// Checks that exactly the architecture's operations have run in one cell: the running statistics of all others are unchanged.
 pub(super) fn assert_cell_ran(
     space: &dyn SearchSpace,
     net: &CellSupernet,
@@ -111,8 +111,8 @@ pub(super) fn assert_cell_ran(
     assert_eq!(seen.len(), 2, "some operations rest, some do not");
 }
 
-/// Of the operations exactly those on a path of `computed` have run (their running statistics moved), and exactly those on an
-/// open path of `trained` have learnt (their weights moved).
+/// Checks that exactly the operations on a path of `computed` have run (their running statistics moved), and that exactly those
+/// on an open path of `trained` have learnt (their weights moved).
 pub(super) fn assert_computed(
     space: &dyn SearchSpace,
     net: &CellSupernet,

@@ -14,7 +14,7 @@ use crate::{formula, setup, toy};
 
 const SEARCH: LayerBuilder =
     LayerBuilder { phase: Phase::Search, pools_normalised: true, init: WeightInit::Uniform };
-/// K of the card's examples.
+/// K in the examples of the description.
 const K: u32 = 4;
 /// In-edges of the four nodes of a cell.
 const IN_EDGES: [i64; 4] = [2, 3, 4, 5];
@@ -31,7 +31,7 @@ fn candidates(stride: u8) -> Vec<OpSpec> {
     found.iter().map(|c| OpSpec { c_in: 16, c_out: 16, ..*c }).collect()
 }
 
-/// Output of the site with partial channels, all candidates on; and the sizes of all running means, one per BN.
+/// Output of the site with partial channels and all candidates on, and the sizes of all running means, one per BN.
 fn partial(candidates: &[OpSpec], divisor: u32, x: &Tensor) -> (Tensor, Vec<i64>) {
     let store = nn::VarStore::new(Device::Cpu);
     let mixed = {
@@ -114,7 +114,7 @@ fn method(space: &dyn SearchSpace) -> Box<dyn Method> {
     entry.build(Preset::Paper, &Options::new(), space, 1).unwrap()
 }
 
-/// Beta as the method turns it into edges' weights.
+/// Converts beta to edge weights, as the method does.
 fn edge_weights(space: &dyn SearchSpace, beta: Tensor) -> Vec<f64> {
     let net = ToyNet::indifferent(space);
     let mut method = method(space);
@@ -134,7 +134,7 @@ fn pc_darts_5_betas_are_normalised_within_each_node() {
     for n in [IN_EDGES, IN_EDGES].concat() {
         let node = &weights[first..first + n as usize];
         assert!((node.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{node:?}");
-        // Within the node weights relate as the exponentials of beta.
+        // Within a node, weights are proportional to the exponentials of beta.
         let b = |e: usize| beta.double_value(&[(first + e) as i64, 0]);
         for (e, weight) in node.iter().enumerate() {
             assert!((weight / node[0] - (b(e) - b(0)).exp()).abs() < 1e-5);
@@ -142,7 +142,7 @@ fn pc_darts_5_betas_are_normalised_within_each_node() {
         first += n as usize;
     }
     assert_eq!(first, 28);
-    // Edges 5 to 8 end in one node.
+    // Edges 5 to 8 lead to the same node.
     let shifted = beta.copy();
     let _ = shifted.narrow(0, 5, 4).g_add_scalar_(2.5);
     for (a, b) in weights.iter().zip(edge_weights(&space, shifted)) {
@@ -180,7 +180,7 @@ fn pc_darts_6_alpha_and_beta_rest_for_15_of_50_epochs() {
 fn pc_darts_7_derivation_multiplies_beta_and_alpha() {
     let space = Darts::new();
     let net = ToyNet::indifferent(&space);
-    // Node 1 has edges 2 to 4. Alpha is sure of edge 2; beta wants 3 and 4.
+    // Node 1 has edges 2 to 4. Alpha has a clear maximum on edge 2; beta prefers 3 and 4.
     let alpha = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
     let _ = alpha.get(2).get(4).fill_(3.0);
     let beta = Tensor::zeros([28, 1], tch::kind::FLOAT_CPU);
@@ -194,14 +194,14 @@ fn pc_darts_7_derivation_multiplies_beta_and_alpha() {
     assert_eq!(kept(&beta), [2, 3]);
     let _ = beta.narrow(0, 3, 2).fill_(4.0);
     assert_eq!(kept(&beta), [3, 4]);
-    // A little of beta does not outweigh much of alpha: it is the product that counts.
+    // A small difference in beta does not outweigh a large one in alpha, because the product counts.
     let _ = beta.narrow(0, 3, 2).fill_(0.5);
     assert_eq!(kept(&beta), [2, 3]);
 }
 
 #[test]
 fn pc_darts_8_a_quarter_of_the_channels_takes_a_third_of_the_activations() {
-    // Numbers that the operations and the site put out: every operation but skip ends each stage in a BN.
+    // Number of values that the operations and the site output. Every operation except skip ends each of its parts in a BN.
     let numbers = |divisor| {
         let (y, widths) = partial(&candidates(1), divisor, &formula::tensor("x", &[1, 16, 8, 8]));
         y.numel() as i64 + 64 * widths.iter().sum::<i64>()

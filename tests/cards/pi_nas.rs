@@ -1,6 +1,7 @@
 //! Pi-NAS, arXiv 2108.09671.
 //!
-//! Elsewhere: 1 in `src/methods/pi_nas/paths.rs`, 5 and 6 in `contrast.rs` beside it, 7 in `nn/src/recalibration.rs`; a step against the official code in `tests/parity/pi_nas.rs`.
+//! Tested elsewhere: 1 in `src/methods/pi_nas/paths.rs`, 5 and 6 in `contrast.rs` beside it, 7 in `nn/src/recalibration.rs`; a
+//! step against the official code in `tests/parity/pi_nas.rs`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,10 +17,10 @@ use crate::toy::{self, Plan};
 use crate::toy_net::{begin_with, parameter};
 use crate::{formula, setup};
 
-/// Spaces whose decisions stand alone.
+/// Spaces whose decisions do not compete.
 const SPACES: [&str; 4] = ["nasbench201", "nasbench-macro", "proxyless", "pinas"];
 
-/// Small, on batches of 4.
+/// Small sizes, for batches of 4.
 const SMALL: [(&str, i64); 3] = [("queue", 8), ("neck_hidden", 16), ("neck_out", 8)];
 
 fn small(space: &dyn SearchSpace) -> Box<dyn Method> {
@@ -27,13 +28,13 @@ fn small(space: &dyn SearchSpace) -> Box<dyn Method> {
     built("pi-nas", space, &[&small[..], &[("decay", 0.0.into())]].concat())
 }
 
-/// Per candidate that has weights its decision and choice, by the begin of its weights' names.
+/// Decision and choice of each candidate that has weights, by the prefix of its weights' names.
 fn candidates(net: &CellSupernet) -> Vec<(String, (usize, usize))> {
     let all = net.own_choices().into_iter();
     all.map(|c| (format!("{}.", c.path), (c.decision, c.choice))).collect()
 }
 
-// 2 and 3.
+// Numbers 2 and 3 of the list.
 #[test]
 fn pi_nas_2_the_teacher_follows_what_paths_use_and_twice_what_they_share() {
     for id in ["nasbench-macro", "pinas"] {
@@ -41,7 +42,7 @@ fn pi_nas_2_the_teacher_follows_what_paths_use_and_twice_what_they_share() {
         let net = real_net(space.as_ref());
         let mut method = small(space.as_ref());
         method.begin(&net);
-        // A teacher of zeros shows what it takes.
+        // A teacher of zeros shows which weights it takes over.
         let zeros: Vec<(String, Tensor)> = method
             .state()
             .into_iter()
@@ -86,16 +87,16 @@ fn pi_nas_2_the_teacher_follows_what_paths_use_and_twice_what_they_share() {
                 }
             }
         }
-        // Convolution, scale and shift of each: three convolutions of the stem and four shortcuts.
+        // Convolution, scale and shift of three convolutions in the stem and of four shortcuts.
         assert!(n_twice == 3 * 7 || id != "pinas", "{n_twice}");
         assert!(n_twice > 0, "{id}: a stem");
-        // Of the candidates with weights at most two follow, and somewhere both do.
+        // At most two candidates with weights follow at each decision, and at some decision both do.
         assert!(taken.values().all(|choices| choices.len() <= 2), "{id}: {taken:?}");
         assert!(taken.values().any(|choices| choices.len() == 2), "{id}: {taken:?}");
     }
 }
 
-// 3 and 4: what a path does not use has no gradient of its loss.
+// Numbers 3 and 4 of the list: weights that a path does not use get no gradient from its loss.
 #[test]
 fn pi_nas_4_what_a_path_uses_is_what_its_features_have_gradients_for() {
     for id in SPACES {
@@ -118,7 +119,7 @@ fn pi_nas_4_what_a_path_uses_is_what_its_features_have_gradients_for() {
             let used = net.used(&gates);
             let gradients = net.gradients(&features.sum(Kind::Float), &weights);
             for ((name, _), gradient) in named.iter().zip(gradients) {
-                // A weight on a branch that `none` cuts takes part in nothing either.
+                // A weight on a branch that `none` cuts is not used either.
                 assert!(!gradient.defined() || used.contains(name), "{id}: {name} is used");
                 assert!(
                     gradient.defined() || !used.contains(name) || id == "nasbench201",
@@ -158,7 +159,7 @@ fn the_second_stage_trains_the_classifier_alone_by_a_rate_that_falls_in_steps() 
     method.begin(&net);
     assert_eq!(method.n_views(), 1);
     let before = formula::values(net.weights());
-    // In the middle of the search the second stage begins.
+    // The second stage begins in the middle of the search.
     steps_on_images(method.as_mut(), space.as_ref(), &net);
     let after: HashMap<String, Tensor> = formula::values(net.weights());
     let head = format!("{}.", net.graph().nodes.last().unwrap().name);
@@ -204,7 +205,7 @@ fn pi_nas_refuses_options_out_of_range_and_spaces_whose_decisions_compete() {
     refused("pi-nas", ("m", 0.9.into()), "whose decisions stand alone");
 }
 
-// 8.
+// Number 8 of the list.
 #[test]
 fn pi_nas_8_the_expected_cost_of_one_path_is_the_sum_of_its_rows() {
     setup::ready();

@@ -1,7 +1,8 @@
 //! `ProxylessNAS`, arXiv 1812.00332.
 //!
-//! Elsewhere: 2 (the gates' gradient) in `src/methods/proxylessnas.rs`; 5 (expected cost and its gradient) in `la_darts.rs`. 6 is about
-//! penalties that are this program's lambda and target; 7 about blocks of a chain, which cells have none of.
+//! Tested elsewhere: 2 (the gates' gradient) in `src/methods/proxylessnas.rs`; 5 (expected cost and its gradient) in
+//! `la_darts.rs`. 6 is about penalties, which are lambda and target in this program. 7 is about blocks of a chain, which cells do
+//! not have.
 
 use lat::optimizer::StateMap;
 use lat::supernet::{Path, Supernet};
@@ -27,7 +28,7 @@ fn proxylessnas_1_one_path_is_drawn_as_often_as_the_softmax_says() {
     let row = Tensor::from_slice(&[0.0f32, 1.0, 2.0, 0.0, 1.0, -1.0, 0.3, 0.5]);
     let mut method = built("proxylessnas", &space, &[]);
     begin_with(method.as_mut(), &net, &[("alpha", row.repeat([28, 1]))]);
-    // In the warm-up: one path per weight step, alpha rests.
+    // In the warm-up each weight step runs one path, and alpha does not change.
     steps(method.as_mut(), &space, &net, None, (800, 0.1));
     let passes = net.passes();
     assert_eq!(passes.len(), 800);
@@ -136,7 +137,7 @@ fn proxylessnas_8_weights_and_alpha_move_in_steps_of_their_own() {
     let alpha = parameter(method.as_ref(), "alpha");
     steps(method.as_mut(), &space, &net, None, (3, 0.24));
     assert_eq!(parameter(method.as_ref(), "alpha"), alpha, "the warm-up trains weights only");
-    // Then every fifth step.
+    // Afterwards every fifth step.
     let report = steps(method.as_mut(), &space, &net, None, (4, 0.3));
     assert_eq!(parameter(method.as_ref(), "alpha"), alpha);
     assert!(report.valid_loss.is_none());
@@ -161,7 +162,7 @@ fn proxylessnas_8_weights_and_alpha_move_in_steps_of_their_own() {
 fn proxylessnas_reinforce_finds_the_right_path_by_its_accuracy_alone() {
     setup::ready();
     let space = NasBench201::new();
-    // Right where operation 3 of edge 0 is on the path, whatever the others are.
+    // The answer is right if operation 3 of edge 0 is on the path, whatever the other operations are.
     let mut harms = vec![0.0; 30];
     (0..5).for_each(|c| harms[c] = if c == 3 { -1.0 } else { 1.0 });
     let toy = ToyNet::new(&space, &harms);

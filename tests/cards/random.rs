@@ -1,6 +1,6 @@
 //! Random search with weight sharing, arXiv 1902.07638, and local search, arXiv 2005.02960.
 //!
-//! Elsewhere: neighbours in `src/methods/local_search.rs`.
+//! Tested elsewhere: neighbours in `src/methods/local_search.rs`.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ fn random_trains_one_uniform_draw_a_step_and_compares_all_candidates_on_one_batc
     let passes = net.passes();
     assert_eq!(passes.len(), 500);
     assert!(passes.iter().all(|p| p.n_images == N_TRAIN && !p.without_gradients));
-    // Uniform over operations; `none` shows as a row without a weight.
+    // Uniform over operations. `none` appears as a row without a weight.
     let row_sums = |p: &crate::toy_net::Pass| p.weights.sum(tch::Kind::Double).double_value(&[]);
     let nones: f64 = passes.iter().map(|p| 6.0 - row_sums(p)).sum();
     assert!((nones / 3000.0 - 0.2).abs() < 0.03, "{nones} of 3000");
@@ -52,7 +52,7 @@ fn random_answers_with_the_best_candidate_by_loss_and_cost() {
     let prices = toy::prices(&space);
     let net = ToyNet::new(&space, &prices.iter().map(|p| 3.0 - 0.1 * p).collect::<Vec<_>>());
     let cost = toy::cost(&space);
-    // All networks of this space read their input, so the candidates are its first draws.
+    // All networks of this space read their input, so the candidates are simply its first draws.
     let all: Vec<f64> =
         (0..32).map(|i| cost.cost(&architecture_at(&space, 1, i).unwrap()).unwrap()).collect();
     let least = all.iter().copied().fold(f64::INFINITY, f64::min);
@@ -67,7 +67,7 @@ fn random_answers_with_the_best_candidate_by_loss_and_cost() {
     };
     assert_eq!(found(Goal::Lambda(0.0)), largest, "the task wants the dearest");
     assert_eq!(found(Goal::Lambda(1e4)), least);
-    // Of those within the target the dearest.
+    // The most expensive of those within the target.
     let target = f64::midpoint(least, largest);
     let within = all.iter().copied().filter(|c| *c <= target).fold(0.0, f64::max);
     assert_eq!(found(Goal::Target(target)), within);
@@ -98,7 +98,7 @@ fn local_search_climbs_to_the_best_architecture_of_a_separable_space() {
         (0..space.size()).map(|i| space.at(i)).filter(|a| graph.derive(a).is_connected());
     let all: Vec<f64> = connected.map(|a| cost.cost(&a).unwrap()).collect();
     assert_eq!(costs[0], all.iter().copied().fold(0.0, f64::max));
-    // `none` on most edges is cheapest, but a path must stay: an optimum among neighbours need not be the cheapest of all.
+    // `none` on most edges is cheapest, but a path must remain. An optimum among neighbours need not be the cheapest of all.
     let mut cheapest = all.clone();
     cheapest.sort_by(f64::total_cmp);
     assert!(costs[1] <= cheapest[all.len() / 100], "{} of {:?}", costs[1], &cheapest[..5]);
@@ -121,7 +121,7 @@ fn fair_steps_train_every_choice_once_on_one_batch() {
     for step in passes.chunks(5) {
         let open = step.iter().map(|pass| pass.weights.shallow_clone()).collect::<Vec<_>>();
         let sum = open.iter().fold(open[0].zeros_like(), |sum, weights| sum + weights);
-        // `none`, the first choice, is not computed.
+        // `none`, which is the first choice, is not computed.
         let expected: Vec<f32> = [0.0, 1.0, 1.0, 1.0, 1.0].repeat(6);
         assert_eq!(Vec::<f32>::try_from(&sum.flatten(0, -1)).unwrap(), expected);
         orders.insert(step.iter().map(drawn).collect::<Vec<_>>());
@@ -148,7 +148,7 @@ fn in_a_fair_step_all_candidates_learn() {
             method.state().into_iter().filter(|(n, _)| n.starts_with("weights.momentum"));
         momenta.push(of_weight.filter(|(_, m)| m.abs().max().double_value(&[]) > 0.0).count());
     }
-    // All candidates with weights learn in one step, where else those of one path do.
+    // In a fair step all candidates with weights learn; otherwise only those on one path do.
     assert!(momenta[0] > 2 * momenta[1], "{momenta:?}");
 }
 

@@ -1,6 +1,6 @@
 //! SNAS, arXiv 1812.09926.
 //!
-//! Elsewhere: 3 and 7 (gradient, temperature) in `src/methods/snas.rs`.
+//! Tested elsewhere: 3 and 7 (gradient, temperature) in `src/methods/snas.rs`.
 
 use std::sync::Mutex;
 
@@ -15,7 +15,7 @@ use super::paths::{built, frequencies};
 use crate::toy_net::{N_TRAIN, ToyNet, Watched, begin_with, parameter, steps};
 use crate::{formula, setup, toy};
 
-/// Draws of all edges from this row of logits, 28 a step.
+/// Passes of `n_steps` steps that draw all 28 edges from this row of logits.
 fn draws(row: &Tensor, tau: f64, n_steps: usize) -> Vec<crate::toy_net::Pass> {
     let space = Darts::new();
     let toy = ToyNet::indifferent(&space);
@@ -102,7 +102,7 @@ fn snas_5_one_pass_over_a_training_batch_moves_weights_and_alpha() {
     assert!(net.passes().iter().all(|p| p.n_images == N_TRAIN), "no validation batch is read");
 }
 
-/// Keeps the codes that it is asked about.
+/// A cost that keeps the codes that it is asked about.
 struct Asked(TableCost, Mutex<Vec<Tensor>>);
 
 impl CostModel for Asked {
@@ -171,7 +171,7 @@ fn snas_8_none_decides_the_edges() {
     let space = Darts::new();
     let net = ToyNet::indifferent(&space);
     let mut method = built("snas", &space, &[]);
-    // All 14 normal edges want operation 4 but for edge 0; of the reduction's edges all want `none`, edge 14 least.
+    // All 14 normal edges except edge 0 prefer operation 4. All reduction edges prefer `none`, edge 14 least.
     let alpha = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
     let _ = alpha.narrow(0, 0, 14).narrow(1, 4, 1).fill_(3.0);
     let _ = alpha.narrow(0, 14, 14).narrow(1, 0, 1).fill_(3.0);
@@ -183,7 +183,7 @@ fn snas_8_none_decides_the_edges() {
     let none = ChoiceSet::one(0);
     assert_eq!(derived.choices[0], none);
     assert!(derived.choices[1..14].iter().all(|c| *c == ChoiceSet::one(4)));
-    // A node keeps one edge, the others are gone: a cell has no node without input.
+    // One edge per node is kept and the others are dropped: a cell has no node without input.
     assert_eq!(derived.choices[14], ChoiceSet::one(6));
     assert_eq!(derived.choices[14..].iter().filter(|c| **c != none).count(), 4);
 }

@@ -1,4 +1,4 @@
-//! What the descriptions of `BigNAS`, `AttentiveNAS` and Once-for-All say must be true of training sub-networks together.
+//! Tests of what the descriptions of `BigNAS`, `AttentiveNAS` and Once-for-All say about training several sub-networks together.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -16,7 +16,7 @@ use tch::{Device, Kind, Reduction, Tensor, nn};
 use crate::stretch_space::StretchSpace;
 use crate::{formula, setup, toy};
 
-/// A supernet that keeps which networks it runs, and whether for gradients.
+/// A supernet that records which networks it runs, and whether with gradients.
 #[derive(Debug)]
 struct Kept {
     net: CellSupernet,
@@ -101,7 +101,7 @@ fn build(method: &str, options: &str, space: &dyn SearchSpace) -> Box<dyn Method
     find_method(method).unwrap().build(Preset::Quick, &options, space, 1).unwrap()
 }
 
-/// The networks of one step, and whether each was for gradients.
+/// The networks that one step runs, and whether each runs with gradients.
 fn step(
     method: &mut dyn Method,
     space: &dyn SearchSpace,
@@ -119,19 +119,20 @@ fn of(space: &StretchSpace, choice: impl Fn(usize) -> usize) -> Box<[ChoiceSet]>
     (0..space.decisions().len()).map(|d| ChoiceSet::one(choice(n(d)))).collect()
 }
 
-/// Its last operation is a block, which takes fewer multiply-adds than the second choice, a convolution.
+/// The largest network. Its last operation is a block, which has fewer multiply-adds than the second choice, a convolution.
 fn largest(space: &StretchSpace) -> Box<[ChoiceSet]> {
     let mut choices = of(space, |n| n - 1);
     choices[7] = ChoiceSet::one(1);
     choices
 }
 
-/// What is not there without depth and without a kernel to choose has the last choice.
+/// The smallest network. Decisions that do not apply because of its depth, or because there is no kernel to choose, have the last
+/// choice.
 fn smallest() -> Box<[ChoiceSet]> {
     [0, 0, 0, 0, 1, 1, 0, 0, 0, 1].map(ChoiceSet::one).into()
 }
 
-/// Gradients by name of a loss, zeros where nothing took part.
+/// Gradients of a loss by name; zeros for weights that took no part.
 fn gradients(net: &CellSupernet, loss: &Tensor) -> Vec<(String, Tensor)> {
     net.weights().variables().values().for_each(|w| w.shallow_clone().zero_grad());
     loss.backward();
@@ -140,7 +141,7 @@ fn gradients(net: &CellSupernet, loss: &Tensor) -> Vec<(String, Tensor)> {
     trained.map(|(name, w)| (name, gradient(&w))).collect()
 }
 
-/// What one step by these gradients should leave of a fresh supernet.
+/// Checks the result of one step with these gradients on a fresh supernet.
 fn assert_stepped(kept: &Kept, fresh: &CellSupernet, gradients: &[(String, Tensor)], lr: f64) {
     let (found, before) = (kept.net.weights().variables(), fresh.weights().variables());
     let mut moved = 0;
@@ -154,7 +155,7 @@ fn assert_stepped(kept: &Kept, fresh: &CellSupernet, gradients: &[(String, Tenso
     assert!(moved > 10, "{moved} weights moved");
 }
 
-/// The loss of the largest network on smoothed labels, and those of others against its answers, all summed.
+/// The loss of the largest network on smoothed labels, plus those of the others against its outputs.
 fn sandwich(space: &StretchSpace, net: &CellSupernet, networks: &[Box<[ChoiceSet]>]) -> Tensor {
     let batch = images(8);
     let logits = |choices: &[ChoiceSet]| {
@@ -173,8 +174,8 @@ fn sandwich(space: &StretchSpace, net: &CellSupernet, networks: &[Box<[ChoiceSet
     networks[1..].iter().map(|choices| soft(choices)).fold(hard, |sum, loss| sum + loss)
 }
 
-// Number 4 of what must be true of AttentiveNAS: one largest, one smallest, n - 2 others; only the largest sees labels, and what it
-// teaches carries no gradient. The step follows the sum of all gradients.
+// Number 4 of what must be true of AttentiveNAS: one largest network, one smallest, and n - 2 others. Only the largest one sees
+// labels, and its outputs for the others carry no gradient. The step follows the sum of all gradients.
 #[test]
 fn bignas_steps_by_the_sum_of_the_sandwichs_gradients() {
     let space = StretchSpace::new();
@@ -237,7 +238,7 @@ fn attentivenas_looks_at_candidates_without_gradients_and_trains_one_of_each() {
         let (trained, looked_at): (Vec<_>, Vec<_>) = passes.into_iter().partition(|(_, t)| *t);
         assert_eq!((trained.len(), looked_at.len()), (4, 6));
         for (n, of_one) in looked_at.chunks(3).enumerate() {
-            // What a candidate loses is compared on a supernet as it was before the step.
+            // The losses of candidates are compared on the supernet as it was before the step.
             let fresh = Kept::new(&space).net;
             let loss = |(choices, _): &(Box<[ChoiceSet]>, bool)| {
                 let choices = choices.clone();
@@ -342,7 +343,7 @@ fn silenced_blocks_are_their_shortcuts() {
     assert!(change < 1e-6, "what blocks compute reaches nothing: {change}");
 }
 
-/// Per decision whether more than one of its choices was drawn.
+/// For each decision, whether more than one of its choices was drawn.
 fn varied(passes: &[(Box<[ChoiceSet]>, bool)]) -> Vec<bool> {
     let first = &passes[0].0;
     (0..first.len()).map(|d| passes.iter().any(|(choices, _)| choices[d] != first[d])).collect()
@@ -355,7 +356,7 @@ fn ofa_shrinks_what_its_phase_says_and_sorts_before_widths() {
     let kept = Kept::new(&space);
     let mut method = build("ofa", "", &space);
     method.begin(&kept);
-    // Shares 3, 2, 1, 1: there are two depths and two of each width, so that one phase each is left.
+    // In shares of 3, 2, 1 and 1. There are two depths and two of each width, so one phase is left for each.
     let (kernels, depth, widths) = ([2, 4, 7, 9], [6], [1, 3, 5, 8]);
     let mut expected: Vec<usize> = vec![];
     for (progress, opens, n) in

@@ -1,7 +1,8 @@
 //! Diagnostics of searches: the survey's five problems, one number each.
 //!
-//! Elsewhere: 1 (power iteration), 4 (Gini) and the counts of 2 in `src/diagnostics`; 3 (Kendall) in `predictor/src/metrics.rs`, by the
-//! crate that computes it. Not offered: the redundancy of 6, the kendall of supernet scores; 8 is measured (docs/methods-memory.md).
+//! Tested elsewhere: 1 (power iteration), 4 (Gini) and the counts of 2 in `src/diagnostics`; 3 (Kendall) in
+//! `predictor/src/metrics.rs`, in the crate that computes it. Not offered: the redundancy of 6, the kendall of supernet scores; 8
+//! is measured (docs/methods-memory.md).
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::toy::{self, Plan, bits};
 
 const LOOK: Watch = Watch { diagnostics: true, hessian_every: 1, stop_on_collapse: false };
 
-/// What has weights costs a lot, what has none nothing.
+/// A cost in which operations with weights are expensive and the others cost nothing.
 fn dear_weights(space: &dyn SearchSpace) -> TableCost {
     let decisions = space.decisions().iter();
     let prices = decisions
@@ -60,7 +61,7 @@ fn survey_5_derivation_costs_nothing_where_gates_are_one_hot_already() {
     };
     let single = of("gdas");
     assert_eq!(single.discretisation_gap, Some(0.0));
-    // Its supernet is never run as a mixture, for which there may be no memory.
+    // Its supernet is never run as a mixture, because there may not be enough memory for that.
     assert_eq!((single.hessian_eigenvalue, single.free_gradient_share), (None, None));
     let mixture = of("darts");
     assert!(mixture.discretisation_gap.unwrap().abs() > 1e-5, "{mixture:?}");
@@ -99,7 +100,7 @@ fn gradients_are_told_apart_operation_by_operation() {
         let found = search(method, &plan, 0.0, &folder.path().join(method));
         let last = found.epochs.last().unwrap().diagnostics.unwrap();
         let gini = last.gradient_gini.unwrap();
-        // Two of five choices have weights, so that one which takes all gives 1/2.
+        // Two of five choices have weights, so if one of them takes everything, the Gini coefficient is 1/2.
         assert!(gini > 0.0 && gini <= 0.5, "{method}: {gini}");
         assert!(last.rich_get_richer.unwrap().abs() <= 1.0, "{method}");
     }
@@ -120,11 +121,11 @@ fn a_search_that_collapses_is_stopped_with_what_it_had_before() {
     let kept = &found.epochs[collapse.keep as usize - 1].architecture;
     assert_eq!(&space.format(&found.architecture), kept);
 
-    // The same command again only says so again.
+    // The same command reports the same again.
     let again = search("darts", &plan, 50.0, &file);
     assert_eq!(again.architecture, found.architecture);
     assert_eq!((again.epochs.len(), again.stopped), (found.epochs.len(), true));
-    // Without the option the search goes on and only knows.
+    // Without the option the search continues and only reports.
     let plan = Plan { watch: LOOK, ..Plan::new(9) };
     let on = search("darts", &plan, 50.0, &file);
     assert_eq!((on.epochs.len(), on.stopped), (9, false));

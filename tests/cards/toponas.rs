@@ -33,7 +33,7 @@ fn sum(tensor: &Tensor) -> f64 {
     numbers(tensor).iter().sum()
 }
 
-/// A method with this beta, where it has one of this length.
+/// The method with this beta, if it has one of this length.
 fn with_beta(
     space: &dyn SearchSpace,
     options: &[(&str, toml::Value)],
@@ -91,7 +91,7 @@ fn toponas_3_a_sure_set_is_a_discrete_node() {
     let space = Darts::new();
     let net = real_net(&space);
     let beta = Tensor::zeros([40], tch::kind::FLOAT_CPU);
-    // One set of each node, another in each.
+    // Beta clearly prefers one set of each node, at a different position in each.
     let mut firsts = vec![0];
     for n in [1i64, 3, 6, 10, 1, 3, 6, 10] {
         firsts.push(firsts.last().unwrap() + n);
@@ -102,7 +102,7 @@ fn toponas_3_a_sure_set_is_a_discrete_node() {
     let alpha = formula::tensor("alpha", &[28, 8]);
     let mut method = built("toponas", &space, &[]);
     begin_with(method.as_mut(), &net, &[("alpha", alpha.copy()), ("beta", beta)]);
-    // The same node with exactly the edges of the set: what is absent is not computed.
+    // The same node with only the edges of the set: absent edges are not computed.
     let probs = alpha.softmax(-1, Kind::Float).unbind(0);
     let mut kept = [false; 28];
     for (n, sets) in sets(method.as_ref()).iter().enumerate() {
@@ -184,7 +184,7 @@ fn toponas_6_invalid_sets_lose_what_valid_ones_gain() {
     let alpha = Tensor::zeros([28, 8], tch::kind::FLOAT_CPU);
     let _ = alpha.narrow(1, 4, 1).fill_(1.0);
     let _ = alpha.get(2).get(0).fill_(2.0);
-    // Variables 1 to 3 are its pairs 01, 02, 12; the first is ahead, or the last.
+    // Variables 1 to 3 are its pairs 01, 02, 12. Either the first is ahead, or the last.
     let moved = |ahead: i64, mu: f64| {
         let beta = Tensor::zeros([40], tch::kind::FLOAT_CPU);
         let _ = beta.get(ahead).fill_(1.0);
@@ -228,7 +228,7 @@ fn toponas_7_the_expected_cost_is_the_mean_over_topologies_and_operations() {
                 .filter(|&e| sets.members.double_value(&[c as i64, e]) == 1.0)
                 .map(|e| e as usize)
                 .collect();
-            // All ways to give each kept edge one of two operations.
+            // All ways to choose one of two operations for each kept edge.
             for ops in 0..1 << kept.len() {
                 let taken = kept.iter().enumerate().map(|(i, &e)| (e, 1 + (ops >> i & 1)));
                 let chance: f64 = taken.clone().map(|(e, o)| op(e, o)).product();
@@ -240,7 +240,7 @@ fn toponas_7_the_expected_cost_is_the_mean_over_topologies_and_operations() {
         let blocks = Blocks::new(&space);
         let found = cost.relaxed(&blocks.expected(&relaxed)).unwrap().double_value(&[]);
         assert!((found / mean - 1.0).abs() < 1e-6, "{found}, {mean}");
-        // Samples are drawn from the same distribution, and weighed by it.
+        // Samples are drawn from the same distribution, and weighted by it.
         let samples = blocks.sample(&relaxed, 20_000, None, &mut ChaCha8Rng::seed_from_u64(1));
         let sampled = cost.relaxed(&samples.gates).unwrap().mean(Kind::Double).double_value(&[]);
         assert!((sampled / mean - 1.0).abs() < 0.02, "{sampled}, {mean}");
@@ -293,7 +293,7 @@ fn toponas_8_the_cost_alone_moves_topology_and_falls() {
             Objective::new(&space, &cost, Goal::Lambda(1.0), Estimator::Expected).unwrap();
         let mut sets = sets(built("toponas", &space, &options).as_ref());
         let probs = (formula::tensor("alpha", &[28, 8]) * 2.0).softmax(-1, Kind::Float).unbind(0);
-        // Alpha is frozen: the gradient is asked for the logits of sets alone.
+        // Alpha is frozen: only the gradient of the logits of sets is needed.
         let mut price = |sets: &[EdgeSets]| {
             let probs = probs.iter().map(Tensor::shallow_clone).collect();
             let copies = sets.iter().map(|s| EdgeSets {
@@ -360,7 +360,7 @@ fn toponas_anneals_where_asked_until_a_node_is_decided() {
     let sure = even.copy();
     let _ = sure.get(2).fill_(100.0);
     assert_eq!(tau(&cooled, &sure, 0.5), 10.0);
-    // A node of one set is no reason to stop.
+    // A node with only one set is no reason to stop.
     let sure = even.copy();
     let _ = sure.get(0).fill_(100.0);
     assert!((tau(&cooled, &sure, 0.5) - 1.0).abs() < 1e-9);
@@ -371,7 +371,7 @@ fn toponas_reads_nodes_that_nobody_reads() {
     setup::ready();
     let space = NasBench201::new();
     let net = ToyNet::indifferent(&space);
-    // Sets of node 1: 0; of node 2: 0, 1, 01; of node 3: 0, 1, 01, 2, 02, 12, 012. All nodes read node 0 alone.
+    // Sets of node 1: 0; of node 2: 0, 1, 01; of node 3: 0, 1, 01, 2, 02, 12, 012. All nodes read only node 0.
     let beta = Tensor::zeros([11], tch::kind::FLOAT_CPU);
     let _ = beta.get(1).fill_(1.0);
     let _ = beta.get(4).fill_(1.0);
@@ -383,7 +383,7 @@ fn toponas_reads_nodes_that_nobody_reads() {
     steps(method.as_mut(), &space, &net, None, (1, 0.5));
     let moved = numbers(&(parameter(method.as_ref(), "beta") - beta));
     let signs: Vec<i8> = moved.iter().map(|m| i8::from(*m > 0.0) - i8::from(*m < 0.0)).collect();
-    // Node 2 shall read node 1; node 3 shall read nodes 1 and 2, since nobody else does.
+    // Node 2 should read node 1, and node 3 should read nodes 1 and 2, because no other node does.
     assert_eq!(signs, [0, -1, 1, 1, -1, -1, -1, -1, -1, 1, 1]);
 }
 

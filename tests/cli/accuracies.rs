@@ -24,7 +24,7 @@ fn json(dir: &Path, name: &str) -> Value {
     serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap()
 }
 
-/// Bad input: code 2 and one sentence; nothing is written and nothing printed.
+/// Checks that bad input ends with code 2 and one sentence, and that nothing is written or printed.
 fn refused_plainly(dir: &Path, args: &[&str], texts: &[&str]) {
     let files = || {
         let mut names: Vec<_> =
@@ -67,7 +67,7 @@ fn a_search_says_what_its_architecture_is_known_to_be_worth() {
     assert_eq!(saved["imagenet16_120_test_acc"], own[2]);
     assert_eq!(result["published_accuracy_source"], "NAS-Bench-201, 200 epochs");
 
-    // A table that is named wins, and may lack the architecture.
+    // A table that is named takes precedence, and may lack the architecture.
     fs::write(dir.path().join("mine.csv"), format!("arch,acc\n{NONE},93.5\n")).unwrap();
     let mine = ["--accuracy-table", "mine.csv"];
     let again = lat(dir.path()).args(args).args(sizes).args(mine).assert().success();
@@ -168,7 +168,7 @@ fn the_front_is_that_of_all_prices_and_accuracies() {
         let accuracy = &p["published_accuracy"]["cifar100_test_acc"];
         (p["predicted"].as_f64().unwrap(), accuracy.as_f64().unwrap())
     };
-    // By hand: the best accuracy up to each cost.
+    // Computed here directly: the best accuracy up to each cost.
     let best = |most: f64| {
         let within = points.iter().filter(|p| p.0 <= most);
         within.map(|p| p.1).fold(0.0, f64::max)
@@ -177,7 +177,7 @@ fn the_front_is_that_of_all_prices_and_accuracies() {
         assert_eq!(of(p).1, best(of(p).0), "{p}");
         assert!(p["low"].as_f64().unwrap() <= of(p).0 && of(p).0 <= p["high"].as_f64().unwrap());
     }
-    // Costs up to rounding are one.
+    // Costs that differ only by rounding count as equal.
     let reached = |cost: f64| {
         let within = found.iter().filter(|p| of(p).0 <= cost * 1.000_02);
         within.map(|p| of(p).1).fold(0.0, f64::max)

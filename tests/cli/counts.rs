@@ -1,4 +1,4 @@
-//! `lat count`: known networks, layers, and what it refuses.
+//! `lat count`: known networks, layers, and inputs that it rejects.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{folder, lat, refused};
 
-/// What `lat count` with these flags writes as JSON.
+/// The JSON that `lat count` writes with these flags.
 fn counted(dir: &Path, flags: &[&str]) -> Value {
     lat(dir).arg("count").args(flags).args(["--json", "c.json"]).assert().success();
     serde_json::from_slice(&fs::read(dir.join("c.json")).unwrap()).unwrap()
@@ -42,7 +42,7 @@ fn layers_add_up_to_the_whole() {
     assert_eq!(layers.last().unwrap()["op"], "classifier");
     assert_eq!(layers[0]["channels"], 8);
     assert_eq!(whole["space"], "nasbench201");
-    // The classifier's bias is the one difference.
+    // The only difference is the classifier's bias.
     assert_eq!(whole["ptflops"].as_u64(), whole["multiply_adds"].as_u64().map(|n| n + 10));
 }
 

@@ -1,4 +1,4 @@
-//! `lat extract`, what `lat evaluate` and `lat time` do with its files, and `lat rank`.
+//! `lat extract`, the use of its files by `lat evaluate` and `lat time`, and `lat rank`.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::{SEARCH, folder, lat, refused};
 const CELL: &str = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|";
 const NONE: &str = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
 
-/// A folder with a search of one epoch in s.
+/// A folder with a search of one epoch in `s`.
 fn searched() -> tempfile::TempDir {
     let dir = folder();
     let sizes = ["--channels", "4", "--layers", "3", "--images", "128", "--batch", "32"];
@@ -25,13 +25,13 @@ fn json(dir: &Path, name: &str) -> Value {
     serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap()
 }
 
-/// What a command printed.
+/// The output of a command.
 fn printed(dir: &Path, args: &[&str]) -> String {
     let done = lat(dir).args(args).assert().success();
     String::from_utf8(done.get_output().stdout.clone()).unwrap()
 }
 
-/// The number behind a word.
+/// The number after a word.
 fn number<'t>(text: &'t str, word: &str) -> &'t str {
     let (_, rest) = text.split_once(word).unwrap_or_else(|| panic!("no '{word}' in {text}"));
     rest.split_whitespace().next().unwrap()
@@ -47,7 +47,7 @@ fn an_extracted_network_is_tested_trained_and_timed() {
     assert!(said.contains(&found) && said.contains("after 1 of 1 epochs"), "{said}");
     assert!(said.contains("recalibrated per-image on 128 images"), "{said}");
 
-    // The module is made of the same weights.
+    // The module has the same weights.
     let module = CModule::load(dir.join("n.pt")).unwrap();
     let logits = module.forward_ts(&[Tensor::ones([3, 3, 8, 8], tch::kind::FLOAT_CPU)]).unwrap();
     assert_eq!(logits.size(), [3, 10]);
@@ -62,7 +62,7 @@ fn an_extracted_network_is_tested_trained_and_timed() {
     let more = [&evaluate[..], &more].concat();
     printed(dir, &more);
     assert_eq!(json(dir, "e/evaluation.json")["plan"]["lr"], 0.01);
-    // From other weights it is another evaluation.
+    // With other weights it is another evaluation.
     let keep = ["extract", "--search", "s", "--out", "k.safetensors", "--recalibrate", "keep"];
     assert!(printed(dir, &keep).contains("the supernet's batch statistics"));
     let other: Vec<&str> =
@@ -134,7 +134,7 @@ fn the_order_by_inherited_weights_is_compared_with_published_accuracies() {
     let truth = list("true_accuracy");
     assert_eq!(tau("by_accuracy"), lat_predictor::kendall(&truth, &list("inherited_accuracy")));
     assert_eq!(tau("by_loss"), -lat_predictor::kendall(&truth, &list("inherited_loss")));
-    // The same once more, and the inherited figures are those of the network cut out.
+    // A second run prints the same, and the inherited figures are those of the network that was cut out.
     assert_eq!(printed(dir, &rank), said);
     let first = rows[0]["architecture"].as_str().unwrap();
     let cut =

@@ -1,4 +1,4 @@
-//! Goals of a search on the command line: a target that is met, one search for several targets, and what is refused.
+//! Goals of a search on the command line: a target that is met, one search for several targets, and goals that are rejected.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn one_search_serves_several_targets() {
         assert!(met <= 1.0001, "{met} of the target");
         assert_eq!(result(dir.path(), out)["log"], free["log"], "the steps are the same");
     }
-    // A target is another goal than a lambda in the loss: that search must not go on from here.
+    // A target is a different goal from a lambda in the loss, so that search must not be continued here.
     let other = [&SEARCH[..], &["--lambda", "0.5", "--out", "free"]].concat();
     refused(dir.path(), &other, &["belongs to a search with goal lambda 0"]);
 }
@@ -79,7 +79,7 @@ fn one_supernet_of_two_stages_serves_every_goal() {
     };
     assert_eq!(losses(&free), losses(&fast), "the supernet is the same");
     assert!(fast["budget"].is_number() && free["budget"].is_null());
-    // More saving than there is: the cheapest.
+    // More saving than is possible gives the cheapest architecture.
     copy_checkpoint(dir.path(), "free", "least");
     lat(dir.path())
         .args(search("bignas", &["--lambda", "1e6", "--out", "least"]))
@@ -88,7 +88,7 @@ fn one_supernet_of_two_stages_serves_every_goal() {
     let least = result(dir.path(), "least");
     assert_eq!(least["predicted"], least["budget"], "{least}");
     assert!(!least["finalists_best"].as_array().unwrap().is_empty());
-    // Bins by cost are of one cost model.
+    // Bins by cost belong to one cost model.
     let bins = ["--set", "bins=cost", "--lambda", "0", "--out", "bins"];
     lat(dir.path()).args(search("attentivenas", &bins)).assert().success();
     let mut other = search("attentivenas", &bins);

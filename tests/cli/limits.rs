@@ -1,4 +1,4 @@
-//! Numbers beyond what they may be, endless files, texts that steer a terminal, and programs that do not end.
+//! Numbers out of range, endless files, texts that control a terminal, and programs that do not end.
 
 use std::fs;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn endless_files_are_refused() {
 fn names_in_files_do_not_steer_the_terminal() {
     let dir = folder();
     let space = NasBench201::new();
-    // A name whose ending would clear the screen.
+    // A column's name whose end would clear the screen.
     let column = "latency_\u{1b}[2J";
     let rows = (0..60).map(|i| {
         let architecture = space.format(&architecture_at(&space, 0, i).unwrap());
@@ -91,7 +91,7 @@ fn names_in_files_do_not_steer_the_terminal() {
     lat(dir.path()).args(train).arg("no\u{1b}[2J").assert().code(2).stderr(quiet());
 }
 
-/// Waits until a file is there.
+/// Waits until a file exists.
 fn wait_for(path: &Path) {
     let begin = Instant::now();
     while !path.exists() {
@@ -108,7 +108,7 @@ fn the_first_ctrl_c_ends_a_command_that_keeps_nothing() {
     let profile = "profile --device fake --space nasbench201 --samples 60 --out run";
     lat(dir.path()).args(profile.split(' ')).assert().success();
     lat(dir.path()).args("train --data run --out p.lat".split(' ')).assert().success();
-    // It reads a pipe that nobody ever writes to the end.
+    // It reads a pipe that never ends.
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("lat"));
     command.current_dir(dir.path()).args([
         "predict",
@@ -151,7 +151,7 @@ fn a_full_disk_is_no_bad_input_in_any_command() {
     lat(dir.path()).args(profile.split(' ')).assert().success();
     lat(dir.path()).args("train --data run --out p.lat".split(' ')).assert().success();
     let program = assert_cmd::cargo::cargo_bin("lat");
-    // No room at all; what is there can be read.
+    // There is no room at all, but existing files can be read.
     for args in [
         "train --data run --out q.lat".to_owned(),
         "report run --out q.html".to_owned(),

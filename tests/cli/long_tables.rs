@@ -1,4 +1,4 @@
-//! Tables of any length: what a command takes of memory does not grow with them.
+//! Tables of any length: the memory that a command needs does not grow with them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -33,7 +33,7 @@ fn write_parquet(path: &Path, n: usize) {
     ParquetWriter::new(file).with_row_group_size(Some(100_000)).finish(&mut frame).unwrap();
 }
 
-/// The most memory that `lat predict` took up to its last lines, MiB, and the lines.
+/// The peak memory of `lat predict` before its last lines, MiB, and the lines.
 fn peak_mib(dir: &Path, file: &str, n: usize) -> f64 {
     let mut child = Command::new(assert_cmd::cargo::cargo_bin("lat"))
         .args(["--quiet", "--threads", "2", "predict", "--predictor", "p.lat", "--file", file])
@@ -42,7 +42,7 @@ fn peak_mib(dir: &Path, file: &str, n: usize) -> f64 {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The rest is more than the pipe holds, so the program still waits to write it.
+    // The rest is more than fits into the pipe, so the program is still waiting to write it.
     let n_before = n - 20_000;
     assert_eq!(lines.by_ref().take(n_before).map_while(Result::ok).count(), n_before);
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
@@ -65,7 +65,7 @@ fn a_million_architectures_of_a_table_are_priced_in_the_memory_of_a_few() {
     for ending in ["csv", "parquet"] {
         let few = peak_mib(dir, &format!("few.{ending}"), FEW);
         let many = peak_mib(dir, &format!("many.{ending}"), MANY);
-        // Their texts alone are 70 MiB.
+        // The texts alone are 70 MiB.
         assert!(many < few + 40.0, "{ending}: {few:.0} MiB for few, {many:.0} MiB for many");
     }
 }

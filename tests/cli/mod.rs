@@ -1,4 +1,4 @@
-//! The command line as scripts see it: exit codes, sentences, files. One behaviour per test.
+//! The command line as scripts use it: exit codes, sentences, files. One behaviour per test.
 
 mod accuracies;
 mod counts;
@@ -25,7 +25,7 @@ pub(crate) fn lat(dir: &Path) -> Command {
     command
 }
 
-/// A search of one epoch into the folder s.
+/// A search of one epoch into the folder `s`.
 const SEARCH: [&str; 11] = [
     "search",
     "--space",
@@ -44,7 +44,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A finished run of the fake device with a predictor beside it.
+/// A folder with a finished run of the fake device, and a predictor beside it.
 fn profiled(space: &str, samples: u32) -> tempfile::TempDir {
     let dir = folder();
     let samples = samples.to_string();
@@ -77,7 +77,7 @@ fn baselines_come_on_request_and_figures_as_json() {
     assert_eq!(figures(&["--compare"]).len(), lat_predictor::REGRESSORS.len());
 }
 
-/// Bad input: exit code 2, one sentence that holds each of the texts, nothing on standard output.
+/// Checks that bad input ends with exit code 2, one sentence that contains each of the texts, and nothing on standard output.
 pub(crate) fn refused(dir: &Path, args: &[&str], texts: &[&str]) {
     let mut assert = lat(dir).args(args).assert().code(2);
     for text in texts {
@@ -191,7 +191,7 @@ fn an_unreadable_architecture_is_named_by_its_row_in_its_file() {
     let dir = folder();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     let good = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
-    // Row 2 comes again, row 3 is of another device, row 4 failed.
+    // Row 2 repeats an architecture, row 3 is from another device, row 4 failed.
     write(
         "t.csv",
         &format!(
@@ -204,7 +204,7 @@ fn an_unreadable_architecture_is_named_by_its_row_in_its_file() {
     write("texts.csv", &format!("id,arch\n1,{good}\n8,|nun~0|\n7,{good}\n"));
     let joined = [&train[..], &["values.csv", "--architectures", "texts.csv"]].concat();
     refused(dir.path(), &joined, &["texts.csv, row 2: ", "|nun~0|"]);
-    // Of a list of rows to test on the line.
+    // If a list has a wrong row, the error names its line.
     write("list", &format!("{good}\n\n|nun~0|\n"));
     write("ok.csv", &format!("architecture,latency_ms\n{good},1\n"));
     let listed = ["train", "--space", "nasbench201", "--data", "ok.csv", "--test-rows", "list"];

@@ -1,4 +1,4 @@
-//! Which profile and predictor a command takes where none is named: by what the files say of themselves, and the newest of these.
+//! Which profile and predictor a command uses if none is named: those that fit by their content, and the newest of these.
 
 use std::fs;
 use std::path::Path;
@@ -54,12 +54,12 @@ fn files_of_any_name_are_known_by_what_they_say() {
     };
     fs::rename(the_only("profile-"), runs.join("mine")).unwrap();
     fs::rename(the_only("predictor-"), runs.join("own.lat")).unwrap();
-    // The newest of all, and no predictor.
+    // The newest file, but not a predictor.
     fs::write(runs.join("predictor-nasbench201-x-latency_ms.lat"), "torn").unwrap();
     let train = ["train", "--space", "nasbench201", "--out", "p.lat"];
     lat(dir).args(train).assert().success().stdout(contains("latency_ms from runs/mine"));
     lat(dir).args(SEARCH.split(' ')).assert().success().stdout(contains("predictor runs/own.lat"));
-    // Where nothing fits the message tells of what could not be read.
+    // If nothing fits, the message names the files that could not be read.
     fs::remove_file(runs.join("own.lat")).unwrap();
     let args: Vec<&str> = SEARCH.split(' ').collect();
     refused(dir, &args, &["for nasbench201", "but one that cannot be read", "lat train"]);
@@ -77,11 +77,11 @@ fn a_search_after_another_training_begins_anew_in_a_folder_of_its_own() {
         names.filter(|name| name.starts_with("search-")).count()
     };
     assert_eq!(searched(), 1);
-    // The same search is found again.
+    // The same search is found and continued.
     assert_eq!(searched(), 1);
     lat(dir).args(["train", "--seed", "3"]).assert().success();
     assert_eq!(searched(), 2);
-    // A folder that is named stays its search's.
+    // A folder that was named by the user still belongs to its search.
     let named = format!("{SEARCH} --out s");
     lat(dir).args(named.split(' ')).assert().success();
     lat(dir).args(["train", "--seed", "4"]).assert().success();

@@ -1,4 +1,4 @@
-//! What commands write to: never an input, never a run's own files; links are followed, pipes written into.
+//! Where commands write: never over an input or a run's own files. Links are followed, and pipes are written directly.
 
 use std::fs;
 use std::io::Read;
@@ -13,7 +13,7 @@ use super::{folder, lat, refused};
 const ARCHITECTURE: &str =
     "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|";
 
-/// A run of the fake device in `run`, a predictor of it in `p.lat`.
+/// A folder with a run of the fake device in `run`, and its predictor in `p.lat`.
 fn trained() -> tempfile::TempDir {
     let dir = folder();
     let profile = "profile --device fake --space nasbench201 --samples 60 --out run";

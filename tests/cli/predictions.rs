@@ -63,7 +63,7 @@ fn predict_keeps_the_order_of_a_long_file_and_tells_deviations() {
     };
     let plain = lines(&["--json", "all.json"]);
     assert!(plain.iter().map(|l| l.split('\t').nth(1).unwrap()).eq(texts.iter()));
-    // With deviations sums are taken in another order, which the last digit may show.
+    // With deviations, sums are computed in another order, which may change the last digit.
     let ms = |line: &String| line.split(' ').next().unwrap().parse::<f64>().unwrap();
     let bare = lines(&["--threads", "1"]);
     assert_eq!(bare.len(), plain.len());
@@ -72,7 +72,7 @@ fn predict_keeps_the_order_of_a_long_file_and_tells_deviations() {
     let with_sd = lines(&["--sd", "--threads", "3"]);
     let fields: Vec<&str> = with_sd[7].split('\t').collect();
     assert!(fields[1].ends_with(" ms") && fields[2].ends_with("-data"), "{fields:?}");
-    // Published accuracies of three data sets stand behind the text.
+    // Published accuracies of three data sets follow the text.
     assert_eq!((fields.len(), fields[3]), (7, texts[7].as_str()));
     let json = std::fs::read_to_string(dir.path().join("all.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -1,4 +1,4 @@
-//! `lat profile`: what is done is done, and what is not is measured.
+//! `lat profile`: rows that exist are kept, and missing rows are measured.
 
 use predicates::str::contains;
 
@@ -27,7 +27,7 @@ fn a_torn_last_row_is_measured_again() {
     let run = dir.path().join("runs/profile-nasbench201-fake-c16-l3-r8-b1-seed0");
     let rows = std::fs::read(run.join("rows.jsonl")).unwrap();
     std::fs::write(run.join("rows.jsonl"), &rows[..rows.len() - 40]).unwrap();
-    // As a crash leaves it: not sealed.
+    // The state after a crash: not sealed.
     std::fs::remove_file(run.join("manifest.json")).unwrap();
     std::fs::remove_file(run.join("measurements.parquet")).unwrap();
     lat(dir.path())

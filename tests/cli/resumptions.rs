@@ -1,5 +1,5 @@
-//! What a search or an evaluation goes on from: its own folder, which no other process writes, with the cost model and the images
-//! that it began with.
+//! What a search or an evaluation may continue from: its own folder, if no other process writes it, with the cost model and the
+//! images with which it began.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Two predictors of the fake device, `one.lat` and `eight.lat` by their batch.
+/// Two predictors of the fake device, `one.lat` and `eight.lat`, named after their batch size.
 fn predictors() -> tempfile::TempDir {
     let dir = folder();
     for (name, batch) in [("one", "1"), ("eight", "8")] {
@@ -61,16 +61,16 @@ fn another_cost_model_does_not_go_on_in_a_folder() {
     ];
     refuses(dir, &with("eight.lat", "--lambda 0.1"), &texts);
     assert_eq!(fs::read(dir.join("s/search.json")).unwrap(), before);
-    // The same predictor under another name is the same.
+    // The same predictor under another name counts as the same.
     fs::copy(dir.join("one.lat"), dir.join("copy.lat")).unwrap();
     found(dir, &with("copy.lat", "--lambda 0.1")).success();
 
-    // Where the steps do not see the cost the results still do.
+    // If the steps do not depend on the cost, the results still do.
     let free = |cost: &str, out: &str| search(&format!("--lambda 0 --epochs 1 {cost} --out {out}"));
     found(dir, &free("--target params", "free")).success();
     refuses(dir, &free("--predictor one.lat", "free"), &["params, counted", "predictor one.lat"]);
 
-    // A checkpoint alone, copied into a folder of its own, serves any cost, and from then on this one.
+    // A checkpoint copied into a folder of its own may be used with any cost, but from then on only with this one.
     for out in ["far", "near"] {
         fs::create_dir(dir.join(out)).unwrap();
         let file = "checkpoint.safetensors";
@@ -85,7 +85,7 @@ fn another_cost_model_does_not_go_on_in_a_folder() {
         &["predictor one.lat", "predictor eight.lat"],
     );
     found(dir, &free("--predictor one.lat", "far")).success();
-    // Also where its own log has begun.
+    // The same if its log has already begun.
     fs::write(dir.join("near/log.jsonl"), "{}\n").unwrap();
     refuses(dir, &free("--predictor one.lat", "near"), &["params, counted"]);
 }
@@ -104,7 +104,7 @@ fn other_operations_and_other_images_do_not_go_on_in_a_folder() {
     fs::write(&table, text.replacen("\"latency_ms\": 0.", "\"latency_ms\": 1.", 1)).unwrap();
     refuses(dir, &args, &["latency_ms of operations of ops with checksum"]);
 
-    // Two classes of two colours; one image is another afterwards.
+    // Two classes with two colours; later one image is changed.
     for (class, colour) in [("a", 0), ("b", 200)] {
         for part in ["train", "test"] {
             let place = dir.join("images").join(part).join(class);
@@ -130,7 +130,7 @@ fn a_damaged_checkpoint_is_refused_and_left_as_it_is() {
     found(dir, &args).success();
     let file = dir.join("s/checkpoint.safetensors");
     let mut bytes = fs::read(&file).unwrap();
-    // The highest bit but one of a weight's last byte: another number, and a finite one.
+    // Flips the second highest bit of a weight's last byte, which gives another finite number.
     let last = bytes.len() - 1;
     bytes[last] ^= 0x40;
     fs::write(&file, &bytes).unwrap();
@@ -138,7 +138,7 @@ fn a_damaged_checkpoint_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read(&file).unwrap(), bytes);
 }
 
-/// A finished run's checkpoint with another text, as its first processes could have left it.
+/// Changes the label of a finished run's checkpoint, as if other processes had written it.
 fn relabel(path: &Path, change: impl Fn(&mut Value)) {
     let saved = Checkpoint::load(path).unwrap();
     let mut label: Value = serde_json::from_str(&saved.label).unwrap();
@@ -179,7 +179,7 @@ fn what_a_resumed_run_took_counts_all_its_processes() {
         if result.ends_with("search.json") {
             assert_eq!(longer["peak_memory_mib"], 1e6);
         }
-        // Checkpoints of older programs say what each epoch took.
+        // Checkpoints of older programs contain the time that each epoch took.
         let older = again(&|label| {
             label.as_object_mut().unwrap().remove("spent");
             label["epochs"][0]["seconds"] = 7000.0.into();
@@ -188,7 +188,7 @@ fn what_a_resumed_run_took_counts_all_its_processes() {
     }
 }
 
-/// Eight by eight pixels of one grey.
+/// An image of 8x8 pixels in one grey.
 fn write_image(path: &Path, grey: u8) {
     image::GrayImage::from_pixel(8, 8, image::Luma([grey])).save(path).unwrap();
 }
@@ -233,7 +233,7 @@ fn a_folder_in_which_a_search_or_an_evaluation_runs_is_no_other_ones() {
         );
         first.kill().unwrap();
         first.wait().unwrap();
-        // The lock ends with its process.
+        // The lock ends when its process ends.
         lat(dir)
             .args(&again)
             .args(["--seed", "1"])

@@ -1,4 +1,4 @@
-//! Architectures as people keep them: in files, as JSON, over several lines.
+//! Architectures in the forms in which people keep them: in files, as JSON, over several lines.
 
 use super::lat;
 
@@ -23,7 +23,7 @@ const REDUCE: [(&str, u8); 8] = [
     ("max_pool_3x3", 1),
 ];
 
-/// `DARTS_V2` with pairs written like this and joined by that.
+/// The text of `DARTS_V2`, with `between` between its words.
 fn genotype(between: &str) -> String {
     let list = |pairs: [(&str, u8); 8]| {
         pairs.map(|(op, from)| format!("('{op}', {from})")).join(&format!(",{between}"))
@@ -53,7 +53,7 @@ fn a_text_in_a_file_is_read_whatever_its_form() {
         let printed = String::from_utf8(done.get_output().stdout.clone()).unwrap();
         assert!(printed.contains("parameters 2,858\n"), "{name}: {printed}");
     }
-    // Half of what a search leaves is no text.
+    // Half of a search's result file is not valid.
     std::fs::write(dir.path().join("half.json"), "{\"architecture\": \"x\", ").unwrap();
     let done = lat(dir.path()).args(["count", "--arch", "half.json"]).assert().code(2);
     let printed = String::from_utf8(done.get_output().stderr.clone()).unwrap();

@@ -14,15 +14,15 @@ use tch::Device;
 use crate::setup;
 use crate::toy::{self, bits};
 
-/// Trains the first draw for six epochs with all regularisers on, in batches large enough for BN of a 1x1 map; `interrupt` names an
-/// epoch after which the user does.
+/// Trains the first draw for six epochs with all regularisers, in batches large enough for BN of a 1x1 map. If `interrupt` names
+/// an epoch, the user interrupts after it.
 fn run(
     space: &dyn SearchSpace,
     seed: u64,
     checkpoint: &Path,
     interrupt: Option<u32>,
 ) -> Result<Evaluation, SearchError> {
-    // Drop path draws from libtorch's generator to the end.
+    // Drop path draws from libtorch's generator until the end.
     let _generator = setup::exclusive();
     let architecture = architecture_at(space, 0, 0).unwrap();
     let regularised =

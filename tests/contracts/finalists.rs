@@ -1,4 +1,4 @@
-//! Contracts of a search's last step: what is named keeps to its goal, whatever the method.
+//! Contracts of a search's last step: the architecture that it returns fulfils the goal, whatever the method.
 
 use lat::ending::Ending;
 use lat::finalists::Finals;
@@ -17,7 +17,7 @@ fn plan(finalists: u32) -> Plan {
     Plan { finalists, ..Plan::new(1) }
 }
 
-/// A search of one epoch with this goal, met by finalists.
+/// A search of one epoch with this goal, whose last step compares finalists.
 fn search(
     space: &dyn SearchSpace,
     entry: &MethodEntry,
@@ -45,7 +45,7 @@ fn targets_are_met_and_change_nothing_where_the_search_meets_them_by_itself() {
         assert!((price(&free) - found).abs() < 1e-3 * found, "{name}");
         assert!(learns(space, &free.architecture), "{name}");
 
-        // From the checkpoint of the search without a cost, whose steps it shares.
+        // Begins from the checkpoint of the search without a cost, because the steps are the same.
         std::fs::copy(file("free"), file("above")).unwrap();
         let above = search(space, entry, &cost, Goal::Target(1.01 * found), &file("above"));
         assert_eq!(above.architecture, free.architecture, "{name}");
@@ -53,7 +53,7 @@ fn targets_are_met_and_change_nothing_where_the_search_meets_them_by_itself() {
         let below = search(space, entry, &cost, Goal::Target(target), &file("below"));
         let met = price(&below) / target;
         assert!(met <= 1.0001, "{name}: {met} of the target");
-        // A method that derives several operations per edge (EnTranNAS-DST) may have nothing in between.
+        // For a method that derives several operations per edge (EnTranNAS-DST) there may be no architecture in between.
         let is_single = free.architecture.choices.iter().all(|c| c.only().is_some());
         let keeps = |g: &Group| {
             let kept = g.decisions.iter().filter(|&&d| {
@@ -87,7 +87,7 @@ fn one_finalist_is_the_methods_own_answer() {
         let found = toy::search(space.as_ref(), entry, &plan(1), None, &file).unwrap();
         assert_eq!(found.architecture, found.most_probable, "{}", entry.name);
         assert!(found.finals.finalists.is_empty());
-        // From the checkpoint, so that nothing but the last step differs; without a cost finalists are compared all the same.
+        // Begins from the checkpoint, so that only the last step differs. Finalists are also compared if there is no cost.
         let several = toy::search(space.as_ref(), entry, &plan(8), None, &file).unwrap();
         assert_eq!(several.most_probable, found.architecture, "{}", entry.name);
         assert_eq!(several.finals.finalists.len(), 8, "{}", entry.name);

@@ -1,7 +1,8 @@
-//! The relaxed cost of a predictor against the mean over architectures drawn: searches follow the first and end with the second.
+//! The difference between a predictor's relaxed cost and the average over drawn architectures: searches follow the first and end
+//! with the second.
 //!
-//! Where the slower of two parts is what counts (a maximum), the value at the mean code is below the mean by nature, and networks
-//! that learn the maximum can have a gap of some percent; the search says so. Sums and products have none.
+//! If the slower of two parts counts (a maximum), the value at the average code is necessarily below the average, and networks
+//! that learn the maximum can have a gap of some percent. A search reports this. Sums and products have no gap.
 
 use lat::objective::{Estimator, Goal, Objective};
 use lat::relaxed::Relaxed;
@@ -13,21 +14,22 @@ use tch::{Device, Kind, Tensor};
 
 use crate::setup;
 
-/// Largest gap that is allowed, percent.
+/// The largest gap allowed, percent.
 const BAR: f64 = 2.0;
-/// Spread of the logits: uniform, as early in a search, to peaked.
+/// Spread of the logits: from uniform, as early in a search, to peaked.
 const SCALES: [f64; 4] = [0.0, 0.3, 1.0, 3.0];
 
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| rng.r#gen::<f64>()).sum::<f64>() - 6.0
 }
 
-/// A predictor of costs in which the two halves of an architecture act together: their product counts, which no sum explains, so
-/// that networks are of use. The mean of such a cost over independent choices is its value at the mean code.
+/// A predictor of costs in which the two halves of an architecture interact: their product counts. No sum explains this, so
+/// networks help. The average of such a cost over independent choices is its value at the average code.
 fn predictor(space: &dyn SearchSpace) -> Predictor {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let size: usize = space.decisions().iter().map(|d| d.choices.len()).sum();
-    // Products of many choices are learnt from many rows only: with 5 per choice the networks of fbnetv2 have a gap of 2 % of their own.
+    // Products of many choices need many rows to be learnt: with 5 per choice the networks of fbnetv2 have a gap of 2 % of their
+    // own.
     let learnt = (10 * size).max(1400);
     let draw = |i| architecture_at(space, 1, i as u64).unwrap();
     let all: Vec<Architecture> = (0..learnt + 200).map(draw).collect();
@@ -56,7 +58,8 @@ fn predictor(space: &dyn SearchSpace) -> Predictor {
     report.predictor(space, "latency_ms", None, None).unwrap()
 }
 
-/// What a method might believe: random logits, the larger the more peaked; an edge is as strong as its best operation.
+/// A possible belief of a method: random logits, which are more peaked for a larger `scale`. An edge is as strong as its best
+/// operation.
 fn beliefs(space: &dyn SearchSpace, scale: f64, seed: u64) -> Relaxed {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut probs, mut strengths) = (Vec::new(), Vec::new());
@@ -72,7 +75,7 @@ fn beliefs(space: &dyn SearchSpace, scale: f64, seed: u64) -> Relaxed {
     Relaxed::competing(probs, strengths)
 }
 
-/// Largest and mean gap in percent over some beliefs of this scale.
+/// The largest and the average gap in percent, over some beliefs of this scale.
 fn gaps(space: &dyn SearchSpace, predictor: &Predictor, scale: f64) -> (f64, f64) {
     let column = predictor.label().column.as_str();
     let cost = PredictorCost::new(predictor, space, column, Device::Cpu).unwrap();

@@ -1,4 +1,4 @@
-//! Contracts of all methods on a loss and a cost whose best answers are known.
+//! Contracts of all methods, on a loss and a cost whose best answers are known.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::stretch_space::StretchSpace;
 use crate::toy;
 use crate::toy_net::{ToyNet, steps, steps_by};
 
-/// The architecture after some steps in the middle of a search, for a task that wants the expensive choices: what costs less
-/// harms more, and `none` harms most.
+/// The architecture after some steps in the middle of a search, for a task that prefers expensive choices: the cheaper a choice,
+/// the more it harms, and `none` harms most.
 fn derived(space: &dyn SearchSpace, entry: &MethodEntry, lambda: f64) -> Architecture {
     let prices = toy::prices(space);
     let dearest = prices.iter().copied().fold(0.0, f64::max);
@@ -29,7 +29,7 @@ fn derived(space: &dyn SearchSpace, entry: &MethodEntry, lambda: f64) -> Archite
     let mut method = entry.build(Preset::Quick, &Options::new(), space, 1).unwrap();
     method.begin(&net);
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    // Until the answer has stood for some rounds: methods that draw need longer than those that see everything.
+    // Until the answer has not changed for some rounds: methods that draw need longer than those that compute everything.
     let (mut answer, mut stood) = (None, 0);
     for _ in 0..MOST_ROUNDS {
         steps_by(&mut rng, method.as_mut(), space, &net, Some(&mut objective), (40, 0.5));
@@ -43,10 +43,10 @@ fn derived(space: &dyn SearchSpace, entry: &MethodEntry, lambda: f64) -> Archite
     answer.expect("at least one round")
 }
 
-/// Rounds of 40 steps after which a method must have settled.
+/// The most rounds of 40 steps that a method may take to settle.
 const MOST_ROUNDS: usize = 30;
 
-/// Whether what a method believes hangs on random draws, not on its losses alone.
+/// Whether a method's belief depends on random draws, not only on its losses.
 fn draws(space: &dyn SearchSpace, entry: &MethodEntry) -> bool {
     let prices = toy::prices(space);
     let believed = [0, 1].map(|seed| {
@@ -60,8 +60,9 @@ fn draws(space: &dyn SearchSpace, entry: &MethodEntry) -> bool {
     believed[0] != believed[1]
 }
 
-/// The least and the largest cost of an architecture that the topology allows, by taking each decision's cheapest and dearest choice
-/// and of decisions that are kept together each set of them. Where edges do not compete a group keeps from one to all of its members.
+/// The smallest and the largest cost of an architecture that the topology allows: from the cheapest and the most expensive choice
+/// of each decision, and, for decisions that are kept together, from each set of them. If edges do not compete, a group keeps any
+/// number of its members from one on.
 fn extremes(space: &dyn SearchSpace, topology: &Topology) -> (f64, f64) {
     let together: Vec<(Vec<usize>, Tensor)> = match topology {
         Topology::Sets(sets) => {
@@ -120,7 +121,8 @@ fn the_extremes_of_a_small_space_are_those_of_its_enumeration() {
     assert!(n_spaces > 0);
 }
 
-/// Least cost of a network that reads its input, in spaces small enough to enumerate; in others every network does.
+/// The smallest cost of a network that reads its input, for spaces small enough to enumerate. In other spaces every network does,
+/// and this is None.
 fn cheapest_connected(space: &dyn SearchSpace) -> Option<f64> {
     if space.size() >= 100_000 {
         return None;
@@ -133,7 +135,7 @@ fn cheapest_connected(space: &dyn SearchSpace) -> Option<f64> {
 
 #[test]
 fn larger_lambda_never_gives_a_costlier_architecture() {
-    // Enumerated once per space.
+    // Computed once per space.
     let mut connected: HashMap<String, Option<f64>> = HashMap::new();
     for (space, entry) in pairs().filter(|(_, entry)| !entry.is_two_stage) {
         let cost = toy::cost(space.as_ref());
@@ -143,21 +145,22 @@ fn larger_lambda_never_gives_a_costlier_architecture() {
             .map(|&lambda| cost.cost(&derived(space.as_ref(), entry, lambda)).unwrap())
             .collect();
         let name = format!("{} on {}: {costs:?} at lambda {ladder:?}", entry.name, space.id());
-        // A method that learns from draws may take the second best operation somewhere, at a price of one; in a long chain, where each draw
-        // has many decisions, in a quarter of the layers.
+        // A method that learns from draws may take the second best operation somewhere, which costs one more. In a long chain,
+        // where each draw has many decisions, it may do so in a quarter of the layers.
         let layers = if space.groups().is_empty() { space.decisions().len() } else { 0 };
         let often = if layers > 8 { layers as f64 / 4.0 } else { 1.0 };
         let slack = if draws(space.as_ref(), entry) { often } else { 0.0 };
         assert!(costs.is_sorted_by(|a, b| a + slack >= *b), "{name}");
         assert!(costs.first() > costs.last(), "{name}");
         if entry.is_sampling || layers > 8 {
-            // The best of what it drew is seldom the best of all, and so few steps do not settle all of a long chain's layers.
+            // The best of the drawn architectures is rarely the best of all, and so few steps do not settle all layers of a long
+            // chain.
             continue;
         }
         let relaxed =
             entry.build(Preset::Quick, &Options::new(), space.as_ref(), 1).unwrap().relaxed();
         let (low, high) = extremes(space.as_ref(), &relaxed.topology);
-        // Where every node keeps an input every network reads its own.
+        // If every node keeps an input, every network reads the image.
         let low = match relaxed.topology {
             Topology::Sets(_) => low,
             _ => connected
@@ -269,15 +272,15 @@ fn every_method_covers_a_space_and_names_those_it_covers() {
 /// A space and a method that covers it.
 pub(super) type Pair = (Box<dyn SearchSpace>, &'static MethodEntry);
 
-/// Every method whose steps move what it believes, with every space that it covers.
+/// Every method whose steps change its belief, with every space that it covers.
 pub(super) fn pairs() -> impl Iterator<Item = Pair> {
     crate::setup::ready();
     let all = SPACES.iter().flat_map(|build| METHODS.iter().map(|method| (build(), method)));
     all.filter(|(space, method)| !method.is_two_stage && method.covers(space.as_ref()))
 }
 
-/// Every method that trains a supernet alone, with the smallest space that it covers and with a small one of everything that stretches:
-/// each step trains several networks, and the spaces of chains have dozens of blocks.
+/// Every method that only trains a supernet, with the smallest space that it covers and with a small one that contains everything
+/// elastic. (Each step trains several networks, and the spaces that are chains have dozens of blocks.)
 pub(super) fn supernet_pairs() -> Vec<Pair> {
     crate::setup::ready();
     let mut pairs: Vec<Pair> = Vec::new();

@@ -1,4 +1,4 @@
-//! Every method whose steps choose an architecture finds what a task needs, on images and with weights that are learnt.
+//! Every method whose steps choose an architecture finds the one that a task needs, on images and with weights that are learnt.
 
 use lat::methods::{METHODS, MethodEntry, Options};
 use lat::objective::{Estimator, Goal, Objective};
@@ -8,14 +8,16 @@ use lat_space::Space;
 use crate::planted_space::{PlantedSpace, RIGHT, stripes};
 use crate::toy::{self, Plan};
 
-/// Long enough for methods that draw; two steps each.
+/// Long enough for methods that draw; an epoch has two steps.
 const EPOCHS: u32 = 60;
-/// Two of three searches must end right, which happens by chance once in ten times for one method and never for all.
+/// Two of three searches must give the right answer. By chance this happens once in ten times for one method, and never for all
+/// of them.
 const SEEDS: [u64; 3] = [1, 2, 3];
 const NEEDED: usize = 2;
 
-/// `MergeNAS`' own normalisation takes the convolutions' probability out of what they give, so that nothing tells whether they are needed;
-/// the option puts it back. The space has four architectures that read their input, fewer than a random search would compare.
+/// `MergeNAS`' own normalisation divides the convolutions' probability out of their output, so the loss cannot show whether they
+/// are needed. The option puts it back. The space has only four architectures that read their input, fewer than a random search
+/// would compare.
 fn options(entry: &MethodEntry) -> Options {
     match entry.name {
         "mergenas" => Options::from_iter([("scaled".to_owned(), true.into())]),
@@ -24,7 +26,7 @@ fn options(entry: &MethodEntry) -> Options {
     }
 }
 
-/// The methods that answer by themselves.
+/// The methods whose steps choose an architecture.
 fn answering() -> impl Iterator<Item = &'static MethodEntry> {
     METHODS.iter().filter(|entry| !entry.is_two_stage)
 }
@@ -56,7 +58,7 @@ fn every_method_finds_the_planted_answer() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// So what is found above is found by what it is good for and by what it costs.
+/// So the test above shows that the answer is found because of its loss and its cost together.
 #[test]
 fn the_planted_answer_is_neither_the_cheapest_nor_the_only_one_that_works() {
     let space = PlantedSpace::new();

@@ -1,4 +1,4 @@
-//! Contracts of all probes: each finds the truth that the fake device has.
+//! Contracts of all probes: each finds the true value of the fake device.
 
 use lat_data::{Role, Status};
 use lat_profiler::{
@@ -10,7 +10,7 @@ use lat_space::{Graph, SPACES, SearchSpace, architecture_at, peak_memory_bytes};
 use crate::planted_space::PlantedSpace;
 use crate::toy;
 
-/// The fake device's truth for the quantity of a probe.
+/// The fake device's true value of the quantity that a probe measures.
 fn truth(column: &str, graph: &Graph, batch: u32) -> f64 {
     match column {
         "latency_ms" => fake_latency_ms(graph, batch),

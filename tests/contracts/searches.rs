@@ -1,4 +1,4 @@
-//! Contracts of whole searches, every method on every space.
+//! Contracts of whole searches, for every method on every space.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tch::Tensor;
 use super::methods::{Pair, pairs, supernet_pairs};
 use crate::toy::{self, Plan, bits, without_seconds};
 
-/// A folder for checkpoints, gone with the test.
+/// A folder for checkpoints, which is deleted at the end of the test.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -75,7 +75,7 @@ fn check_seeds(pairs: impl IntoIterator<Item = Pair>) {
 #[test]
 fn another_seed_gives_another_search() {
     for entry in METHODS {
-        // Weights and images are the loop's business, so one space is enough for these.
+        // These properties belong to the search loop, so one space is enough.
         let covered = SPACES.iter().map(|build| build()).filter(|s| entry.covers(s.as_ref()));
         let space = covered.min_by_key(|space| space.size()).unwrap();
         let folder = Folder::new();
@@ -112,7 +112,8 @@ fn check_resumption(pairs: impl IntoIterator<Item = Pair>) {
         let (space, folder) = (space.as_ref(), Folder::new());
         let name = format!("{} on {}", entry.name, space.id());
         let cost = toy::cost(space);
-        // Over the pairs both kinds of goal and all estimators; the target's multiplier and the baseline are state too.
+        // The pairs together cover both kinds of goal and all estimators. The target's multiplier and the baseline are part of
+        // the state.
         let estimators = [Estimator::ScoreFunction, Estimator::StraightThrough];
         let goal = if n / 2 % 2 == 0 { Goal::Target(10.0) } else { Goal::Lambda(0.5) };
         let objective = || Objective::new(space, &cost, goal, estimators[n % 2]).ok();
@@ -139,7 +140,7 @@ fn check_resumption(pairs: impl IntoIterator<Item = Pair>) {
             continue;
         }
         let entropies: Vec<f64> = whole.epochs.iter().map(|e| e.alpha_entropy).collect();
-        // A method that stands at one architecture at a time has no entropy, but moves too.
+        // A method that has one architecture at a time has no entropy, but its architecture changes.
         let moved = entropies[0] != entropies[2]
             || (entry.is_sampling && whole.epochs[0].architecture != whole.epochs[2].architecture);
         assert!(moved || entry.is_two_stage, "{name}: alpha moved, {entropies:?}");
@@ -172,7 +173,8 @@ fn check_learning(pairs: impl IntoIterator<Item = Pair>) {
     for (space, entry) in pairs {
         let folder = Folder::new();
         let file = folder.file("checkpoint");
-        // Methods that compute everything need four epochs; those that draw a path have a loss that jumps with the draws.
+        // Methods that compute everything need four epochs. Methods that draw a path need more, because their loss varies with
+        // the draws.
         let plan = Plan { until: Some(0.9), ..Plan::new(32) };
         match toy::search(space.as_ref(), entry, &plan, None, &file) {
             Err(SearchError::Interrupted) => {}
@@ -185,7 +187,7 @@ fn check_learning(pairs: impl IntoIterator<Item = Pair>) {
     }
 }
 
-/// Counts how often a search asks for a cost with a gradient.
+/// A cost that counts how often a search asks for it with a gradient.
 struct Counted {
     table: TableCost,
     asked: AtomicUsize,
@@ -217,7 +219,7 @@ fn the_cost_does_not_move_the_operation_weights() {
     for (space, entry) in pairs() {
         let (space, folder) = (space.as_ref(), Folder::new());
         let name = format!("{} on {}", entry.name, space.id());
-        // With alpha held fast, weights can only differ by a gradient of the cost's own.
+        // Alpha is held fixed, so weights can only differ because of a gradient of the cost itself.
         let mut options = Options::new();
         if !entry.is_sampling && !entry.is_two_stage {
             options.insert("alpha_lr".into(), 0.0.into());
@@ -231,7 +233,7 @@ fn the_cost_does_not_move_the_operation_weights() {
         toy::search(space, entry, &plan, Some(objective), &with).unwrap();
         toy::search(space, entry, &plan, None, &without).unwrap();
         assert!(bits(&with, "net.") == bits(&without, "net."), "{name}");
-        // The log asks for one price per epoch itself.
+        // The log itself asks for one price per epoch.
         let used = match entry.is_sampling {
             true => cost.priced.into_inner() > 2,
             false => cost.asked.into_inner() > 0,
@@ -253,7 +255,8 @@ fn a_loss_that_is_no_number_stops_the_search_and_keeps_the_last_good_epoch() {
         let space = covered.min_by_key(|space| space.size()).unwrap();
         let (space, folder) = (space.as_ref(), Folder::new());
         let file = folder.file("checkpoint");
-        // Whole epochs are kept, so the second ends nowhere; where a method has stages the weights of the first live as long.
+        // Only whole epochs are saved, so nothing of the second one is. If a method has stages, the second epoch still uses the
+        // weights of the first stage.
         let plan = Plan { interrupt: Some((2, 1)), ..Plan::new(6) };
         toy::search(space, entry, &plan, None, &file).unwrap_err();
         let Checkpoint { label, tensors } = Checkpoint::load(&file).unwrap();
@@ -285,14 +288,14 @@ fn images_too_few_for_a_batch_are_refused() {
     }
 }
 
-/// The weights that the last step of an epoch leaves must not be saved where they answer nothing any more.
+/// If the last step of an epoch leaves weights that are useless, they must not be saved.
 #[test]
 fn an_epoch_that_ends_in_no_number_is_not_saved() {
     let space = SPACES.iter().map(|build| build()).min_by_key(|space| space.size()).unwrap();
     let entry = METHODS.iter().find(|entry| entry.name == "darts").unwrap();
     let folder = Folder::new();
     let file = folder.file("c");
-    // One step an epoch, with a rate that no weight survives: the loss of the step itself is still a number.
+    // One step per epoch with a learning rate that destroys the weights. The loss of the step itself is still a number.
     let options = toml::from_str("lr = 1e30\nclip = 1e30").unwrap();
     let plan = Plan { batch: 32, options, ..Plan::new(2) };
     let error = toy::search(space.as_ref(), entry, &plan, None, &file).unwrap_err();

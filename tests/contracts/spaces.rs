@@ -1,4 +1,4 @@
-//! Contracts of all spaces: text, draws, codes.
+//! Contracts of all spaces: texts, draws, codes.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use crate::{setup, toy};
 
-/// So many, or all that there are.
+/// The number of draws: 200, or the size of the space if that is smaller.
 fn n_draws(space: &dyn SearchSpace) -> u64 {
     space.size().min(200) as u64
 }

@@ -14,7 +14,7 @@ fn every_operation_gives_the_shape_that_the_graph_says() {
     let _generator = setup::exclusive();
     for space in SPACES.iter().map(|build| build()) {
         let mut specs: HashSet<OpSpec> = HashSet::new();
-        // 7 and 8 pixels: reductions on odd and on even maps.
+        // 7 and 8 pixels, so that reductions are tested on odd and on even maps.
         for resolution in [7, 8] {
             let skeleton = lat_space::Skeleton { resolution, ..toy::skeleton(space.as_ref()) };
             specs.extend(space.graph(&skeleton).operations());
@@ -46,7 +46,8 @@ fn a_supernet_with_hard_gates_is_the_derived_network() {
             let architecture = architecture_at(space.as_ref(), 7, i).unwrap();
             let gates = SharedGates::hard(space.decisions(), &architecture, Device::Cpu);
             for train in [false, true] {
-                // Every name is found by what extraction is: copies of the supernet's weights, kernels through their matrices.
+                // Each weight equals what extraction makes: copies of the supernet's weights, with kernels transformed by their
+                // matrices.
                 formula::fill(supernet.weights());
                 let net = supernet.extract(&architecture).unwrap();
                 let expected = net.forward_t(&images, train, DropPath::OFF).main;
@@ -60,12 +61,12 @@ fn a_supernet_with_hard_gates_is_the_derived_network() {
     }
 }
 
-/// Equal but for the rounding of many normalised layers.
+/// Whether two tensors are equal, except for the rounding of many normalised layers.
 fn close(a: &Tensor, b: &Tensor) -> bool {
     a.size() == b.size() && error(a, b) <= 3e-4
 }
 
-/// Largest difference, as a share of the largest number.
+/// The largest difference, as a share of the largest number.
 fn error(a: &Tensor, b: &Tensor) -> f64 {
     (a - b).abs().max().double_value(&[]) / b.abs().max().double_value(&[])
 }
@@ -85,7 +86,7 @@ fn features_are_what_the_classifier_reads() {
         let all = net.weights().variables();
         let [weight, bias] = ["weight", "bias"].map(|name| &all[&format!("{head}.linear.{name}")]);
         let pooled = features.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
-        // Of a width that is searched the classifier reads the first channels.
+        // If its input's width is searched, the classifier reads the first channels.
         let weight = slice_like(weight, &[weight.size()[0], pooled.size()[1]]);
         let expected = pooled.linear(&weight, Some(bias));
         assert!(close(&net.forward_t(&images, &gates, false), &expected), "{}", space.id());
@@ -99,13 +100,14 @@ fn recalibrated_statistics_are_those_of_the_images() {
         let graph = space.graph(&toy::skeleton(space.as_ref()));
         let net = CellSupernet::new(graph, &AllChannels, Device::Cpu).unwrap();
         formula::fill(net.weights());
-        // So many that the variance of maps of one pixel is not of a few numbers, where each layer would make rounding errors larger.
+        // Enough images that the variance of a map of one pixel is not computed from a few numbers; then each layer would
+        // increase rounding errors.
         let images = formula::tensor("x", &[32, 3, 8, 8]);
         let architecture = architecture_at(space.as_ref(), 7, 0).unwrap();
         let gates = SharedGates::hard(space.decisions(), &architecture, Device::Cpu);
         let expected = net.forward_t(&images, &gates, true);
         assert!(!close(&net.forward_t(&images, &gates, false), &expected), "{}", space.id());
-        // With biased variances evaluation is what training computes of the same images, however often they come.
+        // With biased variances, evaluation computes the same as training on the same images, however often they come.
         for times in [1, 3] {
             let batches: Vec<Tensor> = (0..times).map(|_| images.shallow_clone()).collect();
             net.recalibrate(&batches, &gates, BnRule::PerImage);
@@ -143,7 +145,7 @@ fn the_cost_adds_no_gradient_to_the_operation_weights() {
     let _generator = setup::exclusive();
     for space in SPACES.iter().map(|build| build()) {
         let graph = space.graph(&toy::skeleton(space.as_ref()));
-        // No method mixes choices where masks do not say what slices say.
+        // No method mixes choices in graphs where masks and slices give different results.
         if !graph.is_maskable() {
             continue;
         }

@@ -1,7 +1,8 @@
-//! Fenced blocks of a page: their commands, what these should print, and files that the page writes out.
+//! Fenced blocks of a page: their commands, the expected output, and files that the page contains.
 
-/// A fenced block. What follows the language in its first line, by commas: `no-test` (not run; the page says why), `elsewhere`
-/// (run, but the output shown is another device's), `exit=N` (expected exit status, 0 otherwise), `file=NAME` (the block is that file).
+/// A fenced block. Its first line may have, after the language and separated by commas: `no-test` (not run; the page says why),
+/// `elsewhere` (run, but the output shown is from another device), `exit=N` (expected exit status, 0 otherwise), `file=NAME` (the
+/// block is the content of that file).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     pub steps: Vec<Step>,
@@ -12,7 +13,7 @@ pub(crate) struct Block {
     pub text: String,
 }
 
-/// A command, where it stands, and the lines that the page shows beneath it.
+/// A command, its line on the page, and the output that the page shows below it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub line: usize,
@@ -64,7 +65,7 @@ fn block(info: &str, body: &[(usize, &str)]) -> Block {
     block
 }
 
-/// Every line is a command; one that ends in a backslash goes on in the next.
+/// Every line is a command; a line that ends in a backslash continues on the next.
 fn commands(body: &[(usize, &str)]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut goes_on = false;
@@ -80,7 +81,7 @@ fn commands(body: &[(usize, &str)]) -> Vec<Step> {
     steps
 }
 
-/// A command follows `$ `; what stands beneath it is its output.
+/// A command follows `$ `; the lines below it are its output.
 fn session(body: &[(usize, &str)]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut goes_on = false;
@@ -102,13 +103,13 @@ fn session(body: &[(usize, &str)]) -> Vec<Step> {
     steps
 }
 
-/// A line without its last backslash, and whether it had one.
+/// A line without a backslash at its end, and whether it had one.
 fn continued(line: &str) -> (&str, bool) {
     line.strip_suffix('\\').map_or((line, false), |part| (part, true))
 }
 
-/// The first expected line that the output does not have after the ones before it. Numbers, architectures and widths of columns may
-/// differ, and `...` stands for anything.
+/// The first expected line that the output does not contain after the previous ones. Numbers, architectures and widths of columns
+/// may differ, and `...` matches anything.
 pub(crate) fn missing(expected: &[String], output: &str) -> Option<String> {
     let printed: Vec<String> = output.lines().map(plain).collect();
     let mut from = 0;
@@ -124,7 +125,7 @@ pub(crate) fn missing(expected: &[String], output: &str) -> Option<String> {
     None
 }
 
-/// Whether a line is the wanted one, `...` standing for anything in it.
+/// Whether a line is the wanted one; `...` matches anything in it.
 fn fits(wanted: &str, line: &str) -> bool {
     let mut parts = wanted.split("...");
     let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
@@ -139,7 +140,7 @@ fn fits(wanted: &str, line: &str) -> bool {
     rest.is_empty() || is_open
 }
 
-/// Words of a line with one blank between them; numbers become 0, without a sign, and architectures of cells `ARCH`.
+/// The words of a line with one blank between them. Numbers become 0 without a sign, and architectures of cells become `ARCH`.
 fn plain(line: &str) -> String {
     let word = |word: &str| {
         if word.starts_with('|') {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{pages, read, root};
 
-/// Targets of the links `[..](target)` and images of a page, code left out.
+/// Targets of the links `[..](target)` and images of a page, except those inside code.
 fn links(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut is_code = false;
@@ -15,7 +15,7 @@ fn links(page: &str) -> Vec<String> {
         if is_code || line.starts_with("    ") {
             continue;
         }
-        // Every second part stands between backticks.
+        // Every second part is between backticks.
         let prose: String = line.split('`').step_by(2).collect();
         for rest in prose.split("](").skip(1) {
             found.push(rest.split(')').next().unwrap_or_default().to_owned());
@@ -24,7 +24,8 @@ fn links(page: &str) -> Vec<String> {
     found
 }
 
-/// What headings are called in links: lower case, blanks as dashes, no other signs; the second of a name ends in `-1`.
+/// The anchors of headings: in lower case, with dashes for blanks, without other signs. The second heading with the same name
+/// ends in `-1`.
 fn anchors(page: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut is_code = false;
@@ -73,7 +74,7 @@ fn links_lead_to_files_and_headings() {
     assert!(n_links > 20, "expected more than {n_links} links");
 }
 
-/// The book is made of docs/ alone: what lies beside it is named there, not linked.
+/// The book is made from docs/ only: files outside are named in it, but not linked.
 #[test]
 fn links_of_the_book_stay_in_it() {
     for page in pages().iter().filter(|page| page.starts_with("docs/")) {

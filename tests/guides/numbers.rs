@@ -1,4 +1,4 @@
-//! The lists of what must be true of each method: numbers that comments speak of are in docs/methods.md.
+//! Checks that the numbers in comments about the methods' lists are in docs/methods.md.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ fn named(folder: &Path, found: &mut Vec<(String, Vec<usize>, String)>) {
     }
 }
 
-/// Items of the list under the heading that the text begins with.
+/// Number of items in the list under the heading with which the text begins.
 fn n_items(page: &str, text: &str) -> Option<usize> {
     let is_start = |title: &&str| text.to_lowercase().starts_with(&title.to_lowercase());
     let title = page

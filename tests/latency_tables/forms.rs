@@ -1,4 +1,4 @@
-//! `lat profile --per-op`, `lat export --per-op` and what reads the tables, as scripts see them.
+//! `lat profile --per-op`, `lat export --per-op` and the commands that read their tables, as scripts use them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn run(dir: &Path, line: &str) -> assert_cmd::assert::Assert {
     lat(dir).args(line.split(' ')).assert()
 }
 
-/// Milliseconds that `lat predict` prints, a line each.
+/// The milliseconds that `lat predict` prints, one per line.
 fn predicted(dir: &Path, line: &str, texts: &[String]) -> Vec<f64> {
     std::fs::write(dir.join("texts"), texts.join("\n")).unwrap();
     let found = run(dir, &format!("predict {line} --file texts")).success();
@@ -49,17 +49,17 @@ fn rows_of_once_for_all_are_measured_written_and_read_again() {
         );
         let found = lat_data::read_block_tables(&[path]).unwrap();
         let names: BTreeSet<_> = found[0].rows.keys().collect();
-        // To the letter those of the published table.
+        // Exactly the names of the published table.
         assert_eq!(names, tables("ofa")[i].rows.keys().collect());
     }
-    // A size without a table is named; those of the others are priced.
+    // A size without a table is named in an error; architectures of the other sizes are priced.
     let texts = drawn("ofa-w12", |text| text.contains("[160]") || text.contains("[224]"));
     let own = predicted(dir, "--per-op ops", &texts);
     let tables = predicted(dir, "--space ofa-w12 --per-op tables", &texts);
     let files = "--per-op tables/160_lookup_table.yaml --per-op tables/224_lookup_table.yaml";
     assert_eq!(predicted(dir, &format!("--space ofa-w12 {files}"), &texts), tables);
     assert_eq!((own.len(), tables.len()), (10, 10));
-    // The published form splits what mixes features in two, each with the fake device's launch; it has no change of size.
+    // The published form splits a feature mix into two rows, each with the fake device's launch, and has no row for a resize.
     for ((own, table), text) in own.iter().zip(&tables).zip(&texts) {
         assert!((own - table).abs() < 0.5 && *own > 1.0, "{text}: {own} {table}");
     }
@@ -90,7 +90,7 @@ fn proxyless_rows_are_measured_written_and_searched_with() {
         "{own:?} {table:?}"
     );
 
-    // The published table, as a cost.
+    // The published table used as a cost.
     let published = folder().join("proxyless.yaml");
     std::fs::copy(&published, dir.join("mobile_trim.yaml")).unwrap();
     let networks = expected()["proxyless networks"].as_array().unwrap().clone();
@@ -124,11 +124,11 @@ fn rows_of_hw_nas_bench_are_measured_and_written() {
     let own = predicted(dir, "--per-op ops", &texts);
     let table = "--space fbnet-hwnas --per-op ops/latency-table.json";
     let table = predicted(dir, table, &texts);
-    // What is searched with may be such a table too: its expectation is descended.
+    // A search may use such a table too: it descends the expected cost.
     let search = "search --space fbnet-hwnas --method gdas --preset quick --dataset digits --images 200 --channels 4 --epochs 1";
     let search = format!("{search} --finalists 8 --per-op ops/latency-table.json --out s");
     run(dir, &search).success().stdout(contains("112 rows of ops/latency-table.json, added up"));
-    // The pool and the linear classifier have a launch each.
+    // The pool and the linear classifier each have a launch.
     assert!(
         own.iter().zip(&table).all(|(own, table)| (table - own - 0.1).abs() < 0.02),
         "{own:?} {table:?}"
@@ -146,7 +146,7 @@ fn what_cannot_be_written_so_is_refused() {
     run(dir, "export").code(2).stderr(contains("--format"));
     run(dir, "profile --device fake --space ofa-proxyless --per-op --out narrow").success();
     run(dir, "export --per-op narrow").code(2).stderr(contains("no row for"));
-    // Measured by a version before, without deviations.
+    // Measured by an earlier version, without deviations.
     run(dir, "profile --device fake --space proxyless --per-op --out old").success();
     let file = dir.join("old/operations.json");
     let text = std::fs::read_to_string(&file).unwrap().replace("\"sd_ms\"", "\"other\"");

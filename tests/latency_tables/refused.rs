@@ -1,4 +1,4 @@
-//! Tables that do not price a space's networks: each is refused with what is missing or wrong, by name.
+//! Tables that do not fit a space's networks: each is rejected with the name of what is missing or wrong.
 
 use lat_data::BlockFile;
 use lat_predictor::PieceCosts;
@@ -58,7 +58,7 @@ fn other_forms_and_other_widths_are_refused() {
     let error = told("proxyless", &tables("ofa"));
     assert!(error.contains("in the form of ProxylessNAS, found one of Once-for-All"), "{error}");
     assert!(told("fbnet-hwnas", &tables("ofa")).contains("HW-NAS-Bench"));
-    // No such tables are of this space's blocks.
+    // There are no published tables for this space's blocks.
     let error = told("fbnet", &tables("ofa"));
     assert!(error.contains("fbnet-hwnas") && error.contains("found fbnet;"), "{error}");
     for (id, name) in [
@@ -69,7 +69,7 @@ fn other_forms_and_other_widths_are_refused() {
     ] {
         let error = told(id, &tables(name));
         let widths = error.contains("of other widths") && error.contains("expanded_conv-input");
-        // The form itself has no name for what no whole ratio gives.
+        // The form has no names for expansions that are not whole numbers.
         assert!(
             widths || error.contains("no row for") || error.contains("pixels"),
             "{id}: {error}"

@@ -1,5 +1,5 @@
-//! A small supernet of `AttentiveNAS`' blocks against its authors' own code: logits of networks cut out of it, gradients of a sandwich,
-//! calibration.
+//! Compares a small supernet of `AttentiveNAS`' blocks with its authors' own code: logits of networks cut out of it, gradients of
+//! a sandwich, calibration.
 
 use lat::supernet::{AllChannels, CellSupernet, SharedGates, Supernet};
 use lat_nn::BnRule;
@@ -12,10 +12,10 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::{Arrays, compare, read};
 use crate::setup;
 
-/// The file, which `every_file_is_compared` looks for too.
+/// Name of the file; `every_file_is_compared` uses it too.
 pub(super) const FILE: &str = "official_attentivenas";
 
-/// Widths, depths, kernels, expansions, stride, whether it excites.
+/// Widths, depths, kernels, expansions, stride, and whether it has squeeze-and-excite.
 type Stage = (&'static [u32], &'static [u32], &'static [u32], &'static [u32], u8, bool);
 
 const STAGES: [Stage; 7] = [
@@ -29,7 +29,7 @@ const STAGES: [Stage; 7] = [
 ];
 const PIXELS: u16 = 48;
 
-/// The graph on its way, with the values that each decision takes one of.
+/// The graph under construction, and for each decision its values.
 struct Building {
     b: GraphBuilder,
     values: Vec<Vec<u32>>,
@@ -37,7 +37,7 @@ struct Building {
 }
 
 impl Building {
-    /// The decision of a list, where there is a choice.
+    /// Adds the decision of a list, if the list has several values.
     fn decision(&mut self, values: &[u32]) -> Option<usize> {
         (values.len() > 1).then(|| {
             self.values.push(values.to_vec());
@@ -98,7 +98,7 @@ impl Building {
     }
 }
 
-/// The official space, and what each decision takes one of.
+/// The official space, and the values of each decision.
 fn space() -> (Graph, Vec<Vec<u32>>) {
     let conv =
         |k| Op::ConvBnAct { k, activation: Activation::Swish, biased: false, norm: Norm::Affine };
@@ -111,7 +111,7 @@ fn space() -> (Graph, Vec<Vec<u32>>) {
     for stage in &STAGES {
         at = building.stage(at, stage);
     }
-    // Six times the last stage's width, which has no choice.
+    // Six times the last stage's width, which has only one value.
     at = building.b.outside(at, conv(1), 192, 1);
     let cut = building.cut(&[32, 48], Measure::Out, 1);
     let mix = Op::FeatureMix { activation: Activation::Swish };
@@ -128,7 +128,7 @@ fn wave(k: usize, size: &[i64], scale: f64, shift: f64) -> Tensor {
     Tensor::from_slice(&values).view(size).to_kind(Kind::Float)
 }
 
-/// Official order within a piece; a block's shortcut comes last.
+/// Official order within a piece; a block's shortcut is last.
 const ORDER: [&str; 19] = [
     "conv.weight",
     "bn.weight",
@@ -151,8 +151,8 @@ const ORDER: [&str; 19] = [
     "linear.bias",
 ];
 
-/// Fills the weights in the official order, and gives each with its number there. Official shortcuts always have a convolution; ours where
-/// widths can differ.
+/// Fills the weights in the official order, and returns each with its number there. Official shortcuts always have a convolution;
+/// ours only if widths can differ.
 fn fill(net: &CellSupernet) -> Vec<(usize, Tensor)> {
     let all = net.weights().variables();
     let (mut number, mut filled) = (0, Vec::new());
@@ -192,7 +192,7 @@ struct Filled {
     net: CellSupernet,
     weights: Vec<(usize, Tensor)>,
     decisions: Vec<Decision>,
-    /// What each decision takes one of.
+    /// The values of each decision.
     values: Vec<Vec<u32>>,
 }
 
@@ -213,7 +213,8 @@ impl Filled {
         Self { net, weights, decisions, values }
     }
 
-    /// Of a network by its values: size of the image; stem; depth, width, kernel, expansion of each stage where there is a choice; last.
+    /// The gates of a network given by its values: image size; stem; depth, width, kernel and expansion of each stage, as far as
+    /// there is a choice; last.
     fn gates(&self, taken: &[u32]) -> SharedGates {
         let place = |(v, list): (&u32, &Vec<u32>)| list.iter().position(|l| l == v).unwrap();
         assert_eq!(taken.len(), self.values.len());
@@ -235,7 +236,7 @@ const MIDDLE: [u32; 21] = [48, 8, 2, 16, 3, 1, 8, 5, 4, 2, 24, 3, 6, 1, 16, 5, 2
 const OTHER: [u32; 21] = [32, 16, 1, 8, 5, 2, 16, 3, 6, 1, 16, 5, 4, 2, 24, 3, 1, 24, 5, 3, 48];
 const SMALLEST: [u32; 21] = [32, 8, 1, 8, 3, 1, 8, 3, 4, 1, 16, 3, 4, 1, 16, 3, 1, 24, 3, 3, 32];
 
-/// An array of the file by this name.
+/// Compares one array of the file with this name.
 fn compare_one(name: &str, found: &Tensor) {
     let found = Arrays::from([(name.to_owned(), found.shallow_clone())]);
     compare(FILE, name, &read(FILE), &found);
@@ -266,17 +267,17 @@ fn gradients_of_a_sandwich_add_up_to_the_official_ones() {
         assert!((loss.double_value(&[]) - expected).abs() < 1e-4, "{loss:?} {expected}");
         loss.backward();
     }
-    // Per weight of the official network sum, sum of magnitudes and largest magnitude.
+    // For each weight of the official network: sum, sum of magnitudes and largest magnitude.
     let expected = &read(FILE)["gradients"];
     for (number, weight) in &filled.weights {
-        // A shortcut between equal widths is the identity in all four.
+        // In all four networks, a shortcut between equal widths is the identity.
         let gradient = if weight.grad().defined() { weight.grad() } else { weight.zeros_like() };
         let expected = |i: i64| expected.double_value(&[*number as i64, i]);
         let found =
             [gradient.sum(Kind::Double), gradient.abs().sum(Kind::Double), gradient.abs().max()];
         for (i, found) in (0..).zip(&found) {
             let off = (found.double_value(&[]) - expected(i)).abs();
-            // The first layers' gradients have gone through twelve blocks in single precision.
+            // The gradients of the first layers have passed twelve blocks in single precision.
             assert!(off < 2e-4 * expected(1) + 1e-5, "weight {number}, {i}: {off:e}");
         }
     }
@@ -296,7 +297,7 @@ fn calibration_leaves_the_official_statistics() {
                 name.split('.').next() == Some(&first) && name.ends_with(&format!("running_{of}"))
             })
             .unwrap();
-        // Of 16 channels the middle network has 8.
+        // The middle network has 8 of 16 channels.
         compare_one(name, &statistic.narrow(0, 0, 8));
     }
 }

@@ -1,14 +1,16 @@
-//! One search step of each method against what the authors' own PyTorch code computes from the same weights, images, architecture
-//! parameters and random numbers: losses, the architecture's gradient, and every weight's gradient. `scripts/parity-official` makes the
-//! files; `tests/parity/README.md` says what is in them.
+//! Compares one search step of each method with the authors' own PyTorch code, given the same weights, images, architecture
+//! parameters and random numbers: losses, the architecture's gradient, and every weight's gradient. `scripts/parity-official`
+//! makes the files; `tests/parity/README.md` describes their content.
 //!
-//! The step is [`lat::methods::Method::step`] as a search calls it. The gradients are read from the optimizers' moments, with alpha's
-//! rate 0, so that both halves of a step see the alpha of the file, and with the decays 0 and the weights' clip out of the way.
+//! The step is [`lat::methods::Method::step`] as a search calls it. The gradients are read from the optimizers' moments. Alpha's
+//! learning rate is 0, so that both halves of a step use the alpha of the file. Decays are 0, and the limit for clipping the
+//! weights' gradient is out of reach.
 //!
-//! What differs by design is left out on one of the sides. GDAS: its code has cells of its own (no BN behind pools, biases, BN before the
-//! classifier); they are made those of DARTS from outside, what is compared is how they are driven. P-DARTS: which entries dropout drops
-//! follows from our seed. SNAS: drop path and the cost off. `DropNAS`: the partial decay off, whose rule for what was used differs, and
-//! the exponent 1/4 on. PC-DARTS: first order. The cost, derivation and schedules are no part of a step's gradient.
+//! Differences by design are left out on one of the sides. GDAS: its code has its own cells (no BN behind pools, biases, BN
+//! before the classifier); they are replaced from outside by those of DARTS, and the comparison is about how they are trained.
+//! P-DARTS: which entries dropout drops follows from our seed. SNAS: drop path and the cost are off. `DropNAS`: the partial decay
+//! is off, because its rule for which weights were used differs, and the exponent 1/4 is on. PC-DARTS: first order. The cost, the
+//! derivation and the schedules do not belong to a step's gradient.
 
 use std::collections::VecDeque;
 
@@ -25,7 +27,7 @@ use crate::formula::{fill, tensor, uniform};
 use crate::setup;
 use crate::toy_net::{begin_with, parameter};
 
-/// The files, which `every_file_is_compared` looks for too.
+/// Names of the files; `every_file_is_compared` uses them too.
 pub(super) const FILES: [&str; 8] = [
     "official_darts",
     "official_darts_2nd",
@@ -37,21 +39,21 @@ pub(super) const FILES: [&str; 8] = [
     "official_dropnas",
 ];
 
-/// Random numbers given beforehand.
+/// A generator that gives prepared random numbers.
 pub(super) struct Scripted(VecDeque<u64>);
 
 impl Scripted {
-    /// These numbers as they are.
+    /// Gives these numbers unchanged.
     pub(super) fn of(numbers: VecDeque<u64>) -> Self {
         Self(numbers)
     }
 
-    /// Whether all have been drawn.
+    /// Whether all numbers have been drawn.
     pub(super) fn is_done(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// `gen_range(0.0..1.0)` gives these numbers.
+    /// Makes `gen_range(0.0..1.0)` give these numbers.
     fn uniform(values: &Tensor) -> Self {
         let values = Vec::<f64>::try_from(&values.to_kind(Kind::Double)).unwrap();
         // A float drawn from [1, 2) has the upper 52 bits as its mantissa.
@@ -77,7 +79,7 @@ impl RngCore for Scripted {
     }
 }
 
-/// What one method's step is taken with.
+/// The settings of one method's step.
 struct Case {
     file: &'static str,
     method: &'static str,
@@ -85,9 +87,9 @@ struct Case {
     space: fn() -> Darts,
     channels: u32,
     progress: f64,
-    /// Architecture parameters by their names, with their official shapes per cell type.
+    /// Names of the architecture parameters, and their official shapes per cell type.
     parameters: &'static [(&'static str, &'static [i64])],
-    /// The optimizers' moments after the step, as multiples of the gradients: of the architecture and of the weights.
+    /// The optimizers' moments after the step, as multiples of the gradients: for the architecture and for the weights.
     moments: (f64, f64),
 }
 
@@ -102,7 +104,7 @@ impl Case {
         channels: 4,
         progress: 0.0,
         parameters: &[ALPHA],
-        // Adam's first moment forgets half; momentum takes the gradient as it is.
+        // Adam's first moment takes half of the gradient; momentum takes all of it.
         moments: (0.5, 1.0),
     };
 
@@ -114,7 +116,7 @@ impl Case {
         entry.build(Preset::Paper, &options, &(self.space)(), 1).unwrap()
     }
 
-    /// Takes the step, where `has_momentum` from the weights' momentum of the files, and compares what it found.
+    /// Makes the step and compares the results. If `has_momentum`, it begins with the weights' momentum of the files.
     fn run(&self, method: &mut dyn Method, stage: &Stage, mut rng: Scripted, has_momentum: bool) {
         let (space, expected) = ((self.space)(), read(self.file));
         let net = {
@@ -151,7 +153,7 @@ impl Case {
         compare(self.file, "step/", &expected, &found);
     }
 
-    /// Digests of the weights' gradients, as the file has them.
+    /// Digests of the weights' gradients, in the form of the file.
     fn weights(
         &self,
         method: &dyn Method,
@@ -192,7 +194,7 @@ impl Case {
     }
 }
 
-/// DARTS' momentum and decay of the weights.
+/// DARTS' momentum for the weights, and its decay.
 const MOMENTUM: f64 = 0.9;
 const DECAY: f64 = 3e-4;
 
@@ -201,12 +203,12 @@ fn buffer(i: usize) -> String {
     format!("weights.momentum.{i}")
 }
 
-/// What the files' second order starts with, of a weight's name and shape.
+/// The momentum with which the second order of the files begins, for a weight with this name and shape.
 fn momentum((name, shape): &(String, Vec<i64>)) -> Tensor {
     tensor(&format!("m.{name}"), shape) * 0.1
 }
 
-/// The cell types' parameters by the formula, one row per decision.
+/// The parameters of the cell types set by the formula, one row per decision.
 fn initial(space: &dyn SearchSpace, name: &str, shape: &[i64]) -> Tensor {
     let mut cells: Vec<&str> = space.decisions().iter().map(Decision::cell_type).collect();
     cells.dedup();
@@ -221,7 +223,7 @@ fn batch(name: &str, expected: &Arrays) -> Batch {
     }
 }
 
-/// A step of a method that draws nothing or the numbers in the file.
+/// Tests a step of a method that draws nothing, or only the numbers in the file.
 fn check(case: &Case, has_momentum: bool) {
     setup::ready();
     let expected = read(case.file);
@@ -237,10 +239,10 @@ fn a_step_of_darts_is_the_official_one() {
 #[test]
 fn a_step_of_darts_2nd_is_the_official_one() {
     let file = "official_darts_2nd";
-    // Rate, momentum and decay of the weights are part of the virtual step.
+    // Learning rate, momentum and decay of the weights are part of the virtual step.
     let options = "decay = 3e-4";
     check(&Case { file, method: "darts-2nd", options, ..Case::DARTS }, true);
-    // The second order is no small matter here: without it the test would fail.
+    // The second order makes a large difference here: without it the test would fail.
     let (first, second) = (&read("official_darts")["step/dalpha"], &read(file)["step/dalpha"]);
     let difference = (first - second).abs().max().double_value(&[]);
     assert!(difference > 0.01 * second.abs().max().double_value(&[]), "{difference}");
@@ -250,11 +252,11 @@ fn a_step_of_darts_2nd_is_the_official_one() {
 fn a_step_of_pc_darts_is_the_official_one() {
     let parameters: &[(&str, &[i64])] = &[ALPHA, ("beta", &[14])];
     let (file, method) = ("official_pc_darts", "pc-darts");
-    // Past the warm-up.
+    // After the warm-up.
     check(&Case { file, method, parameters, channels: 8, progress: 0.5, ..Case::DARTS }, false);
 }
 
-/// The second of three stages in its 12th epoch of 25.
+/// A step in the second of three stages, in its 12th epoch of 25.
 #[test]
 fn a_step_of_p_darts_is_the_official_one() {
     setup::ready();
@@ -278,12 +280,12 @@ fn a_step_of_p_darts_is_the_official_one() {
 
 #[test]
 fn a_step_of_gdas_is_the_official_one() {
-    // The weights learn first; they rest, so that the second draw meets those of the file.
+    // The weights' step comes first. Their learning rate is 0, so that the second draw uses the weights of the file.
     let (file, method, options) = ("official_gdas", "gdas", "lr = 0.0\nlr_min = 0.0");
     check(&Case { file, method, options, progress: 0.5, ..Case::DARTS }, false);
 }
 
-/// The reduction cell is fixed: its layers too are the official ones.
+/// The reduction cell is fixed; its layers are the official ones too.
 #[test]
 fn a_step_of_gdas_with_a_fixed_reduction_cell_is_the_official_one() {
     let (file, method, options) = ("official_gdas_frc", "gdas", "lr = 0.0\nlr_min = 0.0");
@@ -305,7 +307,7 @@ fn a_step_of_dropnas_is_the_official_one() {
             method: "dropnas",
             options: "drop_rate = 1e-3\nfixed_exponent = true",
             progress: 0.5,
-            // The decay is a second step of both optimizers, here along zeros.
+            // The decay is a second step of both optimizers, here with gradients of zero.
             moments: (0.25, 0.9),
             ..Case::DARTS
         },

@@ -1,5 +1,5 @@
-//! A step of Pi-NAS' first stage against the authors' own code: [`lat::methods::Method::step`] on the stand-in for a backbone that
-//! `tests/parity/README.md` describes, with the same paths, weights, queue and views.
+//! Compares a step of Pi-NAS' first stage with the authors' own code: [`lat::methods::Method::step`] on the stand-in for a
+//! backbone that `tests/parity/README.md` describes, with the same paths, weights, queue and views.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -18,12 +18,12 @@ pub(super) const FILES: [&str; 2] = ["official_pi_nas_step", "official_pi_nas_lo
 
 const BLOCKS: usize = 16;
 const CANDIDATES: usize = 4;
-/// Images, features, length of keys, columns of the queue.
+/// Number of images, features, length of keys, and columns of the queue.
 const N: i64 = 4;
 const WIDTH: i64 = 6;
 const OUT: i64 = 8;
 const LENGTH: i64 = 12;
-/// Of each array's largest value.
+/// Relative to each array's largest value.
 const TOLERANCE: f64 = 1e-5;
 
 /// Element i is `scale * sin((i + 1) (1 + k / 10))`.
@@ -36,14 +36,14 @@ fn block(block: usize, candidate: usize) -> String {
     format!("blocks.{block}.{candidate}.weight")
 }
 
-/// Two matrices as a stem, then per block `x + tanh(W x)`; in the first the shared matrix times x takes x' place.
+/// A stem of two matrices, then per block `x + tanh(W x)`. In the first block the shared matrix times x replaces x.
 #[derive(Debug)]
 struct StandIn {
     weights: nn::VarStore,
 }
 
 impl StandIn {
-    /// Its weights in the official order, with their shapes.
+    /// Names of its weights in the official order, with their shapes.
     fn names() -> Vec<(String, [i64; 2])> {
         let square = [WIDTH, WIDTH];
         let mut names =
@@ -68,7 +68,7 @@ impl StandIn {
             });
             let _ = path.zeros("weight", &shape);
         }
-        // The official numbers are of this kind; through sixteen blocks rounding grows.
+        // The official numbers have double precision; rounding errors grow through sixteen blocks.
         weights.double();
         let mut all = weights.variables();
         for (j, (name, shape)) in Self::names().into_iter().enumerate() {
@@ -78,7 +78,7 @@ impl StandIn {
         Self { weights }
     }
 
-    /// Which candidate of each block is on.
+    /// The candidate of each block that is on.
     fn taken(gates: &dyn Gating) -> Vec<usize> {
         let on = |b| gates.gate(b, 0).paths.iter().position(|path| *path == Path::On).unwrap();
         (0..BLOCKS).map(on).collect()
@@ -139,15 +139,15 @@ impl Supernet for StandIn {
     }
 }
 
-/// The official neck is one matrix M: `[M, -M]` behind `relu([x, -x])`.
+/// The official neck is one matrix M; here it is `[M, -M]` behind `relu([x, -x])`.
 fn neck(scale: f64) -> [Tensor; 2] {
     let (one, m) = (Tensor::eye(WIDTH, tch::kind::DOUBLE_CPU), wave(67, &[OUT, WIDTH], scale));
     [Tensor::cat(&[&one, &-&one], 0), Tensor::cat(&[&m, &-&m], 1)]
 }
 
-/// Numbers with which two draws without replacement from four end at these choices.
+/// Random numbers with which two draws without replacement from four give these choices.
 fn script(choices: &Tensor) -> Scripted {
-    // `gen_range(0..n)` takes the upper half of a number times n.
+    // `gen_range(0..n)` takes the upper half of the number times n.
     let number = |c: i64, n: u128| ((c as u128) << 64).div_ceil(n) as u64;
     let pairs = Vec::<Vec<i64>>::try_from(choices).unwrap();
     let draws = pairs.iter().flat_map(|pair| {
@@ -162,11 +162,12 @@ fn assert_close(name: &str, found: &Tensor, expected: &Tensor) {
     let expected = expected.to_kind(Kind::Double);
     let largest = expected.abs().max().double_value(&[]);
     let error = (found.to_kind(Kind::Double) - expected).abs().max().double_value(&[]);
-    // Written so that NaN fails.
+    // Written in this way so that NaN fails.
     assert!(error <= TOLERANCE * largest, "{name}: off by {error:e} of {largest:e}");
 }
 
-/// The method and its supernet after so many steps on the same paths and views, and the last loss it reported. The student rests.
+/// The method and its supernet after `n` steps on the same paths and views, and the last loss that it reported. The student does
+/// not change.
 fn stepped(n: usize) -> (Box<dyn Method>, StandIn, f64) {
     let file = read(FILES[0]);
     let space = find_space("pinas").unwrap();
@@ -188,7 +189,7 @@ fn stepped(n: usize) -> (Box<dyn Method>, StandIn, f64) {
         ("queue", file["queue_before"].copy()),
     ];
     begin_with(method.as_mut(), &net, &start);
-    // Images of four views each; a batch has them view by view.
+    // Each image has four views; a batch is ordered by view.
     let views = wave(101, &[N, 4, 3], 1.0).transpose(0, 1).reshape([4 * N, 3, 1, 1]);
     let batch = |images| Batch { images, labels: Tensor::zeros([N], tch::kind::INT64_CPU) };
     let batches = Batches {
@@ -212,7 +213,7 @@ fn a_step_of_pi_nas_is_the_official_one() {
     assert_close("loss", &Tensor::from(loss), &file["loss"]);
     let mut names: Vec<String> = net.weights().variables().into_keys().collect();
     names.sort();
-    // The first step's momentum is the gradient.
+    // The momentum of the first step is the gradient.
     let gradient = |name: &str| {
         let place = names.iter().position(|n| n == name).unwrap();
         parameter(method.as_ref(), &format!("weights.momentum.{place}"))
@@ -231,7 +232,7 @@ fn a_step_of_pi_nas_is_the_official_one() {
     assert_close("queue", &parameter(method.as_ref(), "queue"), &file["queue_after"]);
     let pointer = parameter(method.as_ref(), "pointer");
     assert_eq!(pointer, file["pointer_after"], "the pointer stands behind the batch");
-    // The file has the teacher after a second step of the same student.
+    // The file contains the teacher after a second step of the same student.
     let (method, ..) = stepped(2);
     let teacher = |name: &str| parameter(method.as_ref(), &format!("teacher.{name}"));
     assert_close("stem", &teacher("conv1.weight"), &file["teacher_after/0.conv1.weight"]);
@@ -239,8 +240,8 @@ fn a_step_of_pi_nas_is_the_official_one() {
     assert_close("teacher's neck", &m, &file["teacher_after/1.mlp.weight"]);
 }
 
-/// Which of the teacher's weights moved, which twice, and which of the student's have a gradient, as the official code has it: what both
-/// paths use twice, what one uses once.
+/// Tests which of the teacher's weights moved, which moved twice, and which of the student's have a gradient, as in the official
+/// code: weights that both paths use move twice, those that one path uses move once.
 #[test]
 fn pi_nas_moves_what_its_paths_use() {
     let choices = Vec::<Vec<i64>>::try_from(&read(FILES[0])["choices"]).unwrap();

@@ -11,26 +11,26 @@ use crate::DataError;
 /// A kind of accuracy: on one data set, after one way of training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccuracyColumn {
-    /// Its name in tables and JSON: `cifar10_test_acc`.
+    /// Its name in tables and JSON, such as `cifar10_test_acc`.
     pub name: String,
-    /// Its name for people: `CIFAR-10`.
+    /// Its name for people, such as `CIFAR-10`.
     pub label: String,
 }
 
-/// What architectures of one space are worth, as somebody published it after training each of them.
+/// Published accuracies of a space's architectures, each trained by the publisher.
 #[derive(Debug, Clone)]
 pub struct AccuracyTable {
-    /// Where the accuracies are from, for people: `NAS-Bench-201, 200 epochs`.
+    /// Where the accuracies come from, for people, such as `NAS-Bench-201, 200 epochs`.
     pub source: String,
     /// Id of the search space.
     pub space: String,
-    /// The kinds of accuracy, at least one; the first is the one that counts where none is named.
+    /// The kinds of accuracy, at least one. The first is used if none is named.
     pub columns: Vec<AccuracyColumn>,
-    /// What was done to the values while reading, a sentence each.
+    /// Changes that were made to the values while reading, a sentence each.
     pub notes: Vec<String>,
-    /// Texts as the space writes them, in the order of the file.
+    /// The architectures' texts as the space writes them, in the order of the file.
     texts: Vec<Arc<str>>,
-    /// Row after row, percent.
+    /// Accuracies row by row, percent.
     values: Vec<f64>,
     places: HashMap<Arc<str>, usize>,
 }
@@ -43,7 +43,7 @@ impl AccuracyTable {
         Self { source, space, columns, notes, texts, values, places }
     }
 
-    /// Adds an architecture, a value in percent per column; one that is already there is left as it is, and its row is
+    /// Adds an architecture with one value in percent per column. If the table already has it, nothing changes, and its row is
     /// returned.
     pub(super) fn add(&mut self, text: &str, values: &[f64]) -> Option<usize> {
         debug_assert_eq!(values.len(), self.columns.len(), "a value per column");
@@ -57,12 +57,12 @@ impl AccuracyTable {
         None
     }
 
-    /// How many architectures it has.
+    /// The number of architectures.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Whether it has none.
+    /// Whether there are no architectures.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
@@ -73,32 +73,32 @@ impl AccuracyTable {
         (&self.texts[row], &self.values[row * width..][..width])
     }
 
-    /// All rows in the table's order.
+    /// All rows, in the table's order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = (&str, &[f64])> {
         (0..self.len()).map(|row| self.row(row))
     }
 
-    /// Accuracies in percent, one per column, of the architecture with this text, written as its space writes it
-    /// ([`Space::format`]); None where the table lacks it.
+    /// Accuracies in percent, one per column, of the architecture with this text, which must be written as its space writes it
+    /// ([`Space::format`]). None if the table lacks it.
     pub fn accuracies(&self, text: &str) -> Option<&[f64]> {
         self.places.get(text).map(|&row| self.row(row).1)
     }
 
-    /// The same as something to print or to save; None where the table lacks the architecture.
+    /// The accuracies of an architecture in a form to print or save. None if the table lacks it.
     pub fn of(&self, space: &dyn Space, architecture: &Architecture) -> Option<PublishedAccuracy> {
         let values = self.accuracies(&space.format(architecture))?;
         let columns = self.columns.iter().cloned().zip(values.iter().copied()).collect();
         Some(PublishedAccuracy { source: self.source.clone(), columns })
     }
 
-    /// Row of the architecture that is most accurate by this column, the first of several; None where there are no rows.
+    /// Row of the architecture with the best value in this column; if there are several, the first. None if there are no rows.
     pub fn best(&self, column: usize) -> Option<usize> {
         let value = |row: &usize| self.row(*row).1[column];
-        // The last of equals is what `max_by` gives.
+        // `max_by` returns the last of equals, so the rows are reversed.
         (0..self.len()).rev().max_by(|a, b| value(a).total_cmp(&value(b)))
     }
 
-    /// Number of the column with this name or label, in whatever case; of the first where none is named.
+    /// Number of the column with this name or label, ignoring case; 0 if no name is given.
     ///
     /// # Errors
     /// [`DataError::NoAccuracy`] lists the names.

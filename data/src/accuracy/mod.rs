@@ -1,4 +1,4 @@
-//! Published accuracies of whole search spaces: one file per benchmark, one row per benchmark in [`BENCHMARKS`].
+//! Published accuracies of whole search spaces: one file per benchmark, and one row per benchmark in [`BENCHMARKS`].
 
 mod accuracy_table;
 mod nasbench201;
@@ -17,13 +17,13 @@ use crate::DataError;
 /// A table of published accuracies that is part of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct BenchmarkEntry {
-    /// Its name for people: `NAS-Bench-201`.
+    /// Its name for people, such as `NAS-Bench-201`.
     pub name: &'static str,
     /// Id of the search space whose architectures it has.
     pub space: &'static str,
     /// One line for `lat list benchmarks`.
     pub summary: &'static str,
-    /// Who made it, and under what licence it is.
+    /// Who made it, and its licence.
     pub source: &'static str,
     load: fn() -> Result<AccuracyTable, DataError>,
 }
@@ -32,19 +32,19 @@ impl BenchmarkEntry {
     /// Unpacks the table.
     ///
     /// # Errors
-    /// [`DataError::Content`] where the program's own copy is damaged.
+    /// [`DataError::Content`] if the program's own copy is damaged.
     pub fn load(&self) -> Result<AccuracyTable, DataError> {
         (self.load)()
     }
 }
 
-/// All benchmarks, one row each; a space has one at most.
+/// All benchmarks, one row each. A space has at most one.
 pub const BENCHMARKS: &[BenchmarkEntry] = &[nasbench201::ENTRY, nasbench_macro::ENTRY];
 
-/// The published accuracies of a space by its id; None where the program has none.
+/// The published accuracies of the space with this id. None if the program has none.
 ///
 /// # Errors
-/// As [`BenchmarkEntry::load`].
+/// The errors of [`BenchmarkEntry::load`].
 pub fn published_accuracies(space: &str) -> Result<Option<AccuracyTable>, DataError> {
     BENCHMARKS.iter().find(|entry| entry.space == space).map(BenchmarkEntry::load).transpose()
 }

@@ -1,4 +1,4 @@
-//! NAS-Bench-201's own accuracies of all its cells. Dong, Yang, ICLR 2020, arXiv 2001.00326.
+//! NAS-Bench-201's published accuracies of all its cells. Dong, Yang, ICLR 2020, arXiv 2001.00326.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::DataError;
 const FILE: &[u8] = include_bytes!("../../assets/nasbench201-accuracy.csv.gz");
 const FILE_NAME: &str = "nasbench201-accuracy.csv.gz";
 const SPACE: &str = "nasbench201";
-/// What the columns are called in the file, and for people.
+/// Names of the columns in the file, and for people.
 const COLUMNS: [(&str, &str); 3] = [
     ("cifar10_test_acc", "CIFAR-10"),
     ("cifar100_test_acc", "CIFAR-100"),
@@ -47,8 +47,8 @@ fn load() -> Result<AccuracyTable, DataError> {
     Ok(table)
 }
 
-/// The operations are in the order of the architecture text, which is that of the space's decisions; by number the benchmark and
-/// the space count architectures differently.
+/// Reads one line. The operations are in the order of the architecture text, which is that of the space's decisions. (The
+/// benchmark and the space number architectures differently.)
 fn parse(space: &NasBench201, line: &str) -> Option<(Architecture, [f64; COLUMNS.len()])> {
     let mut cells = line.split(',');
     let digit = |c: char| c.to_digit(10).map(|digit| digit as usize);
@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    /// Of the benchmark's cells number 0, 1, 431, 5348, 7812 and 15624 the text and the accuracies that its API gives.
+    /// Texts of the benchmark's cells number 0, 1, 431, 5348, 7812 and 15624, and the accuracies that its API gives.
     const GOLDEN: [(&str, [f64; 3]); 6] = [
         (
             "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
@@ -115,7 +115,7 @@ mod tests {
             let own = table.of(&space, &architecture).unwrap();
             assert_eq!(own.columns.len(), 3, "{}", space.format(&architecture));
         }
-        // Sums over the table that the asset was made from.
+        // Sums over the table from which the asset was made.
         let sums = [1_360_358.293_8, 959_461.012_9, 524_787.387_5];
         for (column, expected) in sums.into_iter().enumerate() {
             let sum: f64 = table.rows().map(|(_, values)| values[column]).sum();

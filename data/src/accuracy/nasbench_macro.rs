@@ -1,4 +1,4 @@
-//! NAS-Bench-Macro's own accuracies of all its networks. Su and others, CVPR 2021, arXiv 2103.11922.
+//! NAS-Bench-Macro's published accuracies of all its networks. Su and others, CVPR 2021, arXiv 2103.11922.
 
 use std::io::Read;
 use std::path::Path;
@@ -39,14 +39,14 @@ fn unpacked() -> Result<String, DataError> {
     Ok(text)
 }
 
-/// What the benchmark says of a network.
+/// The benchmark's record of a network.
 #[derive(Debug, PartialEq)]
 struct Line<'a> {
-    /// Eight digits, the space's own text form.
+    /// Eight digits, which is also the space's text form.
     architecture: &'a str,
     /// Percent.
     accuracy: f64,
-    /// Parameters, and multiply-adds of convolutions and the linear layer: they judge the counter.
+    /// Parameters, and multiply-adds of convolutions and the linear layer. Our counter is tested against them.
     counts: (u64, u64),
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let best = [93.1267];
         assert_eq!(table.row(table.best(0).unwrap()).1, best);
         assert!(["22212202", "22212220"].iter().all(|a| table.accuracies(a) == Some(&best[..])));
-        // The sum over the table that the asset was made from.
+        // The sum over the table from which the asset was made.
         let sum: f64 = table.rows().map(|(_, values)| values[0]).sum();
         assert!((sum - 592_107.927_2).abs() < 1e-4, "{sum}");
     }

@@ -1,8 +1,8 @@
-//! Whether a column of accuracies is in percent or a column of fractions.
+//! Tells whether a column of accuracies is in percent or in fractions.
 
 use std::str::FromStr;
 
-/// How accuracies are written.
+/// The unit of accuracies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccuracyUnit {
     /// From 0 to 100.
@@ -11,9 +11,10 @@ pub enum AccuracyUnit {
     Fraction,
 }
 
-/// How much better than the column's best a network may be and still pass for one of that column.
+/// A value may be this many times the column's best and still be plausible in that column.
 const SLACK: f64 = 1.3;
-/// Least percent that the best network of a table reaches; a best below it is rather a slip among fractions.
+/// In a table in percent, the best network must reach at least this. If the best is smaller, it is more likely an error among
+/// fractions.
 const BEST: f64 = 10.0;
 
 impl FromStr for AccuracyUnit {
@@ -29,7 +30,7 @@ impl FromStr for AccuracyUnit {
 }
 
 impl AccuracyUnit {
-    /// The largest accuracy.
+    /// The largest possible accuracy.
     pub(super) fn most(self) -> f64 {
         match self {
             Self::Percent => 100.0,
@@ -37,7 +38,7 @@ impl AccuracyUnit {
         }
     }
 
-    /// An accuracy in percent. Fractions have as many digits as before, not those of the multiplication.
+    /// Converts an accuracy to percent. A fraction keeps its number of digits; multiplication adds none.
     pub(super) fn percent(self, value: f64) -> f64 {
         match self {
             Self::Percent => value,
@@ -45,13 +46,13 @@ impl AccuracyUnit {
         }
     }
 
-    /// What a column's values, all from 0 to 100, are. Where none is above 1 they are fractions. Else they are percent, and what
-    /// is not above 1 are networks that learned nothing: such a value must be out of place as a fraction, which would be 1.3
-    /// times the column's best or more (0.83 % beside 47 % of 120 classes, where it would be 83 %), and
-    /// the best must be 10 % at least.
+    /// The unit of a column's values, which all lie from 0 to 100. If none is above 1, they are fractions. Otherwise they are
+    /// percent, and values up to 1 belong to networks that learned nothing. This is only accepted if such a value would make no
+    /// sense as a fraction, that is, would be 1.3 times the column's best or more (0.83 % beside 47 % of 120 classes: as a
+    /// fraction it would be 83 %), and if the best is at least 10 %.
     ///
     /// # Errors
-    /// The first value that could be either, by its place.
+    /// The index of the first value that could be either.
     pub(super) fn of(values: &[f64]) -> Result<Self, usize> {
         let most = values.iter().copied().fold(0.0, f64::max);
         if most <= 1.0 {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::AccuracyColumn;
 
-/// The published accuracies of one architecture. As JSON it is a map from the columns' names to percent, from which it is read with
-/// names for labels and without a source; as text a line for people.
+/// The published accuracies of one architecture. In JSON it is a map from the columns' names to percent; read back from it, the
+/// names serve as labels and there is no source. As text it is a line for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishedAccuracy {
-    /// Where they are from: `NAS-Bench-201, 200 epochs`.
+    /// Where they come from, such as `NAS-Bench-201, 200 epochs`.
     pub source: String,
-    /// Per column its accuracy in percent.
+    /// The accuracy in percent for each column.
     pub columns: Vec<(AccuracyColumn, f64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Accuracies from a table that somebody else made.
+//! Reads accuracies from a table made elsewhere.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::table::columns::Columns;
 use crate::table::file;
 use crate::table::row_filter::quoted;
 
-/// What a column's name holds that is read where none is named.
+/// If no column is named, columns whose name contains this are read.
 const ACCURACY: &str = "acc";
 
 /// A table of accuracies to read.
@@ -19,21 +19,21 @@ const ACCURACY: &str = "acc";
 pub struct AccuracyRequest<'a> {
     /// A Parquet or CSV file.
     pub path: &'a Path,
-    /// The columns to read; empty: all columns of numbers whose name contains `acc`.
+    /// The columns to read; if empty, all columns of numbers whose name contains `acc`.
     pub columns: &'a [String],
-    /// How the accuracies are written; None: told by the values, column by column.
+    /// The unit of the accuracies; if None, it is found from the values, column by column.
     pub unit: Option<AccuracyUnit>,
 }
 
 impl AccuracyTable {
-    /// Reads accuracies of a space's architectures: a text column `architecture`, `arch_str` or `arch` (or a column per decision),
-    /// and columns of accuracies from 0 to 100, or from 0 to 1 in all rows, which are multiplied by 100. An architecture may stand
-    /// there several times with the same values.
+    /// Reads accuracies of a space's architectures: a text column `architecture`, `arch_str`, `cellstr` or `arch` (or a column per
+    /// decision), and columns of accuracies. These are from 0 to 100, or in all rows from 0 to 1; then they are multiplied by
+    /// 100. An architecture may occur several times if its values are the same.
     ///
     /// # Errors
-    /// [`DataError::Missing`] and [`DataError::Content`] where it is no such table, has no rows, values that are none, that could be
-    /// percent or fractions, or that contradict each other; [`DataError::NoColumn`] for a column that it lacks;
-    /// [`DataError::Architecture`] and [`DataError::Choice`] where a row is no architecture of the space.
+    /// [`DataError::Missing`] if there is no file; [`DataError::Content`] if it is no such table, has no rows, or has values that
+    /// are not numbers, that could be percent or fractions, or that contradict each other; [`DataError::NoColumn`] if it lacks a
+    /// column; [`DataError::Architecture`] and [`DataError::Choice`] if a row is no architecture of the space.
     pub fn read(request: &AccuracyRequest<'_>, space: &dyn Space) -> Result<Self, DataError> {
         let columns = file::open(request.path, None)?;
         if columns.height() == 0 {
@@ -61,7 +61,7 @@ impl AccuracyTable {
     }
 }
 
-/// The columns of accuracies: those named, or those whose names say it.
+/// The columns of accuracies: those named, or those whose names contain `acc`.
 fn names(columns: &Columns, named: &[String], space: &dyn Space) -> Result<Vec<String>, DataError> {
     if let Some(missing) = named.iter().find(|name| !columns.has(name)) {
         let (path, names) = (columns.path().to_owned(), columns.names());
@@ -89,7 +89,7 @@ fn names(columns: &Columns, named: &[String], space: &dyn Space) -> Result<Vec<S
     Ok(names)
 }
 
-/// A table that says of which space it is must be of this one.
+/// If the table says which space it is for, it must be this one.
 fn check_space(columns: &Columns, space: &dyn Space) -> Result<(), DataError> {
     if !columns.has("space") || space.decisions().iter().any(|d| d.name == "space") {
         return Ok(());
@@ -102,7 +102,7 @@ fn check_space(columns: &Columns, space: &dyn Space) -> Result<(), DataError> {
     Err(DataError::content(columns.path(), expected, format!("those of {}", quoted(values))))
 }
 
-/// A column in percent, and how it was written.
+/// A column converted to percent, and its original unit.
 fn percent(
     columns: &Columns,
     name: &str,
@@ -133,7 +133,7 @@ fn percent(
     Ok((values, unit))
 }
 
-/// What could be percent or a fraction, beside what can only be percent.
+/// The error for a value that could be percent or a fraction; it also names one that can only be percent.
 fn mixed(columns: &Columns, name: &str, values: &[f64], row: usize) -> DataError {
     let sure = values.iter().position(|&value| value > 1.0).unwrap_or(row);
     let expected = format!(
@@ -156,7 +156,7 @@ fn fill(
     texts: &[String],
     values: &[Vec<f64>],
 ) -> Result<(), DataError> {
-    // Per row of the table the row of the file that it is from.
+    // For each row of the table, the row of the file that it comes from.
     let mut firsts = Vec::new();
     for (row, text) in texts.iter().enumerate() {
         let own: Vec<f64> = values.iter().map(|column| column[row]).collect();

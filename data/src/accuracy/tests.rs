@@ -1,4 +1,4 @@
-//! What every benchmark keeps, and what tables made elsewhere must.
+//! Tests of properties that all benchmarks have, and of tables made elsewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ fn an_architecture_prints_and_saves_its_accuracies() {
     assert!(error.contains("'svhn'") && error.contains("cifar10_test_acc, cifar100"), "{error}");
 }
 
-/// A CSV file of this text, and what comes of reading it.
+/// Writes this text as a CSV file and reads it.
 fn read(text: &str, columns: &[&str]) -> Result<AccuracyTable, String> {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("a.csv");

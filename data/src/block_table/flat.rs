@@ -1,4 +1,4 @@
-//! Tables of one number a row: JSON objects, and CSV of two columns.
+//! Latency tables with one number per row: JSON objects, and CSV with two columns.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Read, content, number, quoted};
 use crate::DataError;
 
-/// An object's members in order, those of one name too.
+/// An object's members in order, including those with the same name.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// `{"ConvNorm_..": 1.5}`, or `{"Conv-..": {"mean": 1.5}}`.
+/// Reads `{"ConvNorm_..": 1.5}`, or `{"Conv-..": {"mean": 1.5}}`.
 pub(super) fn json(path: &Path, text: &str) -> Result<Vec<Read>, DataError> {
     let Members(members) = serde_json::from_str(text).map_err(|error| {
         let expected = "a JSON object of names of rows to milliseconds".to_owned();
@@ -51,7 +51,7 @@ pub(super) fn json(path: &Path, text: &str) -> Result<Vec<Read>, DataError> {
     members.into_iter().map(row).collect()
 }
 
-/// A line of names, then a row a line.
+/// Reads a line of names, then one row per line.
 pub(super) fn csv(path: &Path, text: &str) -> Result<Vec<Read>, DataError> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let header = lines.next().map_or("", |(_, line)| line.trim());

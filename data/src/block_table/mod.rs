@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use crate::{COSTS, DataError, checksum, read_text_at_most};
 pub use write::{BlockRow, Spread, block_json, block_yaml};
 
-/// Longest file that is read, in bytes; a table of all rows of a space has a hundredth.
+/// The longest file that is read, in bytes; a table of all rows of a space has a hundredth of that.
 const MOST_BYTES: u64 = 64 << 20;
-/// Of a file that is named; of a folder only those of YAML, beside which others keep JSON of their own.
+/// Extensions of files that may be named. In a folder only YAML files are read, because others keep JSON of their own beside
+/// them.
 const ENDINGS: [&str; 4] = ["yaml", "yml", "json", "csv"];
 
 /// A file of such a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockFile {
-    /// Where it was read.
+    /// The file's path.
     pub path: PathBuf,
     /// Milliseconds by the names of rows; at least one.
     pub rows: BTreeMap<String, f64>,
@@ -26,22 +27,22 @@ pub struct BlockFile {
     pub checksum: String,
 }
 
-/// A row as it was read, with the place in words that messages name.
+/// A row as it was read, with its place in words for messages.
 struct Read {
     name: String,
     mean_ms: f64,
     place: String,
 }
 
-/// Reads the tables at these places, of a folder all files that end in .yaml or .yml, by name.
+/// Reads the tables at these places. In a folder these are all files that end in .yaml or .yml, in the order of their names.
 ///
-/// YAML: a mapping of names to `mean`, beside which `count`, `std` and `var` may stand, in block style (`ProxylessNAS`, Once-for-All).
-/// JSON: an object of names to such objects, or to numbers (HW-NAS-Bench). CSV: two columns, whose second is called `latency_ms` or
-/// `latency_us`. All other numbers are milliseconds, as the published tables of these forms have them.
+/// YAML: a mapping from names to `mean`, which may be accompanied by `count`, `std` and `var`, in block style (`ProxylessNAS`,
+/// Once-for-All). JSON: an object from names to such objects, or to numbers (HW-NAS-Bench). CSV: two columns; the second is
+/// called `latency_ms` or `latency_us`. All other numbers are milliseconds, as in the published tables of these forms.
 ///
 /// # Errors
-/// [`DataError::Missing`] where nothing is there, [`DataError::Content`] where it is no such table: a number that is negative or none,
-/// a row twice with two means, no rows.
+/// [`DataError::Missing`] if a place does not exist, [`DataError::Content`] if it holds no such table: a value is negative or not
+/// a number, a row occurs twice with different means, or there are no rows.
 pub fn read_block_tables(places: &[PathBuf]) -> Result<Vec<BlockFile>, DataError> {
     let mut files = Vec::new();
     for place in places {
@@ -52,7 +53,7 @@ pub fn read_block_tables(places: &[PathBuf]) -> Result<Vec<BlockFile>, DataError
     Ok(files)
 }
 
-/// The file itself, or a folder's tables.
+/// The file itself, or the tables in a folder.
 fn paths(place: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !place.exists() {
         let expected = "a latency table (YAML, JSON or CSV), or a folder of them".to_owned();
@@ -102,7 +103,7 @@ impl BlockFile {
     }
 }
 
-/// The rows by name; a row that is there twice must say the same.
+/// The rows by name. A row that occurs twice must have the same value.
 fn distinct(path: &Path, read: Vec<Read>) -> Result<BTreeMap<String, f64>, DataError> {
     let mut rows = BTreeMap::new();
     for Read { name, mean_ms, place } in read {
@@ -118,7 +119,7 @@ fn distinct(path: &Path, read: Vec<Read>) -> Result<BTreeMap<String, f64>, DataE
     Ok(rows)
 }
 
-/// A number as a text has it: finite and not negative.
+/// Reads a number; it must be finite and not negative.
 fn number(path: &Path, what: &str, text: &str) -> Result<f64, DataError> {
     let value: Option<f64> = text.parse().ok();
     match value.filter(|value| (0.0..=COSTS.1).contains(value)) {

@@ -1,4 +1,4 @@
-//! Published tables: what is read, what is written, and what is refused.
+//! Tests of published tables: reading, writing, and wrong files.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn yaml_json_and_csv_are_read() {
     assert_eq!(found.rows["Conv_1-input:7x7x320-output:7x7x1280"], 3.0);
     let json = read_one(dir.path(), "a.json", "{\"a\": 1.5, \"b\": {\"mean\": 2, \"std\": 1}}");
     assert_eq!(json.unwrap().rows, [("a".to_owned(), 1.5), ("b".to_owned(), 2.0)].into());
-    // The unit is what the column says, whatever the size of the numbers.
+    // The column's name decides the unit, whatever the size of the numbers.
     let of = |column: &str| read_one(dir.path(), "a.csv", &format!("name,{column}\na,250\n"));
     assert_eq!(of("latency_ms").unwrap().rows["a"], 250.0);
     assert_eq!(of("latency_us").unwrap().rows["a"], 0.25);

@@ -1,4 +1,4 @@
-//! Writing such tables as the published ones are, so that their readers read them.
+//! Writes tables in the published forms, so that the programs for those can read them.
 
 use std::fmt::Write;
 
@@ -7,15 +7,15 @@ use std::fmt::Write;
 pub struct BlockRow {
     /// Its name in the published form.
     pub name: String,
-    /// Timed runs.
+    /// Number of timed runs.
     pub count: u32,
-    /// Milliseconds: what readers take, under the name `mean`.
+    /// Latency in milliseconds, which readers expect under the name `mean`.
     pub mean_ms: f64,
     /// Standard deviation of the runs, milliseconds.
     pub sd_ms: f64,
 }
 
-/// What stands beside a mean.
+/// How the spread is written next to a mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
     /// The standard deviation as `std` (Once-for-All).
@@ -24,10 +24,10 @@ pub enum Spread {
     Var,
 }
 
-/// Plain block YAML, by name: lines of comment, then each row's `count`, `mean` and spread.
+/// Block YAML, sorted by name: comment lines, then `count`, `mean` and spread of each row.
 pub fn block_yaml(rows: &[BlockRow], spread: Spread, comments: &[String]) -> String {
     let mut text = String::new();
-    // Writing to a string cannot fail. Numbers have no exponent: YAML 1.1 reads 1e-5 as a text.
+    // Writing to a string cannot fail. Numbers are written without exponent, because YAML 1.1 reads 1e-5 as a text.
     for comment in comments {
         let _ = writeln!(text, "# {}", comment.replace(['\n', '\r'], " "));
     }
@@ -41,7 +41,7 @@ pub fn block_yaml(rows: &[BlockRow], spread: Spread, comments: &[String]) -> Str
     text
 }
 
-/// A JSON object of names to milliseconds, as HW-NAS-Bench's metrics are.
+/// A JSON object from names to milliseconds, like HW-NAS-Bench's metrics.
 pub fn block_json(rows: &[BlockRow]) -> String {
     let of = |row: &BlockRow| (row.name.clone(), serde_json::Value::from(row.mean_ms));
     let object: serde_json::Map<_, _> = rows.iter().map(of).collect();

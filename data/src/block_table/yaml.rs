@@ -1,16 +1,16 @@
-//! The YAML of published tables: names of rows, and under each a few numbers.
+//! Reads the YAML of published tables: names of rows, and a few numbers under each.
 //!
-//! It is a small part of YAML and is read strictly: what else a file may hold is an error and never a guess.
+//! This is a small part of YAML and is read strictly: anything else in a file is an error, never guessed.
 
 use std::path::Path;
 
 use super::{Read, content, number, quoted};
 use crate::DataError;
 
-/// What may stand under a name; `mean` must, and alone is used.
+/// Keys that may occur under a name. `mean` is required, and only it is used.
 const KEYS: [&str; 4] = ["count", "mean", "std", "var"];
 
-/// A name whose numbers are being read.
+/// A row whose numbers are being read.
 struct Open {
     name: String,
     line: usize,
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Vec<Read>, DataError> {
     Ok(rows)
 }
 
-/// A line that begins a row: a name and a colon, behind which the numbers may stand in braces.
+/// Reads a line that begins a row: a name and a colon, after which the numbers may follow in braces.
 fn begin(path: &Path, line: usize, text: &str) -> Result<Open, DataError> {
     let no_row = || no_row(path, line, text);
     let (name, numbers) = match text.strip_suffix(':') {
@@ -64,7 +64,7 @@ fn begin(path: &Path, line: usize, text: &str) -> Result<Open, DataError> {
 }
 
 impl Open {
-    /// Adds `mean: 4.08`.
+    /// Adds a pair such as `mean: 4.08`.
     fn add(&mut self, path: &Path, line: usize, pair: &str) -> Result<(), DataError> {
         let known = pair
             .split_once(':')
@@ -99,7 +99,7 @@ impl Open {
     }
 }
 
-/// Without quotes of either kind; nothing where one is missing.
+/// The name without its single or double quotes; None if one of the quotes is missing.
 fn unquoted(name: &str) -> Option<&str> {
     for quote in ['\'', '"'] {
         if let Some(rest) = name.strip_prefix(quote) {

@@ -1,5 +1,4 @@
-//! Reading a whole file that somebody named: no further than such a file can be long, so that an endless one is refused and does
-//! not fill the memory.
+//! Reads a whole file up to a limit, so that an endless file is rejected and does not fill the memory.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -7,10 +6,10 @@ use std::path::Path;
 
 use crate::DataError;
 
-/// Reads a file of at most so many bytes.
+/// Reads a file of at most `most` bytes.
 ///
 /// # Errors
-/// [`DataError::Io`] where it cannot be read, [`DataError::Content`] where it is longer.
+/// [`DataError::Io`] if it cannot be read, [`DataError::Content`] if it is longer.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
@@ -22,10 +21,10 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// The same of text in UTF-8.
+/// Reads a UTF-8 text file of at most `most` bytes.
 ///
 /// # Errors
-/// Those of [`read_at_most`], and [`DataError::Io`] where it is no text.
+/// The errors of [`read_at_most`], and [`DataError::Io`] if it is not UTF-8.
 pub fn read_text_at_most(path: &Path, most: u64) -> Result<String, DataError> {
     String::from_utf8(read_at_most(path, most)?).map_err(|_| {
         let refused = std::io::Error::new(ErrorKind::InvalidData, "it is no text in UTF-8");
@@ -44,7 +43,7 @@ mod tests {
         std::fs::write(&path, [b'a'; 5]).unwrap();
         assert_eq!(read_at_most(&path, 5).unwrap().len(), 5);
         assert!(read_at_most(&path, 4).unwrap_err().to_string().contains("a longer one"));
-        // An endless file.
+        // A file that never ends.
         assert!(read_at_most(Path::new("/dev/zero"), 1 << 20).is_err());
         std::fs::write(&path, [0xff]).unwrap();
         assert!(read_text_at_most(&path, 5).unwrap_err().to_string().contains("UTF-8"));

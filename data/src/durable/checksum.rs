@@ -1,11 +1,11 @@
-//! Checksums (CRC-32): of what a file holds, and of files that carry their own.
+//! Checksums (CRC-32) of files' contents, and of files that contain their own checksum.
 
-/// A file that carries its own checksum has it in the first text of its head, as JSON within JSON, so that it is found without
+/// A file that contains its own checksum has it in the first text of its head, as JSON inside JSON, so that it is found without
 /// reading the rest.
 const PLACE: &[u8] = br#"{\"checksum\":\""#;
-/// What stands there while the checksum is counted.
+/// The text in place of the checksum while it is computed.
 pub const BLANK_CHECKSUM: &str = "00000000";
-/// Bytes in which a head has come to that place.
+/// The checksum begins within this many bytes of the head.
 const HEAD: usize = 128;
 
 /// CRC-32 as eight hex digits.
@@ -13,7 +13,7 @@ pub fn checksum(bytes: &[u8]) -> String {
     format!("{:08x}", crc32fast::hash(bytes))
 }
 
-/// The checksum of many pieces one after the other.
+/// The checksum of several pieces, one after the other.
 #[derive(Debug, Default)]
 pub struct Checksum(crc32fast::Hasher);
 
@@ -23,27 +23,27 @@ impl Checksum {
         self.0.update(bytes);
     }
 
-    /// CRC-32 as eight hex digits.
+    /// The CRC-32 as eight hex digits.
     pub fn text(self) -> String {
         format!("{:08x}", self.0.finalize())
     }
 }
 
-/// Writes the checksum of a file into its head, which was made with [`BLANK_CHECKSUM`] as its JSON's first field `checksum`.
-/// Everything else in the file then counts, the head too.
+/// Writes the checksum of a file into its head, which must contain [`BLANK_CHECKSUM`] as its JSON's first field `checksum`. The
+/// checksum then covers everything else in the file, the head too.
 ///
 /// # Panics
-/// Where the head has no such place.
+/// If the head has no such place.
 pub fn seal(bytes: &mut [u8]) {
     let place = place(bytes).expect("the head was made with a place for its checksum");
     let text = checksum(bytes);
     bytes[place].copy_from_slice(text.as_bytes());
 }
 
-/// Compares a file with the checksum that it carries; one that carries none, as older programs wrote it, passes.
+/// Compares a file with the checksum that it contains. A file without a checksum, as older programs wrote it, passes.
 ///
 /// # Errors
-/// What differs, for the end of a sentence.
+/// The difference, worded as the end of a sentence.
 pub fn check_sealed(bytes: &[u8]) -> Result<(), String> {
     let Some(place) = place(bytes) else { return Ok(()) };
     let mut counted = Checksum::default();

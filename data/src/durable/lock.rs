@@ -1,4 +1,4 @@
-//! The right to write a folder of results, which one process has at a time.
+//! A lock on a folder of results, which one process can hold at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
@@ -10,22 +10,23 @@ use serde::Serialize;
 use crate::DataError;
 
 pub(crate) const LOCK_FILE: &str = ".lock";
-/// How long a folder in use is waited for: a writer that was told to end finishes its row first.
+/// How long to wait for a folder in use: a writer that was asked to end still finishes its row.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it is tried meanwhile.
+/// How often to try in that time.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// The right to write a folder of results, for as long as it lives. Of a profile run its file says which row is at hand.
+/// The lock on a folder of results, held as long as this value lives. In a profile run, the lock file also says which row is
+/// being measured.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
 }
 
 impl RunLock {
-    /// Waits a little where another process has it.
+    /// Takes the lock; waits a little if another process has it.
     ///
     /// # Errors
-    /// [`DataError::Locked`] where that keeps it, [`DataError::Io`] where the folder cannot be written.
+    /// [`DataError::Locked`] if that process keeps it, [`DataError::Io`] if the folder cannot be written.
     pub fn take(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join(LOCK_FILE);
         let file = open_file(&path)?;
@@ -33,7 +34,7 @@ impl RunLock {
         loop {
             match file.try_lock() {
                 Ok(()) => {
-                    // What the writer before was at is no longer at hand.
+                    // The row of the previous writer is not being measured any more.
                     file.set_len(0).map_err(DataError::io("write", &path))?;
                     return Ok(Self { file });
                 }
@@ -50,10 +51,10 @@ impl RunLock {
         }
     }
 
-    /// Says what its holder is at, in place of what it was at before.
+    /// Replaces the file's content by `at`: what this process is doing now.
     ///
     /// # Errors
-    /// Where the system cannot write it.
+    /// If the system cannot write it.
     pub(crate) fn tell(&mut self, at: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_vec(at)?;
         self.file.set_len(0)?;
@@ -62,7 +63,7 @@ impl RunLock {
     }
 }
 
-/// Opens for reading and writing, and creates what is not there; the content stays.
+/// Opens a file for reading and writing, and creates it if there is none; its content is kept.
 pub(crate) fn open_file(path: &Path) -> Result<File, DataError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -1,4 +1,5 @@
-//! Files that last: whole or not at all, checked against damage, written by one process at a time, read to a limit.
+//! Files that last: written completely or not at all, checked against damage, locked by one process at a time, read up to a
+//! limit.
 
 mod bounded;
 mod checksum;

@@ -7,9 +7,9 @@ use super::{Augment, Dataset, DatasetEntry, ImageSet, LoadOptions};
 use crate::DataError;
 
 const HW: usize = 32;
-/// A label and three planes.
+/// Bytes per image: a label and three planes.
 const RECORD: usize = 1 + 3 * HW * HW;
-/// The folder inside the published archive.
+/// The folder in the published archive.
 const ARCHIVE: &str = "cifar-10-batches-bin";
 const TEST: &str = "test_batch.bin";
 const CLASSES: [&str; 10] =
@@ -23,7 +23,7 @@ pub(super) const ENTRY: DatasetEntry = DatasetEntry {
     load,
 };
 
-/// The folder that holds CIFAR-10 in its binary version: `dir` or `./data`, directly or in `cifar-10-batches-bin`.
+/// The folder that contains CIFAR-10 in its binary version: `dir` or `./data`, directly or in `cifar-10-batches-bin`.
 pub fn find_cifar10(dir: Option<&Path>) -> Option<PathBuf> {
     dir.into_iter().chain([Path::new("data")]).find_map(batch_folder)
 }
@@ -33,7 +33,7 @@ fn batch_folder(dir: &Path) -> Option<PathBuf> {
     places.find(|place| place.join(TEST).is_file() && !train_files(place).is_empty())
 }
 
-/// Those of the five files for training that are there.
+/// The training files that exist, out of five.
 fn train_files(dir: &Path) -> Vec<PathBuf> {
     let files = (1..=5).map(|number| dir.join(format!("data_batch_{number}.bin")));
     files.filter(|file| file.is_file()).collect()
@@ -52,7 +52,7 @@ fn load(dir: &Path, _: &LoadOptions) -> Result<Dataset, DataError> {
         };
         return Err(DataError::content(dir, expected, found));
     };
-    // The augmentation of DARTS (arXiv 1806.09055, appendix A) and most others since.
+    // The augmentation of DARTS (arXiv 1806.09055, appendix A), and of most papers since.
     let augment = Augment { crop_padding: 4, flip: true, cutout: 16 };
     let train = read("cifar10 train", &dir, &train_files(&dir))?;
     Ok(Dataset::new(train, read("cifar10 test", &dir, &[dir.join(TEST)])?, augment))
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// One image per label: its red plane is 1, its green 2, its blue 3.
+    /// One image per label. Its red plane is all 1, the green one 2, the blue one 3.
     fn batch(labels: &[u8]) -> Vec<u8> {
         let plane = |value: u8| vec![value; HW * HW];
         let image = |&label: &u8| [vec![label], plane(1), plane(2), plane(3)].concat();

@@ -1,44 +1,44 @@
-//! Images for training and testing, with what is known about them.
+//! Images for training and testing, with their statistics and augmentation.
 
 use crate::{Checksum, DataError, ImageSet, split_stratified};
 
 /// How training images may be varied without changing what they show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augment {
-    /// Zeros added on each side, in pixels, before a random crop of the old size; 0: no crop.
+    /// Zeros added on each side, in pixels, before a random crop to the original size; 0 for no crop.
     pub crop_padding: u32,
-    /// Mirror half of the images left to right.
+    /// Whether to mirror half of the images left to right.
     pub flip: bool,
-    /// Side of a square blanked at a random place, in pixels; 0: none (Cutout, arXiv 1708.04552).
+    /// Side of a square that is blanked at a random place, in pixels; 0 for none (Cutout, arXiv 1708.04552).
     pub cutout: u32,
 }
 
-/// Images for training and testing, and what is known about them.
+/// Images for training and testing, with their statistics and augmentation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// Images to train on.
     pub train: ImageSet,
     /// Images to test on, of the same size and classes.
     pub test: ImageSet,
-    /// Mean of each channel of the training images, 0..=1.
+    /// Mean of each channel of the training images, in units of 0..=1.
     pub mean: [f32; 3],
     /// Standard deviation of each channel of the training images, in units of 0..=1; 1 for a constant channel, so that one
     /// can divide by it.
     pub std: [f32; 3],
     /// How the training images may be varied.
     pub augment: Augment,
-    /// What people should know of how the images were read: a sentence each, such as files that were left out.
+    /// Sentences about how the images were read, such as files that were left out.
     pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// Joins the two parts and computes the mean and the deviation of the training images.
+    /// Joins the two parts, and computes mean and deviation of the training images.
     pub(crate) fn new(train: ImageSet, test: ImageSet, augment: Augment) -> Self {
         let (mean, std) = statistics(&train);
         Self { train, test, mean, std, augment, notes: Vec::new() }
     }
 
-    /// CRC-32 of all pixels and labels as eight hex digits: two sets of one name and different images are not the same.
+    /// CRC-32 of all pixels and labels as eight hex digits. It tells sets with the same name and different images apart.
     pub fn checksum(&self) -> String {
         let mut sum = Checksum::default();
         for part in [&self.train, &self.test] {
@@ -48,20 +48,20 @@ impl Dataset {
         sum.text()
     }
 
-    /// With `n` of the training images, each class with its share: a proxy that is quicker to search on. Which ones is the same in
-    /// every run; all test images stay.
+    /// A smaller set with `n` of the training images, in which each class has its share: a proxy that is quicker to search on. It
+    /// contains the same images in every run. All test images are kept.
     ///
     /// # Errors
-    /// [`DataError::Split`] where there are fewer.
+    /// [`DataError::Split`] if there are fewer.
     pub fn with_training_images(&self, n: usize) -> Result<Self, DataError> {
         let (_, chosen) = split_stratified(&self.train.labels, n, 0)?;
         Ok(Self::new(self.train.only(&chosen), self.test.clone(), self.augment))
     }
 
-    /// The same images at another height and width; lengths of the augmentation grow or shrink with them.
+    /// The images at another height and width; lengths in the augmentation are scaled accordingly.
     ///
     /// # Errors
-    /// [`DataError::Content`] where `hw` is 0 or the images would need more than 16 GiB.
+    /// [`DataError::Content`] if `hw` is 0 or the images would need more than 16 GiB.
     pub fn resized(&self, hw: usize) -> Result<Self, DataError> {
         let scale =
             |length: u32| (f64::from(length) * hw as f64 / self.train.hw as f64).round() as u32;
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn statistics_are_per_channel_and_a_constant_one_is_safe_to_divide_by() {
         let names = vec!["a".to_owned(), "b".to_owned()];
-        // Two images of 1x1: red 0 and 255, green 51 twice, blue 0 and 102.
+        // Two images of 1x1 pixel: red 0 and 255, green 51 in both, blue 0 and 102.
         let pixels = vec![0, 51, 0, 255, 51, 102];
         let set = ImageSet::new("s", Path::new("s"), pixels, vec![0, 1], 1, names).unwrap();
         let augment = Augment { crop_padding: 4, flip: true, cutout: 16 };

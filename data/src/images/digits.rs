@@ -1,4 +1,4 @@
-//! Handwritten digits of 8x8 pixels, which the program carries with it.
+//! Handwritten digits of 8x8 pixels, which are part of the program.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::{DataError, split_stratified};
 /// 1,797 lines of 64 values from 0 to 16 and a label; see `digits-licence.txt` beside it.
 const FILE: &[u8] = include_bytes!("../../assets/digits.csv.gz");
 const HW: usize = 8;
-/// Images for testing: a fifth.
+/// Number of test images: a fifth.
 const TEST: usize = 360;
-/// The split is part of the data set: the same for all runs.
+/// The split is part of the data set, so it is the same for all runs.
 const SPLIT_SEED: u64 = 0;
 
 pub(super) const ENTRY: DatasetEntry = DatasetEntry {
@@ -41,7 +41,7 @@ fn load(_: &Path, _: &LoadOptions) -> Result<Dataset, DataError> {
         let class_names = (0..10).map(|digit| digit.to_string()).collect();
         ImageSet::new(name, path, pixels, labels, HW, class_names)
     };
-    // Digits are not mirror-symmetric, and at 8x8 a cutout would remove what tells them apart.
+    // Digits are not mirror-symmetric, and at 8x8 a cutout would remove the differences between them.
     let augment = Augment { crop_padding: 1, flip: false, cutout: 0 };
     Ok(Dataset::new(part("digits train", &train)?, part("digits test", &test)?, augment))
 }
@@ -54,7 +54,7 @@ fn parse(path: &Path, line: &str) -> Result<(Vec<u8>, u32), DataError> {
     if values.len() != HW * HW || values.iter().any(|&value| value > 16) {
         return Err(wrong());
     }
-    // 0..=16 to 0..=255, rounded.
+    // From 0..=16 to 0..=255, rounded.
     Ok((values.iter().map(|value| ((value * 255 + 8) / 16) as u8).collect(), label))
 }
 

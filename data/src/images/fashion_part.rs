@@ -1,4 +1,4 @@
-//! The part of Fashion-MNIST that is part of the program.
+//! A part of Fashion-MNIST that is included in the program.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ mod tests {
         };
         assert_eq!(counts(&set.train), [282, 321, 290, 312, 303, 300, 298, 312, 287, 295]);
         assert_eq!(counts(&set.test), [53, 73, 67, 63, 54, 57, 64, 64, 55, 65]);
-        // The published training labels begin so, and go on so after 3,000.
+        // The first ten published training labels, and the ten after the first 3,000.
         assert_eq!(set.train.labels[..10], [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]);
         assert_eq!(set.test.labels[..10], [6, 3, 2, 9, 2, 8, 6, 3, 1, 0]);
         assert_eq!(set.train.class_names[9], "Ankle boot");

@@ -13,7 +13,7 @@ use crate::DataError;
 const HW: usize = 28;
 /// Unsigned bytes in three dimensions.
 const IMAGES_MAGIC: u32 = 0x0803;
-/// What gzip's files begin with.
+/// The first bytes of gzip files.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Unsigned bytes in one dimension.
 const LABELS_MAGIC: u32 = 0x0801;
@@ -39,7 +39,7 @@ pub(super) const MNIST: DatasetEntry = DatasetEntry {
 };
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-/// Clothes are worn either way round.
+/// Clothes may be mirrored.
 pub(super) const CLOTHES_AUGMENT: Augment = Augment { crop_padding: 2, flip: true, cutout: 0 };
 /// The classes of Fashion-MNIST.
 pub(super) const CLOTHES: [&str; 10] = [
@@ -84,9 +84,9 @@ pub(super) fn join(
     ImageSet::new(name, &source, pixels, labels, HW, class_names)
 }
 
-/// The first file there is of the names that are in use.
+/// The first existing file among the usual names.
 fn find(dir: &Path, parts: &[&str], kind: &str) -> Result<PathBuf, DataError> {
-    // Mirrors have a dot for a dash; torchvision keeps the files in folders of its own.
+    // Mirrors of the data have a dot instead of a dash; torchvision keeps the files in its own folders.
     let kinds = [kind.to_owned(), kind.replacen("-idx", ".idx", 1)];
     let plain =
         parts.iter().flat_map(|part| kinds.iter().map(move |kind| format!("{part}-{kind}")));
@@ -101,7 +101,7 @@ fn find(dir: &Path, parts: &[&str], kind: &str) -> Result<PathBuf, DataError> {
 
 /// A file in the IDX format, on disk or part of the program.
 pub(super) struct IdxFile {
-    /// What errors name.
+    /// The path that errors name.
     path: PathBuf,
     reader: Box<dyn Read>,
 }
@@ -109,7 +109,7 @@ pub(super) struct IdxFile {
 impl IdxFile {
     fn open(path: PathBuf) -> Result<Self, DataError> {
         let mut file = BufReader::new(File::open(&path).map_err(DataError::io("read", &path))?);
-        // Told by its first bytes: files are renamed more often than packed.
+        // The format is found from the first bytes, because files are often renamed.
         let head = file.fill_buf().map_err(DataError::io("read", &path))?;
         if head.starts_with(b"<") {
             let found = "a web page, which a download may leave; fetch the file again";
@@ -121,12 +121,12 @@ impl IdxFile {
         Ok(Self { path, reader })
     }
 
-    /// A packed file that is part of the program.
+    /// A compressed file that is part of the program.
     pub(super) fn embedded(path: &str, packed: &'static [u8]) -> Self {
         Self { path: path.into(), reader: Box::new(MultiGzDecoder::new(packed)) }
     }
 
-    /// All images one after the other, `[n, 28, 28]`.
+    /// All images, `[n, 28, 28]`.
     fn images(mut self) -> Result<Vec<u8>, DataError> {
         let [magic, n, height, width] = self.header()?;
         self.check_magic(magic, IMAGES_MAGIC)?;
@@ -144,7 +144,7 @@ impl IdxFile {
         self.rest(u64::from(n))
     }
 
-    /// The big-endian numbers that a file begins with.
+    /// The big-endian numbers at the beginning of a file.
     fn header<const N: usize>(&mut self) -> Result<[u32; N], DataError> {
         let Self { path, reader } = self;
         let mut numbers = [0; N];
@@ -170,13 +170,13 @@ impl IdxFile {
         Err(DataError::content(&self.path, expected, format!("{found:#06x}")))
     }
 
-    /// Exactly `expected` bytes and no more; the header may lie, so that nothing is set aside for them in advance.
+    /// Reads exactly `expected` bytes; more or fewer are an error. The header may be wrong, so no memory is reserved in advance.
     fn rest(self, expected: u64) -> Result<Vec<u8>, DataError> {
         let Self { path, reader } = self;
         let mut bytes = Vec::new();
         match reader.take(expected + 1).read_to_end(&mut bytes) {
             Ok(_) => {}
-            // A gzip file that is cut short ends like this; the bytes before are there.
+            // This is how a truncated gzip file ends. The bytes before are available.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(DataError::io("read", &path)(error)),
         }
@@ -203,7 +203,7 @@ mod tests {
 
     fn images(n: u32) -> Vec<u8> {
         let header = [IMAGES_MAGIC, n, 28, 28].map(u32::to_be_bytes).concat();
-        // Image i is all i.
+        // All pixels of image i are i.
         let pixels = (0..n as usize * HW * HW).map(|at| (at / (HW * HW)) as u8);
         header.into_iter().chain(pixels).collect()
     }
@@ -219,7 +219,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Training files plain, test files packed under the other name.
+    /// Training files are plain; test files are compressed and have the other name.
     fn folder() -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: Vec<u8>| fs::write(dir.path().join(name), bytes).unwrap();
@@ -255,7 +255,7 @@ mod tests {
             let other = name.replace("-idx", ".idx");
             fs::rename(dotted.path().join(name), dotted.path().join(other)).unwrap();
         }
-        // Packed, and named as if it were not.
+        // Compressed, but named as if it were not.
         let packed = dotted.path().join("test-images-idx3-ubyte.gz");
         fs::rename(&packed, packed.with_extension("")).unwrap();
         assert_eq!((MNIST.load)(dotted.path(), &LoadOptions::default()).unwrap(), whole);

@@ -7,27 +7,27 @@ use image::{ImageBuffer, Rgb, RgbImage};
 
 use crate::DataError;
 
-/// Colour channels of every image; grey images have three equal ones.
+/// Colour channels of every image; grey images have three equal channels.
 const CHANNELS: usize = 3;
-/// Bytes of pixels that a set may have: beyond it a program had better read images as it goes.
+/// The most bytes of pixels that a set may have; a larger set should be read piece by piece.
 const MAX_BYTES: u64 = 16 << 30;
 
 /// Square images in memory with their labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSet {
-    /// What it is, for messages: `digits test`.
+    /// Its name for messages, such as `digits test`.
     pub name: String,
     /// `[n, 3, hw, hw]`, 0..=255; grey images have three equal channels.
     pub pixels: Vec<u8>,
     /// `[n]`, each below `classes`.
     pub labels: Vec<u32>,
-    /// Images.
+    /// Number of images.
     pub n: usize,
     /// Height (= width) in pixels.
     pub hw: usize,
-    /// Classes, at least 2.
+    /// Number of classes, at least 2.
     pub classes: usize,
-    /// Their names, one per class.
+    /// Names of the classes.
     pub class_names: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl ImageSet {
     /// Joins pixels `[n, 3, hw, hw]` and labels `[n]`; `source` is the file or folder that errors name.
     ///
     /// # Errors
-    /// [`DataError::Content`] where there is no image, or counts or labels are out of range.
+    /// [`DataError::Content`] if there is no image, or if counts or labels are out of range.
     pub(crate) fn new(
         name: &str,
         source: &Path,
@@ -66,10 +66,10 @@ impl ImageSet {
         &self.pixels[i * size..(i + 1) * size]
     }
 
-    /// The same images at another height and width: bilinear when growing, averaged when shrinking.
+    /// The images at another height and width: bilinear when enlarging, averaged when shrinking.
     ///
     /// # Errors
-    /// [`DataError::Content`] where `hw` is 0 or the images would need more than 16 GiB.
+    /// [`DataError::Content`] if `hw` is 0 or the images would need more than 16 GiB.
     pub fn resized(&self, hw: usize) -> Result<Self, DataError> {
         check_size(Path::new(&self.name), self.n, hw)?;
         let mut pixels = Vec::with_capacity(self.n * CHANNELS * hw * hw);
@@ -80,7 +80,7 @@ impl ImageSet {
         Ok(Self { pixels, hw, ..self.clone_without_pixels() })
     }
 
-    /// These images alone, in this order.
+    /// Selects these images, in this order.
     pub(crate) fn only(&self, numbers: &[usize]) -> Self {
         let pixels = numbers.iter().flat_map(|&i| self.image(i).iter().copied()).collect();
         let labels = numbers.iter().map(|&i| self.labels[i]).collect();
@@ -94,10 +94,10 @@ impl ImageSet {
     }
 }
 
-/// Refuses sizes that do not fit into memory.
+/// Rejects sizes that do not fit into memory.
 ///
 /// # Errors
-/// [`DataError::Content`] where `hw` is 0 or the images would need more than 16 GiB.
+/// [`DataError::Content`] if `hw` is 0 or the images would need more than 16 GiB.
 pub(crate) fn check_size(source: &Path, n: usize, hw: usize) -> Result<(), DataError> {
     let bytes = (n as u64).saturating_mul(CHANNELS as u64).saturating_mul((hw as u64).pow(2));
     if hw == 0 || hw > usize::from(u16::MAX) || bytes > MAX_BYTES {

@@ -1,4 +1,4 @@
-//! Image sets for training: one file per format, one row per set in [`DATASETS`].
+//! Image sets for training: one file per format, and one row per set in [`DATASETS`].
 
 mod cifar10;
 mod dataset;
@@ -16,12 +16,12 @@ pub use image_set::ImageSet;
 
 use crate::DataError;
 
-/// How to load an image set.
+/// Options for loading an image set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Height (= width) of the images in pixels; None: that of the set, and for folders that of the first image.
+    /// Height (= width) of the images in pixels. If None, that of the set; for folders that of the first image.
     pub resolution: Option<u32>,
-    /// Whether files that cannot be read are left out, and classes may have no images, in folders of one's own.
+    /// For the user's own folders: whether to leave out files that cannot be read, and to allow classes without images.
     pub skip_broken: bool,
 }
 
@@ -32,23 +32,23 @@ pub struct DatasetEntry {
     pub name: &'static str,
     /// One line for `lat list datasets`.
     pub summary: &'static str,
-    /// Who made it, and under what licence it is.
+    /// Who made it, and its licence.
     pub source: &'static str,
-    /// What the folder must hold; None for a set that is part of the program.
+    /// The content that the folder must have; None for a set that is part of the program.
     pub layout: Option<&'static str>,
     load: fn(&Path, &LoadOptions) -> Result<Dataset, DataError>,
 }
 
 impl DatasetEntry {
-    /// Whether the set lies in a folder that the user names.
+    /// Whether the set is in a folder that the user must name.
     pub fn needs_dir(&self) -> bool {
         self.layout.is_some()
     }
 
-    /// Loads the set from `dir`, which sets that are part of the program do not look at.
+    /// Loads the set from `dir`; sets that are part of the program ignore `dir`.
     ///
     /// # Errors
-    /// [`DataError::NoFolder`] where `dir` is needed and not given; [`DataError::Missing`], [`DataError::Content`] and
+    /// [`DataError::NoFolder`] if `dir` is needed and not given; [`DataError::Missing`], [`DataError::Content`] and
     /// [`DataError::Io`] name the file that is missing, wrong or unreadable.
     pub fn load(&self, dir: Option<&Path>, options: &LoadOptions) -> Result<Dataset, DataError> {
         let dir = match (dir, self.layout) {

@@ -1,8 +1,8 @@
-//! Which row a run's writer measures at this moment, for whoever looks after its process: where that ends, this row is what it
-//! ended at, in whichever pass over the rows.
+//! Records which row a run's writer is measuring now, for a process that supervises it: if the writer ends unexpectedly, this is
+//! the row at which it ended, in whichever pass over the rows.
 //!
-//! It stands in the file that is locked while the run is written, so it costs no file of its own. It goes to no disk: it tells of
-//! ends of processes, which the kernel survives.
+//! The record is in the file that is locked while the run is written, so it needs no file of its own. It is not flushed to the
+//! disk: it only matters if the process ends, and the kernel survives that.
 
 use std::fs;
 use std::path::Path;
@@ -19,14 +19,14 @@ pub struct AtHand {
     pub role: Role,
     /// Its number in the draw.
     pub index: u64,
-    /// How often the same came before under this role.
+    /// How often the same architecture came before under this role.
     pub occurrence: u32,
-    /// How often this very row was measured before.
+    /// How often exactly this row was measured before.
     pub attempt: u32,
 }
 
 impl AtHand {
-    /// The row at hand of the run in this folder, where its writer has begun one and these rows do not hold it.
+    /// The row that the run in this folder is measuring. None if its writer has not begun a row, or if `rows` already contain it.
     pub fn read(dir: &Path, rows: &[Measurement]) -> Option<Self> {
         let text = fs::read_to_string(dir.join(LOCK_FILE)).ok()?;
         let at_hand: Self = serde_json::from_str(&text).ok()?;
@@ -54,7 +54,7 @@ mod tests {
         let second = AtHand { role: Role::Sample, index: 3, occurrence: 0, attempt: 1 };
         journal.begin_row(first);
         assert_eq!(told(&journal), Some(first));
-        // A shorter text leaves nothing of a longer one.
+        // A shorter text must overwrite all of a longer one.
         journal.begin_row(second);
         assert_eq!(told(&journal), Some(second));
         // The row that the second attempt replaces does not count.

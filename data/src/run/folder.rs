@@ -1,4 +1,4 @@
-//! A run's folder: its files by name, its header, whether it is finished.
+//! A run's folder: the names of its files, its header, and whether it is finished.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,10 +8,10 @@ use crate::{DataError, RunHeader};
 
 pub(crate) const HEADER_FILE: &str = "run.json";
 pub(crate) const ROWS_FILE: &str = "rows.jsonl";
-/// The sealed table's name in a run folder.
+/// Name of the sealed table in a run folder.
 pub(crate) const TABLE_FILE: &str = "measurements.parquet";
 
-/// What the machine was like when the run began: the certificate's name in a run folder.
+/// Name of the certificate in a run folder, which describes the machine when the run began.
 pub const DOCTOR_FILE: &str = "doctor.json";
 
 /// Whether a run has begun in the folder.
@@ -19,10 +19,10 @@ pub fn has_run(dir: &Path) -> bool {
     dir.join(HEADER_FILE).exists()
 }
 
-/// The header of the folder's run; nothing where none has begun. Its rows are not looked at.
+/// The header of the folder's run; None if no run has begun. The rows are not read.
 ///
 /// # Errors
-/// [`DataError::Content`] where the header is damaged or a newer program's, [`DataError::Io`] where it cannot be read.
+/// [`DataError::Content`] if the header is damaged or written by a newer program, [`DataError::Io`] if it cannot be read.
 pub fn run_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
     let header = read_header(dir)?;
     if let Some(header) = &header {
@@ -31,13 +31,13 @@ pub fn run_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
     Ok(header)
 }
 
-/// The table of the folder's finished run; nothing where the run has not finished.
+/// The table of the folder's finished run; None if the run has not finished.
 pub fn sealed_table(dir: &Path) -> Option<PathBuf> {
     let table = dir.join(TABLE_FILE);
     table.exists().then_some(table)
 }
 
-/// The header that the folder has, of whatever version.
+/// The header in the folder, whatever its version.
 pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
     let path = dir.join(HEADER_FILE);
     let bytes = match fs::read(&path) {
@@ -50,7 +50,7 @@ pub(crate) fn read_header(dir: &Path) -> Result<Option<RunHeader>, DataError> {
     Ok(Some(header))
 }
 
-/// Refuses what a newer program wrote.
+/// Rejects what a newer program wrote.
 pub(crate) fn check_version(path: &Path, header: &RunHeader) -> Result<(), DataError> {
     if (RunHeader::OLDEST..=RunHeader::VERSION).contains(&header.version) {
         return Ok(());

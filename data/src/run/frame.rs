@@ -1,4 +1,4 @@
-//! Measurements as a table with a column per field, and the header's values as constant columns.
+//! Measurements as a table with one column per field, and the header's values as constant columns.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use polars_io::parquet::write::ParquetWriter;
 
 use crate::{Measurement, RunHeader, superseded};
 
-/// Columns that hold the header; `skeleton`, `reference_ms` and `versions` are JSON.
+/// Columns that contain the header; `skeleton`, `reference_ms` and `versions` are JSON.
 pub(crate) const HEADER_COLUMNS: [&str; 15] = [
     "format_version",
     "space",
@@ -26,10 +26,10 @@ pub(crate) const HEADER_COLUMNS: [&str; 15] = [
     "versions",
 ];
 
-/// A row per measurement; where a number is missing or NaN, null.
+/// A table with one row per measurement. Numbers that are missing or NaN become null.
 ///
 /// # Errors
-/// [`polars::error::PolarsError`] where polars refuses; bad rows are no reason for that.
+/// [`polars::error::PolarsError`] if polars fails; bad rows are no reason for that.
 pub(crate) fn from_measurements(
     header: &RunHeader,
     rows: &[Measurement],
@@ -41,10 +41,10 @@ pub(crate) fn from_measurements(
     DataFrame::new(rows.len(), columns)
 }
 
-/// Writes the table as Parquet, zstd-compressed.
+/// Writes the table as Parquet, compressed with zstd.
 ///
 /// # Errors
-/// [`polars::error::PolarsError`] where the file cannot be written.
+/// [`polars::error::PolarsError`] if the file cannot be written.
 pub(crate) fn write_parquet(file: &mut impl Write, frame: &mut DataFrame) -> PolarsResult<()> {
     ParquetWriter::new(file).finish(frame).map(|_| ())
 }
@@ -105,7 +105,7 @@ fn proof(rows: &[Measurement]) -> Vec<Column> {
 }
 
 fn constants(header: &RunHeader, n: usize) -> Vec<Column> {
-    // Neither a skeleton nor a list of texts has anything that JSON cannot say.
+    // A skeleton and a list of texts can always be written as JSON.
     let skeleton = serde_json::to_string(&header.skeleton).unwrap_or_default();
     let versions = serde_json::to_string(&header.versions).unwrap_or_default();
     let reference = serde_json::to_string(&header.reference_ms).unwrap_or_default();
@@ -148,7 +148,7 @@ mod tests {
     use crate::Role;
     use crate::run::measurement::tests::{failed, header, measurement};
 
-    /// Every field of the two records becomes a column of the same name, so that none is forgotten.
+    /// Every field of the two records becomes a column with the same name, so no field can be forgotten.
     #[test]
     fn every_field_has_a_column() {
         let rows = [measurement(1, Role::Sample, 1.5), failed(2)];

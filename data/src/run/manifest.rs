@@ -1,5 +1,5 @@
-//! `manifest.json`: which files of a run folder are finished, with their sizes and checksums, so that a damaged file is named
-//! and never read as data.
+//! `manifest.json`: lists the finished files of a run folder with their sizes and checksums, so that a damaged file is named in
+//! an error and never read as data.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,41 +10,42 @@ use serde::{Deserialize, Serialize};
 use super::folder::{ROWS_FILE, TABLE_FILE};
 use crate::{DataError, WholeFile, checksum};
 
-/// The manifest's name in a run folder.
+/// Name of the manifest in a run folder.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 const VERSION: u32 = 1;
 
-/// How much a run should hold when it is finished.
+/// How much a run should contain when it is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Rows, anchors and attempts after the first not counted: of anchors there may be more than planned.
+    /// Number of rows, without anchors and repeated attempts. (There may be more anchors than planned.)
     pub rows: u64,
-    /// Samples of the whole draw, those of other shards included.
+    /// Number of samples of the whole draw, including those of other shards.
     pub samples: u64,
 }
 
-/// The finished files of a run folder. It is replaced as a whole; a file that it lists no longer changes, or is taken off the
-/// list before it does.
+/// The finished files of a run folder. It is always replaced as a whole. A listed file does not change any more, or is taken off
+/// the list before it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     version: u32,
-    /// What the run should come to, where it was said.
+    /// How much the run should contain, if it was recorded.
     pub(crate) wanted: Option<Wanted>,
     files: Vec<FileRecord>,
 }
 
-/// What a finished file was when it was listed.
+/// A finished file as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct FileRecord {
     name: String,
     bytes: u64,
-    /// Rows in it, where it holds rows.
+    /// Number of rows in it, if it contains rows.
     rows: Option<u64>,
     /// CRC-32 as eight hex digits.
     crc32: String,
 }
 
-/// The file: the manifest behind the CRC-32 of its compact JSON, so that the manifest itself cannot change unnoticed.
+/// The file's form: the manifest together with the CRC-32 of its compact JSON, so that the manifest itself cannot change
+/// unnoticed.
 #[derive(Serialize, Deserialize)]
 struct Checked {
     crc32: String,
@@ -58,10 +59,10 @@ impl Default for Manifest {
 }
 
 impl Manifest {
-    /// The folder's manifest; nothing where it has none.
+    /// The folder's manifest; None if it has none.
     ///
     /// # Errors
-    /// [`DataError::Content`] where it is damaged or of a newer version.
+    /// [`DataError::Content`] if it is damaged or of a newer version.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>, DataError> {
         let path = dir.join(MANIFEST_FILE);
         let bytes = match fs::read(&path) {
@@ -90,7 +91,7 @@ impl Manifest {
         Ok(Some(checked.manifest))
     }
 
-    /// Replaces the folder's manifest by this one.
+    /// Replaces the folder's manifest with this one.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), DataError> {
         let path = dir.join(MANIFEST_FILE);
         let crc32 = checksum(compact(self, &path)?.as_bytes());
@@ -105,7 +106,7 @@ impl Manifest {
         self.files.iter().any(|file| file.name == name)
     }
 
-    /// Lists a file with what is in it now.
+    /// Lists a file with its current content.
     pub(crate) fn list(
         &mut self,
         dir: &Path,
@@ -118,7 +119,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Lists a file with what will be in it.
+    /// Lists a file with the content that it will have.
     pub(crate) fn list_bytes(&mut self, name: &str, bytes: &[u8], rows: Option<u64>) {
         self.drop_file(name);
         let crc32 = checksum(bytes);
@@ -131,10 +132,10 @@ impl Manifest {
         self.files.retain(|file| file.name != name);
     }
 
-    /// Whether the file is what it was when listed; a file that is not listed passes.
+    /// Checks that the file is still as it was when it was listed; a file that is not listed passes.
     ///
     /// # Errors
-    /// [`DataError::Altered`] where it is not, [`DataError::Io`] where it cannot be read.
+    /// [`DataError::Altered`] if it has changed, [`DataError::Io`] if it cannot be read.
     pub(crate) fn verify(&self, dir: &Path, name: &str) -> Result<(), DataError> {
         if !self.lists(name) {
             return Ok(());
@@ -151,18 +152,18 @@ impl Manifest {
         }
     }
 
-    /// [`Manifest::verify`] of all listed files but rows and table, which their readers verify: whoever reads one of these sees that
-    /// another is damaged or gone.
+    /// Applies [`Manifest::verify`] to all listed files except rows and table, which are verified when they are read. So reading
+    /// one of these also shows whether another file is damaged or missing.
     ///
     /// # Errors
-    /// Those of [`Manifest::verify`].
+    /// The errors of [`Manifest::verify`].
     pub(crate) fn verify_rest(&self, dir: &Path) -> Result<(), DataError> {
         let mut rest =
             self.files.iter().filter(|file| ![ROWS_FILE, TABLE_FILE].contains(&&*file.name));
         rest.try_for_each(|file| self.verify(dir, &file.name))
     }
 
-    /// [`Manifest::verify`] of a file already read.
+    /// Like [`Manifest::verify`], for a file that is already read.
     pub(crate) fn verify_bytes(
         &self,
         path: &Path,
@@ -231,7 +232,7 @@ mod tests {
         assert!(matches!(error, DataError::Missing { .. }), "{error}");
     }
 
-    /// A flip may fall on a space, which changes nothing; any other is found.
+    /// A flipped bit in a blank has no effect; any other is found.
     #[test]
     fn no_flipped_bit_of_the_manifest_gives_another_manifest() {
         let (dir, manifest) = written();

@@ -1,4 +1,4 @@
-//! A run's header and its rows, as they stand in files.
+//! A run's header and rows, as they are stored in files.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OperatingPoint, Shard, nullable};
 
-/// Why an architecture was measured.
+/// The reason why an architecture was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Drawn for the data set.
+    /// It was drawn for the data set.
     Sample,
-    /// One of a fixed few, measured again and again to see drift.
+    /// It is one of a few fixed ones that are measured again and again to see drift.
     Anchor,
-    /// A sample measured a second time later in the same process, to know the noise.
+    /// A sample that is measured a second time later in the same process, to know the noise.
     Repeat,
-    /// A sample measured again by a process of its own, to know what a restart changes (algorithms picked, memory layout).
+    /// A sample that is measured again by another process, to know what a restart changes (algorithms picked, memory layout).
     Fresh,
 }
 
@@ -33,17 +33,17 @@ impl Role {
     }
 }
 
-/// How a measurement ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How a measurement ended, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The 95 % interval of the median became narrow enough.
     Converged,
-    /// The time cap came first; the interval is wider than asked, at most 5 % to either side.
+    /// The time limit came first; the interval is wider than asked, but at most 5 % to either side.
     Capped,
-    /// The time cap came first and the interval is wider than 5 % to either side.
+    /// The time limit came first, and the interval is wider than 5 % to either side.
     Noisy,
-    /// The clock stayed below the run's own level.
+    /// The clock stayed below the usual level of this run.
     Throttled,
     /// The network could not be built or run; `reason` says why.
     Failed,
@@ -62,41 +62,41 @@ impl Status {
     }
 }
 
-/// One architecture's measured latency, with what is needed to judge it.
+/// The measured latency of one architecture, with everything needed to judge it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Number of the architecture in the draw (see `lat_space::architecture_at`).
     pub index: u64,
-    /// Why it was measured.
+    /// The reason why it was measured.
     pub role: Role,
-    /// How often the same was measured before under this role, as the schedule has it: the round of an anchor, else 0.
+    /// How often the schedule had the same architecture before under this role: for an anchor the round, else 0.
     #[serde(default)]
     pub occurrence: u32,
-    /// 0, or how often this very row was measured before: of a row that failed or fell into a drifting stretch the
-    /// last attempt counts, the ones before are kept and count as superseded.
+    /// How often exactly this row was measured before. If a row failed or lies in a stretch with drift, its last attempt counts;
+    /// earlier attempts are kept and count as superseded.
     #[serde(default)]
     pub attempt: u32,
     /// The architecture in its space's text form.
     pub architecture: String,
     /// How the measurement ended.
     pub status: Status,
-    /// For [`Status::Failed`] the reason, else empty.
+    /// The reason if the status is [`Status::Failed`], else empty.
     pub reason: String,
-    /// Median over the timed runs, milliseconds per batch; NaN (null in JSON) where failed. The run's mode says whether
-    /// launches are part of it.
+    /// Median over the timed runs, milliseconds per batch; NaN (null in JSON) if the row failed. The run's mode says whether
+    /// launches are included.
     #[serde(with = "nullable")]
     pub latency_ms: f64,
-    /// Median of runs as `PyTorch` launches them, milliseconds; NaN where the mode does not measure it.
+    /// Median of runs as `PyTorch` launches them, milliseconds; NaN if the mode does not measure it.
     #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_eager_ms: f64,
-    /// Median of replays of the network captured as one CUDA graph, milliseconds: the device's own time; NaN where the mode
-    /// does not measure it.
+    /// Median of replays of the network captured as one CUDA graph, milliseconds: the device's own time. NaN if the mode does not
+    /// measure it.
     #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_graph_ms: f64,
-    /// Whether eager time is over 1.25 times graph time, where both are measured: the launches are what takes the time.
+    /// Whether the launches limit the speed: eager time is over 1.25 times graph time. None unless both are measured.
     #[serde(default)]
     pub launch_bound: Option<bool>,
-    /// Median of what the clock showed, milliseconds: other than `latency_ms` where runs are corrected by a reference network
+    /// Median of the clock's readings, milliseconds; differs from `latency_ms` if runs are corrected by a reference network
     /// (CPU).
     #[serde(with = "nullable")]
     pub latency_raw_ms: f64,
@@ -118,52 +118,53 @@ pub struct Measurement {
     /// Upper end of that interval, milliseconds.
     #[serde(with = "nullable")]
     pub latency_ci_high_ms: f64,
-    /// 90th percentile, milliseconds; NaN with fewer than 64 runs, which cannot tell it (the bound of `MLPerf` `LoadGen`).
+    /// 90th percentile, milliseconds; NaN if there are fewer than 64 runs, which are too few for it (the bound of `MLPerf`
+    /// `LoadGen`).
     #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_p90_ms: f64,
-    /// 99th percentile, milliseconds; NaN with fewer than 662 runs.
+    /// 99th percentile, milliseconds; NaN if there are fewer than 662 runs.
     #[serde(with = "nullable", default = "nullable::missing")]
     pub latency_p99_ms: f64,
-    /// Timed runs.
+    /// Number of timed runs.
     pub n_runs: u32,
-    /// Timed runs thrown away and made again, since the clock was low.
+    /// Number of timed runs that were discarded and repeated because the clock was low.
     #[serde(default)]
     pub n_discarded: u32,
-    /// Runs before the timed ones.
+    /// Number of runs before the timed ones.
     pub n_warmup: u32,
     /// Trainable parameters of the network.
     pub params: u64,
     /// Multiply-adds for one image.
     pub multiply_adds: u64,
-    /// Memory for activations at their peak and for weights, MiB: on a GPU by libtorch's allocator, elsewhere counted over the
-    /// graph; `peak-memory` among the header's versions says which.
+    /// Memory for weights and for activations at their peak, MiB: on a GPU from libtorch's allocator, elsewhere counted over the
+    /// graph. The entry `peak-memory` among the header's versions says which.
     #[serde(default)]
     pub peak_memory_mib: Option<f64>,
-    /// Growth of the process's resident memory at its peak, MiB, in rows that a fresh process of their own measured on a CPU:
-    /// what the count leaves out (libraries' workspaces, the allocator's rounding) is in it.
+    /// Growth of the process's resident memory at its peak, MiB. Only in rows that a process of their own measured on a CPU. It
+    /// includes what the count leaves out (workspaces of libraries, the allocator's rounding).
     #[serde(default)]
     pub peak_rss_mib: Option<f64>,
-    /// Energy of one batch, millijoules, where the device tells and the row is of the subset that it is measured on.
+    /// Energy of one batch, millijoules, if the device gives it and the row belongs to the subset for which it is measured.
     #[serde(default)]
     pub energy_mj: Option<f64>,
-    /// Clock of the device after the runs, where it can be read.
+    /// Clock of the device after the runs, if it can be read.
     pub clock_mhz: Option<f64>,
-    /// Temperature of the device in degrees Celsius, where it can be read.
+    /// Temperature of the device in degrees Celsius, if it can be read.
     pub temperature_c: Option<f64>,
-    /// Power drawn by the device, where it can be read.
+    /// Power drawn by the device, if it can be read.
     pub power_w: Option<f64>,
-    /// Reasons for throttling that the driver gives, where it can be asked; empty text: none.
+    /// Reasons for throttling that the driver gives, if it can be asked; an empty text if there are none.
     pub throttle_reasons: Option<String>,
     /// Seconds spent inside warm-up and timed runs.
     pub timed_s: f64,
-    /// Seconds spent on the row altogether, building included.
+    /// Seconds spent on the row altogether, including building the network.
     pub wall_s: f64,
-    /// Seconds since 1970 at the row's end.
+    /// Seconds since 1970 at the end of the row.
     pub unix_s: f64,
 }
 
 impl Measurement {
-    /// The value of a column that can be a target; nothing where the row lacks it or the column is none.
+    /// The value of a column that can be a target; None if the row lacks it or the column cannot be a target.
     pub fn target(&self, column: &str) -> Option<f64> {
         let value = match column {
             "latency_ms" => self.latency_ms,
@@ -179,13 +180,13 @@ impl Measurement {
         value.is_finite().then_some(value)
     }
 
-    /// What the schedule knows it by: role, number, and how often the same came before.
+    /// The key by which the schedule knows it: role, number, and how often the same came before.
     pub fn identity(&self) -> (Role, u64, u32) {
         (self.role, self.index, self.occurrence)
     }
 }
 
-/// Which rows a later attempt replaces, in the rows' order.
+/// For each row, whether a later attempt replaces it.
 pub fn superseded(rows: &[Measurement]) -> Vec<bool> {
     let mut newest: HashMap<(Role, u64, u32), u32> = HashMap::new();
     for row in rows {
@@ -195,7 +196,7 @@ pub fn superseded(rows: &[Measurement]) -> Vec<bool> {
     rows.iter().map(|row| row.attempt < newest[&row.identity()]).collect()
 }
 
-/// What a run measures and where: frozen when the run begins, and the same for all its rows.
+/// The settings of a run, fixed when it begins and the same for all its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunHeader {
     /// Version of the folder's format, [`RunHeader::VERSION`].
@@ -208,41 +209,41 @@ pub struct RunHeader {
     pub seed: u64,
     /// Images per batch.
     pub batch: u32,
-    /// Device as named on the command line: `cpu`, `cuda:0`, `fake`.
+    /// Device as named on the command line, such as `cpu`, `cuda:0`, `fake`.
     pub device: String,
     /// The device's own name, such as the CPU's or GPU's model.
     pub device_name: String,
     /// How the networks run: the fields `precision`, `mode`, `channels_last` and `cold`.
     #[serde(flatten)]
     pub point: OperatingPoint,
-    /// Which part of the run's samples this folder holds, as `2/8`; nothing: all.
+    /// The part of the run's samples in this folder, such as `2/8`; None if it has all.
     #[serde(default)]
     pub shard: Option<String>,
     /// CPU threads libtorch uses.
     pub threads: u32,
-    /// Undisturbed time of the reference network that corrects runs on a CPU, milliseconds.
+    /// Time of the reference network (which corrects runs on a CPU) when undisturbed, milliseconds.
     pub reference_ms: Option<f64>,
-    /// Versions of lat, libtorch, the driver and the like, as `name version` texts.
+    /// Versions of lat, libtorch, the driver and the like, as `name version`.
     pub versions: Vec<String>,
 }
 
 impl RunHeader {
     /// Version of the folder's format that this program writes.
     pub const VERSION: u32 = 2;
-    /// Oldest version that it still reads.
+    /// The oldest version that this program still reads.
     pub const OLDEST: u32 = 1;
 
-    /// Whether the folder holds one of several parts of a run; one that was merged from them holds the whole.
+    /// Whether the folder contains one of several parts of a run. A run merged from parts is whole.
     pub fn is_shard(&self) -> bool {
         self.shard.as_ref().is_some_and(|shard| shard.parse::<Shard>().is_ok())
     }
 
-    /// The first thing that makes the two runs different measurements, as (name, this, other); versions do not count.
+    /// The first setting that makes the two runs different measurements, as (name, this, other); versions do not count.
     pub fn difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         self.differences(other).into_iter().next()
     }
 
-    /// All that makes the two runs different measurements, as (name, this, other); versions do not count.
+    /// All settings that make the two runs different measurements, as (name, this, other); versions do not count.
     pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
         let (a, b) = (self.point, other.point);
         let pairs = [
@@ -267,7 +268,7 @@ fn shard(header: &RunHeader) -> String {
     header.shard.clone().unwrap_or_else(|| "all".into())
 }
 
-/// The skeleton with all that makes it differ from another.
+/// A description of the skeleton that contains everything in which it may differ from another.
 fn describe(skeleton: &Skeleton) -> String {
     format!("{skeleton}, {:?} stem", skeleton.stem)
 }
@@ -279,7 +280,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::Mode;
 
-    /// A row whose values all differ, so that a swapped field shows.
+    /// A row in which all values are different, so that swapped fields are noticed.
     pub(crate) fn measurement(index: u64, role: Role, latency_ms: f64) -> Measurement {
         Measurement {
             index,

@@ -1,5 +1,5 @@
-//! The folder of a profile run: what a row and a header hold, the journal that rows are appended to, the manifest of what is
-//! finished, shards and how they are joined.
+//! The folder of a profile run: its rows and header, the journal to which rows are appended, the manifest of finished files, and
+//! shards and their merging.
 
 mod at_hand;
 pub(crate) mod folder;

@@ -33,25 +33,25 @@ pub enum Precision {
     Bf16,
 }
 
-/// How networks run while they are timed: with batch, skeleton and device it makes a row comparable with another. What older files
-/// do not say of it is as by default.
+/// How networks run while they are timed. Rows can be compared if this, batch, skeleton and device are the same. Where older
+/// files lack a setting, it has its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct OperatingPoint {
-    /// Number format: fp32.
+    /// Number format; fp32 by default.
     pub precision: Precision,
-    /// How runs are launched: eager.
+    /// How runs are launched; eager by default.
     #[serde(default)]
     pub mode: Mode,
-    /// Whether images and weights lie channels last (NHWC) in memory: no.
+    /// Whether images and weights are stored channels last (NHWC); false by default.
     #[serde(default)]
     pub channels_last: bool,
-    /// Whether the device's last-level cache is emptied before each timed run: no, since a deployed network is run again and
-    /// again.
+    /// Whether the device's last-level cache is emptied before each timed run. False by default, because a deployed network runs
+    /// again and again.
     #[serde(default)]
     pub cold: bool,
 }
 
-/// A name that no mode or precision has.
+/// The error for a name that is no mode or precision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} '{name}'; expected one of: {known}")]
 pub struct UnknownName {
@@ -61,7 +61,7 @@ pub struct UnknownName {
 }
 
 impl Mode {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 3] = [Self::Eager, Self::Graph, Self::Both];
 
     /// Its name on the command line and in files.
@@ -75,7 +75,7 @@ impl Mode {
 }
 
 impl Precision {
-    /// All of them.
+    /// All precisions.
     pub const ALL: [Self; 4] = [Self::Fp32, Self::Tf32, Self::Fp16, Self::Bf16];
 
     /// Its name on the command line and in files.
@@ -121,7 +121,7 @@ fn unknown(kind: &'static str, name: &str, known: &[&str]) -> UnknownName {
     UnknownName { kind, name: name.to_owned(), known: known.join(", ") }
 }
 
-/// A point as four fields of a record whose data may not say how they were measured: then the names are null. For
+/// An operating point as four fields of a record, for data that may not say how they were measured: then the names are null. For
 /// `#[serde(flatten, with = "lat_data::known_point")]`.
 pub mod known_point {
     use super::{
@@ -158,10 +158,10 @@ pub mod known_point {
         fields.serialize(to)
     }
 
-    /// Reads them; nothing where neither precision nor mode is there, the default of the one that is missing otherwise.
+    /// Reads the fields. None if both precision and mode are missing; if only one is, it has its default.
     ///
     /// # Errors
-    /// A name that is unknown.
+    /// If a name is unknown.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<OperatingPoint>, D::Error> {

@@ -1,4 +1,4 @@
-//! Reads a run's rows and verifies them.
+//! Reads and verifies a run's rows.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,11 +10,11 @@ use super::manifest::Manifest;
 use super::rows;
 use crate::{DataError, Measurement, Role, RunHeader};
 
-/// Reads a run's header and rows, also while another process writes it; changes nothing. What a crash left of a last row is
-/// passed over.
+/// Reads a run's header and rows, even while another process writes it. It changes nothing. A last row that a crash left
+/// incomplete is ignored.
 ///
 /// # Errors
-/// [`DataError::Missing`] where `dir` is no run folder, [`DataError::Damaged`] where a row other than the last is damaged.
+/// [`DataError::Missing`] if `dir` is no run folder, [`DataError::Damaged`] if a row other than the last is damaged.
 pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> {
     let header = read_header(dir)?.ok_or_else(|| {
         DataError::missing(&dir.join(HEADER_FILE), "the folder of a profile run, which holds it")
@@ -22,7 +22,7 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     check_version(&dir.join(HEADER_FILE), &header)?;
     let path = dir.join(ROWS_FILE);
     let bytes = read_rows(&path)?;
-    // Read after the rows: a writer takes the rows off the list before it adds one.
+    // Read after the rows, because a writer takes the rows off the list before it adds one.
     let manifest = Manifest::read(dir)?.unwrap_or_default();
     manifest.verify_rest(dir)?;
     manifest.verify_bytes(&path, ROWS_FILE, &bytes)?;
@@ -31,7 +31,7 @@ pub fn read_run(dir: &Path) -> Result<(RunHeader, Vec<Measurement>), DataError> 
     Ok((header, rows))
 }
 
-/// Anchors of format version 1 do not say which round they are of: their order does.
+/// Numbers the rounds of anchors. Format version 1 does not store them, but they follow from the order.
 pub(crate) fn number_rounds(header: &RunHeader, rows: &mut [Measurement]) {
     if header.version > 1 {
         return;
@@ -44,7 +44,7 @@ pub(crate) fn number_rounds(header: &RunHeader, rows: &mut [Measurement]) {
     }
 }
 
-/// The rows' file; empty where a crash between the header and the first row left none.
+/// Reads the rows' file; empty if there is none because of a crash between the header and the first row.
 fn read_rows(path: &Path) -> Result<Vec<u8>, DataError> {
     match fs::read(path) {
         Ok(bytes) => Ok(bytes),
@@ -53,7 +53,7 @@ fn read_rows(path: &Path) -> Result<Vec<u8>, DataError> {
     }
 }
 
-/// All rows, where a line is damaged that line, and else what a finished file lacks.
+/// Reads all rows. If a line is damaged, the error names that line, else what a finished file lacks.
 pub(crate) fn scan_rows(path: &Path, manifest: &Manifest) -> Result<rows::Scan, DataError> {
     let bytes = read_rows(path)?;
     let scan = rows::scan(path, &bytes)?;

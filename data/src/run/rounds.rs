@@ -1,4 +1,4 @@
-//! `rounds.json`: which samples a run measures that chooses them itself, round by round, so that it goes on where it was.
+//! `rounds.json`: the samples of a run that chooses them itself, round by round, so that it can be resumed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,36 +15,37 @@ const VERSION: u32 = 1;
 /// One round of a run that chooses its samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Round {
-    /// Numbers of the samples drawn at random: predictions are judged on them.
+    /// Numbers of the samples that were drawn at random; predictions are judged on them.
     pub random: Vec<u64>,
-    /// Numbers of those that were chosen because a predictor knows least of them.
+    /// Numbers of the samples that were chosen because a predictor is least certain about them.
     pub chosen: Vec<u64>,
-    /// What a predictor of all samples so far is worth; nothing before the round is measured, and where too few are there.
+    /// The error of a predictor trained on all samples so far. None before the round is measured, or if there are too few
+    /// samples.
     pub judgement: Option<Judgement>,
 }
 
-/// The error of predictions of samples that the fit has not seen.
+/// The error of predictions for samples that the fit has not seen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// Samples drawn at random on which it was judged, all rounds together.
+    /// Number of randomly drawn samples on which it was judged, over all rounds.
     pub n_judged: u64,
-    /// Mean absolute percentage error, percent.
+    /// Mean absolute percentage error (MAPE).
     pub mape: f64,
-    /// Standard error of that mean, percent.
+    /// Standard error of the MAPE, percent.
     pub standard_error: f64,
-    /// The MAPE that a perfect predictor would show, percent, where enough samples were measured twice.
+    /// The MAPE that a perfect predictor would show, percent, if enough samples were measured twice.
     pub noise_floor: Option<f64>,
 }
 
-/// All rounds of a run, the last of which may be unfinished.
+/// All rounds of a run. The last one may be unfinished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rounds {
     version: u32,
-    /// In the order measured.
+    /// The rounds, in the order measured.
     pub rounds: Vec<Round>,
 }
 
-/// The file: the rounds behind the CRC-32 of their compact JSON.
+/// The file's form: the rounds together with the CRC-32 of their compact JSON.
 #[derive(Serialize, Deserialize)]
 struct Checked {
     crc32: String,
@@ -52,7 +53,7 @@ struct Checked {
 }
 
 impl Round {
-    /// Numbers of all its samples, in the order measured.
+    /// Numbers of all samples of this round, in the order measured.
     pub fn samples(&self) -> Vec<u64> {
         self.random.iter().chain(&self.chosen).copied().collect()
     }
@@ -65,10 +66,10 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    /// Those of the run in this folder; nothing where it takes its samples in order, or has not begun.
+    /// The rounds of the run in this folder; None if it takes its samples in order, or has not begun.
     ///
     /// # Errors
-    /// [`DataError::Content`] where the file is damaged or of a newer version, [`DataError::Io`] where it cannot be read.
+    /// [`DataError::Content`] if the file is damaged or of a newer version, [`DataError::Io`] if it cannot be read.
     pub fn read(dir: &Path) -> Result<Option<Self>, DataError> {
         let path = dir.join(ROUNDS_FILE);
         let bytes = match fs::read(&path) {
@@ -95,10 +96,10 @@ impl Rounds {
         Ok(Some(checked.content))
     }
 
-    /// Replaces the folder's file as a whole; when this returns, it is on the disk.
+    /// Replaces the folder's file as a whole. When this returns, it is on the disk.
     ///
     /// # Errors
-    /// [`DataError::Io`] where it cannot be written; the file is then as it was.
+    /// [`DataError::Io`] if it cannot be written; the file is then unchanged.
     pub fn write(&self, dir: &Path) -> Result<(), DataError> {
         let path = dir.join(ROUNDS_FILE);
         let checked = Checked { crc32: checksum(self, &path)?, content: self.clone() };
@@ -112,7 +113,7 @@ impl Rounds {
         self.rounds.iter().map(|round| (round.random.len() + round.chosen.len()) as u64).sum()
     }
 
-    /// How many of them were chosen.
+    /// Number of samples that were chosen.
     pub fn n_chosen(&self) -> u64 {
         self.rounds.iter().map(|round| round.chosen.len() as u64).sum()
     }

@@ -4,37 +4,37 @@ use std::path::Path;
 
 use crate::{DataError, Measurement};
 
-/// What a journal's file of rows holds.
+/// The content of a journal's file of rows.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     /// The rows, in the order written.
     pub(crate) rows: Vec<Measurement>,
-    /// Bytes from the start that are whole rows.
+    /// Number of bytes from the start that are complete rows.
     pub(crate) good_bytes: u64,
-    /// Bytes behind them: what a crash left of the last row.
+    /// Number of bytes after them: what a crash left of the last row.
     pub(crate) torn_bytes: u64,
 }
 
-/// What one line can be.
+/// The kinds of lines.
 enum Line {
     Row(Box<Measurement>),
-    /// Cannot be what was written: a crash or a damaged disk.
+    /// Not as it was written, because of a crash or a damaged disk.
     Broken(String),
-    /// Is what was written, by a program that knows other fields.
+    /// As it was written, but by a program that has other fields.
     Foreign(String),
 }
 
-/// The line of a row, its newline included.
+/// The line for a row, with its newline.
 ///
 /// # Errors
-/// [`serde_json::Error`] where the row cannot be written as JSON.
+/// [`serde_json::Error`] if the row cannot be written as JSON.
 pub(crate) fn encode(row: &Measurement) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(row)?;
     Ok(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())))
 }
 
-/// Reads all rows. A crash can only tear the end of the file, so broken lines with none but broken ones behind them are
-/// counted as torn, and any other broken line is an error, as is a last one that was once whole.
+/// Reads all rows. A crash can only damage the end of the file. So broken lines count as torn if only broken lines follow. Any
+/// other broken line is an error, and so is a broken last line that was once complete.
 ///
 /// # Errors
 /// [`DataError::Damaged`] names the first line that is no row although rows follow.
@@ -63,21 +63,21 @@ pub(crate) fn scan(path: &Path, bytes: &[u8]) -> Result<Scan, DataError> {
     Ok(found)
 }
 
-/// Whether a whole row stands at the end of a broken line: then the newline before it was damaged, which no crash does.
+/// Whether a broken line ends in a complete row: then the newline before that row was damaged, which a crash does not do.
 fn ends_in_row(line: &[u8]) -> bool {
     let mut starts = line.windows(2).enumerate().filter(|(at, pair)| *at > 8 && *pair == b" {");
     starts.any(|(at, _)| !matches!(decode(&line[at - 8..]), Line::Broken(_)))
 }
 
-/// Whether a broken line was once written to its end: then a byte of it changed, which no crash does. A crash leaves a line
-/// without its end, or with many zeros where a block did not reach the disk.
+/// Whether a broken line was once written completely: then one of its bytes changed, which a crash does not do. A crash leaves a
+/// line without its end, or with many zeros where a block did not reach the disk.
 fn was_whole(line: &[u8]) -> bool {
     let Some((last, before)) = line.split_last() else { return false };
     if *last != b'\n' {
-        // Should the changed byte be the newline, a row is before it.
+        // If the newline is the changed byte, the line before it is a row.
         return !matches!(decode(&[before, b"\n"].concat()), Line::Broken(_));
     }
-    // A row begins with nine bytes and a brace and ends in one; a single damage cannot have hit both.
+    // A row begins with nine bytes and a brace, and ends in a brace; a single damaged byte cannot affect both.
     let braced = before.get(9) == Some(&b'{') || before.last() == Some(&b'}');
     let mut zeros = line.iter().filter(|&&byte| byte == 0);
     before.len() > 9 && braced && zeros.nth(1).is_none()
@@ -139,7 +139,7 @@ mod tests {
     fn any_flipped_bit_is_an_error_with_its_line() {
         let text = three();
         let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
-        // All bytes, and all places of a bit by turns.
+        // All bytes; the bit varies from one to the next.
         for bit in (0..8 * text.len()).step_by(5) {
             let (at, mut bytes) = (bit / 8, text.clone().into_bytes());
             bytes[at] ^= 1 << (bit % 8);

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// One of `count` parts of a run's samples: those whose number leaves `index - 1` when divided by `count`.
+/// One of `count` parts of a run's samples: those whose number leaves the remainder `index - 1` when divided by `count`.
 ///
-/// Neighbours in the draw lie in different parts, so all parts are equally large, and a run extended by more samples extends
-/// each of its parts.
+/// Neighbours in the draw are in different parts, so all parts have the same size (or differ by one), and if a run gets more
+/// samples, all its parts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard {
     index: u32,
@@ -14,10 +14,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// All samples.
+    /// The part with all samples.
     pub const WHOLE: Self = Self { index: 1, count: 1 };
 
-    /// Part `index`, from 1, of `count`; nothing where there is no such part.
+    /// Part `index` (from 1) of `count`; None if there is no such part.
     pub fn new(index: u32, count: u32) -> Option<Self> {
         (1..=count).contains(&index).then_some(Self { index, count })
     }
@@ -27,7 +27,7 @@ impl Shard {
         self.index
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     pub fn count(self) -> u32 {
         self.count
     }
@@ -37,18 +37,18 @@ impl Shard {
         sample % u64::from(self.count) == u64::from(self.index - 1)
     }
 
-    /// The part's samples out of the first `samples` of the draw, ascending.
+    /// This part of the first `samples` samples of the draw, ascending.
     pub fn samples(self, samples: u64) -> impl Iterator<Item = u64> {
         (u64::from(self.index - 1)..samples).step_by(self.count as usize)
     }
 
-    /// The number in the whole run of this part's `round`-th round of anchors; no two parts share one.
+    /// The number, in the whole run, of this part's `round`-th round of anchors. No two parts have the same number.
     pub fn anchor_round(self, round: u32) -> u32 {
         round * self.count + self.index - 1
     }
 
-    /// This part divided further: part `index`, from 1, of `count`. Nothing where there is no such part or the parts would be
-    /// more than can be numbered.
+    /// Divides this part further: part `index` (from 1) of `count`. None if there is no such part, or if there would be more
+    /// parts than can be numbered.
     pub fn split(self, index: u32, count: u32) -> Option<Self> {
         let within = Self::new(index, count)?;
         let index = (within.index - 1).checked_mul(self.count)?.checked_add(self.index)?;

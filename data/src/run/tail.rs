@@ -6,26 +6,27 @@ use std::path::{Path, PathBuf};
 
 use super::folder::ROWS_FILE;
 
-/// Counts the rows of a run that another process writes, reading only what was added since the last look.
+/// Counts the rows of a run that another process writes. It reads only what was added since the last count.
 #[derive(Debug)]
 pub struct RowCounter {
     path: PathBuf,
-    /// Bytes counted.
+    /// Number of bytes that are counted already.
     position: u64,
     rows: u64,
 }
 
 impl RowCounter {
-    /// For the run in this folder, which may not have begun yet.
+    /// A counter for the run in this folder, which may not have begun yet.
     pub fn new(dir: &Path) -> Self {
         Self { path: dir.join(ROWS_FILE), position: 0, rows: 0 }
     }
 
-    /// Whole lines there are now. What cannot be read counts as nothing new: this is for showing progress, and whoever
-    /// needs the rows reads and verifies them.
+    /// The number of complete lines now. If the file cannot be read, the count stays as it was: this only shows progress, and
+    /// code that needs the rows reads and verifies them.
     pub fn count(&mut self) -> u64 {
         let Ok(mut file) = File::open(&self.path) else { return self.rows };
-        // A torn last line was removed: shorter than what was counted only if lines were, and then they are counted anew.
+        // Removing a torn last line cannot make the file shorter than what was counted. If it is shorter, rows were removed, and
+        // all are counted again.
         if file.metadata().is_ok_and(|metadata| metadata.len() < self.position) {
             (self.position, self.rows) = (0, 0);
         }

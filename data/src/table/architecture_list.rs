@@ -1,4 +1,4 @@
-//! The architectures of a table of any length, of which a piece is in memory at a time.
+//! Reads the architectures of a table of any length, with only a piece of it in memory at a time.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use super::file;
 use super::file_columns::parquet_rows;
 use crate::DataError;
 
-/// Rows of a table in memory at once.
+/// Rows of a table that are in memory at once.
 const PIECE: usize = 1 << 15;
 
 /// The architectures of a Parquet or CSV table, one per row in its order, as the space writes them. The table has a column per
-/// decision, or a text column `architecture`, `arch_str` or `arch`.
+/// decision, or a text column `architecture`, `arch_str`, `cellstr` or `arch`.
 ///
 /// # Errors
-/// [`DataError::Missing`] where there is no such file; with the first rows [`DataError::Content`] where the columns are not there, and
-/// with theirs [`DataError::Choice`] and [`DataError::Architecture`] for what the space does not have.
+/// [`DataError::Missing`] if there is no such file. While reading: [`DataError::Content`] if the columns are missing,
+/// [`DataError::Choice`] and [`DataError::Architecture`] for what the space does not have.
 pub fn read_architectures<'s>(
     path: &Path,
     space: &'s dyn Space,
@@ -39,7 +39,7 @@ pub fn read_architectures<'s>(
     Ok(pieces.flat_map(list))
 }
 
-/// Where the pieces come from.
+/// The source of the pieces.
 enum Source {
     /// A run's folder, which is read as a whole.
     Whole(Box<Columns>),
@@ -51,10 +51,10 @@ enum Source {
     },
 }
 
-/// A table in pieces; at least one, so that an empty table shows its columns too.
+/// A table in pieces. There is at least one piece, so that the columns of an empty table are known too.
 struct Pieces {
     source: Option<Source>,
-    /// Rows before the next piece.
+    /// Number of rows before the next piece.
     before: usize,
 }
 
@@ -75,13 +75,13 @@ impl Pieces {
         Ok(Self { source: Some(source), before: 0 })
     }
 
-    /// The next piece, and whether another may follow.
+    /// The next piece, and the source of later pieces if there may be any.
     fn read(&self, source: Source) -> Result<(Columns, Option<Source>), DataError> {
         match source {
             Source::Whole(columns) => Ok((*columns, None)),
             Source::Csv(mut pieces) => {
                 let columns = pieces.next()?;
-                // A piece without rows is the end, but for the first.
+                // A piece without rows is the end, except for the first.
                 let rest = (columns.height() > 0).then_some(Source::Csv(pieces));
                 Ok((columns, rest))
             }
@@ -124,7 +124,7 @@ mod tests {
 
     const GOOD: &str = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
 
-    /// All texts, or the error and how many texts came before it.
+    /// Reads all texts; returns their number, or the error and the number of texts before it.
     fn all(path: &Path) -> Result<usize, (usize, String)> {
         let (space, mut n) = (NasBench201::new(), 0);
         for text in read_architectures(path, &space).map_err(|e| (0, e.to_string()))? {

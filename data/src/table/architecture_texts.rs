@@ -8,23 +8,23 @@ use super::columns::Columns;
 use super::row_filter::quoted;
 use crate::DataError;
 
-/// Names under which tables keep the architecture's text, the first that a table has being used.
+/// Usual names of the column with the architecture's text. If a table has several, the first in this list is used.
 pub(crate) const TEXT_COLUMNS: [&str; 4] = ["architecture", "arch_str", "cellstr", "arch"];
 
-/// Texts of a column that are tried.
+/// The most texts of a column that are tried.
 const TRIED: usize = 50;
 
-/// Where architectures stand in a table.
+/// The place of the architectures in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
-    /// A column per decision.
+    /// In a column per decision.
     Decisions,
-    /// A column of texts with this name.
+    /// In the text column with this name.
     Text(&'a str),
 }
 
 impl<'a> Source<'a> {
-    /// The text column that was named, else columns of decisions if the space has been given and they are all there, else one of the
+    /// The text column if one was named, else columns of decisions if a space is given and all of them exist, else one of the
     /// usual text columns.
     pub(crate) fn of(columns: &'a Columns, space: Option<&dyn Space>) -> Result<Self, DataError> {
         if let Some(name) = columns.text_column() {
@@ -65,7 +65,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A hint if a name is a number, as it is if the file's first line is a row.
+/// A hint in case a name is a number, which happens if the file's first line is a row.
 fn line_of_names(columns: &Columns) -> &'static str {
     match columns.each_name().any(|name| name.parse::<f64>().is_ok()) {
         true => "; a file without a line of names? Put one above its rows",
@@ -73,7 +73,7 @@ fn line_of_names(columns: &Columns) -> &'static str {
     }
 }
 
-/// The one column whose texts are architectures of the space, if it has another name than the usual ones.
+/// The only column whose texts are architectures of the space, if it does not have one of the usual names.
 pub(crate) fn only_that_parses(columns: &Columns, space: &dyn Space) -> Option<String> {
     let parses = |name: &&str| {
         let texts = columns.texts(name).unwrap_or_default();
@@ -86,7 +86,7 @@ pub(crate) fn only_that_parses(columns: &Columns, space: &dyn Space) -> Option<S
     found.next().is_none().then(|| first.to_owned())
 }
 
-/// The architecture of each of these rows: as the file has it where no space is given, else as that space writes it.
+/// The architecture of each of these rows: as the file has it if no space is given, else as that space writes it.
 pub(crate) fn texts(
     columns: &Columns,
     space: Option<&dyn Space>,
@@ -117,7 +117,7 @@ fn from_texts(columns: &Columns, name: &str, rows: &[usize]) -> Result<Vec<Strin
     let mut texts = columns.texts(name)?;
     let text = |&row: &usize| {
         let text = texts[row].take().filter(|text| !text.trim().is_empty());
-        // Files have millions, and few of them blanks around a text.
+        // Files have millions of texts, and few of them have blanks around them.
         let trimmed = |text: &String| text.trim().len() < text.len();
         let text = text.map(|text| if trimmed(&text) { text.trim().to_owned() } else { text });
         text.ok_or_else(|| {
@@ -129,7 +129,7 @@ fn from_texts(columns: &Columns, name: &str, rows: &[usize]) -> Result<Vec<Strin
     rows.iter().map(text).collect()
 }
 
-/// Row by row, since which columns count is said by others of the row.
+/// Works row by row, because other cells of a row decide which columns count.
 fn from_decisions(
     columns: &Columns,
     space: &dyn Space,
@@ -149,7 +149,7 @@ fn from_decisions(
     Ok(texts)
 }
 
-/// Per row the choice that a decision's column names; None where it names none.
+/// For each row the choice that a decision's column names; None if it names none.
 fn column_choices(
     columns: &Columns,
     space: &dyn Space,
@@ -157,7 +157,7 @@ fn column_choices(
     rows: &[usize],
 ) -> Result<Vec<Option<usize>>, DataError> {
     let cells = columns.texts(&space.decisions()[decision].name)?;
-    // A column holds few different cells, and many rows.
+    // A column has many rows, but few different cells.
     let mut known: HashMap<&str, Option<usize>> = HashMap::new();
     let mut choice = |&row: &usize| {
         let cell = cells[row].as_deref().unwrap_or_default();

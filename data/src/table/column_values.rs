@@ -1,4 +1,4 @@
-//! What the columns of a table hold: their values, and how many rows have each.
+//! Lists the columns of a table: their values, and how many rows have each.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,8 @@ use super::columns::Columns;
 use super::file;
 use crate::{DataError, RowFilter};
 
-/// Most different values of a column that are listed: more are measurements or names of single rows, not settings.
+/// The most different values of a column that are listed. If there are more, they are measurements or names of single rows, not
+/// settings.
 const MOST: usize = 1000;
 
 /// A column and its values.
@@ -17,26 +18,26 @@ const MOST: usize = 1000;
 pub struct ColumnValues {
     /// Its name.
     pub name: String,
-    /// Different values.
+    /// Number of different values.
     pub n_values: usize,
-    /// These in the order of their first rows; none where they are more than a thousand, or of a type that is not read.
+    /// The values in the order of their first rows. Empty if there are more than a thousand, or if their type is not read.
     pub values: Vec<ValueCount>,
 }
 
-/// A value and how many rows have it.
+/// A value, and the number of rows that have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ValueCount {
-    /// The value as text; empty where the row has none.
+    /// The value as text; empty if rows have none.
     pub value: String,
-    /// Rows with it.
+    /// Number of rows with it.
     pub rows: usize,
 }
 
-/// The columns of a run folder, a `.parquet` or a `.csv` file, in the file's order; of those rows alone that fit all filters.
+/// The columns of a run folder, a `.parquet` or a `.csv` file, in the file's order. Only rows that match all filters count.
 ///
 /// # Errors
-/// [`DataError::Missing`] and [`DataError::Content`] where there is no such table, [`DataError::NoColumn`] and [`DataError::NoRow`]
-/// for filters that nothing fits.
+/// [`DataError::Missing`] and [`DataError::Content`] if there is no such table, [`DataError::NoColumn`] and [`DataError::NoRow`]
+/// if nothing matches a filter.
 pub fn list_columns(path: &Path, filters: &[RowFilter]) -> Result<Vec<ColumnValues>, DataError> {
     let mut columns = file::open(path, None)?;
     for filter in filters {
@@ -47,7 +48,7 @@ pub fn list_columns(path: &Path, filters: &[RowFilter]) -> Result<Vec<ColumnValu
 
 fn values(columns: &Columns, name: &str) -> ColumnValues {
     let (mut values, mut places) = (Vec::<ValueCount>::new(), HashMap::<String, usize>::new());
-    // What cannot be read has no values, and does not keep the other columns from being listed.
+    // A column that cannot be read has no values; the other columns are still listed.
     for cell in columns.texts(name).unwrap_or_default() {
         let value = cell.unwrap_or_default();
         if let Some(&place) = places.get(&value) {

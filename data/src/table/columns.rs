@@ -1,4 +1,4 @@
-//! Named columns of a table file, read as texts or numbers whatever their stored type.
+//! Named columns of a table file, read as texts or numbers, whatever their stored type.
 
 use std::path::{Path, PathBuf};
 
@@ -7,49 +7,49 @@ use polars::prelude::{DataFrame, DataType, IdxCa, IdxSize, PolarsError};
 use super::csv_form::is_missing;
 use crate::DataError;
 
-/// What a column can be read as.
+/// The types that a column can be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Number,
     Text,
-    /// Neither: dates, lists, and numbers of widths that are not built in.
+    /// Neither: dates, lists, and numbers with widths that are not compiled in.
     Other,
 }
 
-/// A table's columns, of which those asked for are in memory.
+/// A table's columns. Only those asked for are in memory.
 #[derive(Debug)]
 pub(crate) struct Columns {
     path: PathBuf,
     /// All columns of the file, whether in memory or not.
     kinds: Vec<(String, Kind)>,
     frame: DataFrame,
-    /// Per row in memory its number in the file, from 0; None while all rows are there.
+    /// For each row in memory its number in the file, from 0; None while all rows are in memory.
     rows: Option<Vec<usize>>,
     joined: Option<Joined>,
-    /// Names that several columns of the file have: none of these is read, since nobody knows which is meant.
+    /// Names that occur several times in the file. None of these columns is read, because it is unknown which is meant.
     ambiguous: Vec<String>,
-    /// The column of architectures' texts, if it is another than the usual ones.
+    /// The column with the architectures' texts, if it does not have one of the usual names.
     text_column: Option<String>,
 }
 
-/// Columns that came from another file.
+/// Columns that were joined from another file.
 #[derive(Debug)]
 struct Joined {
     path: PathBuf,
     names: Vec<String>,
-    /// Per row in memory its number in that file, from 0.
+    /// For each row in memory its number in that file, from 0.
     rows: Vec<usize>,
 }
 
 impl Columns {
-    /// The columns of a table already in memory.
+    /// From a table that is already in memory.
     pub(crate) fn of_frame(path: &Path, frame: DataFrame) -> Self {
         let columns = frame.columns().iter();
         let kinds = columns.map(|c| (c.name().to_string(), kind_of(c.dtype()))).collect();
         Self::of_file(path, kinds, frame)
     }
 
-    /// The columns of a file, of which those in the frame are in memory.
+    /// From a file, of whose columns only those in the frame are in memory.
     pub(crate) fn of_file(path: &Path, kinds: Vec<(String, Kind)>, frame: DataFrame) -> Self {
         let path = path.to_owned();
         Self {
@@ -63,12 +63,12 @@ impl Columns {
         }
     }
 
-    /// What is in memory.
+    /// The columns in memory.
     pub(crate) fn into_frame(self) -> DataFrame {
         self.frame
     }
 
-    /// Says which columns are of numbers although they are kept as texts, and which names several columns have.
+    /// Marks columns that contain numbers although they are stored as texts, and names that occur several times.
     pub(crate) fn mark(&mut self, is_number: impl Fn(&str) -> bool, ambiguous: Vec<String>) {
         for (_, kind) in self.kinds.iter_mut().filter(|(name, _)| is_number(name)) {
             *kind = Kind::Number;
@@ -76,7 +76,7 @@ impl Columns {
         self.ambiguous = ambiguous;
     }
 
-    /// The same where so many of the file's rows come before these.
+    /// Sets the rows' numbers if `before` rows of the file come before these.
     pub(crate) fn numbered_from(self, before: usize) -> Self {
         Self { rows: Some((before..before + self.height()).collect()), ..self }
     }
@@ -86,34 +86,34 @@ impl Columns {
         self.kinds.iter().any(|(column, _)| column == name)
     }
 
-    /// The names of all columns, comma separated.
+    /// The names of all columns, separated by commas.
     pub(crate) fn names(&self) -> String {
         self.kinds.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Says which column holds the architectures' texts.
+    /// Sets the column with the architectures' texts.
     pub(crate) fn set_text_column(&mut self, name: &str) {
         self.text_column = Some(name.to_owned());
     }
 
-    /// The column that was said to hold the architectures' texts.
+    /// The column with the architectures' texts, if it was set.
     pub(crate) fn text_column(&self) -> Option<&str> {
         self.text_column.as_deref()
     }
 
-    /// The names of the columns of texts.
+    /// The names of columns with texts.
     pub(crate) fn textual(&self) -> Vec<&str> {
         let texts = self.kinds.iter().filter(|(_, kind)| *kind == Kind::Text);
         texts.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The names of the columns of numbers.
+    /// The names of columns with numbers.
     pub(crate) fn numeric(&self) -> Vec<&str> {
         let numbers = self.kinds.iter().filter(|(_, kind)| *kind == Kind::Number);
         numbers.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The file read.
+    /// The file's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -128,7 +128,7 @@ impl Columns {
         1 + self.rows.as_ref().map_or(row, |rows| rows[row])
     }
 
-    /// The file that a column is from, and the number that a row has there, from 1.
+    /// The file that a column comes from, and the number of the row in that file, from 1.
     pub(crate) fn place(&self, column: &str, row: usize) -> (&Path, usize) {
         match &self.joined {
             Some(joined) if joined.names.iter().any(|name| name == column) => {
@@ -138,12 +138,12 @@ impl Columns {
         }
     }
 
-    /// Leaves out rows without any value, as empty lines give them.
+    /// Leaves out rows without any value, which come from empty lines.
     pub(crate) fn drop_blank(&mut self) -> Result<(), DataError> {
         let is_blank = |&row: &usize| {
             self.frame.columns().iter().all(|column| column.get(row).is_ok_and(|v| v.is_null()))
         };
-        // Nearly all tables have none, and these are left as they are.
+        // Nearly all tables have none, and then nothing is done.
         let any = self.frame.columns().iter().all(|column| column.null_count() > 0);
         if any && self.frame.width() > 0 {
             let kept: Vec<usize> = (0..self.height()).filter(|row| !is_blank(row)).collect();
@@ -162,7 +162,7 @@ impl Columns {
         Ok(())
     }
 
-    /// Adds the other table's columns but `key`, of which `rows` has the row for each of ours.
+    /// Adds the other table's columns, except `key`; `rows` says which of its rows belongs to each of ours.
     pub(crate) fn join(
         &mut self,
         other: &Self,
@@ -187,19 +187,19 @@ impl Columns {
         taken.map_err(|e| DataError::content(&self.path, "rows to choose from", e.to_string()))
     }
 
-    /// Rows in memory.
+    /// Number of rows in memory.
     pub(crate) fn height(&self) -> usize {
         self.frame.height()
     }
 
-    /// A column as texts, None where null.
+    /// A column as texts; None for null.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<Option<String>>, DataError> {
         let column = self.cast(name, &DataType::String, "texts")?;
         let texts = column.str().map_err(|e| self.unreadable(name, "texts", &e.to_string()))?;
         Ok(texts.iter().map(|text| text.map(str::to_owned)).collect())
     }
 
-    /// A column as numbers, NaN where null or blank.
+    /// A column as numbers; NaN for null or blank cells.
     pub(crate) fn numbers(&self, name: &str) -> Result<Vec<f64>, DataError> {
         if self.frame.column(name).is_ok_and(|c| *c.dtype() == DataType::String) {
             return self.parsed(name);
@@ -209,7 +209,7 @@ impl Columns {
         Ok(numbers.iter().map(|number| number.unwrap_or(f64::NAN)).collect())
     }
 
-    /// The different values of a column in the order of their first rows; null is the empty text.
+    /// The different values of a column in the order of their first rows; null is an empty text.
     pub(crate) fn distinct(&self, name: &str) -> Result<Vec<String>, DataError> {
         let mut distinct: Vec<String> = Vec::new();
         for text in self.texts(name)? {
@@ -258,7 +258,7 @@ impl Columns {
     }
 }
 
-/// What to do about a cell that is no number, where that is clear.
+/// Advice about a cell that is not a number, if the reason is clear.
 fn advice(name: &str, cell: &str) -> &'static str {
     let number = cell.trim_end_matches(|c: char| c.is_alphabetic() || c == ' ' || c == '\u{b5}');
     if cell.trim_matches('"') == name {

@@ -1,13 +1,13 @@
-//! How a CSV file is written: what parts its cells, and whether remarks stand in it.
+//! The form of a CSV file: the separator of its cells, and whether it contains comment lines.
 
 use std::io::{Read, Seek};
 
 use polars_io::csv::read::CsvReadOptions;
 
-/// What is looked at of a file to find out.
+/// Number of bytes that are read to find the form.
 const HEAD: u64 = 1 << 16;
 
-/// Texts that stand for a missing value: spreadsheets', R's, pandas'.
+/// Texts that stand for a missing value in spreadsheets, R and pandas.
 const MISSING: [&str; 7] = ["", "NA", "N/A", "n/a", "-", "null", "None"];
 
 /// Whether a cell holds no value.
@@ -19,12 +19,12 @@ pub(crate) fn is_missing(cell: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CsvForm {
     separator: u8,
-    /// Whether lines that begin with # are remarks.
+    /// Whether lines that begin with # are comments.
     has_remarks: bool,
 }
 
 impl CsvForm {
-    /// The form of a text, which is then at its beginning again.
+    /// The form of a text; afterwards the text is at its beginning again.
     pub(crate) fn of(text: &mut (impl Read + Seek + ?Sized)) -> std::io::Result<Self> {
         let mut head = Vec::new();
         text.take(HEAD).read_to_end(&mut head)?;
@@ -32,7 +32,7 @@ impl CsvForm {
         Ok(Self::of_head(&head))
     }
 
-    /// By the line of names: a comma where there is one, else a semicolon or a tab.
+    /// Decided by the line of names: a comma if it contains one, else a semicolon or a tab.
     fn of_head(head: &[u8]) -> Self {
         let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
         let mut lines =
@@ -43,7 +43,7 @@ impl CsvForm {
         Self { separator: separator.unwrap_or(b','), has_remarks }
     }
 
-    /// Options to read such a file by.
+    /// The polars options for reading such a file.
     pub(crate) fn options(self) -> CsvReadOptions {
         let remark = self.has_remarks.then_some("#");
         CsvReadOptions::default().map_parse_options(|options| {
@@ -52,7 +52,7 @@ impl CsvForm {
     }
 }
 
-/// Whether a line is a remark.
+/// Whether a line is a comment.
 pub(crate) fn is_remark(line: &[u8]) -> bool {
     line.first() == Some(&b'#')
 }

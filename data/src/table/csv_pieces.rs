@@ -1,4 +1,4 @@
-//! A long CSV table, some thousand rows at a time.
+//! Reads a long CSV table in pieces of some thousand rows.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor};
@@ -9,7 +9,7 @@ use super::csv_form::is_remark;
 use super::file_columns::open;
 use crate::DataError;
 
-/// Lines of a file that are read together. Each piece is a table of its own: the line of names, then these.
+/// A file that is read in pieces. Each piece is a table: the line of names, then some lines.
 pub(crate) struct CsvPieces {
     path: PathBuf,
     input: BufReader<File>,
@@ -18,7 +18,7 @@ pub(crate) struct CsvPieces {
 }
 
 impl CsvPieces {
-    /// Pieces of this many rows.
+    /// Opens a table for pieces of `rows` rows.
     pub(crate) fn open(path: &Path, rows: usize) -> Result<Self, DataError> {
         let mut input = BufReader::with_capacity(1 << 18, open(path)?);
         let mut names = Vec::new();
@@ -31,7 +31,7 @@ impl CsvPieces {
             } else if !is_remark(&names[start..]) {
                 break;
             }
-            // A remark stays before the names, so that others are known for such in every piece.
+            // A comment before the names is kept, so that comments are recognised in every piece.
             if n_bytes == 0 {
                 break;
             }
@@ -39,7 +39,7 @@ impl CsvPieces {
         Ok(Self { path: path.to_owned(), input, names, rows })
     }
 
-    /// The next rows; none at the end.
+    /// The next rows; empty at the end.
     pub(crate) fn next(&mut self) -> Result<Columns, DataError> {
         let mut piece = self.names.clone();
         for _ in 0..self.rows {
@@ -52,7 +52,8 @@ impl CsvPieces {
     }
 }
 
-/// Appends a record with its end of line: a line, or several where a quoted cell holds line feeds. Gives its length.
+/// Appends a record with its end of line and returns its length. A record is one line, or several if a quoted cell contains line
+/// feeds.
 fn read_record(input: &mut impl BufRead, text: &mut Vec<u8>) -> std::io::Result<usize> {
     let start = text.len();
     let mut is_open = false;

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::*;
 
-/// What a table of this name and text is read as.
+/// Reads a table with this name and text.
 fn read(name: &str, text: &str) -> Result<LatencyTable, DataError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
@@ -69,7 +69,7 @@ fn what_is_wrong_with_a_cell_or_a_name_is_said() {
         ),
         ("'arch','latency_ms'\n0012,1.5\n", "single quotes"),
         ("arch,latency_ms\n0012,\"1,500.5\"\n", "'1,500.5' in row 1"),
-        // Rows are those of the file, empty lines included.
+        // Rows are numbered as in the file, empty lines included.
         ("arch,latency_ms\n\n\n0012,x\n", "'x' in row 3"),
     ] {
         let found = error(text);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::run::frame;
 use crate::{DataError, LatencyTable, RowFilter, TableRequest, read_architectures};
 
-/// A stage of two or three blocks: the third exists only where the depth says so.
+/// A stage of two or three blocks; the third exists only if the depth says so.
 const SPACE: &str = r#"
 id = "stage"
 [[decision]]
@@ -48,7 +48,7 @@ impl Files {
         self.dir.path().join(name)
     }
 
-    /// The table `t.csv`, with `a.csv` as architectures where that is there.
+    /// Reads the table `t.csv`, with `a.csv` as its architectures if that file exists.
     fn read<'a>(
         &'a self,
         change: impl Fn(&mut TableRequest<'a>),
@@ -62,7 +62,7 @@ impl Files {
         LatencyTable::read(&request)
     }
 
-    /// The message without the folder's path.
+    /// The error message without the folder's path.
     fn refused<'a>(&'a self, change: impl Fn(&mut TableRequest<'a>)) -> String {
         let text = self.read(change).unwrap_err().to_string();
         text.replace(&format!("{}/", self.dir.path().display()), "")
@@ -156,7 +156,7 @@ fn values_that_no_measurement_has_are_refused_and_missing_ones_left_out_when_tol
 
 #[test]
 fn duplicates_are_reported_and_averaged_only_when_told() {
-    // Rows 1, 2 and 4 differ in a slot that is not built.
+    // Rows 1, 2 and 4 differ only in a slot that is not built.
     let files = table("2,3,3,3,0,1\n2,3,3,5,0,1.25\n3,3,3,5,0,9\n2,3,3,,conv,1.5\n3,3,3,5,0,9\n");
     let first = files.read(as_is).unwrap();
     assert_eq!(first.rows.iter().map(|row| row.value).collect::<Vec<_>>(), [1.0, 9.0]);
@@ -187,7 +187,7 @@ fn architectures_of_another_file_are_joined_and_rows_chosen() {
     assert_eq!(rows(&table), expected);
     let table = files.read(|request| request.filters = &deep).unwrap();
     assert_eq!(rows(&table), [("depth=2,k0=3,k1=3,op=conv", 1.0)]);
-    // Row 3 of a.csv has no such choice, and is not among those measured.
+    // The choice in row 3 of a.csv does not exist, but that row was not measured.
     let more = MEASURED.to_owned() + "9,x,1,4\n";
     fs::write(files.path("t.csv"), more).unwrap();
     let expected = "a.csv: expected in column 'k2' one of 3, 5; found '7' in row 3";

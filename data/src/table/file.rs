@@ -1,4 +1,4 @@
-//! Opening what holds a table: a run folder, or a file.
+//! Opens a table: a run folder, or a file.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::{DataError, read_run};
 
 const EXPECTED: &str = "a run folder, a table whose name ends in .parquet, .csv, .tsv, .csv.gz or .tsv.gz, or a folder of Parquet files";
 
-/// The columns of what is there: those `wanted`, or all.
+/// The columns at this path: those in `wanted`, or all.
 pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
     if path.is_dir() {
         return match is_run(path) || !parquet_folder::is_table(path) {
@@ -32,12 +32,12 @@ pub(crate) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Columns, Data
     }
 }
 
-/// Whether a folder has a file that only runs have.
+/// Whether a folder contains a file that only runs have.
 fn is_run(dir: &Path) -> bool {
     [HEADER_FILE, ROWS_FILE, MANIFEST_FILE, TABLE_FILE].iter().any(|name| dir.join(name).exists())
 }
 
-/// Whether a packed file's name says that it is a table of texts.
+/// Whether a compressed file's name says that it is a CSV table.
 fn is_packed_table(path: &Path) -> bool {
     let inner = path.file_stem().map(Path::new).and_then(Path::extension);
     inner.is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("tsv"))
@@ -50,7 +50,7 @@ fn open_run(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
         manifest.verify(dir, TABLE_FILE)?;
         return Columns::of_parquet(&sealed, wanted);
     }
-    // A table that no manifest lists may be anything; each of the journal's rows proves itself.
+    // A table that no manifest lists cannot be trusted. The journal's rows can, because each has a checksum.
     if sealed.exists() && !dir.join(ROWS_FILE).exists() {
         let expected =
             format!("{MANIFEST_FILE} or {ROWS_FILE}, which {TABLE_FILE} can be checked by");
@@ -63,7 +63,7 @@ fn open_run(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataError> {
     Ok(Columns::of_frame(dir, frame))
 }
 
-/// A run's table must be what the manifest beside it says; other tables have none.
+/// Checks a run's table against the manifest beside it; other tables have no manifest.
 pub(crate) fn verify_sealed(path: &Path) -> Result<(), DataError> {
     if path.file_name().is_some_and(|name| name == TABLE_FILE) {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());

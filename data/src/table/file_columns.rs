@@ -19,19 +19,19 @@ use super::csv_form::{CsvForm, is_missing};
 use super::parquet_schema::{readable, with_decimals};
 use crate::DataError;
 
-/// What polars puts between the name of a column that comes again and how often it did.
+/// If a column's name occurs again, polars appends this and a number.
 const REPEATED: &str = "_duplicated_";
 
-/// Longest table that is unpacked into memory, in bytes.
+/// The longest table that is unpacked into memory, in bytes.
 const MOST_UNPACKED: u64 = 4 << 30;
 
 impl Columns {
-    /// Those of the `wanted` columns that a Parquet file has; all that can be read where None is given.
+    /// The columns in `wanted` that a Parquet file has; if None, all columns that can be read.
     pub(crate) fn of_parquet(path: &Path, wanted: Option<&[&str]>) -> Result<Self, DataError> {
         Self::of_parquet_rows(path, wanted, None)
     }
 
-    /// The same of these rows alone: the number before the first, from 0, and how many; all where None is given.
+    /// Reads only some rows: the number of rows to skip, and the number to read; if None, all rows.
     pub(crate) fn of_parquet_rows(
         path: &Path,
         wanted: Option<&[&str]>,
@@ -57,7 +57,7 @@ impl Columns {
         };
         let names: Vec<String> =
             kinds.iter().filter(is_wanted).map(|(name, _)| name.clone()).collect();
-        // Without a column or a row there is nothing to read, and readers differ in what they make of it.
+        // Without a column or a row there is nothing to read, and readers treat that differently.
         let empty = names.is_empty() || reader.num_rows().map_err(refused)? == 0;
         let frame = if empty {
             DataFrame::empty()
@@ -68,13 +68,13 @@ impl Columns {
         Ok(Self::of_file(path, kinds, frame))
     }
 
-    /// All columns of a CSV file with a first line of names. They are kept as texts: an architecture such as `0123` must
-    /// not become a number.
+    /// All columns of a CSV file whose first line has the names. They are kept as texts, because an architecture such as `0123`
+    /// must not become a number.
     pub(crate) fn of_csv(path: &Path) -> Result<Self, DataError> {
         Self::of_csv_text(path, open(path)?)
     }
 
-    /// The same of a file that gzip packed.
+    /// All columns of a CSV file that is compressed by gzip.
     pub(crate) fn of_packed_csv(path: &Path) -> Result<Self, DataError> {
         let mut text = Vec::new();
         let unpacked = MultiGzDecoder::new(open(path)?).take(MOST_UNPACKED + 1);
@@ -86,7 +86,7 @@ impl Columns {
         Self::of_csv_text(path, Cursor::new(text))
     }
 
-    /// Those of a CSV table's text; the path is the one that messages name.
+    /// All columns of a CSV text; `path` is used in messages only.
     pub(crate) fn of_csv_text(
         path: &Path,
         mut text: impl MmapBytesReader,
@@ -122,7 +122,7 @@ impl Columns {
     }
 }
 
-/// The table with its names as they are meant: without blanks around them, and those of architectures in lower case.
+/// The table with cleaned names: without blanks around them, and those of architectures in lower case.
 fn named(path: &Path, mut frame: DataFrame) -> Result<DataFrame, DataError> {
     let name = |name: &PlSmallStr| {
         let trimmed = name.trim();
@@ -134,7 +134,7 @@ fn named(path: &Path, mut frame: DataFrame) -> Result<DataFrame, DataError> {
         let found = format!("{quoted} in single quotes, which CSV does not know");
         return Err(DataError::content(path, "names plain or in double quotes", found));
     }
-    // Names that are then alike stay as they are, and so apart.
+    // If names become equal by this, they stay as they are, so that they are still different.
     let apart: HashSet<&String> = names.iter().collect();
     if apart.len() == names.len() {
         let refused = |error: PolarsError| DataError::content(path, "names", error.to_string());
@@ -143,7 +143,7 @@ fn named(path: &Path, mut frame: DataFrame) -> Result<DataFrame, DataError> {
     Ok(frame)
 }
 
-/// How many rows a Parquet file has.
+/// The number of rows in a Parquet file.
 pub(crate) fn parquet_rows(path: &Path) -> Result<usize, DataError> {
     careful(path, || {
         let n_rows = ParquetReader::new(open(path)?).num_rows();
@@ -151,8 +151,8 @@ pub(crate) fn parquet_rows(path: &Path) -> Result<usize, DataError> {
     })
 }
 
-/// Reads a Parquet file. polars panics on some damaged ones; what it was reading is dropped with the panic, so nothing half-read
-/// is seen.
+/// Reads a Parquet file. polars panics on some damaged files. What it was reading is dropped with the panic, so nothing half-read
+/// is used.
 fn careful<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
         Err(DataError::content(path, "a Parquet table", "a damaged file, which cannot be read"))
@@ -164,12 +164,13 @@ fn no_parquet(path: &Path, error: &PolarsError) -> DataError {
     DataError::content(path, "a Parquet table", found)
 }
 
-/// What is wrong; the lines behind it are advice on options of polars that nobody here can set.
+/// The first line of the message, which says what is wrong. The other lines advise about options of polars that users of lat
+/// cannot set.
 fn first_line(error: &PolarsError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// Opens a table for reading; a missing one is told from one that cannot be read.
+/// Opens a table for reading. A missing file and an unreadable one are different errors.
 pub(crate) fn open(path: &Path) -> Result<File, DataError> {
     File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
@@ -181,7 +182,8 @@ pub(crate) fn open(path: &Path) -> Result<File, DataError> {
 
 fn kind_of_arrow(dtype: &ArrowDataType) -> Kind {
     use ArrowDataType as A;
-    // Narrower whole numbers have been widened by then; polars reads half floats only with a feature that nothing else here needs.
+    // Narrower whole numbers have been widened before. Reading half floats would need a feature of polars that nothing else here
+    // needs.
     let is_number =
         matches!(dtype, A::Int32 | A::Int64 | A::UInt32 | A::UInt64 | A::Float32 | A::Float64);
     match dtype {

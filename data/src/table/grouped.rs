@@ -1,36 +1,36 @@
-//! One value per architecture, from readings of which several may be of the same one.
+//! One value per architecture, from readings among which an architecture may occur several times.
 
 use std::collections::HashMap;
 
 use crate::TableRow;
 
-/// Architectures that stand in a table several times, with different values.
+/// Architectures that occur several times in a table, with different values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Duplicates {
-    /// How many architectures have several values.
+    /// Number of architectures with several values.
     pub architectures: usize,
-    /// The largest of an architecture's values over the least, minus one, where that is most.
+    /// The largest ratio of an architecture's largest value to its smallest, minus one.
     pub largest: f64,
-    /// The architecture where it is most.
+    /// The architecture with this ratio.
     pub example: String,
-    /// Its least and its largest value.
+    /// Its smallest and its largest value.
     pub values: (f64, f64),
-    /// The numbers of their rows, from 1, without the line of names.
+    /// The rows of these two values, from 1, without the line of names.
     pub rows: (usize, usize),
 }
 
-/// One measurement on its way into a table.
+/// One measurement to be put into a table.
 pub(crate) struct Reading {
     pub(crate) architecture: String,
     pub(crate) value: f64,
-    /// Number of its row in the file of the values.
+    /// Number of its row in the file with the values.
     pub(crate) number: usize,
-    /// Number of its row in the file of the architectures.
+    /// Number of its row in the file with the architectures.
     pub(crate) place: usize,
     pub(crate) is_anchor: bool,
 }
 
-/// The rows and the repeats of a table.
+/// The rows and repeats of a table.
 #[derive(Default)]
 pub(crate) struct Grouped {
     pub(crate) rows: Vec<TableRow>,
@@ -39,22 +39,22 @@ pub(crate) struct Grouped {
     pub(crate) duplicates: Option<Duplicates>,
 }
 
-/// How much larger an architecture's largest value may be than its least for the first to count.
+/// The first value counts if the largest value is at most this many times the smallest.
 const APART: f64 = 2.0;
 
 /// An architecture's values so far.
 struct Values {
     first: f64,
-    /// Those behind the first, of the few architectures that have any.
+    /// The values after the first; few architectures have any.
     further: Vec<f64>,
-    /// Value and number of row.
+    /// Value and number of its row.
     least: (f64, usize),
     largest: (f64, usize),
 }
 
 impl Grouped {
-    /// One row per architecture: its first value, or the mean of all. Values that are far apart cannot both be right, and what disturbs
-    /// a measurement makes it slower: then the lower median counts.
+    /// One row per architecture: its first value, or the average of all. If values are so far apart that not all can be right,
+    /// the lower median counts, because disturbances make a measurement slower.
     pub(crate) fn of(readings: impl IntoIterator<Item = Reading>, average: bool) -> Self {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut values: Vec<Values> = Vec::new();
@@ -124,7 +124,7 @@ impl Values {
         sorted[(sorted.len() - 1) / 2]
     }
 
-    /// How much larger the largest value is than the least, which is above zero.
+    /// The ratio of the largest value to the smallest (which is above zero), minus one.
     fn spread(&self) -> f64 {
         self.largest.0 / self.least.0 - 1.0
     }

@@ -1,4 +1,4 @@
-//! What a profile's table says of its run in every row.
+//! The header columns of a profile's table, which describe the run in every row.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use crate::run::frame::HEADER_COLUMNS;
 use crate::run::merge::SCALE_COLUMN;
 use crate::{DataError, Mode, OperatingPoint, RunHeader};
 
-/// Header columns that tables of format version 1 lack.
+/// Header columns that tables in format version 1 do not have.
 const NEW_IN_2: [&str; 4] = ["mode", "channels_last", "cold", "shard"];
 
-/// The header, where the table has all its columns; None where they hold several values, as in joined tables. Of a merged run's
-/// devices, which are of one model, it names the first.
+/// The header, if the table has all its columns; None if a column has several values, as in tables joined by users. For a merged
+/// run, whose devices are of one model, it names the first device.
 pub(crate) fn read_header(columns: &Columns) -> Result<Option<RunHeader>, DataError> {
     let mut values = HashMap::new();
     let is_merged = is_merged(columns);
@@ -27,7 +27,7 @@ pub(crate) fn read_header(columns: &Columns) -> Result<Option<RunHeader>, DataEr
         };
         match value {
             Some(value) => values.insert(column, value),
-            // Tables of an older format lack what it did not know.
+            // Tables in an older format lack columns that were added later.
             None if NEW_IN_2.contains(&column) && !columns.has(column) => None,
             None => return Ok(None),
         };
@@ -40,12 +40,12 @@ pub(crate) fn read_header(columns: &Columns) -> Result<Option<RunHeader>, DataEr
     Ok(Some(header))
 }
 
-/// Whether the table was made of shards; each row then has its device, and the factor that its latencies were given.
+/// Whether the table was merged from shards. Each row then has its device, and the factor applied to its latencies.
 pub(crate) fn is_merged(columns: &Columns) -> bool {
     columns.has(SCALE_COLUMN)
 }
 
-/// The column's one value; None where the table lacks it or has several.
+/// The column's only value; None if the table lacks it or has several.
 pub(crate) fn constant(columns: &Columns, column: &str) -> Result<Option<String>, DataError> {
     if !columns.has(column) {
         return Ok(None);
@@ -78,7 +78,7 @@ fn parse_header(values: &HashMap<&str, String>) -> Result<RunHeader, serde_json:
     })
 }
 
-/// A value of a type that JSON has as its name.
+/// Reads a value of a type that is stored by name in JSON.
 fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json::Error> {
     serde_json::from_value(name.into())
 }

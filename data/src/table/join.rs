@@ -1,4 +1,4 @@
-//! Tables in two files: measurements in one, their architectures in another.
+//! Joins tables in two files: measurements in one, their architectures in the other.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use super::columns::Columns;
 use super::row_filter::quoted;
 use crate::{DataError, DataError::Join};
 
-/// Adds to each measurement the columns of its architecture, found by the one column that both files have besides.
+/// Adds to each measurement the columns of its architecture. Rows are matched by the one other column that both files have.
 ///
 /// # Errors
-/// [`DataError::Join`] where there is no such column or several, where an architecture stands there twice, or a measurement's
-/// not at all.
+/// [`DataError::Join`] if there is no such column or several, if an architecture occurs twice, or if a measurement's architecture
+/// is missing.
 pub(crate) fn join(
     data: &mut Columns,
     architectures: &Columns,
@@ -49,7 +49,7 @@ pub(crate) fn join(
     data.join(architectures, &key, rows)
 }
 
-/// The column that both have and that is no part of an architecture.
+/// The column that both files have and that is not part of an architecture.
 fn key(
     data: &Columns,
     architectures: &Columns,
@@ -80,7 +80,7 @@ fn key(
     }
 }
 
-/// The cells of a column as they are compared: 12 and 12.0 are one.
+/// The cells of a column in the form in which they are compared: 12 and 12.0 are the same.
 fn cells(columns: &Columns, name: &str) -> Result<Vec<String>, DataError> {
     let plain = |cell: Option<String>| {
         let cell = cell.unwrap_or_default().trim().to_owned();

@@ -1,4 +1,4 @@
-//! A latency table: one value per architecture, with how often it was measured.
+//! Latency tables: one value per architecture, with repeated measurements kept aside.
 
 mod architecture_list;
 pub(crate) mod architecture_texts;
@@ -33,76 +33,76 @@ use reader::{CONSTANT, Reader};
 pub use request::TableRequest;
 pub use row_filter::RowFilter;
 
-/// One architecture's value.
+/// The value of one architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableRow {
     /// The architecture in its space's text form: as the file has it, or as a declared space writes it.
     pub architecture: String,
-    /// Its value, positive and finite, in the unit that the column's name says.
+    /// Its value, positive and finite, in the unit that the column's name gives.
     pub value: f64,
-    /// Number of its first row in the file of the architectures, from 1, without the line of names.
+    /// Number of its first row in the file with the architectures, from 1, without the line of names.
     pub number: usize,
 }
 
-/// One value per architecture, of one device at one batch size: what a predictor learns from.
+/// One value per architecture, measured on one device at one batch size; a predictor learns from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatencyTable {
     /// Id of the search space.
     pub space: String,
-    /// The column that the values are from: `latency_ms`.
+    /// The column with the values, such as `latency_ms`.
     pub column: String,
-    /// One row per distinct architecture: its first measurement, or the mean of all.
+    /// One row per distinct architecture: its first measurement, or the average of all.
     pub rows: Vec<TableRow>,
-    /// For each further measurement of an architecture the pair (its first value, the further value): their spread is the
-    /// noise that no predictor can be better than.
+    /// For each further measurement of an architecture the pair (its first value, the further value). Their spread is the noise;
+    /// no predictor can be better than that.
     pub repeats: Vec<(f64, f64)>,
-    /// The same for the anchors of a profile run: their further measurements are spread over the whole run, so that these
-    /// differ by its drift too.
+    /// Such pairs for the anchors of a profile run. Their measurements are spread over the whole run, so these pairs also contain
+    /// its drift.
     pub anchors: Vec<(f64, f64)>,
-    /// What there is to know of architectures with several values.
+    /// Summary of architectures with several values; None if there are none.
     pub duplicates: Option<Duplicates>,
-    /// What was measured and where, in tables that a profile run wrote.
+    /// Settings of the run, in tables that a profile run wrote.
     pub header: Option<RunHeader>,
-    /// The file read.
+    /// The file that was read.
     pub source: PathBuf,
-    /// The file that the architectures are from; the same unless another was joined.
+    /// The file with the architectures; the same as `source` unless another file was joined.
     pub architectures: PathBuf,
-    /// Rows left out since their measurement failed or has no value.
+    /// Number of rows that were left out because their measurement failed or has no value.
     pub skipped: usize,
 }
 
 impl LatencyTable {
     /// Reads a run folder (its sealed table, else its journal), a `.parquet` or a `.csv` file. A run's sealed table is first
-    /// compared with the checksum that the folder's manifest has for it.
+    /// compared with its checksum in the folder's manifest.
     ///
-    /// A file made elsewhere needs a text column `architecture`, `arch_str` or `arch` and a column of positive numbers
-    /// named `column`. Columns `space`, `device`, `device_name`, `batch`, `unit`, `skeleton`, `precision` and `threads` are
-    /// optional and must hold one value each; in a column `status` the value `failed` leaves a row out.
+    /// A file made elsewhere needs a text column `architecture`, `arch_str`, `cellstr` or `arch`, and a column of positive numbers named
+    /// `column`. Columns `space`, `device`, `device_name`, `batch`, `unit`, `skeleton`, `precision` and `threads` are optional
+    /// and must have one value each. If there is a column `status`, rows with the value `failed` are left out.
     ///
     /// # Errors
-    /// [`DataError::Missing`] where nothing is there, [`DataError::Content`] where it is no such table or of another space
-    /// or unit, [`DataError::Mixed`] for tables of several devices or the like, [`DataError::Values`] for values that are
-    /// missing, not finite or not above zero, [`DataError::Altered`] for a run's table that is not what was sealed.
+    /// [`DataError::Missing`] if nothing is there, [`DataError::Content`] if it is no such table or is for another space or unit,
+    /// [`DataError::Mixed`] if it contains several devices or the like, [`DataError::Values`] if values are missing, not finite
+    /// or not above zero, [`DataError::Altered`] if a run's table has changed since it was sealed.
     pub fn load(path: &Path, space: Option<&str>, column: &str) -> Result<Self, DataError> {
         Self::read(&TableRequest { space, ..TableRequest::new(path, column) })
     }
 
-    /// Reads what is asked for, see [`TableRequest`]. Instead of a text column a declared space's table may have a column per
-    /// decision, named as it is.
+    /// Reads what a [`TableRequest`] describes. A table for a declared space may have a column per decision, with the decision's
+    /// name, instead of a text column.
     ///
     /// # Errors
-    /// Those of [`LatencyTable::load`]; [`DataError::NoColumn`] and [`DataError::NoRow`] for filters that nothing fits,
-    /// [`DataError::Join`] for an architectures' file that does not, [`DataError::Choice`] and [`DataError::Architecture`]
+    /// The errors of [`LatencyTable::load`]; [`DataError::NoColumn`] and [`DataError::NoRow`] if nothing matches a filter,
+    /// [`DataError::Join`] if the file with the architectures does not fit, [`DataError::Choice`] and [`DataError::Architecture`]
     /// for architectures that the declared space does not have.
     pub fn read(request: &TableRequest) -> Result<Self, DataError> {
         let columns = columns(request)?;
         Reader { columns: &columns, request }.table()
     }
 
-    /// Reads the rows' architectures.
+    /// Parses the rows' architectures.
     ///
     /// # Errors
-    /// [`DataError::Architecture`] with the file's row for a text that is none of the space.
+    /// [`DataError::Architecture`] names the file's row if a text is not an architecture of the space.
     pub fn parse(&self, space: &dyn Space) -> Result<Vec<Architecture>, DataError> {
         let parse = |row: &TableRow| {
             space.parse(&row.architecture).map_err(|reason| DataError::Architecture {
@@ -115,7 +115,7 @@ impl LatencyTable {
     }
 }
 
-/// The rows asked for, with the columns of their architectures.
+/// The requested rows, with the columns of their architectures.
 fn columns(request: &TableRequest) -> Result<Columns, DataError> {
     let TableRequest { data, column, declared, text_column, architectures, filters, .. } = *request;
     let mut wanted = vec!["status", "superseded", "role", column];
@@ -123,7 +123,7 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
     wanted.extend(text_column);
     wanted.extend(filters.iter().map(|filter| filter.column.as_str()));
     wanted.extend(declared.iter().flat_map(|s| s.decisions()).map(|d| d.name.as_str()));
-    // By which column files are joined is seen in the files.
+    // To find the column by which files are joined, all columns must be read.
     let mut columns = file::open(data, architectures.is_none().then_some(&wanted))?;
     if columns.height() == 0 {
         return Ok(columns);
@@ -151,8 +151,8 @@ fn columns(request: &TableRequest) -> Result<Columns, DataError> {
     Ok(columns)
 }
 
-/// The whole file, its text column being the only one whose texts are architectures of the space; what was read already if there is
-/// no such column.
+/// Reads the whole file again and sets the only text column whose texts are architectures of the space. If there is no such
+/// column, returns what was read before.
 fn with_any_text_column(read: Columns, request: &TableRequest) -> Result<Columns, DataError> {
     let built_in = request.space.and_then(|id| find_space(id).ok());
     let built_in = built_in.as_deref().map(|space| space as &dyn Space);

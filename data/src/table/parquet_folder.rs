@@ -1,4 +1,5 @@
-//! A folder of Parquet files that are one table, as Spark and DuckDB write it: `part-00000.snappy.parquet`, `device=a/data_0.parquet`.
+//! Reads a folder of Parquet files that form one table, as Spark and DuckDB write it: `part-00000.snappy.parquet`,
+//! `device=a/data_0.parquet`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +9,16 @@ use polars::prelude::{Column, DataFrame, PolarsError};
 use super::columns::Columns;
 use crate::DataError;
 
-/// Folders in one another at most.
+/// The deepest nesting of folders.
 const DEEPEST: usize = 8;
 
-/// A file of the table, with the columns that the names of its folders tell: `device=a`.
+/// A file of the table, with the columns that the names of its folders give, such as `device=a`.
 struct Part {
     file: PathBuf,
     told: Vec<(String, String)>,
 }
 
-/// Whether a folder holds such files.
+/// Whether a folder contains such files.
 pub(super) fn is_table(dir: &Path) -> bool {
     parts(dir).is_ok_and(|parts| !parts.is_empty())
 }
@@ -50,7 +51,7 @@ pub(super) fn open(dir: &Path, wanted: Option<&[&str]>) -> Result<Columns, DataE
     Ok(Columns::of_frame(dir, whole.unwrap_or_else(DataFrame::empty)))
 }
 
-/// The files, sorted; what begins with a dot or an underscore is for the programs that wrote it.
+/// The files, sorted. Names that begin with a dot or an underscore are for the programs that wrote them.
 fn parts(dir: &Path) -> Result<Vec<Part>, DataError> {
     let mut parts = Vec::new();
     collect(dir, &[], &mut parts)?;

@@ -1,5 +1,5 @@
-//! Parquet files as pandas, Spark and DuckDB write them, described so that they can be read: whole numbers of 8 and 16 bits as 32,
-//! categories as texts, decimals as numbers with a factor.
+//! Rewrites the schema of Parquet files from pandas, Spark and DuckDB so that polars can read them: whole numbers of 8 and 16
+//! bits as 32 bits, categories as texts, decimals as whole numbers with a factor.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,10 @@ use polars_parquet::parquet::schema::types::{
 };
 use polars_parquet::read::FileMetadata;
 
-/// A file's description without what only features read that nothing else here needs, and per column of decimals its number of decimals.
+/// A file's metadata without types whose reading would need features of polars that nothing else here needs; and for each column
+/// of decimals its number of decimals.
 ///
-/// The description that pandas adds (`ARROW:schema`) says again what the file's own says, and besides which texts were categories.
+/// The metadata that pandas adds (`ARROW:schema`) repeats the file's own schema, and also says which texts were categories.
 pub(crate) fn readable(metadata: &FileMetadata) -> (FileMetadata, HashMap<String, usize>) {
     let mut decimals = HashMap::new();
     let widen = |field: &ParquetType| match field {
@@ -31,7 +32,7 @@ pub(crate) fn readable(metadata: &FileMetadata) -> (FileMetadata, HashMap<String
     (FileMetadata { schema_descr, key_value_metadata: None, ..metadata.clone() }, decimals)
 }
 
-/// A column that can be read, and its number of decimals if it holds whole numbers for numbers with so many.
+/// A column type that can be read. If it stores decimals as whole numbers, also their number of decimals.
 fn widened(column: &PrimitiveType) -> (PrimitiveType, Option<usize>) {
     use PrimitiveLogicalType as L;
     let plain = || PrimitiveType { logical_type: None, converted_type: None, ..column.clone() };
@@ -52,7 +53,7 @@ fn widened(column: &PrimitiveType) -> (PrimitiveType, Option<usize>) {
                 | PrimitiveConvertedType::Uint16,
             ),
         ) => (plain(), None),
-        // Old writers do not say that bytes are a text.
+        // Old writers do not mark bytes as text.
         (None, None) if column.physical_type == PhysicalType::ByteArray => {
             (PrimitiveType { logical_type: Some(L::String), ..column.clone() }, None)
         }
@@ -65,7 +66,7 @@ fn is_narrow(width: IntegerType) -> bool {
     matches!(width, I::Int8 | I::Int16 | I::UInt8 | I::UInt16)
 }
 
-/// The table with its columns of decimals as the numbers that they stand for.
+/// The table with its columns of decimals converted to the numbers that they stand for.
 pub(crate) fn with_decimals(
     mut frame: DataFrame,
     decimals: &HashMap<String, usize>,

@@ -1,4 +1,4 @@
-//! Reads a table's rows: texts of architectures, values, and which columns a row is known by.
+//! Reads a table's rows: architectures, values, and which rows are left out.
 
 use lat_space::Space;
 
@@ -9,7 +9,8 @@ use super::header_columns::{constant, is_merged, read_header};
 use super::row_filter::quoted;
 use crate::{COSTS, DataError, LatencyTable, Role, Status, TableRequest};
 
-/// Columns that must hold one value, where a table has them: what else would be compared is no function of the architecture.
+/// Columns that must have only one value, if a table has them. Otherwise rows with different settings would be compared, and the
+/// value would not depend on the architecture alone.
 pub(crate) const CONSTANT: [&str; 11] = [
     "space",
     "device",
@@ -59,12 +60,12 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether there is a column of this name that is no decision's.
+    /// Whether there is a column with this name that does not belong to a decision.
     fn has(&self, name: &str) -> bool {
         self.columns.has(name) && !self.request.is_decision(name)
     }
 
-    /// Whether the architecture's columns and the target are there.
+    /// Checks that the architecture's columns and the target exist.
     fn check_columns(&self) -> Result<(), DataError> {
         let source = Source::of(self.columns, self.request.declared)?;
         let column = self.request.column;
@@ -89,7 +90,7 @@ impl Reader<'_> {
         Err(self.content(&expected, &found))
     }
 
-    /// A column that says what a row's architecture is.
+    /// A column that contains (part of) a row's architecture.
     fn architecture_column(&self) -> Result<&str, DataError> {
         let first = || self.request.declared.and_then(|space| space.decisions().first());
         Ok(match Source::of(self.columns, self.request.declared)? {
@@ -98,7 +99,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Rows whose measurement did not fail and was not made again, by number from 0.
+    /// Rows whose measurement did not fail and was not repeated, by number from 0.
     fn kept_rows(&self) -> Result<Vec<usize>, DataError> {
         let n = self.columns.height();
         let (status, superseded) = (self.notes("status")?, self.notes("superseded")?);
@@ -113,7 +114,7 @@ impl Reader<'_> {
         Ok(kept)
     }
 
-    /// A column of texts that a table need not have.
+    /// An optional column of texts.
     fn notes(&self, column: &str) -> Result<Vec<Option<String>>, DataError> {
         match self.has(column) {
             true => self.columns.texts(column),
@@ -121,8 +122,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The rows with a value, where others may be left out: in a profile's own table, since energy is measured for a share of
-    /// them only, and where that is asked for.
+    /// The rows with a value, if others may be left out. They may in a profile's own table, because energy is measured for some
+    /// rows only, and if the request says so.
     fn measured(&self, kept: Vec<usize>, values: &[f64]) -> Result<Vec<usize>, DataError> {
         if !self.columns.has("format_version") && !self.request.drop_missing {
             return Ok(kept);
@@ -138,7 +139,7 @@ impl Reader<'_> {
     }
 
     fn check_constants(&self) -> Result<(), DataError> {
-        // Rows of a merged run are scaled to one device, whichever measured them.
+        // The rows of a merged run are scaled to one device, whichever device measured them.
         let may_vary = |name: &str| name == "device" && is_merged(self.columns);
         let constant = |name: &&str| self.has(name) && !may_vary(name);
         for column in CONSTANT.into_iter().filter(constant) {
@@ -151,7 +152,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A column `unit` must not contradict the target's name.
+    /// Checks that a column `unit` does not contradict the target's name.
     fn check_unit(&self) -> Result<(), DataError> {
         let column = self.request.column;
         let Some(suffix) = crate::units::suffix(column) else { return Ok(()) };
@@ -164,7 +165,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The column's one value; None where the table lacks it or has several.
+    /// The column's only value; None if the table lacks it or has several.
     fn constant(&self, column: &str) -> Result<Option<String>, DataError> {
         if self.has(column) { constant(self.columns, column) } else { Ok(None) }
     }

@@ -1,4 +1,4 @@
-//! What to read of a table: which column and rows, of which space.
+//! Requests for a table: which column and rows to read, of which space.
 
 use std::path::Path;
 
@@ -6,32 +6,33 @@ use lat_space::Space;
 
 use crate::RowFilter;
 
-/// What to read as a [`crate::LatencyTable`].
+/// A request to read a [`crate::LatencyTable`].
 #[derive(Debug, Clone, Copy)]
 pub struct TableRequest<'a> {
     /// A run folder, a `.parquet` or a `.csv` file.
     pub data: &'a Path,
-    /// The column of values: `latency_ms`.
+    /// The column with the values, such as `latency_ms`.
     pub column: &'a str,
-    /// Id of the space, where the table need not say.
+    /// Id of the space, if the table does not say it.
     pub space: Option<&'a str>,
-    /// The space itself, for tables with a column per decision, and to know architectures that are written in two ways as one.
+    /// The space itself, for tables with a column per decision, and to recognise architectures that are written in two ways.
     pub declared: Option<&'a dyn Space>,
-    /// The column of architectures' texts, if it is none of the usual ones and not the only one whose texts are architectures.
+    /// The column with the architectures' texts. Needed only if it has no usual name and is not the only column whose texts are
+    /// architectures.
     pub text_column: Option<&'a str>,
-    /// The file with the architectures' columns, where they are not beside the values. It is joined by the one column that both
+    /// The file with the architectures' columns, if they are not beside the values. It is joined by the one column that both
     /// files have.
     pub architectures: Option<&'a Path>,
-    /// Rows to read: those that fit all of these.
+    /// Only rows that match all of these filters are read.
     pub filters: &'a [RowFilter],
-    /// Whether an architecture's value is the mean of all its rows, not the first.
+    /// Whether an architecture's value is the average of all its rows instead of the first.
     pub average_duplicates: bool,
-    /// Whether rows without a value are left out, not refused.
+    /// Whether rows without a value are left out instead of being an error.
     pub drop_missing: bool,
 }
 
 impl<'a> TableRequest<'a> {
-    /// All rows of one table.
+    /// A request for all rows of one table.
     pub fn new(data: &'a Path, column: &'a str) -> Self {
         Self {
             data,
@@ -46,7 +47,7 @@ impl<'a> TableRequest<'a> {
         }
     }
 
-    /// Whether the space has a decision of this name, whose column is then no note on the measurement.
+    /// Whether the space has a decision with this name; then the column is not a note about the measurement.
     pub(crate) fn is_decision(&self, name: &str) -> bool {
         self.declared.is_some_and(|space| space.decisions().iter().any(|d| d.name == name))
     }

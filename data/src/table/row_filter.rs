@@ -1,19 +1,19 @@
-//! Rows of a table that have one value in one column.
+//! Filters for rows that have a given value in one column.
 
 use std::str::FromStr;
 
 use super::columns::Columns;
 use crate::DataError;
 
-/// Values named in a message.
+/// The most values that a message names.
 const NAMED: usize = 30;
 
-/// Rows to read: those with this value in this column, written `COLUMN=VALUE`.
+/// Selects the rows with this value in this column, written `COLUMN=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowFilter {
     /// The column's name.
     pub column: String,
-    /// The value. Numbers match by value, everything else as it is written, blanks around it aside.
+    /// The value. Numbers are compared by value, everything else as it is written, without blanks around it.
     pub value: String,
 }
 
@@ -31,10 +31,10 @@ impl FromStr for RowFilter {
 }
 
 impl RowFilter {
-    /// Keeps the rows that fit.
+    /// Keeps the rows that match.
     ///
     /// # Errors
-    /// [`DataError::NoColumn`], and [`DataError::NoRow`] with the values there are where no row fits.
+    /// [`DataError::NoColumn`] if there is no such column; [`DataError::NoRow`], with the existing values, if no row matches.
     pub(crate) fn apply(&self, columns: &mut Columns) -> Result<(), DataError> {
         if !columns.has(&self.column) {
             let (path, names) = (columns.path().to_owned(), columns.names());
@@ -65,7 +65,7 @@ impl RowFilter {
     }
 }
 
-/// The first values in quotes, and how many more there are.
+/// The first values in quotes, and the number of the others.
 pub(crate) fn quoted(mut values: Vec<String>) -> String {
     let more = values.len().saturating_sub(NAMED);
     values.truncate(NAMED);

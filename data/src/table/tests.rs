@@ -27,7 +27,7 @@ fn load(path: &Path) -> Result<LatencyTable, DataError> {
     LatencyTable::load(path, Some("fbnet"), "latency_ms")
 }
 
-/// The message without the path it begins with.
+/// The error message without the path at its beginning.
 fn message(path: &Path) -> String {
     let text = load(path).unwrap_err().to_string();
     text.replace(path.to_str().unwrap(), "T")
@@ -212,7 +212,7 @@ fn architectures_stand_in_a_column_that_is_named_or_the_only_one_that_parses() {
     let (_dir, path) = csv(&text("x"));
     let table = LatencyTable::load(&path, Some("nasbench201"), "latency_ms").unwrap();
     assert!(table.rows[1].architecture.contains("3x3") && table.rows[1].value == 2.0, "{table:?}");
-    // Two columns parse: which is meant must be said.
+    // Two columns can be parsed, so the user must say which is meant.
     let (_dir, path) = csv(&text("#"));
     let request =
         TableRequest { space: Some("nasbench201"), ..TableRequest::new(&path, "latency_ms") };
@@ -238,7 +238,7 @@ fn values_that_are_far_apart_give_their_lower_median() {
     assert_eq!(values, [180.0, 100.0, 6.0]);
 }
 
-/// Tables of `assets/parquet-forms`, which scripts/parquet_forms.py wrote.
+/// Reads a table of `assets/parquet-forms`, which scripts/parquet_forms.py wrote.
 fn form(name: &str) -> Result<LatencyTable, DataError> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/parquet-forms").join(name);
     LatencyTable::load(&path, Some("nasbench201"), "latency_ms")

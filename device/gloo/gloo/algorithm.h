@@ -1,2 +1,2 @@
-// See ../README.md: nothing of it is named.
+// See ../README.md: nothing in this header is used.
 #pragma once

@@ -1,4 +1,4 @@
-//! Gradient boosting: small trees, each on what the others left over.
+//! Gradient boosting: many small trees, each fitted to the residual of the trees before it.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use smartcore::linalg::basic::matrix::DenseMatrix;
@@ -11,16 +11,16 @@ use crate::regressor::{check_codes, check_rows};
 use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
 const NAME: &str = "boosting";
-/// Trees, their depth and the share of each that is added.
+/// Number of trees, their depth, and the share of each that is added (the learning rate).
 const TREES: usize = 200;
 const DEPTH: u16 = 3;
 const RATE: f64 = 0.15;
 /// Share of the rows that each tree sees.
 const SHARE: f64 = 0.7;
-/// Rows that trees are grown from at most: each looks at all of them in all columns.
+/// The most rows that trees are grown from: each tree looks at all of them in all columns.
 const MOST_ROWS: usize = 2000;
 
-/// The tree ensemble that wins on tables; it has no gradient.
+/// The kind of tree ensemble that usually does best on tabular data. It has no gradient.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     name: NAME,
     summary: "200 gradient-boosted trees on the one-hot code (at most 2,000 rows); no gradient",
@@ -82,7 +82,7 @@ mod tests {
             trees.predict(x.view()).unwrap()
         };
         let first = predict(1);
-        // The mean alone is off by 1.5.
+        // Predicting the average is off by 1.5.
         assert!((&first - &y).mapv(f64::abs).mean().unwrap() < 0.05);
         assert_eq!(first, predict(1));
     }

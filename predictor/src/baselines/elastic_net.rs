@@ -12,16 +12,17 @@ use crate::{PredictError, RegressorEntry};
 
 const NAME: &str = "elastic-net";
 
-/// Rows that are fitted at most: each pass of the descent takes time with their number, and the weights settle long before.
+/// The most rows that are fitted: each pass of the descent takes time in proportion to them, and the weights settle with far
+/// fewer.
 const MOST_ROWS: usize = 2000;
-/// Penalties to choose from, for standardised targets, the strongest first; half of each is on the absolute weights.
+/// Penalties to choose from, for standardised targets, the strongest first. Half of each is on the absolute weights.
 const PENALTIES: [f64; 6] = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4];
 const L1_RATIO: f64 = 0.5;
-/// Passes over the weights at most, and the share of the targets' squares at which they end.
+/// The most passes over the weights, and the tolerance (as a share of the targets' squares) at which the descent ends.
 const PASSES: u32 = 200;
 const TOLERANCE: f64 = 1e-4;
 
-/// Weights that the rows don't speak for are exactly zero.
+/// Weights that the data do not support are exactly zero.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     name: NAME,
     summary: "elastic net on the one-hot code (at most 2,000 rows): costs that rows don't speak for are zero",
@@ -31,7 +32,7 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     build: |setup| Box::new(Linear::new(NAME, setup, solve)),
 };
 
-/// Fits with the penalty whose held-out predictions have the least loss; of those within one percent the strongest.
+/// Fits with the penalty whose held-out predictions have the least loss; among those within one percent of it, the strongest.
 fn solve(
     x: ArrayView2<f32>,
     z: ArrayView1<f64>,
@@ -57,7 +58,7 @@ fn solve(
     Ok(Ridge { weights, intercept, held_out: held_out.column(best).to_owned() })
 }
 
-/// Weights and intercept by coordinate descent on `rows`, or on some of them where they are many.
+/// Weights and intercept by coordinate descent on `rows`, or on a subset if there are many.
 fn descend(
     x: ArrayView2<f32>,
     z: ArrayView1<f64>,
@@ -66,7 +67,7 @@ fn descend(
 ) -> Result<(Array1<f64>, f64), PredictError> {
     let rows: Vec<usize> = subset(rows.len(), MOST_ROWS, 0).into_iter().map(|i| rows[i]).collect();
     let (x, z) = select(x, z, &rows);
-    // linfa centres targets only, and goes through columns: those are contiguous here.
+    // linfa centres only the targets. It reads `x` by columns, so they are made contiguous here.
     let mut centred = Array2::zeros(x.dim().f());
     centred.assign(&x.mapv(f64::from));
     let means = centred.sum_axis(Axis(0)) / rows.len() as f64;

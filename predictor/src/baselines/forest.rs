@@ -15,10 +15,10 @@ use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
 const NAME: &str = "forest";
 const TREES: usize = 60;
-/// Rows that a forest is grown from at most: its time grows faster than theirs, its error hardly falls.
+/// The most rows that a forest is grown from: with more, its time grows faster than their number, and its error hardly falls.
 const MOST_ROWS: usize = 5000;
 
-/// The baseline that knows no formula; it has no gradient.
+/// The baseline that assumes no formula. It has no gradient.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     name: NAME,
     summary: "random forest of 60 trees on the one-hot code (at most 5,000 rows); no gradient",
@@ -69,7 +69,7 @@ impl Regressor for Forest {
     }
 }
 
-/// Codes as smartcore reads them, column by column.
+/// Codes in smartcore's matrix type, stored by columns.
 pub(crate) fn matrix<T: Number + From<f32>>(
     name: &'static str,
     x: ArrayView2<f32>,
@@ -78,7 +78,7 @@ pub(crate) fn matrix<T: Number + From<f32>>(
     DenseMatrix::new(x.nrows(), x.ncols(), values, true).map_err(failed(name))
 }
 
-/// smartcore's errors in our words.
+/// Turns smartcore's errors into ours.
 pub(crate) fn failed(name: &'static str) -> impl Fn(Failed) -> PredictError {
     move |error| PredictError::Fit { name, reason: error.to_string() }
 }
@@ -101,7 +101,7 @@ mod tests {
         };
         let first = predict(1);
         let error = (&first - &y).mapv(f64::abs).mean().unwrap();
-        // The mean alone is off by 1.5.
+        // Predicting the average is off by 1.5.
         assert!(error < 0.3, "{error}");
         assert_eq!(first, predict(1));
     }

@@ -11,17 +11,17 @@ use crate::regressor::{check_codes, check_rows};
 use crate::{PredictError, Regressor, RegressorEntry, Setup};
 
 const NAME: &str = "gp";
-/// Rows that are fitted at most, and rows by which length and noise are chosen: time grows with the cube of their number.
+/// The most rows that are fitted, and the most by which length and noise are chosen: time grows with the cube of their number.
 const MOST_ROWS: usize = 2000;
 const PILOT_ROWS: usize = 500;
 /// Squared lengths to choose from, in units of the median squared distance of two rows, and variances of the noise, in units of
 /// the targets' variance.
 const LENGTHS: [f64; 6] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
 const NOISES: [f64; 5] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1];
-/// Rows predicted at once, to bound memory.
+/// Rows that are predicted at once, to bound memory.
 const CHUNK: usize = 1024;
 
-/// The usual kernel method; smooth, but what it says far from all rows is the mean.
+/// The usual kernel method. It is smooth, but far from all rows it predicts the average.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     name: NAME,
     summary: "Gaussian process with an RBF kernel on the one-hot code (at most 2,000 rows); for judging only",
@@ -31,8 +31,8 @@ pub(crate) const ENTRY: RegressorEntry = RegressorEntry {
     build: |setup: &Setup| Box::new(GaussianProcess { setup: setup.clone(), fitted: None }),
 };
 
-/// Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1), length and noise chosen by the held-out errors
-/// that its equations 5.10 to 5.12 give without another fit.
+/// Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1). Length and noise are chosen by the held-out errors,
+/// which equations 5.10 to 5.12 of the book give without another fit.
 #[derive(Debug)]
 struct GaussianProcess {
     setup: Setup,
@@ -41,10 +41,10 @@ struct GaussianProcess {
 
 #[derive(Debug)]
 struct Fitted {
-    /// `[n, n_features]` and `[n]`, f64.
+    /// The training rows, `[n, n_features]` and `[n]`, f64.
     rows: Tensor,
     alpha: Tensor,
-    /// Squared length.
+    /// Squared length of the kernel.
     length: f64,
     standard: Standard,
 }
@@ -78,7 +78,7 @@ impl Regressor for GaussianProcess {
     }
 }
 
-/// The squared length and the noise with the least held-out errors.
+/// The squared length and the noise with the smallest held-out errors.
 fn choose(rows: &Tensor, z: &Array1<f64>) -> Result<(f64, f64), PredictError> {
     let distances = squared_distances(rows, rows);
     let unit = median(doubles(&distances)).unwrap_or(0.0).max(1e-6);
@@ -106,12 +106,13 @@ fn cholesky(covariance: &Tensor) -> Result<Tensor, PredictError> {
         .map_err(|error| PredictError::Fit { name: NAME, reason: error.to_string() })
 }
 
-/// `exp(-d / (2 l))`, and a constant that rows share: targets far from the rows tend to a mean that is not known.
+/// `exp(-d / (2 l))` plus 1. The constant is shared by all rows: far from the rows, predictions tend to a mean that is not known
+/// in advance.
 fn kernel(squared_distances: &Tensor, length: f64) -> Tensor {
     (squared_distances * (-0.5 / length)).exp() + 1.0
 }
 
-/// `[a, w]` and `[b, w]` to `[a, b]`.
+/// Squared distances `[a, b]` between rows `[a, w]` and `[b, w]`.
 fn squared_distances(a: &Tensor, b: &Tensor) -> Tensor {
     let square = |t: &Tensor| t.square().sum_dim_intlist([-1i64].as_slice(), false, Kind::Double);
     let sum = square(a).unsqueeze(-1) + square(b).unsqueeze(0);
@@ -143,7 +144,7 @@ mod tests {
         gp.fit(x.slice(s![..200, ..]), y.slice(s![..200])).unwrap();
         let predicted = gp.predict(x.slice(s![200.., ..])).unwrap();
         let error = (predicted - y.slice(s![200..])).mapv(f64::abs).mean().unwrap();
-        // The mean alone is off by 1.
+        // Predicting the average is off by 1.
         assert!(error < 0.05, "{error}");
     }
 }

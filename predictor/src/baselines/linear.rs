@@ -1,4 +1,4 @@
-//! Linear regressors: codes in, weights by a function out.
+//! Linear regressors. They share everything except the function that finds the weights.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use tch::Tensor;
@@ -11,14 +11,14 @@ use crate::model::scale::{Scale, Standard};
 use crate::regressor::{check_rows, predict_with};
 use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
 
-/// Parts that are held out in turn to choose the penalty.
+/// Number of folds that are held out in turn to choose the penalty.
 const FOLDS: usize = 5;
 
 /// Penalties per row to choose from.
 const PENALTIES: [f64; 6] = [1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 
-/// Finds weights of codes `[n, n_features]` for standardised targets `[n]`; the last argument is the loss by which it chooses
-/// among penalties, that of predictions for all rows, each by a fit without the row's fold.
+/// A function that finds weights for codes `[n, n_features]` and standardised targets `[n]`. The last argument is the loss by
+/// which it chooses among penalties: it takes predictions for all rows, each by a fit without the row's fold.
 pub(crate) type Solve = fn(
     ArrayView2<f32>,
     ArrayView1<f64>,
@@ -46,7 +46,7 @@ pub(crate) fn by_ridge(
     ridge::fit(x, z, &PENALTIES, folds, loss)
 }
 
-/// A linear model of a code as it is.
+/// A linear model that reads a code as it is.
 #[derive(Debug)]
 pub(crate) struct Linear {
     name: &'static str,
@@ -57,13 +57,13 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// With the setup's scale.
+    /// A model on the setup's scale.
     pub(crate) fn new(name: &'static str, setup: &Setup, solve: Solve) -> Self {
         let scale = setup.scale.unwrap_or(Scale::Plain);
         Self { name, seed: setup.seed, scale, solve, model: None }
     }
 
-    /// On targets as they are, whatever the setup says: costs add up.
+    /// The model on targets as they are, whatever the setup says, because costs add up.
     pub(crate) fn plain(self) -> Self {
         Self { scale: Scale::Plain, ..self }
     }
@@ -86,7 +86,7 @@ impl Regressor for Linear {
     }
 }
 
-/// A linear model of checked rows.
+/// Fits a linear model to rows that are already checked.
 fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,

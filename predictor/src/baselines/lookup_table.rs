@@ -1,4 +1,4 @@
-//! One cost per decision and choice, as a table of operations has it, but fitted.
+//! One cost per decision and choice, like a latency table of operations, but fitted to whole networks.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
@@ -9,10 +9,11 @@ use crate::{PredictError, RegressorEntry};
 
 const NAME: &str = "lookup-table";
 
-/// Only there to make collinear columns solvable: the costs of a decision's choices are known up to a constant.
+/// Only makes collinear columns solvable: the costs of a decision's choices are determined up to a constant.
 const NO_PENALTY: [f64; 1] = [1e-9];
 
-/// What a latency table is to a search: one cost per decision and choice, added up, as in `FBNet` (arXiv 1812.03443, section 3.2).
+/// The form that a latency table has in a search: one cost per decision and choice, added up, as in `FBNet` (arXiv 1812.03443,
+/// section 3.2).
 ///
 /// Deviation: there each operation is measured by itself; here the costs are those that fit the measured networks best.
 pub(crate) const ENTRY: RegressorEntry = RegressorEntry {

@@ -1,4 +1,5 @@
-//! Regressors to compare with: linear ones, a Gaussian process, trees. What `auto` may choose among them is in the table.
+//! Regressors to compare with: linear ones, a Gaussian process, trees. The table of regressors says which of them `auto` may
+//! choose.
 
 pub(crate) mod boosting;
 pub(crate) mod elastic_net;

@@ -1,7 +1,7 @@
 //! Ridge regression in closed form, its penalty chosen by cross-validation.
 //!
-//! One-hot columns are collinear, so the penalty is always above zero and the normal equations are regular. linfa's least
-//! squares solves them; they cost the same however many rows there are, so 80,000 rows are as quick to validate as 300.
+//! One-hot columns are collinear, so the penalty is always above zero and the normal equations are regular. linfa's least squares
+//! solves them. Their size does not depend on the number of rows, so 80,000 rows are as quick to validate as 300.
 
 use linfa::Dataset;
 use linfa::traits::Fit;
@@ -18,11 +18,11 @@ pub(crate) struct Ridge {
     pub(crate) weights: Array1<f64>,
     /// Prediction for the all-zero code.
     pub(crate) intercept: f64,
-    /// Per training row the prediction of a fit without the row's fold.
+    /// For each training row the prediction of a fit without the row's fold.
     pub(crate) held_out: Array1<f64>,
 }
 
-/// Sums over rows from which a ridge is solved.
+/// The sums over rows that a ridge is solved from.
 #[derive(Debug, Clone)]
 struct Moments {
     n: f64,
@@ -60,7 +60,7 @@ impl Moments {
         let mut system = &self.xx - &(column.dot(&column.t()) * self.n);
         let target = &self.xy - &(&mean * self.y);
         system.diag_mut().mapv_inplace(|v| v + penalty * self.n);
-        // Householder steps walk down columns: three times faster when those are contiguous.
+        // Householder steps walk down columns, which is three times faster if they are contiguous.
         let system = system.t().as_standard_layout().into_owned().reversed_axes();
         let fit = LinearRegression::new().with_intercept(false).fit(&Dataset::new(system, target));
         let fit = fit.map_err(|e| PredictError::Fit { name: "ridge", reason: e.to_string() })?;
@@ -75,8 +75,8 @@ struct Solution {
     intercept: f64,
 }
 
-/// Fits with the penalty per row whose held-out predictions have the least `loss`. Of penalties within one percent of the least
-/// the earliest wins.
+/// Fits with the penalty per row whose held-out predictions have the least `loss`. Among penalties within one percent of the
+/// least loss, the first one wins.
 pub(crate) fn fit(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
@@ -102,7 +102,7 @@ pub(crate) fn fit(
     Ok(Ridge { weights, intercept, held_out: held_out.column(best).to_owned() })
 }
 
-/// Per row and penalty the prediction of the fit without the row's fold, `[n_rows, n_penalties]`.
+/// For each row and penalty the prediction of the fit without the row's fold, `[n_rows, n_penalties]`.
 fn held_out(x: ArrayView2<f32>, folds: &Folds, solutions: &[Vec<Solution>]) -> Array2<f64> {
     let mut all = Array2::zeros((x.nrows(), solutions[0].len()));
     for (fold, solutions) in solutions.iter().enumerate() {
@@ -118,7 +118,7 @@ fn held_out(x: ArrayView2<f32>, folds: &Folds, solutions: &[Vec<Solution>]) -> A
     all
 }
 
-/// The first index whose loss is at most `1 + slack` times the least.
+/// The first index whose loss is at most `1 + slack` times the least loss.
 pub(crate) fn earliest_near_least(losses: &[f64], slack: f64) -> usize {
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
     losses.iter().position(|&l| l <= least * (1.0 + slack)).unwrap_or(0)

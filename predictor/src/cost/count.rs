@@ -10,8 +10,8 @@ use tch::Tensor;
 
 use crate::{CostModel, PredictError, TableCost};
 
-/// A cost counted from the network, independent of hardware: every operation counts whether or not its output is used, as in
-/// the papers' parameter counts.
+/// A cost counted from the network, independent of hardware. Every operation counts, whether or not its output is used, as in the
+/// papers' parameter counts.
 #[derive(Debug, Clone)]
 pub struct CountCost(TableCost);
 
@@ -19,10 +19,10 @@ impl CountCost {
     /// Columns that can be counted.
     pub const COLUMNS: [&'static str; 2] = ["params", "multiply_adds"];
 
-    /// Counts `params` or `multiply_adds` of the space's network of this skeleton.
+    /// Counts `params` or `multiply_adds` of the space's network at this skeleton.
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] for another column; else those of [`TableCost::look_up`].
+    /// [`PredictError::Mismatch`] if the column is another one, and those of [`TableCost::look_up`].
     pub fn new(
         space: &dyn SearchSpace,
         skeleton: &Skeleton,
@@ -47,7 +47,7 @@ impl CountCost {
     }
 }
 
-/// The classifier's cost, which is no operation with a place: a constant, or one per shape that it can read.
+/// The classifier's cost, which belongs to no operation: a constant, or one weight per shape that it can read.
 fn head(graph: &Graph, pick: fn(Cost) -> u64) -> (f64, BTreeMap<Condition, f64>) {
     let (mut constant, mut weights) = (0.0, BTreeMap::new());
     for node in &graph.nodes {

@@ -1,11 +1,11 @@
-//! Where each decision's choices lie in a gate vector.
+//! The layout of a gate vector: where the gates of each decision are.
 
 use lat_space::{Architecture, Decision, Space};
 use tch::Tensor;
 
 use crate::PredictError;
 
-/// Where each decision's choices lie in a gate vector.
+/// The layout of a gate vector: where the gates of each decision are.
 #[derive(Debug, Clone)]
 pub(crate) struct GateLayout {
     space: String,
@@ -17,7 +17,7 @@ impl GateLayout {
         Self { space: space.id().to_owned(), decisions: space.decisions().to_vec() }
     }
 
-    /// Choices over all decisions, `none` included.
+    /// Number of gates: choices over all decisions, `none` included.
     pub(crate) fn n_gates(&self) -> usize {
         self.decisions.iter().map(Decision::n_gates).sum()
     }
@@ -28,7 +28,7 @@ impl GateLayout {
         Ok(architecture.gates(&self.decisions))
     }
 
-    /// Whether the architecture is of the layout's space.
+    /// Checks that the architecture belongs to the layout's space.
     pub(crate) fn check(&self, architecture: &Architecture) -> Result<(), PredictError> {
         if architecture.space != self.space {
             return Err(PredictError::Mismatch {
@@ -45,7 +45,7 @@ impl GateLayout {
         Ok(())
     }
 
-    /// Gates as `[m, n_gates]`, and whether they were a single vector.
+    /// Gates as a matrix `[m, n_gates]`, and whether they were given as a single vector.
     pub(crate) fn rows(&self, gates: &Tensor) -> Result<(Tensor, bool), PredictError> {
         let expected = self.n_gates();
         match *gates.size() {

@@ -1,4 +1,4 @@
-//! What a search minimises besides its task's loss.
+//! Costs that a search minimises together with the loss of its task.
 
 mod count;
 mod gates;
@@ -17,43 +17,43 @@ pub use piece_costs::PieceCosts;
 pub use range::{above_zero, at_least_zero};
 pub use table::TableCost;
 
-/// What a search minimises besides its task's loss. All implementations look alike to a search.
+/// A cost that a search minimises together with the loss of its task. To a search, all implementations look alike.
 pub trait CostModel: Send {
-    /// Name with unit: `latency_ms`.
+    /// Name with unit, such as `latency_ms`.
     fn column(&self) -> &str;
 
-    /// The unit: `ms`.
+    /// The unit, such as `ms`.
     fn unit(&self) -> &str;
 
     /// Cost of one architecture, in [`CostModel::unit`].
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] and [`PredictError::Width`] for an architecture of another space.
+    /// [`PredictError::Mismatch`] and [`PredictError::Width`] if the architecture belongs to another space.
     fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError>;
 
-    /// Cost of gates, differentiable with respect to them. `[n_gates]` gives a scalar, `[m, n_gates]` gives `[m]`. Gates are
-    /// all choices of all decisions in the space's order, `none` included; on 0/1 gates this is [`CostModel::cost`].
+    /// Cost of gates, differentiable with respect to them. `[n_gates]` gives a scalar, `[m, n_gates]` gives `[m]`. Gates are all
+    /// choices of all decisions in the space's order, `none` included. For 0/1 gates the result equals [`CostModel::cost`].
     ///
     /// # Errors
-    /// [`PredictError::Width`] for another number of gates.
+    /// [`PredictError::Width`] if the number of gates is wrong.
     fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError>;
 }
 
-/// A trained predictor that reads gates.
+/// A trained predictor as a cost.
 #[derive(Debug)]
 pub struct PredictorCost {
     predictor: Predictor,
     layout: GateLayout,
     device: Device,
-    /// Standard deviations that are added to a cost.
+    /// Number of standard deviations that are added to a cost.
     risk: f64,
 }
 
 impl PredictorCost {
-    /// Checks the predictor against the space and moves it to the device on which gates will live.
+    /// Checks the predictor against the space, and moves it to the device on which gates will be.
     ///
     /// # Errors
-    /// Those of [`Predictor::check`].
+    /// The errors of [`Predictor::check`].
     pub fn new(
         predictor: &Predictor,
         space: &dyn Space,
@@ -69,11 +69,12 @@ impl PredictorCost {
         })
     }
 
-    /// The same with so many standard deviations added to every cost: who rather pays a known price than an uncertain one. With
-    /// 0 all is as without, bit by bit.
+    /// The same cost plus this many standard deviations, for users who prefer a certain cost to an uncertain one. With 0 all
+    /// results are bit for bit those without it.
     ///
     /// # Errors
-    /// [`PredictError::Range`] for a number below 0 or none, [`PredictError::Mismatch`] for a predictor without deviations.
+    /// [`PredictError::Range`] if the number is below 0 or not a number, [`PredictError::Mismatch`] if the predictor has no
+    /// deviations.
     pub fn with_risk(self, risk: f64) -> Result<Self, PredictError> {
         at_least_zero("risk", risk)?;
         if risk > 0.0 && !self.predictor.has_sd() {
@@ -89,7 +90,8 @@ impl PredictorCost {
         Ok(Self { risk, ..self })
     }
 
-    /// Rows `[m, n_gates]` on the predictor's device to cost, and to what the risk adds where there is one, `[m]` each.
+    /// For rows `[m, n_gates]` on the predictor's device, the cost and the amount that the risk adds (None if there is no risk),
+    /// `[m]` each.
     fn parts(&self, rows: &Tensor) -> Result<(Tensor, Option<Tensor>), PredictError> {
         if self.risk == 0.0 {
             return Ok((self.predictor.forward(rows)?, None));
@@ -98,7 +100,7 @@ impl PredictorCost {
         Ok((cost, Some(sd * self.risk)))
     }
 
-    /// The predictor behind.
+    /// The predictor.
     pub fn predictor(&self) -> &Predictor {
         &self.predictor
     }

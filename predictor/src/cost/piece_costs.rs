@@ -1,4 +1,5 @@
-//! Milliseconds of a network's pieces, from a table of one's own or a published one; what is missing is named once it is needed.
+//! Milliseconds of a network's pieces, from a table measured by `lat` or a published one. A missing row is reported only when it
+//! is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,10 +24,10 @@ pub struct PieceCosts {
     sizes: BTreeSet<u16>,
 }
 
-/// What a table has not.
+/// The part that a table lacks.
 #[derive(Debug, Clone)]
 enum Missing {
-    /// A piece of one's own table, by its key.
+    /// A piece of a table measured by `lat`, by its key.
     Entry(String),
     /// A row of a published table.
     Row(String),
@@ -35,10 +36,10 @@ enum Missing {
 }
 
 impl PieceCosts {
-    /// The pieces of a space's network, from what `look_up` knows of each; what computes nothing costs nothing.
+    /// The pieces of a space's network, with the cost that `look_up` gives for each. Pieces that compute nothing cost nothing.
     ///
     /// # Errors
-    /// [`PredictError::Space`] for an unfit skeleton.
+    /// [`PredictError::Space`] if the skeleton does not fit the space.
     pub fn look_up(
         space: &dyn SearchSpace,
         skeleton: &Skeleton,
@@ -62,12 +63,12 @@ impl PieceCosts {
         })
     }
 
-    /// The rows of published tables that the space's networks are sums of. The skeleton is the one that the tables are of
-    /// ([`TableForm::skeleton`]); a file's rows hold for the image sizes that it has a first convolution for.
+    /// The rows of published tables whose sums are the latencies of the space's networks. The skeleton is the one that the tables
+    /// were measured for ([`TableForm::skeleton`]). The rows of a file hold for the image sizes of its first convolutions.
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] for a space without such tables, a table in another form, and files that say different things;
-    /// [`PredictError::Space`] for widths that the space cannot have.
+    /// [`PredictError::Mismatch`] if the space has no published tables, a table has another form, or files contradict each other;
+    /// [`PredictError::Space`] if the space cannot have these widths.
     pub fn of_tables(
         space: &dyn SearchSpace,
         column: &str,
@@ -92,15 +93,15 @@ impl PieceCosts {
         Ok(Self { column, layout, skeleton, rows, names: all.cloned().collect(), sizes })
     }
 
-    /// The skeleton whose networks these are.
+    /// The skeleton of the networks.
     pub fn skeleton(&self) -> &Skeleton {
         &self.skeleton
     }
 
-    /// The sum for one architecture, in the column's unit. Only the pieces of its network are looked for.
+    /// The sum for one architecture, in the column's unit. Only the pieces of its network are looked up.
     ///
     /// # Errors
-    /// Those of [`TableCost::cost`](crate::CostModel::cost); what is missing, by name.
+    /// The errors of [`TableCost::cost`](crate::CostModel::cost); if a piece or row is missing, the error names it.
     pub fn cost(&self, architecture: &Architecture) -> Result<f64, PredictError> {
         self.layout.check(architecture)?;
         let stands =
@@ -109,10 +110,10 @@ impl PieceCosts {
         standing.map(|(_, cost)| cost.as_ref().map_err(|missing| self.error(missing))).sum()
     }
 
-    /// The cost that a search descends: all architectures, and all mixtures of them.
+    /// The table as a cost for a search, which covers all architectures and all mixtures of them.
     ///
     /// # Errors
-    /// The first piece or row that is missing, by name; [`PredictError::NotFinite`] for what is no number.
+    /// The error names the first piece or row that is missing; [`PredictError::NotFinite`] if a value is not a number.
     pub fn table(&self, space: &dyn SearchSpace) -> Result<TableCost, PredictError> {
         let (mut constant, mut weights) = (0.0, BTreeMap::<Condition, f64>::new());
         for (when, cost) in &self.rows {
@@ -157,7 +158,7 @@ fn no_form(space: &str) -> PredictError {
     }
 }
 
-/// The rows of a file must be of the form that the space's tables have.
+/// Checks that the rows of a file have the form of the space's tables.
 fn check_form(form: TableForm, file: &BlockFile) -> Result<(), PredictError> {
     let told = file.rows.keys().find_map(|name| Some((TableForm::of_row(name)?, name)));
     match told {
@@ -171,11 +172,11 @@ fn check_form(form: TableForm, file: &BlockFile) -> Result<(), PredictError> {
     }
 }
 
-/// Milliseconds by size of the image and row, with the file that has them.
+/// Milliseconds by image size and row, each with the file that contains it.
 type Known<'a> = BTreeMap<(u16, &'a str), (f64, &'a Path)>;
 
-/// What files say. A file without a first convolution holds for all `sizes`:
-/// what it lacks is then named.
+/// The contents of all files by image size. A file without a first convolution holds for all `sizes`, so any row that it lacks is
+/// reported as missing for each of them.
 fn by_size<'a>(files: &'a [BlockFile], sizes: &BTreeSet<u16>) -> Result<Known<'a>, PredictError> {
     let mut known = BTreeMap::new();
     for file in files {

@@ -1,11 +1,11 @@
-//! Ranges of the numbers that say how a cost counts.
+//! Checks of numbers that configure a cost.
 
 use crate::PredictError;
 
-/// Whether the number is finite and not below zero.
+/// Checks that the number is finite and not below zero.
 ///
 /// # Errors
-/// [`PredictError::Range`] names it where it is not.
+/// [`PredictError::Range`] names the number if it is out of range.
 pub fn at_least_zero(what: &'static str, found: f64) -> Result<(), PredictError> {
     if found.is_finite() && found >= 0.0 {
         return Ok(());
@@ -13,10 +13,10 @@ pub fn at_least_zero(what: &'static str, found: f64) -> Result<(), PredictError>
     Err(PredictError::Range { what, allowed: "a number of at least 0", found })
 }
 
-/// Whether the number is finite and above zero.
+/// Checks that the number is finite and above zero.
 ///
 /// # Errors
-/// [`PredictError::Range`] names it where it is not.
+/// [`PredictError::Range`] names the number if it is out of range.
 pub fn above_zero(what: &'static str, found: f64) -> Result<(), PredictError> {
     if found.is_finite() && found > 0.0 {
         return Ok(());

@@ -11,9 +11,9 @@ use crate::metrics::check_finite;
 use crate::model::feature_walk::FeatureWalk;
 use crate::{CostModel, PredictError};
 
-/// A cost that adds up: a constant, and a weight per condition, that is per product of gates ([`FeatureMap::of_conditions`]). Where
-/// decisions are drawn independently the expectation is the cost of the mean gates, exactly; decisions that compete, as the edges of
-/// DARTS do, are not independent.
+/// A cost that is a sum: a constant, and one weight per condition, that is, per product of gates ([`FeatureMap::of_conditions`]).
+/// If decisions are drawn independently, the expected cost is exactly the cost of the average gates. Decisions that compete, such
+/// as the edges of DARTS, are not independent.
 #[derive(Debug, Clone)]
 pub struct TableCost {
     column: String,
@@ -24,10 +24,10 @@ pub struct TableCost {
 }
 
 impl TableCost {
-    /// A table of one weight per gate in the column's unit; `constant` is the rest of the network.
+    /// A table with one weight per gate, in the column's unit; `constant` is the rest of the network.
     ///
     /// # Errors
-    /// [`PredictError::Width`] for another number of weights, [`PredictError::NotFinite`] for weights that are no numbers.
+    /// [`PredictError::Width`] if the number of weights is wrong, [`PredictError::NotFinite`] if a weight is not a number.
     pub fn new(
         space: &dyn SearchSpace,
         column: &str,
@@ -46,11 +46,11 @@ impl TableCost {
     }
 
     /// The table of a network, from the costs of its operations at their places. A condition's weight is the sum over all places
-    /// where an operation stands under it; `none` is never looked up and costs nothing. The constant is the sum over all that
-    /// always stands, and `rest` (the classifier at its largest, start-up, and the like).
+    /// that have an operation under it; `none` is never looked up and costs nothing. The constant is the sum over all operations
+    /// that are always there, plus `rest` (the classifier at its largest, start-up, and the like).
     ///
     /// # Errors
-    /// [`PredictError::NoEntry`] where `look_up` has nothing, [`PredictError::Space`] for an unfit skeleton.
+    /// [`PredictError::NoEntry`] if `look_up` gives None, [`PredictError::Space`] if the skeleton does not fit the space.
     pub fn look_up(
         space: &dyn SearchSpace,
         skeleton: &Skeleton,
@@ -63,7 +63,7 @@ impl TableCost {
         Self::summed(space, skeleton, column, (rest, weights), look_up)
     }
 
-    /// A table with `rest`, a constant and weights that no operation has, beside those of the operations.
+    /// A table made of the operations' weights and of `rest`: a constant and weights that belong to no operation.
     pub(crate) fn summed(
         space: &dyn SearchSpace,
         skeleton: &Skeleton,
@@ -101,12 +101,12 @@ impl TableCost {
         Ok(Self { column, layout, constant, map, weights })
     }
 
-    /// The network without anything searched, in the column's unit.
+    /// The part of the network that is not searched, in the column's unit.
     pub fn constant(&self) -> f64 {
         self.constant
     }
 
-    /// One weight per condition, in the column's unit; of a table by gates one per gate.
+    /// One weight per condition, in the column's unit. A table made from gates has one per gate.
     pub fn weights(&self) -> &[f64] {
         &self.weights
     }
@@ -129,7 +129,7 @@ impl CostModel for TableCost {
 
     fn relaxed(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         let (rows, is_single) = self.layout.rows(gates)?;
-        // Counts of operations need more digits than a float has.
+        // Counts of operations need more digits than an f32 has.
         let weights = Tensor::from_slice(&self.weights).to_device(gates.device());
         let walk = FeatureWalk::new(&self.map, gates.device());
         let features = walk.forward(&rows.to_kind(Kind::Double));
@@ -150,7 +150,7 @@ mod tests {
         TableCost::new(space, "latency_ms", 2.5, values).unwrap()
     }
 
-    /// Probabilities of the 5 choices of 6 decisions.
+    /// Probabilities of the 5 choices of each of 6 decisions.
     fn probabilities() -> Vec<f32> {
         let raw = Tensor::arange(30, (Kind::Float, tch::Device::Cpu)).sin().view([6, 5]);
         to_vec(&raw.softmax(-1, Kind::Float))
@@ -195,7 +195,7 @@ mod tests {
     fn looked_up_tables_sum_over_all_sites() {
         let space = NasBench201::new();
         let skeleton = find_skeleton(&space, "quick").unwrap();
-        // One per built operation: stem, two residual blocks, the final BN, and per edge one in each of three cells.
+        // One per built operation: the stem, two residual blocks, the final BN, and for each edge one in each of three cells.
         let table =
             TableCost::look_up(&space, &skeleton, "latency_ms", 0.5, &|_| Some(1.0)).unwrap();
         assert_eq!(table.constant(), 4.5);

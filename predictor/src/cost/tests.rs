@@ -1,4 +1,4 @@
-//! Tests of the costs that read predictors.
+//! Tests of costs that use predictors.
 
 use lat_space::{NasBench201, SearchSpace, architecture_at};
 
@@ -44,7 +44,7 @@ fn gradient_is_the_slope() {
 fn hard_gates_cost_what_the_architecture_costs() {
     let space = NasBench201::new();
     let cost = model(&space);
-    // A cell without a path, which has a price of its own, no search comes to.
+    // A cell without a path has a price of its own, and searches do not arrive there.
     let reach = crate::disconnected::reach(&space).unwrap();
     let is_connected =
         |a: &lat_space::Architecture| reach.encode(&a.gates(space.decisions()))[0] > 0.5;

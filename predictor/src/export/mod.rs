@@ -1,9 +1,9 @@
 //! Predictors as files for other programs: TorchScript and ONNX.
 //!
-//! Both take gates `probs` `[b, n_gates]` (all choices of all decisions in the label's order, 0/1 or soft) and give what
-//! [`Predictor::forward_with_sd`] gives: `cost` `[b]` in the column's unit and the standard deviation `sd` `[b]` of a measurement
-//! around it. The cost is the differentiable one, without the floor below which [`Predictor::predict_gates`] reports nothing.
-//! Both hold the label as JSON.
+//! Both take gates `probs` `[b, n_gates]` (all choices of all decisions in the label's order, 0/1 or soft) and give the results
+//! of [`Predictor::forward_with_sd`]: `cost` `[b]` in the column's unit, and the standard deviation `sd` `[b]` of a measurement
+//! around it. The cost is the differentiable one, without the floor that [`Predictor::predict_gates`] applies. Both contain the
+//! label as JSON.
 
 mod onnx;
 mod onnx_graph;
@@ -21,7 +21,7 @@ pub use torchscript::torchscript_file;
 /// Name of the label in exported files.
 const LABEL: &str = "lat_label";
 
-/// A form in which other programs read predictors.
+/// A file format in which other programs read predictors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExportFormat {
     /// A module for PyTorch, differentiable. Its result is the cost.
@@ -31,7 +31,7 @@ pub enum ExportFormat {
 }
 
 impl ExportFormat {
-    /// All.
+    /// All formats.
     pub const ALL: [Self; 2] = [Self::TorchScript, Self::Onnx];
 
     /// The name for `--format`.
@@ -42,7 +42,7 @@ impl ExportFormat {
         }
     }
 
-    /// The usual ending of such a file's name.
+    /// The usual extension of the file's name.
     pub fn extension(self) -> &'static str {
         match self {
             Self::TorchScript => "pt",
@@ -65,14 +65,14 @@ impl FromStr for ExportFormat {
 }
 
 impl Predictor {
-    /// Writes the predictor for other programs, whole or not at all.
+    /// Writes the predictor for other programs. The file is either complete or not there at all.
     ///
-    /// With `with_sd` a TorchScript module gives cost and standard deviation as `[2, b]`; without, the cost `[b]` alone. ONNX
-    /// models have both as outputs anyway.
+    /// With `with_sd` a TorchScript module returns cost and standard deviation as `[2, b]`, without it only the cost `[b]`. ONNX
+    /// models always have both as outputs.
     ///
     /// # Errors
-    /// [`PredictError::Data`] where the file cannot be written, [`PredictError::TorchScript`] where libtorch gives up,
-    /// [`PredictError::NotExported`] for ONNX of a predictor that holds others.
+    /// [`PredictError::Data`] if the file cannot be written, [`PredictError::TorchScript`] if libtorch fails,
+    /// [`PredictError::NotExported`] for ONNX if the predictor contains predictors of other devices.
     pub fn export(
         &self,
         format: ExportFormat,

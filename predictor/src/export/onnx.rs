@@ -1,5 +1,6 @@
-//! The predictor in ONNX operations: the same steps as [`crate::model::feature_walk`], [`crate::model::correction`], [`crate::model::members`] and
-//! [`crate::model`], whose tensors are its constants. Values are columns `[b, n]`, single numbers `[b, 1]`.
+//! The predictor in ONNX operations. The steps are those of [`crate::model::feature_walk`], [`crate::model::correction`],
+//! [`crate::model::members`] and [`crate::model`], whose tensors become constants. Values are columns `[b, n]`, single numbers
+//! `[b, 1]`.
 
 use super::onnx_graph::{OnnxGraph, Op, Value};
 use crate::Predictor;
@@ -23,7 +24,7 @@ pub(super) fn file(predictor: &Predictor, label: &str) -> Vec<u8> {
 /// Gates to features.
 fn walk(graph: &mut OnnxGraph, walk: &FeatureWalk) -> Value {
     let gates = OnnxGraph::input("probs");
-    // A column of ones to the left.
+    // Adds a column of ones on the left.
     let (sides, one) = (graph.ints(vec![0, 1, 0, 0]), graph.scalar(1.0));
     let mut values = graph.apply(Op::Pad, &[&gates, &sides, &one]);
     for step in &walk.levels {
@@ -64,13 +65,13 @@ fn forward(graph: &mut OnnxGraph, model: &Model, features: &Value) -> (Value, Va
         (Some(spread), Some(variance)) => {
             deviation(graph, &model.standard, spread, [&t, &cost, &variance])
         }
-        // Where the fit tells none it is 0.
+        // If the fit gives no deviation, it is 0.
         _ => times(graph, &cost, 0.0),
     };
     (cost, sd)
 }
 
-/// From the model's scale to costs.
+/// Converts from the model's scale to costs.
 fn invert(graph: &mut OnnxGraph, standard: &Standard, t: &Value) -> Value {
     match standard.scale {
         Scale::Plain => t.clone(),
@@ -83,7 +84,7 @@ fn invert(graph: &mut OnnxGraph, standard: &Standard, t: &Value) -> Value {
     }
 }
 
-/// Variance of the standardised prediction by its weights.
+/// Variance of the standardised prediction due to the uncertainty of the weights.
 fn by_weights(graph: &mut OnnxGraph, spread: &Spread, features: &Value) -> Value {
     let (draws, intercepts) = (graph.tensor(&spread.draws), graph.tensor(&spread.intercepts));
     let departures = graph.apply(Op::MatMul, &[features, &draws]);
@@ -119,7 +120,7 @@ fn deviation(
     }
 }
 
-/// What the networks add, and the variance among them.
+/// The correction that the networks add, and the variance among them.
 fn correction(graph: &mut OnnxGraph, correction: &Correction, features: &Value) -> (Value, Value) {
     let Correction { subtotals, means, members, .. } = correction;
     let (subtotals, means) = (graph.tensor(subtotals), graph.tensor(means));

@@ -1,4 +1,4 @@
-//! A graph of ONNX operations as it grows, and its encoding as a file.
+//! Builds a graph of ONNX operations, and encodes it as a file.
 
 use prost::Message;
 use tch::Tensor;
@@ -11,10 +11,10 @@ use super::onnx_proto::{
 };
 use crate::model::to_vec;
 
-/// Versions of the operations and of the file's format; ONNX 1.12 of 2022 and later read both.
+/// Versions of the operations and of the file format; ONNX 1.12 (2022) and later read both.
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
-/// The size of a batch, which is left open.
+/// Name of the batch dimension, whose size is left open.
 const BATCH: &str = "b";
 
 /// The operations used, by ONNX's names.
@@ -36,29 +36,29 @@ pub(super) enum Op {
     Sub,
 }
 
-/// A graph of ONNX operations as it grows: constants, and operations in the order in which they run.
+/// A graph of ONNX operations under construction: constants, and operations in the order in which they run.
 #[derive(Default)]
 pub(super) struct OnnxGraph {
     operations: Vec<NodeProto>,
     constants: Vec<TensorProto>,
 }
 
-/// A value of the graph, by its name.
+/// A value of the graph, identified by its name.
 #[derive(Debug, Clone)]
 pub(super) struct Value(String);
 
 impl OnnxGraph {
-    /// A tensor of floats.
+    /// Adds a tensor of floats as a constant.
     pub(super) fn tensor(&mut self, tensor: &Tensor) -> Value {
         self.floats(tensor.size(), to_vec(tensor))
     }
 
-    /// A number that broadcasts.
+    /// Adds a number as a constant, which broadcasts.
     pub(super) fn scalar(&mut self, number: f64) -> Value {
         self.floats(vec![], vec![number as f32])
     }
 
-    /// Whole numbers `[n]`.
+    /// Adds whole numbers `[n]` as a constant.
     pub(super) fn ints(&mut self, numbers: Vec<i64>) -> Value {
         let dims = vec![numbers.len() as i64];
         self.constant(TensorProto {
@@ -79,7 +79,7 @@ impl OnnxGraph {
         Value(name)
     }
 
-    /// An operation without attributes.
+    /// Adds an operation without attributes.
     pub(super) fn apply(&mut self, op: Op, inputs: &[&Value]) -> Value {
         self.apply_with(op, inputs, vec![])
     }
@@ -96,19 +96,19 @@ impl OnnxGraph {
         Value(name)
     }
 
-    /// The columns `[b, n]` of these numbers.
+    /// Selects columns: `[b, n]` for `n` column numbers.
     pub(super) fn gather(&mut self, value: &Value, columns: &Tensor) -> Value {
         let columns = Vec::<i64>::try_from(columns).expect("numbers of columns are a vector");
         let columns = self.ints(columns);
         self.apply_with(Op::Gather, &[value, &columns], vec![int("axis", 1)])
     }
 
-    /// Values `[b, n]` beside one another.
+    /// Joins values `[b, n]` along the columns.
     pub(super) fn beside(&mut self, values: &[&Value]) -> Value {
         self.apply_with(Op::Concat, values, vec![int("axis", 1)])
     }
 
-    /// The mean along a dimension.
+    /// The average along a dimension.
     pub(super) fn mean(&mut self, value: &Value, dim: i64, keep: bool) -> Value {
         let axes = AttributeProto {
             name: "axes".to_owned(),
@@ -120,12 +120,12 @@ impl OnnxGraph {
         self.apply_with(Op::ReduceMean, &[value], attributes)
     }
 
-    /// The input of this name.
+    /// The input with this name.
     pub(super) fn input(name: &str) -> Value {
         Value(name.to_owned())
     }
 
-    /// Makes a column `[b, 1]` the output `[b]` of this name.
+    /// Makes a column `[b, 1]` the output `[b]` with this name.
     pub(super) fn output(&mut self, name: &str, column: &Value) {
         let one = self.ints(vec![1]);
         self.apply(Op::Squeeze, &[column, &one]);
@@ -135,7 +135,7 @@ impl OnnxGraph {
         }
     }
 
-    /// The bytes of the model with input `probs` `[b, n_gates]` and these outputs `[b]`.
+    /// Encodes the model with input `probs` `[b, n_gates]` and these outputs `[b]`.
     pub(super) fn encode(self, n_gates: usize, outputs: [&str; 2], label: &str) -> Vec<u8> {
         let batch = || Dimension::Param(BATCH.to_owned());
         let width = Dimension::Value(n_gates as i64);
@@ -165,7 +165,7 @@ fn int(name: &str, i: i64) -> AttributeProto {
     AttributeProto { name, r#type: ATTRIBUTE_INT, i, ..AttributeProto::default() }
 }
 
-/// What is said of an input or output of floats.
+/// The declaration of an input or output of floats.
 fn floats(name: &str, size: Vec<Dimension>) -> ValueInfoProto {
     let dim = size.into_iter().map(|value| DimensionProto { value: Some(value) }).collect();
     let tensor = TensorTypeProto { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };

@@ -1,4 +1,5 @@
-//! The messages of an ONNX file that a predictor needs, with the field numbers of onnx.proto (github.com/onnx/onnx, IR version 8).
+//! The messages of an ONNX file that a predictor needs, with the field numbers of onnx.proto (github.com/onnx/onnx, IR version
+//! 8).
 
 use prost::{Message, Oneof};
 
@@ -24,7 +25,7 @@ pub(super) struct ModelProto {
     pub(super) metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// The domain of ONNX's own operations is the empty one.
+/// ONNX's own operations are in the domain with the empty name.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct OperatorSetIdProto {
     #[prost(string, tag = "1")]
@@ -69,7 +70,7 @@ pub(super) struct NodeProto {
     pub(super) attribute: Vec<AttributeProto>,
 }
 
-/// A whole number (`i`) or several (`ints`), as `r#type` says.
+/// A whole number (`i`) or several (`ints`); `r#type` says which.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct AttributeProto {
     #[prost(string, tag = "1")]
@@ -130,7 +131,7 @@ pub(super) struct DimensionProto {
     pub(super) value: Option<Dimension>,
 }
 
-/// A size, or the name of one that is left open.
+/// A size, or the name of a dimension whose size is left open.
 #[derive(Clone, PartialEq, Oneof)]
 pub(super) enum Dimension {
     #[prost(int64, tag = "1")]

@@ -1,4 +1,4 @@
-//! Tests of the exports: their shapes, their slopes and what they refuse.
+//! Tests of the exports: their shapes, their gradients, and the inputs that they reject.
 
 use lat_space::{NasBench201, Space, architecture_at};
 use prost::Message;
@@ -9,7 +9,7 @@ use super::*;
 use crate::model::to_vec;
 use crate::predictor::tests::trained;
 
-/// Gates `[n, 30]`, every other row soft.
+/// Gates `[n, 30]`; every second row is soft.
 fn gates(n: u64) -> Tensor {
     let space = NasBench201::new();
     let of = |i| architecture_at(&space, 4, i).unwrap().gates(space.decisions());
@@ -56,7 +56,7 @@ fn torchscript_takes_a_vector_and_doubles_and_refuses_other_widths() {
     let (cost, sd) = predictor.forward_with_sd(&probs).unwrap();
     let expected = [to_vec(&cost), to_vec(&sd)].concat();
     let run = |probs: Tensor| module.forward_ts(&[probs]);
-    // The networks' products are summed up in another order there.
+    // The exported networks sum their products in another order.
     let doubles = to_vec(&run(probs.to_kind(Kind::Double)).unwrap());
     assert_eq!(doubles.len(), expected.len());
     assert!(doubles.iter().zip(&expected).all(|(d, e)| (d / e - 1.0).abs() < 1e-5), "{doubles:?}");

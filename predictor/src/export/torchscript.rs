@@ -1,4 +1,4 @@
-//! The predictor as TorchScript: a trace of itself.
+//! The predictor as TorchScript: a trace of its own forward pass.
 
 use std::io::{Cursor, Write};
 
@@ -9,7 +9,7 @@ use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 use super::LABEL;
 use crate::{PredictError, Predictor};
 
-/// The bytes of a module whose `forward` is the predictor's. The label is among its extra files.
+/// The bytes of a module whose `forward` is the predictor's. The label is one of its extra files.
 pub(super) fn file(
     predictor: &Predictor,
     with_sd: bool,
@@ -21,11 +21,11 @@ pub(super) fn file(
     torchscript_file(&module, ("predictor", n_bytes), label).map_err(failed)
 }
 
-/// The bytes of a module's file, whose archive has this name, with a label among its extra files, as `lat_label`. What the module is
-/// made of takes about so many bytes.
+/// The bytes of a module's file, with the label as the extra file `lat_label`. `name` is the name of the archive inside;
+/// `n_bytes` is about the size of the module's tensors.
 ///
 /// # Errors
-/// libtorch's or the system's words.
+/// The message of libtorch or of the system.
 pub fn torchscript_file(
     module: &CModule,
     (name, n_bytes): (&str, usize),
@@ -35,12 +35,12 @@ pub fn torchscript_file(
     labelled(bytes, label).map_err(|e| e.to_string())
 }
 
-/// What the predictor does to two rows of gates, recorded. No size of the two rows is part of it.
+/// Traces the predictor on two rows of gates. The trace does not depend on their number.
 fn traced(predictor: &Predictor, with_sd: bool) -> Result<CModule, TchError> {
     let n_gates = predictor.map.n_gates as i64;
     let example = Tensor::zeros([2, n_gates], (Kind::Float, Device::Cpu));
     let mut forward = |inputs: &[Tensor]| {
-        // A single vector is a row; gates of another width stop here, with both numbers.
+        // A single vector becomes a row. Gates of another width fail here, with both widths in the message.
         let gates = inputs[0].to_kind(Kind::Float).atleast_2d().unflatten(-1, [n_gates]);
         if with_sd {
             let (cost, sd) = predictor.sum_with_sd(&gates);
@@ -52,11 +52,10 @@ fn traced(predictor: &Predictor, with_sd: bool) -> Result<CModule, TchError> {
     CModule::create_by_tracing("Predictor", "forward", &[example], &mut forward)
 }
 
-/// The module's file, of a module of so many bytes. libtorch names the archive's folder after the file, so its name is always
-/// the same.
+/// Saves a module of `n_bytes` bytes. libtorch names the archive's folder after the file, so the file always has the same name.
 fn saved(module: &CModule, name: &str, n_bytes: usize) -> Result<Vec<u8>, TchError> {
     let folder = tempfile::tempdir()?;
-    // libtorch ends the whole program where it finds no room, so it is looked for before.
+    // libtorch ends the whole program if the disk is full, so the room is checked first.
     let probe = folder.path().join("room");
     std::fs::write(&probe, vec![0; 4 * n_bytes + (1 << 18)])?;
     std::fs::remove_file(probe)?;
@@ -65,7 +64,7 @@ fn saved(module: &CModule, name: &str, n_bytes: usize) -> Result<Vec<u8>, TchErr
     Ok(std::fs::read(path)?)
 }
 
-/// The file with the label where `torch.jit.load(.., _extra_files=..)` looks for it.
+/// The file with the label added where `torch.jit.load(.., _extra_files=..)` looks for it.
 fn labelled(bytes: Vec<u8>, label: &str) -> zip::result::ZipResult<Vec<u8>> {
     let folder = {
         let archive = ZipArchive::new(Cursor::new(&bytes))?;
@@ -75,7 +74,7 @@ fn labelled(bytes: Vec<u8>, label: &str) -> zip::result::ZipResult<Vec<u8>> {
     let mut archive = ZipWriter::new_append(Cursor::new(bytes))?;
     let options = FileOptions::default()
         .compression_method(CompressionMethod::Stored)
-        // Not the hour of the export, so that the same predictor gives the same file.
+        // Not the time of the export, so that the same predictor gives the same file.
         .last_modified_time(DateTime::default());
     archive.start_file(format!("{folder}/extra/{LABEL}"), options)?;
     archive.write_all(label.as_bytes())?;

@@ -5,22 +5,22 @@ use tch::{Device, Tensor};
 
 use super::{Model, to_vec};
 
-/// A model that reads the values of a walk where they lie, value by value, instead of features picked out of them: all that is
-/// copied on the way to a price is what networks read.
+/// A model that reads the values of a walk in place instead of gathering features from them. Only the inputs of the networks are
+/// copied.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// Of the values of the walk, without deviations.
+    /// The model in terms of the walk's values, without deviations.
     model: Model,
 }
 
 impl Columns {
-    /// Of a model of this map's features.
+    /// From a model of this map's features.
     pub(crate) fn new(map: &FeatureMap, model: &Model) -> Self {
         let places: Vec<usize> = map.features.iter().map(|f| f.value as usize).collect();
         Self { model: model.of_values(&places, map.n_values()) }
     }
 
-    /// Costs `[n]`, not cut at the floor, of `n` gate vectors that lie gate by gate. The map is the one it was made of.
+    /// Costs `[n]`, without the floor, of `n` gate vectors stored gate by gate. `map` must be the one that this was made from.
     pub(crate) fn costs(&self, map: &FeatureMap, gates: &[f32], n: usize) -> Vec<f32> {
         let values = Tensor::from_slice(&map.values(gates, n));
         let rows = values.view([map.n_values() as i64, n as i64]).tr();

@@ -1,4 +1,4 @@
-//! What networks add to the linear part of a prediction.
+//! The correction that networks add to the linear part of a prediction.
 
 use ndarray::ArrayView2;
 use tch::{Device, Kind, Tensor};
@@ -6,17 +6,19 @@ use tch::{Device, Kind, Tensor};
 use super::fused::Fused;
 use super::members::Members;
 
-/// What networks add to the linear part: they read some features as they are, and subtotals of the linear part.
+/// The correction that networks add to the linear part. The networks read some features as they are, and subtotals of the linear
+/// part.
 ///
-/// Where the costs of branches do not add up, a network would have to find the branches first, among as many directions as
-/// there are features. The linear costs of parts are the few directions in which that is most likely.
+/// If the costs of branches do not add up, a network would first have to find the branches, among as many directions as there are
+/// features. The linear costs of parts of the network are the few directions that most likely matter.
 #[derive(Debug)]
 pub(crate) struct Correction {
-    /// Features read as they are, ascending.
+    /// Numbers of the features that are read as they are, ascending.
     pub(crate) inputs: Vec<usize>,
-    /// The same as a tensor.
+    /// `inputs` as a tensor.
     index: Tensor,
-    /// Map from features to subtotals of unit spread, `[n_features, n_subtotals]`, and their means `[n_subtotals]`.
+    /// Map from features to subtotals with a standard deviation of 1, `[n_features, n_subtotals]`, and their means
+    /// `[n_subtotals]`.
     pub(crate) subtotals: Tensor,
     pub(crate) means: Tensor,
     pub(crate) members: Members,
@@ -35,17 +37,17 @@ impl Correction {
         Self { inputs, index, subtotals, means, members, fused }
     }
 
-    /// Numbers of the features read as they are, `[n_inputs]`.
+    /// Numbers of the features that are read as they are, `[n_inputs]`.
     pub(crate) fn index(&self) -> &Tensor {
         &self.index
     }
 
-    /// Features `[b, n_features]` to what is added to the standardised prediction, `[b]`.
+    /// From features `[b, n_features]` to the amount that is added to the standardised prediction, `[b]`.
     pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
         self.fused.forward(&self.read(features))
     }
 
-    /// The same and the variance among the networks.
+    /// The correction and the variance among the networks, `[b]` each.
     pub(crate) fn forward_with_variance(&self, features: &Tensor) -> (Tensor, Tensor) {
         self.fused.forward_with_variance(&self.read(features))
     }
@@ -54,12 +56,12 @@ impl Correction {
         read(features, &self.index, &self.subtotals, &self.means)
     }
 
-    /// The same with the networks' output multiplied.
+    /// The correction with the networks' output multiplied by a factor.
     pub(crate) fn scaled(self, factor: f64) -> Self {
         Self::new(self.inputs, self.subtotals, self.means, self.members.scaled(factor))
     }
 
-    /// That of other values, `n` in all, of which feature `i` is value `places[i]`.
+    /// The correction in terms of `n` other values; feature `i` is value `places[i]`.
     pub(crate) fn of_values(&self, places: &[usize], n: usize) -> Self {
         Self::new(
             self.inputs.iter().map(|&input| places[input]).collect(),
@@ -69,7 +71,7 @@ impl Correction {
         )
     }
 
-    /// That of these features alone, of which the inputs must be part.
+    /// The correction in terms of these features only, which must contain all inputs.
     pub(crate) fn keep(&self, features: &[usize]) -> Self {
         let place =
             |input: &usize| features.iter().position(|f| f == input).expect("inputs are kept");
@@ -91,7 +93,7 @@ impl Correction {
     }
 }
 
-/// What networks read, `[b, n_inputs + n_subtotals]`, of inputs `[n_inputs]`.
+/// The inputs of the networks, `[b, n_inputs + n_subtotals]`. `inputs` `[n_inputs]` are the features that are read as they are.
 pub(crate) fn read(
     features: &Tensor,
     inputs: &Tensor,
@@ -99,7 +101,7 @@ pub(crate) fn read(
     means: &Tensor,
 ) -> Tensor {
     let totals = features.matmul(subtotals) - means;
-    // Features that lie one behind the other, as in a long list of architectures, are copied whole and stay so.
+    // If features are stored column by column, as for a long list of architectures, whole columns are copied and stay contiguous.
     if features.stride()[0] == 1 {
         let own = features.tr().index_select(0, inputs);
         return Tensor::cat(&[own, totals.tr()], 0).tr();
@@ -107,18 +109,18 @@ pub(crate) fn read(
     Tensor::cat(&[features.index_select(1, inputs), totals], 1)
 }
 
-/// Rows `[n_features, k]` at their places among `n` rows; those at one place add up.
+/// Puts rows `[n_features, k]` at their places among `n` rows. Rows with the same place are added.
 pub(crate) fn scattered(rows: &Tensor, places: &[usize], n: usize) -> Tensor {
     let zeros = Tensor::zeros([n as i64, rows.size()[1]], (Kind::Float, rows.device()));
     zeros.index_add(0, &indices(places).to_device(rows.device()), rows)
 }
 
-/// Numbers of features as a tensor.
+/// Numbers of features as an index tensor.
 pub(crate) fn indices(values: &[usize]) -> Tensor {
     Tensor::from_slice(&values.iter().map(|&v| v as i64).collect::<Vec<_>>())
 }
 
-/// Linear costs of parts, scaled by codes `[n, n_features]`: the map `[n_features, n_parts]` and the means.
+/// The linear costs of parts: the map `[n_features, n_parts]`, scaled by the spread over codes `[n, n_features]`, and the means.
 pub(crate) fn subtotals(
     x: ArrayView2<f32>,
     weights: &[f32],
@@ -134,7 +136,7 @@ pub(crate) fn subtotals(
         let totals: Vec<f64> = x.rows().into_iter().map(total).collect();
         let mean = totals.iter().sum::<f64>() / n;
         let spread = (totals.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / n).sqrt();
-        // A part that never varies tells nothing.
+        // A part that never varies carries no information.
         let scale = if spread > 1e-6 { 1.0 / spread } else { 0.0 };
         for &j in part {
             map[j * parts.len() + p] = (f64::from(weights[j]) * scale) as f32;
@@ -159,7 +161,7 @@ mod tests {
         let (map, means) = subtotals(x.view(), &[1.0, 2.0, -3.0, 4.0], &parts);
         let features = crate::model::to_tensor(x.view());
         let values = to_vec(&read(&features, &indices(&[3]), &map, &means));
-        // Input 3 as it is, then parts: costs 2, 1 and 3 are 0, -1 and 1 over their spread; the last never varies.
+        // Input 3 as it is, then the parts: costs 2, 1 and 3 become 0, -1 and 1 over their spread; the last part never varies.
         let unit = 1.5f32.sqrt();
         assert!(
             values[1].abs() < 1e-6

@@ -1,9 +1,9 @@
-//! A space's features in tensors.
+//! A space's feature map in tensors.
 
 use lat_space::{FeatureMap, Level};
 use tch::{Device, Kind, Tensor};
 
-/// A [`FeatureMap`] in tensors: differentiable, a few calls per level whatever the number of features.
+/// A [`FeatureMap`] in tensors: differentiable, with a few calls per level, however many features there are.
 #[derive(Debug)]
 pub(crate) struct FeatureWalk {
     pub(crate) levels: Vec<Step>,
@@ -42,7 +42,7 @@ impl FeatureWalk {
 
     /// Gates `[b, n_gates]` to features `[b, n_features]`.
     pub(crate) fn forward(&self, gates: &Tensor) -> Tensor {
-        // Made of the gates, so that a trace of it takes any number of rows.
+        // Made from the gates, so that a trace accepts any number of rows.
         let ones = gates.narrow(1, 0, 1).ones_like();
         let mut values = Tensor::cat(&[&ones, gates], 1);
         for step in &self.levels {

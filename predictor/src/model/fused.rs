@@ -1,11 +1,11 @@
-//! Several networks of one shape as one, for prediction.
+//! Several networks of the same shape as one, for prediction.
 
 use tch::{Kind, Tensor};
 
 use super::members::Members;
 
-/// [`Members`] laid out for prediction. Their first layers read the same rows and so are one matrix: one product packs the rows
-/// once instead of once per member. The layers behind are one batched product each, their biases added by the product itself.
+/// [`Members`] laid out for prediction. All first layers read the same rows, so they form one matrix, and one product packs the
+/// rows once instead of once per member. Each later layer is one batched product, which also adds the biases.
 #[derive(Debug)]
 pub(crate) struct Fused {
     /// `[n_inputs, k * n_1]` and `[k * n_1]`.
@@ -31,12 +31,12 @@ impl Fused {
         }
     }
 
-    /// Inputs `[b, n_inputs]` to the members' mean `[b]`.
+    /// From inputs `[b, n_inputs]` to the average of the members `[b]`.
     pub(crate) fn forward(&self, inputs: &Tensor) -> Tensor {
         self.run(inputs).mean_dim([0i64].as_slice(), false, None::<Kind>)
     }
 
-    /// The same and the variance among the members, `[b]` each.
+    /// The average of the members and the variance among them, `[b]` each.
     pub(crate) fn forward_with_variance(&self, inputs: &Tensor) -> (Tensor, Tensor) {
         let outputs = self.run(inputs);
         let mean = outputs.mean_dim([0i64].as_slice(), false, None::<Kind>);
@@ -44,14 +44,15 @@ impl Fused {
         (mean, variance)
     }
 
-    /// Inputs `[b, n_inputs]` to each member's output `[k, b]`.
+    /// From inputs `[b, n_inputs]` to each member's output `[k, b]`.
     fn run(&self, inputs: &Tensor) -> Tensor {
         let (weights, biases) = &self.first;
         let [k, width] = self.size;
-        // A view: the product reads the members' columns where they lie.
+        // This is a view: the next product reads the members' columns in place.
         let first = biases.addmm(inputs, weights).view([-1, k, width]).transpose(0, 1);
         let next = |mut h: Tensor, (weights, biases): &(Tensor, Tensor)| {
-            // Smooth, so that the slope which a search follows does not jump. In place: `h` is nobody else's.
+            // `silu` is smooth, so the gradient that a search follows does not jump. It may work in place because nothing else
+            // uses `h`.
             let _ = h.silu_();
             biases.baddbmm(&h, weights, 1, 1)
         };

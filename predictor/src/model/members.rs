@@ -1,43 +1,44 @@
-//! A few small networks trained side by side, each without another fold of the rows.
+//! A few small networks trained side by side, each without a different fold of the rows.
 //!
-//! All members of a layer lie in one tensor, so a step costs a few calls whatever their number.
+//! The weights of all members are in one tensor per layer, so a step takes a few calls, however many members there are.
 
 use tch::{Device, Tensor};
 
 use crate::folds::Folds;
 
-/// Networks of one shape, as they are trained and stored; the output is their mean, which [`crate::model::fused::Fused`] gives.
+/// Networks of the same shape, as they are trained and stored. Their prediction is the average, see
+/// [`crate::model::fused::Fused`].
 #[derive(Debug)]
 pub(crate) struct Members {
     /// Weights `[k, n_in, n_out]` and biases `[k, 1, n_out]`.
     pub(crate) layers: Vec<(Tensor, Tensor)>,
 }
 
-/// How to train.
+/// Settings of the training.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Recipe {
-    /// Number of networks, at most that of the folds.
+    /// Number of networks; at most the number of folds.
     pub(crate) n_members: usize,
     /// Widths of the hidden layers.
     pub(crate) widths: Vec<usize>,
     /// Rows per step and member.
     pub(crate) batch: usize,
-    /// Steps at most.
+    /// The most steps.
     pub(crate) steps: usize,
-    /// Learning rate of the first step; a cosine leads it to zero.
+    /// Learning rate of the first step; it falls to zero along a cosine.
     pub(crate) lr: f64,
     /// Decoupled weight decay.
     pub(crate) weight_decay: f64,
-    /// Seed of first weights and batches.
+    /// Seed of the initial weights and of the batches.
     pub(crate) seed: u64,
 }
 
 impl Members {
-    /// `[k, b, n_inputs]` (or 1 for k: the same rows for all) to `[k, b]`.
+    /// From codes `[k, b, n_inputs]` (or 1 for k if all members read the same rows) to `[k, b]`.
     pub(crate) fn run(&self, code: &Tensor) -> Tensor {
         let mut h = code.shallow_clone();
         for (i, (weights, biases)) in self.layers.iter().enumerate() {
-            // Smooth, so that the slope which a search follows does not jump.
+            // `silu` is smooth, so the gradient that a search follows does not jump.
             let input = if i == 0 { h } else { h.silu() };
             h = input.matmul(weights) + biases;
         }
@@ -52,7 +53,7 @@ impl Members {
             .squeeze_dim(0)
     }
 
-    /// The same with its output multiplied.
+    /// The members with their output multiplied by a factor.
     pub(crate) fn scaled(mut self, factor: f64) -> Self {
         if let Some((weights, biases)) = self.layers.last_mut() {
             (*weights, *biases) = (&*weights * factor, &*biases * factor);
@@ -80,15 +81,15 @@ impl Members {
     }
 }
 
-/// What members learn from.
+/// The rows that members learn from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows<'a> {
     /// Inputs `[n, n_inputs]`.
     pub(crate) x: &'a Tensor,
-    /// Targets `[n]` of about unit spread.
+    /// Targets `[n]` with a standard deviation of about 1.
     pub(crate) target: &'a Tensor,
-    /// What an error of each row counts, `[n]`.
+    /// Weight of each row's error, `[n]`.
     pub(crate) weight: &'a Tensor,
-    /// Member i does not see part i.
+    /// Member i does not see fold i.
     pub(crate) folds: &'a Folds,
 }

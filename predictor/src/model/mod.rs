@@ -15,11 +15,11 @@ use correction::{Correction, scattered};
 use scale::Standard;
 use spread::{NORMAL_90, Spread};
 
-/// Rows predicted at once, to bound memory.
+/// Rows that are predicted at once, to bound memory.
 const CHUNK: usize = 8192;
 
-/// A differentiable predictor of features, without its label: a linear part and, where it helps, networks that add a correction.
-/// `y = invert(weights . x + intercept + mean over members)`. No tensor in it requires a gradient.
+/// A differentiable predictor on features, without its label: a linear part and, if they help, networks that add a correction. `y
+/// = invert(weights . x + intercept + mean over members)`. No tensor in it requires a gradient.
 #[derive(Debug)]
 pub(crate) struct Model {
     /// `[n_features, 1]`.
@@ -27,36 +27,36 @@ pub(crate) struct Model {
     pub(crate) intercept: f64,
     pub(crate) correction: Option<Correction>,
     pub(crate) standard: Standard,
-    /// Least prediction reported: half of the least training target. Nothing below was seen, and a linear part extrapolated
-    /// below zero would be no cost at all. The differentiable output is not cut.
+    /// The smallest prediction that is reported: half of the smallest training target. Smaller costs were never seen, and a
+    /// linear part that extrapolates below zero gives no sensible cost. The differentiable output has no floor.
     pub(crate) floor: f64,
-    /// Mean relative error of held-out predictions while fitting, percent; each counts 100 % at most.
+    /// Average relative error of held-out predictions during fitting, percent; each row counts at most 100 %.
     pub(crate) validation_error: f64,
-    /// How far predictions may be off, where the fit tells.
+    /// Uncertainty of predictions, if the fit gives it.
     pub(crate) spread: Option<Spread>,
 }
 
-/// Predictions to report.
+/// Predictions for reports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
     /// Costs `[n]` in the column's unit.
     pub values: Vec<f64>,
-    /// Their standard deviations `[n]` in the same unit, the noise of a measurement included; NaN where the fit tells none.
+    /// Their standard deviations `[n]` in the same unit, including the noise of a measurement; NaN if the fit gives none.
     pub sds: Vec<f64>,
-    /// Whether each code lies off the training data.
+    /// Whether each code is far from the training data.
     pub is_off_data: Vec<bool>,
 }
 
 impl Predictions {
-    /// Least and largest value of the 90 % interval of number `i`, not below zero; NaN where the fit tells no deviation.
+    /// Lower and upper end of the 90 % interval of prediction `i`, not below zero; NaN if the fit gives no deviation.
     pub fn interval(&self, i: usize) -> (f64, f64) {
         let (value, reach) = (self.values[i], NORMAL_90 * self.sds[i]);
         let low = if reach.is_nan() { f64::NAN } else { (value - reach).max(0.0) };
         (low, value + reach)
     }
 
-    /// Share of these measured costs, in the order of the predictions, that lie within the predictions' 90 % intervals, percent.
-    /// Nothing without rows or without deviations.
+    /// Percentage of these measured costs (in the order of the predictions) that lie in the predictions' 90 % intervals. None if
+    /// there are no rows or no deviations.
     pub fn coverage_90(&self, truth: &[f64]) -> Option<f64> {
         let all = self.values.iter().zip(&self.sds).zip(truth);
         let inside = all.filter(|((value, sd), t)| (*t - *value).abs() <= NORMAL_90 * *sd).count();
@@ -70,7 +70,7 @@ impl Model {
         self.weights.size()[0] as usize
     }
 
-    /// Features `[b, n_features]` to cost `[b]`, differentiable with respect to the features.
+    /// From features `[b, n_features]` to cost `[b]`, differentiable with respect to the features.
     pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
         let linear = self.linear(features);
         let z = match &self.correction {
@@ -84,8 +84,8 @@ impl Model {
         features.matmul(&self.weights).squeeze_dim(-1) + self.intercept
     }
 
-    /// The same with the standard deviation of a measurement around the prediction, `[b]` each and differentiable; where the
-    /// fit tells none it is 0.
+    /// The cost and the standard deviation of a measurement around it, `[b]` each and differentiable. If the fit gives no
+    /// deviation, it is 0.
     pub(crate) fn forward_with_sd(&self, features: &Tensor) -> (Tensor, Tensor) {
         let (z, variance) = self.standardised(features);
         let cost = self.standard.invert_tensor(&z);
@@ -94,13 +94,13 @@ impl Model {
             return (cost, zeros);
         };
         let noise = self.standard.relative_noise(&z, spread.typical) * spread.noise;
-        // Where nothing is uncertain the root has no slope.
+        // The clamp keeps the root's gradient finite if nothing is uncertain.
         let uncertain = (variance + noise).clamp_min(f64::from(f32::MIN_POSITIVE));
         let sd = uncertain.sqrt() * self.standard.slope(&cost) * spread.calibration;
         (cost, sd)
     }
 
-    /// Standardised prediction `[b]`, and its variance `[b]` by what was learnt from few rows.
+    /// Standardised prediction `[b]`, and its variance `[b]` because it was learnt from few rows.
     fn standardised(&self, features: &Tensor) -> (Tensor, Tensor) {
         let linear = self.linear(features);
         let variance = match &self.spread {
@@ -116,13 +116,13 @@ impl Model {
         }
     }
 
-    /// Predictions to report: not below the floor.
+    /// Predictions for reports: not below the floor.
     pub(crate) fn predict(&self, features: &Tensor) -> Vec<f64> {
         let costs = tch::no_grad(|| self.forward(features));
         to_vec(&costs).into_iter().map(|y| cut(f64::from(y), self.floor)).collect()
     }
 
-    /// The same with deviations and whether codes are off the data.
+    /// Predictions for reports with deviations, and whether codes are off the data.
     pub(crate) fn predict_with_sd(&self, features: &Tensor) -> Predictions {
         let (costs, sds) = tch::no_grad(|| self.forward_with_sd(features));
         let values: Vec<f64> =
@@ -140,7 +140,7 @@ impl Model {
         }
     }
 
-    /// Features that anything reads, ascending.
+    /// Numbers of the features that the model uses, ascending.
     pub(crate) fn used(&self) -> Vec<usize> {
         let mut used: Vec<bool> = to_vec(&self.weights).iter().map(|w| *w != 0.0).collect();
         if let Some(correction) = &self.correction {
@@ -149,7 +149,7 @@ impl Model {
         (0..used.len()).filter(|&j| used[j]).collect()
     }
 
-    /// The model of these features alone.
+    /// The model in terms of these features only.
     pub(crate) fn keep(&self, features: &[usize]) -> Self {
         let index = Tensor::from_slice(&features.iter().map(|&f| f as i64).collect::<Vec<_>>());
         Self {
@@ -160,7 +160,7 @@ impl Model {
         }
     }
 
-    /// The same cost, without deviations, of `n` values of which feature `i` is value `places[i]`.
+    /// The model, without deviations, in terms of `n` values; feature `i` is value `places[i]`.
     pub(crate) fn of_values(&self, places: &[usize], n: usize) -> Self {
         Self {
             weights: scattered(&self.weights, places, n),
@@ -180,7 +180,7 @@ impl Model {
     }
 }
 
-/// Codes `[n, n_features]` to costs `[n]`, some thousand rows at a time.
+/// From codes `[n, n_features]` to costs `[n]`, some thousand rows at a time.
 pub(crate) fn predict_codes(model: &Model, codes: ArrayView2<f32>) -> Array1<f64> {
     let device = model.weights.device();
     let chunks = codes.axis_chunks_iter(ndarray::Axis(0), CHUNK);
@@ -201,13 +201,13 @@ pub(crate) fn to_vec(tensor: &Tensor) -> Vec<f32> {
     Vec::try_from(&flat).expect("a flat float tensor is a vector")
 }
 
-/// The same in double precision, of a tensor on the CPU.
+/// The values of a CPU tensor in double precision, flat.
 pub(crate) fn doubles(tensor: &Tensor) -> Vec<f64> {
     let flat = tensor.to_kind(tch::Kind::Double).contiguous().view([-1]);
     Vec::try_from(&flat).expect("a flat tensor of numbers is a vector")
 }
 
-/// A cost that is reported: at least the floor. What is no number stays none, so that it is seen and not taken for the floor.
+/// A cost for reports: at least the floor. NaN stays NaN, so that it is noticed and not taken for the floor.
 pub(crate) fn cut(cost: f64, floor: f64) -> f64 {
     if cost < floor { floor } else { cost }
 }

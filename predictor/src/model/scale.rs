@@ -4,19 +4,21 @@ use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-/// Least reciprocal, relative to the mean one: a linear part extrapolated to zero and below must not become an endless rate.
+/// The smallest reciprocal, relative to the average one. A linear part that extrapolates to zero or below must not give an
+/// infinite cost.
 pub(crate) const LEAST_RECIPROCAL: f64 = 1e-3;
 
-/// Range of a target's noise relative to a typical one's, as variances: costs of all sizes are solved in one system of equations.
+/// Limits of a target's noise variance relative to a typical one's, because costs of all sizes are solved in one system of
+/// equations.
 const NOISES: (f64, f64) = (1e-6, 1e4);
 
-/// The space in which a model is linear.
+/// The scale on which a model is linear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scale {
     /// The target itself: costs of parts add up.
     Plain,
-    /// Its reciprocal: the target is a rate, such as images per second, and the times behind it add up.
+    /// Its reciprocal, for targets that are rates, such as images per second: the times behind them add up.
     Reciprocal,
     /// Its natural logarithm: costs of parts multiply, and errors count relative to the target.
     Log,
@@ -24,7 +26,7 @@ pub(crate) enum Scale {
 
 impl Scale {
     #[cfg(test)]
-    /// All, those first in which costs of parts add up.
+    /// All scales; those on which costs of parts add up come first.
     pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Reciprocal, Self::Log];
 
     fn apply(self, y: f64) -> f64 {
@@ -35,8 +37,8 @@ impl Scale {
         }
     }
 
-    /// What noise of the same relative size is for each target, relative to a typical one's, as a variance on this scale: noise
-    /// that is relative to the target grows with its square, on a logarithm it is the same everywhere.
+    /// If noise has the same relative size everywhere: its variance for each target on this scale, relative to that of a typical
+    /// target. Relative noise grows with the target's square; on a logarithm it is the same everywhere.
     pub(crate) fn relative_noise(self, y: ArrayView1<f64>) -> Vec<f64> {
         let typical = self.typical(y);
         let noise = |&y: &f64| match self {
@@ -46,7 +48,7 @@ impl Scale {
         y.iter().map(noise).collect()
     }
 
-    /// The geometric mean on this scale, where relative noise is 1.
+    /// The geometric mean of the targets, on this scale; relative noise is 1 there.
     pub(crate) fn typical(self, y: ArrayView1<f64>) -> f64 {
         let log_mean = y.iter().map(|y| y.ln()).sum::<f64>() / y.len() as f64;
         match self {
@@ -57,7 +59,7 @@ impl Scale {
     }
 }
 
-/// Target to standardised value and back: `(f(y) - mu) / sd`.
+/// Converts a target to a standardised value and back: `(f(y) - mu) / sd`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Standard {
     pub(crate) scale: Scale,
@@ -66,12 +68,12 @@ pub(crate) struct Standard {
 }
 
 impl Standard {
-    /// Mean and spread of these targets; a constant target has spread 1.
+    /// From the mean and spread of these targets; a constant target gets spread 1.
     pub(crate) fn of(scale: Scale, y: ArrayView1<f64>) -> Self {
         let t = y.mapv(|y| scale.apply(y));
         let mu = t.sum() / t.len() as f64;
         let sd = t.mapv(|t| (t - mu).powi(2)).sum() / t.len() as f64;
-        // Rounding leaves a constant target a spread of about 1e-16 of its mean.
+        // Because of rounding, a constant target has a spread of about 1e-16 of its mean.
         let is_constant = sd.sqrt() <= 1e-12 * mu.abs().max(f64::MIN_POSITIVE);
         Self { scale, mu, sd: if is_constant { 1.0 } else { sd.sqrt() } }
     }
@@ -99,7 +101,7 @@ impl Standard {
         }
     }
 
-    /// By how much a target changes with a standardised value, given both; always above zero.
+    /// The change of a target per change of a standardised value, given both; always above zero.
     pub(crate) fn slope(&self, cost: &Tensor) -> Tensor {
         match self.scale {
             Scale::Plain => cost.ones_like() * self.sd,
@@ -108,7 +110,7 @@ impl Standard {
         }
     }
 
-    /// Relative noise at standardised predictions, as a variance relative to that at `typical`.
+    /// Noise variance at standardised predictions, relative to that at `typical`.
     pub(crate) fn relative_noise(&self, z: &Tensor, typical: f64) -> Tensor {
         match self.scale {
             Scale::Log => z.ones_like(),

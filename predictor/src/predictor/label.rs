@@ -1,4 +1,4 @@
-//! What a predictor is of: space, encoding, unit, device, errors.
+//! The label of a predictor: space, encoding, unit, device, errors.
 
 use lat_data::{OperatingPoint, RunHeader, known_point, unit};
 use lat_space::{DeclaredSpace, Skeleton, Space, find_space};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::regressor::current_name;
 use crate::{Metrics, PredictError};
 
-/// A decision as the predictor knows it.
+/// A decision as the predictor's file stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecisionLabel {
     /// Its name.
@@ -17,7 +17,7 @@ pub struct DecisionLabel {
 }
 
 impl DecisionLabel {
-    /// Those of a space.
+    /// The decisions of a space.
     pub(crate) fn all(space: &dyn Space) -> Vec<Self> {
         let label =
             |d: &lat_space::Decision| Self { name: d.name.clone(), choices: d.gate_names() };
@@ -31,44 +31,44 @@ impl std::fmt::Display for DecisionLabel {
     }
 }
 
-/// What a predictor predicts and where it comes from.
+/// The description of a predictor: what it predicts and how it was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     /// Id of the search space.
     pub space: String,
-    /// The TOML text that declares the space, where it is not built in.
+    /// The TOML text that declares the space; None if the space is built in.
     #[serde(default)]
     pub declaration: Option<String>,
     /// Id of the encoding: `one-hot`, `counts` or `structured`.
     pub encoding: String,
     /// The space's decisions in their order.
     pub decisions: Vec<DecisionLabel>,
-    /// What is predicted: `latency_ms`.
+    /// The predicted column, such as `latency_ms`.
     pub column: String,
-    /// Its unit, by [`lat_data::unit`]: `ms`.
+    /// The column's unit as [`lat_data::unit`] gives it, such as `ms`.
     pub unit: String,
-    /// Model of the device measured, where the data say it.
+    /// Model of the measured device, if the data contain it.
     pub device_name: Option<String>,
-    /// Images per batch, where the data say it.
+    /// Images per batch, if the data contain it.
     pub batch: Option<u32>,
-    /// The measurements' [`RunHeader::reference_ms`], to measure others on the same scale.
+    /// The [`RunHeader::reference_ms`] of the measurements, with which others can be measured on the same scale.
     pub reference_ms: Option<f64>,
-    /// How the measured networks ran, where the data say it: the fields `precision`, `mode`, `channels_last` and `cold`.
+    /// How the measured networks ran, if the data contain it: the fields `precision`, `mode`, `channels_last` and `cold`.
     #[serde(flatten, with = "known_point")]
     pub point: Option<OperatingPoint>,
-    /// Macro architecture of the measured networks, where the data say it.
+    /// Macro architecture of the measured networks, if the data contain it.
     pub skeleton: Option<Skeleton>,
-    /// Devices of the predictors that it was transferred from, where it was.
+    /// Devices of the predictors that it was transferred from; empty if it was not transferred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<String>,
-    /// Name of the regressor; that of files of before is read as what it is called now.
+    /// Name of the regressor. Older files may have an old name, which is read as the current one.
     #[serde(deserialize_with = "named_now")]
     pub regressor: String,
-    /// Errors on rows it was not trained on, where there were such.
+    /// Errors on rows that it was not trained on, if there were any.
     pub errors: Option<Metrics>,
-    /// MAPE in percent that a perfect predictor would show on these data, where they hold enough repeats.
+    /// MAPE in percent that a perfect predictor would show on these data, if they contain enough repeats.
     pub noise_floor: Option<f64>,
-    /// Rows it was trained on.
+    /// Number of rows that it was trained on.
     pub n_train: usize,
     /// Seed of the training.
     pub seed: u64,
@@ -77,10 +77,10 @@ pub struct Label {
 }
 
 impl Label {
-    /// A label of a space, encoding and column; what the measurements' header knows comes from there.
+    /// A label for a space, encoding and column. The device and the settings come from the measurements' header.
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] where the header is of another space.
+    /// [`PredictError::Mismatch`] if the header belongs to another space.
     pub fn new(
         space: &dyn Space,
         encoding: &str,
@@ -119,10 +119,10 @@ impl Label {
 }
 
 impl Label {
-    /// The space predicted for: the one declared in the label, or the built-in one of its name.
+    /// The space that is predicted: the one declared in the label, or the built-in one with this name.
     ///
     /// # Errors
-    /// [`PredictError::Space`] where this program has no such space.
+    /// [`PredictError::Space`] if this program has no such space.
     pub fn read_space(&self) -> Result<Box<dyn Space>, PredictError> {
         match &self.declaration {
             Some(declaration) => Ok(Box::new(DeclaredSpace::read_kept(declaration)?)),

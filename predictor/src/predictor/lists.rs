@@ -1,4 +1,4 @@
-//! Gates that lie column by column, for files of architectures.
+//! Predictions for gates stored column by column, as for files of architectures.
 
 use ndarray::ArrayView2;
 use tch::Tensor;
@@ -9,11 +9,11 @@ use crate::metrics::check_finite;
 use crate::model::{Predictions, cut};
 
 impl Predictor {
-    /// Costs of `n` gate vectors that lie gate by gate, gate g of row i at `g * n + i`: nothing is turned around on the way, so
+    /// Costs of `n` gate vectors stored gate by gate: gate g of row i is at `g * n + i`. Nothing is transposed on the way, so
     /// this is the fastest form. Some hundred rows at a time stay in a core's cache.
     ///
     /// # Errors
-    /// As [`Predictor::predict_gates`].
+    /// The errors of [`Predictor::predict_gates`].
     pub fn price_columns(&self, gates: &[f32], n: usize) -> Result<Vec<f64>, PredictError> {
         self.rows_of_columns(gates, n)?;
         let own = self.columns.costs(&self.map, gates, n);
@@ -29,10 +29,10 @@ impl Predictor {
         self.checked(costs)
     }
 
-    /// The same with standard deviations.
+    /// Predictions with standard deviations, for `n` gate vectors stored gate by gate.
     ///
     /// # Errors
-    /// As [`Predictor::predict_gates`].
+    /// The errors of [`Predictor::predict_gates`].
     pub fn predict_columns(&self, gates: &[f32], n: usize) -> Result<Predictions, PredictError> {
         let rows = self.rows_of_columns(gates, n)?;
         if !self.parts.is_empty() {
@@ -46,13 +46,13 @@ impl Predictor {
         Ok(found)
     }
 
-    /// Costs that are numbers.
+    /// Returns the costs if all are numbers.
     pub(super) fn checked(&self, costs: Vec<f64>) -> Result<Vec<f64>, PredictError> {
         self.check_answers(&costs)?;
         Ok(costs)
     }
 
-    /// Whether what it says of architectures are numbers: a file's own numbers can be so large that their sum is none.
+    /// Checks that all predictions are numbers. The numbers in a file can be so large that their sum is not.
     pub(crate) fn check_answers(&self, costs: &[f64]) -> Result<(), PredictError> {
         let column = &self.label.column;
         match costs.iter().position(|cost| !cost.is_finite()) {
@@ -68,12 +68,12 @@ impl Predictor {
         self.model.correction.is_some()
     }
 
-    /// Whether it tells standard deviations.
+    /// Whether it gives standard deviations.
     pub fn has_sd(&self) -> bool {
         self.model.spread.is_some()
     }
 
-    /// The same gates as rows `[n, n_gates]`, checked, not copied.
+    /// The gates as rows `[n, n_gates]`, checked but not copied.
     fn rows_of_columns<'g>(
         &self,
         gates: &'g [f32],
@@ -92,7 +92,7 @@ impl Predictor {
         Ok(rows)
     }
 
-    /// Features `[n, n_features]`, lying column by column.
+    /// Features `[n, n_features]`, stored column by column.
     fn features_of_columns(&self, gates: &[f32], n: usize) -> Tensor {
         let values = self.map.values(gates, n);
         let mut columns = Vec::with_capacity(self.map.len() * n);

@@ -1,4 +1,4 @@
-//! A trained predictor: prices architectures and gates, and differentiates.
+//! A trained predictor: predicts the cost of architectures and of gates, differentiably.
 
 mod file;
 mod label;
@@ -22,7 +22,7 @@ pub use file::FORMAT;
 pub use label::{DecisionLabel, Label};
 pub(crate) use part::Part;
 
-/// Gate vectors priced at once, to bound memory.
+/// Gate vectors that are priced at once, to bound memory.
 const CHUNK: usize = 1024;
 
 /// A trained, differentiable predictor with its label: what `lat train` writes and `lat search` reads.
@@ -32,20 +32,20 @@ pub struct Predictor {
     pub(crate) map: FeatureMap,
     pub(crate) walk: FeatureWalk,
     pub(crate) model: Model,
-    /// Models of other devices whose costs are added, each times its factor. Floor and deviations are the model's.
+    /// Models of other devices, whose costs are multiplied by a factor and added. Floor and deviations are those of `model`.
     pub(crate) parts: Vec<Part>,
-    /// What networks without a path from input to output cost, in spaces that have such.
+    /// The cost of networks without a path from input to output, in spaces that have such networks.
     pub(crate) disconnected: Option<Disconnected>,
-    /// The model for long lists.
+    /// The model in the form for long lists.
     columns: Columns,
 }
 
 impl Predictor {
-    /// Takes over a fitted regressor's differentiable form, which reads the features of this map. Features that it does not
-    /// read are left out.
+    /// Makes a predictor from a fitted regressor's differentiable form, which reads the features of this map. Features that it
+    /// does not use are left out.
     ///
     /// # Errors
-    /// [`PredictError::Width`] where the map has another number of features than the regressor has seen.
+    /// [`PredictError::Width`] if the map has another number of features than the regressor was fitted to.
     pub fn new(
         label: Label,
         map: &FeatureMap,
@@ -66,17 +66,17 @@ impl Predictor {
         Self { label, map, walk, model, parts: Vec::new(), disconnected: None, columns }
     }
 
-    /// The same with models of other devices added to its own.
+    /// Adds the models of other devices.
     pub(crate) fn with_parts(self, parts: Vec<Part>) -> Self {
         Self { parts, ..self }
     }
 
-    /// The same with a price for networks without a path from input to output.
+    /// Sets the price of networks without a path from input to output.
     pub(crate) fn with_disconnected(self, disconnected: Option<Disconnected>) -> Self {
         Self { disconnected, ..self }
     }
 
-    /// What it predicts and where it comes from.
+    /// Its label.
     pub fn label(&self) -> &Label {
         &self.label
     }
@@ -86,7 +86,7 @@ impl Predictor {
         &self.map
     }
 
-    /// Whether it predicts this column for architectures of this space, with the decisions that the space has now.
+    /// Checks that it predicts this column for architectures of this space, with the decisions that the space has now.
     ///
     /// # Errors
     /// [`PredictError::Mismatch`] names both sides and says what to do.
@@ -125,12 +125,12 @@ impl Predictor {
         }
     }
 
-    /// Costs of gate vectors `[n, n_gates]` in the column's unit, at least half of the least cost it was trained on, with their
-    /// standard deviations.
+    /// Costs of gate vectors `[n, n_gates]` in the column's unit, with their standard deviations. Costs are at least half of the
+    /// smallest cost in the training data.
     ///
     /// # Errors
-    /// [`PredictError::Width`] and [`PredictError::NotFinite`] for unfit gates, [`PredictError::NoAnswer`] for a prediction that is
-    /// no number.
+    /// [`PredictError::Width`] and [`PredictError::NotFinite`] if the gates do not fit, [`PredictError::NoAnswer`] if a
+    /// prediction is not a number.
     pub fn predict_gates(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
         let mut all = match self.parts.is_empty() {
             true => self.predict_one_by_one(gates)?,
@@ -142,7 +142,7 @@ impl Predictor {
         Ok(all)
     }
 
-    /// Without parts of other devices.
+    /// Predictions without parts of other devices.
     fn predict_one_by_one(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
         let mut all = Predictions { values: Vec::new(), sds: Vec::new(), is_off_data: Vec::new() };
         for features in self.features(gates)? {
@@ -155,10 +155,10 @@ impl Predictor {
         Ok(all)
     }
 
-    /// Costs alone, which takes a fraction of the time.
+    /// Costs of gate vectors `[n, n_gates]` without deviations, which takes a fraction of the time.
     ///
     /// # Errors
-    /// As [`Predictor::predict_gates`].
+    /// The errors of [`Predictor::predict_gates`].
     pub fn price_gates(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
         let mut costs = Vec::with_capacity(gates.nrows());
         if self.parts.is_empty() {
@@ -174,7 +174,7 @@ impl Predictor {
         self.checked(costs)
     }
 
-    /// Costs with parts of other devices. What these do not know is not known.
+    /// Predictions with parts of other devices. The uncertainty of these parts is not known and not included.
     fn predict_sums(&self, gates: ArrayView2<f32>) -> Result<Predictions, PredictError> {
         let values: Vec<f64> =
             self.uncut_costs(gates)?.into_iter().map(|c| cut(c, self.model.floor)).collect();
@@ -185,7 +185,7 @@ impl Predictor {
         Ok(Predictions { values, sds, is_off_data })
     }
 
-    /// Costs `[n]` of gate vectors as a search sees them: not cut at the floor.
+    /// Costs `[n]` of gate vectors as a search sees them: without the floor.
     pub(crate) fn uncut_costs(&self, gates: ArrayView2<f32>) -> Result<Vec<f64>, PredictError> {
         let own =
             |f: &Array2<f32>| tch::no_grad(|| to_vec(&self.model.forward(&to_tensor(f.view()))));
@@ -202,7 +202,7 @@ impl Predictor {
         Ok(costs)
     }
 
-    /// Features, some thousand rows at a time: each piece is made when it is asked for, so that one is in memory.
+    /// Features, some thousand rows at a time. Each piece is made only when it is asked for, so only one is in memory.
     fn features<'g>(
         &self,
         gates: ArrayView2<'g, f32>,
@@ -216,32 +216,32 @@ impl Predictor {
         Ok(chunks.map(|chunk| encode(&self.map, chunk)))
     }
 
-    /// Gates `[b, n_gates]` to cost `[b]` in the column's unit, differentiable with respect to the gates. Weights never receive
-    /// a gradient. Costs are not cut at zero, so that the slope survives.
+    /// From gates `[b, n_gates]` to cost `[b]` in the column's unit, differentiable with respect to the gates. Weights never
+    /// receive a gradient. Costs are not cut at zero, so that the gradient does not vanish.
     ///
     /// # Errors
-    /// [`PredictError::Width`] for gates of another width.
+    /// [`PredictError::Width`] if the gates have another width.
     pub fn forward(&self, gates: &Tensor) -> Result<Tensor, PredictError> {
         self.check_gates(gates)?;
         Ok(self.sum(gates))
     }
 
-    /// The same with the standard deviation `[b]` of a measurement around it.
+    /// The cost and the standard deviation of a measurement around it, `[b]` each.
     ///
     /// # Errors
-    /// As [`Predictor::forward`].
+    /// The errors of [`Predictor::forward`].
     pub fn forward_with_sd(&self, gates: &Tensor) -> Result<(Tensor, Tensor), PredictError> {
         self.check_gates(gates)?;
         Ok(self.sum_with_sd(gates))
     }
 
-    /// The cost `[b]` of gates that are known to fit, parts of other devices included.
+    /// The cost `[b]` of gates that are already checked, including parts of other devices.
     pub(crate) fn sum(&self, gates: &Tensor) -> Tensor {
         let own = self.model.forward(&self.walk.forward(gates));
         self.parts.iter().fold(own, |sum, part| sum + part.forward(gates))
     }
 
-    /// The same with its standard deviation.
+    /// The cost and its standard deviation, `[b]` each, of gates that are already checked.
     pub(crate) fn sum_with_sd(&self, gates: &Tensor) -> (Tensor, Tensor) {
         if self.parts.is_empty() {
             return self.model.forward_with_sd(&self.walk.forward(gates));
@@ -263,7 +263,7 @@ impl Predictor {
         }
     }
 
-    /// The same on another device.
+    /// A copy of the predictor on another device.
     #[must_use]
     pub fn to_device(&self, device: Device) -> Self {
         Self {

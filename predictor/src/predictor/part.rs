@@ -28,12 +28,12 @@ impl Part {
         Self { factor, map, model, walk, columns }
     }
 
-    /// Gates `[b, n_gates]` to factor times cost `[b]`, differentiable.
+    /// From gates `[b, n_gates]` to factor times cost `[b]`, differentiable.
     pub(crate) fn forward(&self, gates: &Tensor) -> Tensor {
         self.model.forward(&self.walk.forward(gates)) * self.factor
     }
 
-    /// Adds factor times cost of each row of gates `[n, n_gates]`.
+    /// Adds factor times cost of each row of gates `[n, n_gates]` to `costs`.
     pub(crate) fn add_to(
         &self,
         costs: &mut [f64],
@@ -45,7 +45,7 @@ impl Part {
         Ok(())
     }
 
-    /// The same for `n` gate vectors that lie gate by gate.
+    /// Adds factor times cost of `n` gate vectors stored gate by gate to `costs`.
     pub(crate) fn add_columns_to(&self, costs: &mut [f64], gates: &[f32], n: usize) {
         let own = self.columns.costs(&self.map, gates, n);
         costs.iter_mut().zip(own).for_each(|(c, own)| *c += self.factor * f64::from(own));

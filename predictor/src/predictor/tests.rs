@@ -9,7 +9,7 @@ use ndarray::Array2;
 use super::*;
 use crate::train::{RegressorChoice, Samples, TrainOptions, train};
 
-/// A predictor of a made-up latency in which two decisions interact, with networks in it. Trained once for all tests.
+/// A predictor, with networks, of a made-up latency in which two decisions interact. It is trained once for all tests.
 pub(crate) fn trained(space: &NasBench201) -> Predictor {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let bytes = BYTES.get_or_init(|| train_anew(space).to_bytes().unwrap());
@@ -19,7 +19,7 @@ pub(crate) fn trained(space: &NasBench201) -> Predictor {
 fn train_anew(space: &NasBench201) -> Predictor {
     let cost = |g: &[f32]| {
         let sum: f64 = g.iter().enumerate().map(|(i, g)| f64::from(*g) * (i % 7) as f64).sum();
-        // The larger of two branches, which no sum of features tells.
+        // The larger of two branches, which no sum of features can express.
         let other: f64 = g.iter().enumerate().map(|(i, g)| f64::from(*g) * (i % 11) as f64).sum();
         5.0 + sum.max(other)
     };
@@ -130,10 +130,10 @@ fn columns_are_priced_as_rows_are() {
     assert!(error.contains("expected finite gates"), "{error}");
 }
 
-/// Set in the process that measures its own memory.
+/// This variable is set in the process that measures its own memory.
 const MEASURES: &str = "LAT_TEST_MEASURES_MEMORY";
 
-/// Other tests take memory too, so this one measures in a process of its own.
+/// Other tests use memory too, so this one measures in a process of its own.
 #[test]
 fn features_of_many_rows_are_not_in_memory_together() {
     if std::env::var_os(MEASURES).is_some() {
@@ -162,12 +162,12 @@ fn measure_memory() {
     drop(price(8 * CHUNK));
     let before = peak_mib();
     let prices = price(n);
-    // The prices themselves are 25 bytes a row.
+    // The prices themselves take 25 bytes per row.
     let grown = peak_mib() - before - (25 * n) as f64 / f64::from(1 << 20);
     assert!(grown < FEATURES_MIB as f64 / 4.0, "{grown} MiB more for {} rows", prices.0.len());
 }
 
-/// Most memory that this process has had, MiB.
+/// Peak memory of this process, MiB.
 fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

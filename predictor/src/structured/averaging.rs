@@ -1,20 +1,20 @@
-//! The full model and the simple one, averaged by how likely each makes the rows.
+//! The full model and the simple one, averaged by how probable each makes the rows.
 //!
-//! Ten rows can't say which of hundreds of features matter, and the variances that fit them best say more than they know. A model
-//! of operation counts alone is often as good with few rows and never far off. Each is weighed by its evidence times a prior
-//! probability (Bayesian model averaging: Hoeting, Madigan, Raftery and Volinsky, Statistical Science 14(4), 1999). Both are linear
-//! in the features, so the average is one linear model; with a hundred rows one of them has all the weight.
+//! Ten rows cannot tell which of hundreds of features matter, and the variances that fit them best overfit. A model of operation
+//! counts alone is often as good with few rows, and never much worse. Each model is weighted by its evidence times a prior
+//! probability (Bayesian model averaging: Hoeting, Madigan, Raftery and Volinsky, Statistical Science 14(4), 1999). Both are
+//! linear in the features, so the average is one linear model. With a hundred rows one of them gets all the weight.
 
 use super::posterior::{DRAWS, Posterior};
 
-/// By how much the simple model is more likely beforehand, as a logarithm. The full one's variances are those that fit the rows best,
-/// which flatters its evidence: in a prototype, with 10 rows of 36 tables (12 draws each), errors were up to 1.25 times the better ridge's with 0
-/// here, 1.08 with 2 and 1.07 with 3.
+/// Logarithm of the prior odds in favour of the simple model. The full model's variances are those that fit the rows best, which
+/// makes its evidence too large: in a prototype, with 10 rows of 36 tables (12 draws each), errors were up to 1.25 times the
+/// better ridge's with 0 here, 1.08 with 2 and 1.07 with 3.
 const SIMPLER: f64 = 2.5;
-/// Weight below which a model is left out.
+/// A model with less weight than this is left out.
 const NEGLIGIBLE: f64 = 1e-3;
 
-/// A fit to all rows under learnt variances.
+/// A fit to all rows, given the learnt variances.
 pub(crate) struct Belief {
     /// The features with a weight, ascending.
     pub(crate) kept: Vec<usize>,
@@ -24,7 +24,7 @@ pub(crate) struct Belief {
     pub(crate) log_evidence: f64,
 }
 
-/// The mean of both, each by its probability.
+/// The average of both models, each weighted by its probability.
 pub(crate) fn average(full: Belief, simple: Belief) -> Belief {
     let odds = (full.log_evidence - simple.log_evidence - SIMPLER).clamp(-50.0, 50.0);
     let share = 1.0 / (1.0 + odds.exp());
@@ -37,7 +37,7 @@ pub(crate) fn average(full: Belief, simple: Belief) -> Belief {
     }
 }
 
-/// `share` of the simple one and the rest of the full one.
+/// The mixture of the simple model with weight `share`, and the full one with the rest.
 fn mix(full: &Belief, simple: &Belief, share: f64) -> Belief {
     let mut kept = [full.kept.as_slice(), &simple.kept].concat();
     kept.sort_unstable();
@@ -48,7 +48,7 @@ fn mix(full: &Belief, simple: &Belief, share: f64) -> Belief {
         (0..full.posterior.held_out.len()).map(|i| mean(&|b| value(&b.posterior, i))).collect()
     };
     let held_out = per_row(&|p, i| p.held_out[i]);
-    // The variance within the models and that between them.
+    // The variance within the models plus that between them.
     let held_out_variance =
         per_row(&|p, i| p.held_out_variance[i] + (p.held_out[i] - held_out[i]).powi(2));
     let weights = |b: &Belief| spread_out(&kept, b, |j| b.posterior.weights[j]);
@@ -70,7 +70,8 @@ fn mix(full: &Belief, simple: &Belief, share: f64) -> Belief {
     }
 }
 
-/// Departures from the mean weights: those of the simple model in its share of the draws, in the others those of the full one.
+/// Fills the draws: differences from the averaged weights. A share of the draws comes from the simple model, the others from the
+/// full one.
 fn draw(mean: &mut Posterior, kept: &[usize], full: &Belief, simple: &Belief, share: f64) {
     let n_draws = DRAWS as usize;
     let n_simple = (share * n_draws as f64).round() as usize;
@@ -88,7 +89,7 @@ fn draw(mean: &mut Posterior, kept: &[usize], full: &Belief, simple: &Belief, sh
     }
 }
 
-/// Values of the belief's features in the order of all `kept` ones, zero where it has none.
+/// Values of the belief's features in the order of all `kept` features; zero for features that it does not have.
 fn spread_out(kept: &[usize], belief: &Belief, value: impl Fn(usize) -> f64) -> Vec<f64> {
     let own = |feature| belief.kept.binary_search(feature).map_or(0.0, &value);
     kept.iter().map(own).collect()
@@ -98,7 +99,7 @@ fn spread_out(kept: &[usize], belief: &Belief, value: impl Fn(usize) -> f64) -> 
 mod tests {
     use super::*;
 
-    /// Weights of these features, whose departures in draw `k` are all `k`.
+    /// A belief with weights for these features, whose differences in draw `k` are all `k`.
     fn belief(kept: &[usize], weights: &[f64], intercept: f64, log_evidence: f64) -> Belief {
         let n_draws = DRAWS as usize;
         let posterior = Posterior {
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!((posterior.intercept, both.noise), (2.0, 2.0));
         assert_eq!(posterior.held_out, [2.0; 3]);
         assert_eq!(posterior.held_out_variance, [2.0; 3]);
-        // Draws are around the mean: those of the simple model first, then those of the full one.
+        // Draws are differences from the mean. Those of the simple model come first, then those of the full one.
         let n_draws = DRAWS as usize;
         let draw = |j: usize, k: usize| posterior.draws[j * n_draws + k];
         assert_eq!((draw(0, 1), draw(1, 1), draw(2, 1)), (3.5, -0.5, 3.0));

@@ -1,4 +1,4 @@
-//! How many of its own deviations a prediction is off by, on rows that the fit has not seen.
+//! By how many of its own deviations a prediction is off, on rows that the fit has not seen.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 
@@ -9,26 +9,26 @@ use crate::model::scale::Scale;
 use crate::model::{Model, to_tensor};
 use crate::{PredictError, Setup};
 
-/// Fits without one part each: of few rows, and of some more, where a part less changes less.
+/// Number of folds, and a smaller number if there are more rows, because then leaving out a fold changes less.
 const FOLDS: usize = 10;
 const FOLDS_OF_MORE: usize = 5;
-/// Rows up to which parts are small.
+/// Up to this number of rows there are `FOLDS` folds.
 const FEW: usize = 150;
-/// Rows scored where there are many.
+/// The most rows that are scored.
 const SCORED_ROWS: usize = 2000;
-/// Predictions are sums in single precision: this share of a cost is rounding, also where a table is an exact sum.
+/// Predictions are sums in single precision: this share of a cost is rounding, even if a table is an exact sum.
 const ROUNDING: f64 = 1e-6;
 
-/// What rows held out tell.
+/// The errors on held-out rows.
 pub(crate) struct Held {
-    /// `|predicted - true| / deviation`, each with a deviation that is not calibrated yet.
+    /// `|predicted - true| / deviation`, with deviations that are not calibrated yet.
     pub(crate) scores: Vec<f64>,
-    /// Mean relative error in percent, each counting 100 % at most.
+    /// Average relative error in percent; each row counts at most 100 %.
     pub(crate) error: f64,
 }
 
-/// Few rows: everything is fitted anew without each part. Leaving out one row in closed form keeps the priors that all rows have
-/// chosen, and with few rows those know too much.
+/// For few rows: refits everything without each fold. The closed form for leaving out one row keeps the priors that all rows have
+/// chosen, and with few rows such priors know too much about the row.
 pub(crate) fn of_few(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
@@ -51,8 +51,8 @@ pub(crate) fn of_few(
     Ok(Held { scores, error: 100.0 * mean(&errors) })
 }
 
-/// Many rows: predictions of standardised targets that have not seen their row are at hand, and the deviations of new rows are
-/// those of the rows themselves.
+/// For many rows: uses the held-out predictions of standardised targets, which are known already. The deviations are those for
+/// the rows themselves.
 pub(crate) fn of_many(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,

@@ -1,11 +1,12 @@
 //! How much each kind of feature matters, learnt from a few hundred rows.
 //!
 //! The cost is modelled as a sum of features with normal weights, `z = F w + noise`. The prior variance of a weight is the
-//! product of its group's (counts, joint choices, ...) and its block's (this layer, that layer); the features are many more than
-//! the rows, and these few variances decide which of them speak. They maximise the evidence, the probability of the targets
-//! with the weights integrated out, by the MM updates of Zhou, Hu, Zhou and Lange, "MM Algorithms for Variance Components
-//! Models", 2019 (arXiv 1509.07426): each variance is multiplied by the root of what its features explain over what they were
-//! expected to. The blocks' factors are drawn to 1, so that a block departs from its group only where rows say so.
+//! variance of its group (counts, joint choices, ...) times that of its block (this layer, that layer). There are many more
+//! features than rows, and these few variances decide which features are used. They maximise the evidence, which is the
+//! probability of the targets with the weights integrated out. This uses the MM updates of Zhou, Hu, Zhou and Lange, "MM
+//! Algorithms for Variance Components Models", 2019 (arXiv 1509.07426): each variance is multiplied by the root of (what its
+//! features explain) / (what they were expected to explain). The factors of the blocks are pulled towards 1, so that a block
+//! differs from its group only if the rows show it.
 
 use tch::{Kind, Tensor};
 
@@ -15,47 +16,47 @@ use crate::PredictError;
 use crate::model::doubles;
 use crate::regressor::Layout;
 
-/// Rounds of updates, more where rows are few and so rounds quick; the variances settle in about 30.
+/// Rounds of updates, and the number if there are few rows, where a round is quick. The variances settle in about 30.
 const ROUNDS: usize = 30;
 const ROUNDS_OF_FEW: usize = 60;
-/// Rows that are few.
+/// Up to this number, rows count as few.
 const FEW_ROWS: usize = 100;
-/// Rounds before blocks and disturbed rows are told apart.
+/// Rounds before blocks are updated and disturbed rows are down-weighted.
 const FIRST_ROUNDS: usize = 5;
-/// How strongly a block's factor is drawn to 1, in weights' worth of rows.
+/// How strongly a block's factor is pulled towards 1: as strongly as this many weights would pull it.
 const BLOCK_PULL: f64 = 1.0;
-/// Rounds after which features that explain nothing are left out, again and again.
+/// After every so many rounds, features that explain nothing are left out.
 const PRUNE_EVERY: usize = 6;
-/// Share of the targets' variance below which a feature is left out.
+/// A feature that explains a smaller share of the targets' variance than this is left out.
 pub(crate) const NEGLIGIBLE: f64 = 1e-7;
-/// Keeps updates finite where a group explains nothing.
+/// Keeps updates finite if a group explains nothing.
 const DAMPING: f64 = 1e-3;
-/// Variance of the constant, in units of the targets' variance: wide.
+/// Variance of the constant, in units of the targets' variance; it is wide.
 pub(crate) const CONSTANT_VARIANCE: f64 = 10.0;
 
-/// What was learnt.
+/// The learnt variances, and the fit under them.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_field_names, reason = "log evidence is the statistician's term")]
 pub(crate) struct Evidence {
-    /// Per feature the prior variance of its weight.
+    /// Prior variance of each feature's weight.
     pub(crate) variances: Vec<f64>,
     /// Variance of the noise of a row with base weight 1.
     pub(crate) noise: f64,
-    /// Per row the prediction of the fit without it.
+    /// For each row the prediction of the fit without it.
     pub(crate) held_out: Vec<f64>,
-    /// Logarithm of the probability of the targets under these variances, up to a constant of the targets.
+    /// Logarithm of the probability of the targets given these variances, up to a constant that depends on the targets only.
     pub(crate) log_evidence: f64,
 }
 
-/// Learns the variances from scaled features `[m, n_features]` (f64, centred, of spread 1 per group), standardised targets
-/// `[m]` and the relative variance `base` of each row's noise.
+/// Learns the variances from scaled features `[m, n_features]` (f64, centred, spread 1 per group), standardised targets `[m]` and
+/// the relative variance `base` of each row's noise.
 pub(crate) fn learn(
     features: &Tensor,
     z: &[f64],
     base: &[f64],
     layout: &Layout,
 ) -> Result<Evidence, PredictError> {
-    // The matrices are small; threads would wait for one another more than they work.
+    // The matrices are small: several threads would wait for each other more than they work.
     let _threads = OneThread::start();
     let mut state = State::new(layout);
     let mut active = Active::all(features, layout);
@@ -86,14 +87,14 @@ pub(crate) fn learn(
     unreachable!("the last round returns")
 }
 
-/// The features that still explain anything.
+/// The features that still explain something.
 struct Active {
     /// `[m, n_active]`.
     features: Tensor,
     layout: Layout,
-    /// Their numbers among all.
+    /// Their numbers among all features.
     numbers: Vec<usize>,
-    /// Per active feature the mean square of its values.
+    /// Mean square of each active feature's values.
     squares: Vec<f64>,
 }
 
@@ -108,7 +109,7 @@ impl Active {
         }
     }
 
-    /// Those whose share of the targets' variance is not negligible.
+    /// Keeps the features whose share of the targets' variance is not negligible.
     fn prune(self, variances: &[f64]) -> Self {
         let is_kept = |&j: &usize| variances[j] * self.squares[j] > NEGLIGIBLE;
         let kept: Vec<usize> = (0..variances.len()).filter(is_kept).collect();
@@ -121,7 +122,7 @@ impl Active {
         }
     }
 
-    /// Variances of all features, those left out having none.
+    /// Variances of all features; zero for those left out.
     fn spread_out(&self, variances: &[f64], n_features: usize) -> Vec<f64> {
         let mut all = vec![0.0; n_features];
         self.numbers.iter().zip(variances).for_each(|(&j, v)| all[j] = *v);
@@ -129,12 +130,12 @@ impl Active {
     }
 }
 
-/// The inverse of the targets' covariance and what follows from it.
+/// The inverse of the targets' covariance, and quantities derived from it.
 struct Solved {
     /// `[m, m]`.
     inverse: Tensor,
     diagonal: Vec<f64>,
-    /// Inverse times targets.
+    /// The inverse times the targets.
     alpha: Tensor,
     /// The lower Cholesky factor of the covariance.
     factor: Tensor,
@@ -158,7 +159,7 @@ impl Solved {
         Ok(Self { inverse, diagonal, alpha, factor })
     }
 
-    /// Target minus the prediction without the row, `alpha / diag(inverse)`.
+    /// Each target minus the prediction without its row, `alpha / diag(inverse)`.
     fn held_out_errors(&self) -> Vec<f64> {
         doubles(&self.alpha).iter().zip(&self.diagonal).map(|(a, d)| a / d).collect()
     }
@@ -204,7 +205,7 @@ impl State {
         pairs.map(|(&g, &b)| self.groups[g] * self.block(b)).collect()
     }
 
-    /// One MM step of the groups or, in every other round, of the blocks; and of the noise.
+    /// One MM step: updates the variances of the groups or, in every other round, of the blocks; and the noise.
     fn update(&mut self, active: &Active, solved: &Solved, noise_of: &[f64], round: usize) {
         let (features, layout) = (&active.features, &active.layout);
         let explained = doubles(&features.tr().matmul(&solved.alpha).square());
@@ -252,7 +253,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// Sixty rows of forty random features, of which those of group 0 alone matter.
+    /// Sixty rows of forty random features, of which only those of group 0 matter.
     fn problem() -> (Tensor, Vec<f64>, Layout) {
         use rand::{Rng, SeedableRng};
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);

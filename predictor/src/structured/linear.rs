@@ -14,22 +14,22 @@ use crate::model::Model;
 use crate::model::scale::{Scale, Standard};
 use crate::regressor::Layout;
 
-/// Rows from which the scale of the target is chosen, and from which the variances are learnt.
+/// The most rows from which the scale of the target is chosen, and from which the variances are learnt.
 const PILOT_ROWS: usize = 200;
 const EVIDENCE_ROWS: usize = 400;
-/// Rows below which no choice of a scale can be trusted.
+/// With fewer rows, a choice of scale could not be trusted.
 const LEAST_PILOT_ROWS: usize = 40;
-/// Costs of parts add up: another scale needs more than luck to be preferred.
+/// Costs of parts usually add up, so another scale must be clearly better to be preferred.
 const BONUS: f64 = 0.95;
-/// Rows with which matrices are large enough for several threads to pay.
+/// From this number of rows on, matrices are large enough for several threads to pay off.
 const MANY_ROWS: usize = 5000;
 
-/// A linear model and what is known of rows held out, on the model's standardised scale.
+/// A linear model, and the results on held-out rows, on the model's standardised scale.
 pub(crate) struct Start {
     pub(crate) model: Model,
-    /// Per row the prediction of a fit without it.
+    /// For each row the prediction of a fit without it.
     pub(crate) held_out: Array1<f64>,
-    /// Per row the relative variance of its noise.
+    /// Relative noise variance of each row.
     pub(crate) base: Vec<f64>,
 }
 
@@ -37,34 +37,34 @@ pub(crate) struct Start {
 struct Targets {
     /// Standardised, `[n]`.
     z: Vec<f64>,
-    /// Per row the relative variance of its noise.
+    /// Relative noise variance of each row.
     base: Vec<f64>,
 }
 
-/// Means of the features and what brings each group's spread to 1.
+/// Means of the features, and the factors that bring each group's spread to 1.
 struct Scaling {
     means: Vec<f64>,
     scales: Vec<f64>,
     variances: Vec<f64>,
 }
 
-/// What is believed of the weights before the rows are solved.
+/// The prior belief about the weights.
 pub(crate) struct Prior {
     pub(crate) standard: Standard,
-    /// Features that matter.
+    /// Numbers of the features that matter.
     pub(crate) kept: Vec<usize>,
-    /// Per kept feature its mean, and what makes its weight's prior variance 1.
+    /// For each kept feature its mean, and the factor that makes its weight's prior variance 1.
     pub(crate) means: Vec<f64>,
     pub(crate) scales: Vec<f64>,
-    /// Variance of the noise of a row whose relative noise is 1.
+    /// Noise variance of a row whose relative noise is 1.
     pub(crate) noise: f64,
 }
 
-/// Share of what groups of features start with that each keeps in [`prior`], whatever few rows say.
+/// In [`prior`] each group of features keeps this share of its initial variance, whatever a few rows suggest.
 const OPEN: f64 = 0.2;
 
-/// What checked rows suggest, where features have the means and spreads of other, random rows. A feature that no row shows has
-/// the variance of its group.
+/// The prior that checked rows suggest. Means and spreads of the features come from other, random rows (`others`). A feature that
+/// occurs in no row has the variance of its group.
 pub(crate) fn prior(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
@@ -85,7 +85,7 @@ pub(crate) fn prior(
     Ok(Prior { standard, kept, means, scales, noise: evidence.noise })
 }
 
-/// Fits to checked rows, on this scale or on the one that suits them.
+/// Fits to checked rows, on the given scale or else on the one that suits them best.
 pub(crate) fn fit(
     scale: Option<Scale>,
     x: ArrayView2<f32>,
@@ -125,7 +125,7 @@ pub(crate) fn fit_on(
     let all: Vec<usize> = (0..x.ncols()).collect();
     let mut belief = rows.believe(&all, layout, &scaling)?;
     let simple = layout.simple_features();
-    // The evidence speaks for the rows that it has seen.
+    // The two models can be compared only if the evidence is that of all rows.
     if y.len() <= EVIDENCE_ROWS && !simple.is_empty() && simple.len() < all.len() {
         belief = averaging::average(belief, rows.believe(&simple, layout, &scaling)?);
     }
@@ -147,7 +147,7 @@ pub(crate) fn fit_on(
     Ok(Start { model, held_out, base: targets.base })
 }
 
-/// Rows to fit to, and those of them from which variances are learnt.
+/// Rows to fit to, and the subset from which variances are learnt.
 struct Fitting<'a> {
     x: ArrayView2<'a, f32>,
     targets: &'a Targets,
@@ -157,7 +157,7 @@ struct Fitting<'a> {
 }
 
 impl Fitting<'_> {
-    /// What these features, ascending, say of all rows.
+    /// Fits these features (ascending) to all rows.
     fn believe(
         &self,
         features: &[usize],
@@ -189,7 +189,7 @@ impl Fitting<'_> {
     }
 }
 
-/// The scale on which a pilot's held-out rows are predicted better; rows are checked.
+/// The scale on which the held-out rows of a small sample are predicted better. Rows must be checked.
 pub(crate) fn better_scale(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
@@ -257,7 +257,7 @@ impl Scaling {
         for (&group, variance) in layout.groups.iter().zip(&variances) {
             groups[group] += variance;
         }
-        // A feature that never varies tells nothing.
+        // A feature that never varies carries no information.
         let scale = |(&group, variance): (&usize, &f64)| {
             if *variance > 1e-9 { 1.0 / f64::sqrt(groups[group]) } else { 0.0 }
         };
@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    /// Costs of three counts and noise, beside 60 features that tell nothing.
+    /// Costs of three counts and noise, beside 60 features that carry no information.
     fn rows(n: usize, seed: u64) -> (Array2<f32>, Array1<f64>) {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
         let x = Array2::from_shape_fn((n, 63), |_| f32::from(rng.gen_range(0u8..4)));
@@ -299,7 +299,7 @@ mod tests {
         let groups = (0..63).map(|j| usize::from(j >= 3)).collect();
         let plain = Layout { groups, blocks: vec![None; 63], simple: Vec::new() };
         let knowing = Layout { simple: vec![0], ..plain.clone() };
-        // What the features that tell nothing are believed to cost.
+        // The total weight that features without information get.
         let wrong = |layout: &Layout, n: usize, seed: u64| {
             let (x, y) = rows(n, seed);
             let start = fit_on(Scale::Plain, x.view(), y.view(), layout, 0).unwrap();

@@ -1,7 +1,7 @@
-//! The differentiable predictor: a linear model on structured features in closed form, and small networks on what it leaves.
+//! The differentiable predictor: a linear model on structured features in closed form, and small networks fitted to its residual.
 //!
 //! After the latency prediction module of LA-DARTS (Xu et al. 2020, arXiv 2001.06392), a multi-layer regressor on the code.
-//! Deviations, since the paper's sizes and training are not public: with few samples the linear part is all there is, and each
+//! Deviations, because the paper's sizes and training are not public: with few samples there is only the linear part, and each
 //! step away from it (networks, logarithm of the target) has to prove itself on rows that it has not seen.
 
 mod averaging;
@@ -26,20 +26,20 @@ use crate::{Differentiable, PredictError, Regressor, RegressorEntry, Setup};
 use calibration::Held;
 use linear::Start;
 
-/// Called `mlp` in files and flags of before, see [`crate::regressor::current_name`].
+/// Older files and flags call it `mlp`, see [`crate::regressor::current_name`].
 pub(crate) const NAME: &str = "structured";
 
-/// Parts of the rows; network i does not see part i.
+/// Number of folds; network i does not see fold i.
 const FOLDS: usize = 5;
-/// Rows below which held-out errors are found by fitting anew, since the priors know too much of each row.
+/// With fewer rows, held-out errors are found by refitting, because the priors know too much about each row.
 const REFITTED_ROWS: usize = 500;
-/// Rows below which networks never helped on any table that we know.
+/// With fewer rows, networks never helped on any table that we know.
 const LEAST_ROWS: usize = 200;
-/// Residual, in units of the target's spread, that is rounding and not worth a network.
+/// A residual below this, in units of the target's spread, is rounding and not worth a network.
 const NEGLIGIBLE: f64 = 1e-4;
-/// Shares of the networks' correction to choose from, 0 (none) aside.
+/// Shares of the networks' correction to choose from, besides 0 (no correction).
 const SHARES: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
-/// Standard errors by which a correction must be better than none.
+/// A correction must be better than none by this many standard errors.
 const CLEAR: f64 = 2.0;
 
 /// Structured linear part plus networks.
@@ -94,7 +94,7 @@ impl Regressor for Structured {
     }
 }
 
-/// The linear model with networks added, where they help; and per row the prediction of the fit without it, standardised.
+/// The linear model, with networks if they help; and for each row the standardised prediction of the fit without it.
 fn correct(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,
@@ -103,7 +103,7 @@ fn correct(
 ) -> (Model, Array1<f64>) {
     let Start { mut model, mut held_out, base } = start;
     let z = model.standard.apply(y);
-    // The held-out residual is of the size that new architectures will have; the fitted one is smaller.
+    // New architectures will have residuals of the size of the held-out ones; those of the fit are smaller.
     let residual = &z - &held_out;
     let spread = (residual.mapv(|r| r * r).sum() / residual.len() as f64).sqrt();
     if y.len() >= LEAST_ROWS && spread > NEGLIGIBLE {
@@ -119,7 +119,7 @@ fn correct(
     (model, held_out)
 }
 
-/// Networks on the residual, and per row the output of the one that has not seen it.
+/// Networks fitted to the residual, and for each row the output of the network that has not seen it.
 fn networks(
     x: ArrayView2<f32>,
     target: &[f32],
@@ -129,7 +129,7 @@ fn networks(
 ) -> (Correction, Vec<Option<f64>>) {
     let (map, means) = subtotals(x, &to_vec(&model.weights), &setup.parts);
     let inputs = read(&to_tensor(x), &indices(&setup.inputs), &map, &means);
-    // Relative errors count: a row's weight is that of its noise.
+    // Relative errors count, so a row is weighted by its noise.
     let weight: Vec<f32> = base.iter().map(|b| (1.0 / b.sqrt()).min(10.0) as f32).collect();
     let folds = Folds::new(target.len(), FOLDS, setup.seed);
     let (target, weight) = (Tensor::from_slice(target), Tensor::from_slice(&weight));
@@ -139,7 +139,7 @@ fn networks(
     (Correction::new(setup.inputs.clone(), map, means, members), outputs)
 }
 
-/// Wider and longer with more rows: 300 take a second, 80,000 about half a minute.
+/// With more rows, networks are wider and train longer: 300 rows take a second, 80,000 about half a minute.
 fn recipe(n_rows: usize, seed: u64) -> Recipe {
     let widths = match n_rows {
         0..1000 => vec![32, 16],
@@ -151,15 +151,15 @@ fn recipe(n_rows: usize, seed: u64) -> Recipe {
         widths,
         batch: (n_rows / 8).clamp(8, 256),
         steps: (n_rows / 10).clamp(600, 3000),
-        // Larger steps where they are few.
+        // Larger steps if there are few rows.
         lr: if n_rows < 5000 { 3e-3 } else { 1e-3 },
         weight_decay: 1e-2,
         seed,
     }
 }
 
-/// The share of the correction with the least relative error on the rows held out, and that error in percent; nothing where the
-/// gain over no correction is not clear of chance (some standard errors of the paired difference).
+/// The share of the correction with the least relative error on held-out rows, and that error in percent. None if the gain over
+/// no correction could be chance (it must exceed some standard errors of the paired difference).
 fn share(
     y: ArrayView1<f64>,
     linear: &Array1<f64>,

@@ -1,7 +1,7 @@
-//! One thread for libtorch while small things are fitted.
+//! Limits libtorch to one thread while small problems are fitted.
 
-/// Keeps libtorch to one thread while it lives: a step on so little takes less time than threads need to meet, above all on a
-/// machine that does other work, and the result does not depend on their number.
+/// Limits libtorch to one thread as long as it lives. A step on so little data takes less time than threads need to synchronise,
+/// above all on a busy machine. The result does not depend on the number of threads.
 pub(crate) struct OneThread {
     before: i32,
 }

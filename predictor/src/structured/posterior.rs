@@ -1,6 +1,7 @@
-//! The weights of the linear part given all rows, how far they may be off, and what each row's prediction is without the row.
+//! The weights of the linear part given all rows, their uncertainty, and each row's prediction without the row.
 //!
-//! All in closed form: with fewer rows than features from the covariance of the rows, else from the precision of the weights.
+//! All in closed form: from the covariance of the rows if there are fewer rows than features, else from the precision of the
+//! weights.
 
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use rand::{Rng, SeedableRng};
@@ -14,53 +15,54 @@ use crate::model::doubles;
 use crate::model::scale::Standard;
 use crate::model::spread::Spread;
 
-/// Weight vectors drawn from the posterior; their spread is known to a tenth.
+/// Number of weight vectors drawn from the posterior; with these their spread is known to within a tenth.
 pub(crate) const DRAWS: i64 = 32;
-/// Fits, each with rows weighted by the errors of the one before.
+/// Number of fits; each weights the rows by the errors of the previous one.
 const ROUNDS: usize = 3;
-/// Rows per feature that are many, and of many those that tell disturbed rows from others.
+/// From `MANY` rows per feature on, a fit to `SOME` rows per feature is enough to find disturbed rows.
 const MANY: usize = 20;
 const SOME: usize = 8;
-/// Rows whitened at once, to bound memory.
+/// Rows that are whitened at once, to bound memory.
 const CHUNK: usize = 4096;
 
-/// How far beyond the least known training row a code may lie before it counts as off the data.
+/// A code counts as off the data if its deviation exceeds that of the least certain training row by this factor.
 const OFF_DATA: f64 = 1.5;
 
-/// What is solved.
+/// The regression problem to solve.
 pub(crate) struct Problem<'a> {
     /// Codes `[n, n_features]`.
     pub(crate) x: ArrayView2<'a, f32>,
-    /// Features with a weight.
+    /// Numbers of the features with a weight.
     pub(crate) kept: &'a [usize],
-    /// Per kept feature its mean and what makes its weight's prior variance 1: root of the variance over the feature's scale.
+    /// For each kept feature its mean, and the factor that makes its weight's prior variance 1: the root of the variance times
+    /// the feature's scale.
     pub(crate) means: &'a [f64],
     pub(crate) scales: &'a [f64],
     /// Standardised targets `[n]`.
     pub(crate) z: &'a [f64],
-    /// Relative variance of each row's noise, and the noise of a row where that is 1.
+    /// Relative noise variance of each row, and the noise variance of a row for which that is 1.
     pub(crate) base: &'a [f64],
     pub(crate) noise: f64,
     pub(crate) seed: u64,
 }
 
-/// What was found; weights are those of raw features.
+/// The solution; weights are those of raw features.
 pub(crate) struct Posterior {
     /// `[n_kept]`.
     pub(crate) weights: Vec<f64>,
     pub(crate) intercept: f64,
-    /// Per row the prediction of the fit without it.
+    /// For each row the prediction of the fit without it.
     pub(crate) held_out: Vec<f64>,
-    /// Per row the variance of that prediction, without the noise of the row.
+    /// For each row the variance of that prediction, without the row's noise.
     pub(crate) held_out_variance: Vec<f64>,
-    /// Departures from the weights, drawn from the posterior: `[n_kept, DRAWS]` row by row, and of the intercept `[DRAWS]`.
+    /// Differences of drawn weights from their means: `[n_kept, DRAWS]` row by row, and those of the intercept `[DRAWS]`.
     pub(crate) draws: Vec<f32>,
     pub(crate) intercept_draws: Vec<f32>,
 }
 
 impl Posterior {
-    /// How far predictions may be off; `kept` are the features with a weight among `n_features`, `noise` is the variance of a
-    /// standardised target at the typical one.
+    /// The uncertainty of predictions. `kept` are the features with a weight among `n_features`; `noise` is the variance of a
+    /// standardised target at the typical target.
     pub(crate) fn spread(
         &self,
         kept: &[usize],
@@ -86,10 +88,10 @@ impl Posterior {
     }
 }
 
-/// A solution in whitened features, the constant being the last.
+/// A solution in whitened features; the constant is the last one.
 struct Solution {
     theta: Tensor,
-    /// Held-out errors, and variances of held-out predictions.
+    /// Held-out errors, and the variances of held-out predictions.
     errors: Vec<f64>,
     variances: Vec<f64>,
     /// `[n_whitened, DRAWS]`.
@@ -100,7 +102,7 @@ pub(crate) fn solve(problem: &Problem<'_>) -> Result<Posterior, PredictError> {
     let width = problem.kept.len();
     let noise_of = |base: &[f64]| base.iter().map(|w| w * problem.noise).collect::<Vec<f64>>();
     if problem.z.len() > MANY * (width + 1) {
-        // The rows hardly move the fit: what a fit to some of them says of the rest tells the disturbed ones.
+        // With so many rows, single rows hardly change the fit, so a fit to some of them is enough to find the disturbed ones.
         let some = problem.z.len().min(SOME * (width + 1));
         let errors = problem.errors_of_some(some, &noise_of(problem.base))?;
         let weights = robust::weights(&errors, problem.base);
@@ -128,7 +130,7 @@ impl Problem<'_> {
         }
     }
 
-    /// Errors on all rows of the fit to the first of them.
+    /// Errors on all rows of a fit to the first `some` of them.
     fn errors_of_some(&self, some: usize, noise: &[f64]) -> Result<Vec<f64>, PredictError> {
         let (factor, moment) = self.normal_equations(some, noise)?;
         let theta = moment.unsqueeze(-1).cholesky_solve(&factor, false).squeeze_dim(-1);
@@ -139,7 +141,7 @@ impl Problem<'_> {
         Ok(errors.collect())
     }
 
-    /// Factor of the precision of the weights given the first `n` rows, and what it is to be solved for.
+    /// Cholesky factor of the precision of the weights given the first `n` rows, and the right-hand side to solve for.
     fn normal_equations(&self, n: usize, noise: &[f64]) -> Result<(Tensor, Tensor), PredictError> {
         let width = self.kept.len() as i64 + 1;
         let mut precision = Tensor::eye(width, (Kind::Double, tch::Device::Cpu));
@@ -153,7 +155,7 @@ impl Problem<'_> {
         Ok((cholesky(&precision)?, moment))
     }
 
-    /// Rows as features whose weights have prior variance 1, and a constant: `[rows, n_kept + 1]`.
+    /// Rows in terms of features whose weights have prior variance 1, and a constant: `[rows, n_kept + 1]`.
     fn whitened(&self, from: usize, to: usize) -> Tensor {
         let width = self.kept.len() + 1;
         let mut values = Vec::with_capacity((to - from) * width);
@@ -176,7 +178,7 @@ impl Problem<'_> {
         let errors = doubles(&alpha).iter().zip(&diagonal).map(|(a, d)| a / d).collect();
         let variances = diagonal.iter().zip(noise).map(|(d, n)| (1.0 / d - n).max(0.0)).collect();
         let draws = wants_draws.then(|| {
-            // Matheron: a draw from the prior, corrected by what the rows say of it.
+            // Matheron's rule: a draw from the prior, corrected by the rows.
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
             let prior = normal(&mut rng, features.size()[1]);
             let noise = normal(&mut rng, features.size()[0]) * noise_t.sqrt().unsqueeze(-1);
@@ -211,7 +213,7 @@ impl Problem<'_> {
         Ok(Solution { theta, errors, variances, draws })
     }
 
-    /// From whitened to raw features.
+    /// Converts from whitened to raw features.
     fn finish(&self, solution: &Solution) -> Posterior {
         let theta = doubles(&solution.theta);
         let raw = |theta: &[f64]| -> (Vec<f64>, f64) {
@@ -287,7 +289,7 @@ mod tests {
         assert!(near(&doubles(&dual.theta), &doubles(&primal.theta)));
         assert!(near(&dual.errors, &primal.errors));
         assert!(near(&dual.variances, &primal.variances));
-        // Draws of both kinds have the spread that is known in closed form: that of each row's own prediction.
+        // Draws of both kinds must have the spread known in closed form: that of each row's own prediction.
         let features = problem.whitened(0, 20);
         let spread = |draws: &Option<Tensor>| {
             let values = features.matmul(draws.as_ref().unwrap());

@@ -1,17 +1,17 @@
-//! Weights by which disturbed measurements count less: those of Student's t.
+//! Weights that make disturbed measurements count less, from Student's t distribution.
 
 use lat_data::median;
 
-/// Degrees of freedom: rows beyond three spreads lose most of their weight.
+/// Degrees of freedom. Rows more than three spreads off lose most of their weight.
 const FREEDOM: f64 = 4.0;
-/// Largest noise that a row can be given, relative to an undisturbed one's.
+/// The largest noise variance that a row can get, relative to that of an undisturbed row.
 const MOST: f64 = 50.0;
 
-/// Per row the relative variance of its noise, from errors of predictions that have not seen the row and the variance `base`
-/// that it has anyhow.
+/// Relative noise variance of each row, from the errors of predictions that have not seen the row, and from the variance `base`
+/// that it has anyway.
 pub(crate) fn weights(errors: &[f64], base: &[f64]) -> Vec<f64> {
     let relative: Vec<f64> = errors.iter().zip(base).map(|(e, b)| e / b.sqrt()).collect();
-    // 1.4826 times the median of absolute errors is the standard deviation of normal ones.
+    // 1.4826 times the median of absolute errors is the standard deviation, if errors are normal.
     let spread = 1.4826 * median(relative.iter().map(|e| e.abs())).unwrap_or(0.0) + 1e-12;
     let weight = |(e, b): (&f64, &f64)| {
         let t2 = (e / spread).powi(2);

@@ -59,7 +59,7 @@ fn noise_is_left_to_the_ridge() {
     let x = codes();
     let y: Array1<f64> = (0..256).map(|_| 10.0 + rng.r#gen::<f64>()).collect();
     let model = fitted(&x, &y, 0).model.unwrap();
-    // Best possible: |u - 1/2| has mean 1/4.
+    // The best possible error: |u - 1/2| is 1/4 on average.
     assert!((2.2..2.7).contains(&model.validation_error), "{}", model.validation_error);
 }
 

@@ -1,10 +1,11 @@
-//! Which architectures to measure next: those whose measurement would tell most about all others.
+//! Chooses which architectures to measure next: those whose measurement would tell most about all others.
 //!
 //! Under the learnt priors the cost is a sum of features with normal weights, and what is not known yet is the weights'
 //! posterior. Measuring candidate i would lower the variance of architecture j by `C_ij^2 / (C_ii + noise_i)`, where C is the
 //! posterior covariance of predictions ("active learning Cohn", D. Cohn, Z. Ghahramani and M. Jordan, "Active Learning with
 //! Statistical Models", 1996, arXiv cs/9603104). A candidate's gain is the sum of that over a random reference set, relative to
-//! the squared predictions, since errors are. After each pick C is conditioned on it, so that the next one tells something else.
+//! the squared predictions, because errors are relative too. After each pick C is conditioned on it, so that the next pick tells
+//! something new.
 
 use lat_space::Space;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
@@ -18,19 +19,20 @@ use crate::structured::linear::{self, Prior};
 use crate::structured::one_thread::OneThread;
 use crate::{PredictError, Samples, encoding};
 
-/// Measured rows that are taken into account, a random part where there are more.
+/// The most measured rows that are used; if there are more, a random subset.
 const MOST_ROWS: usize = 1500;
-/// Least noise of a candidate, relative to that of a typical one.
+/// The least noise of a candidate, relative to that of a typical one.
 const LEAST_NOISE: f64 = 1e-3;
-/// Rows with which matrices are large enough for several threads to pay.
+/// From this number of rows on, matrices are large enough for several threads to pay off.
 const MANY_ROWS: usize = 500;
 
-/// Picks `n` of the candidates `[m, n_gates]` whose measurement would lower the errors over the random reference `[r, n_gates]`
-/// most, given what is measured: their positions, the most telling one first; all of them where `n` is not below `m`.
+/// Picks `n` of the candidates `[m, n_gates]`: those whose measurement would reduce the errors over the random reference `[r,
+/// n_gates]` most, given the measured samples. Returns their positions, the most informative first; all of them if `n` is not
+/// below `m`.
 ///
 /// # Errors
-/// [`PredictError::TooFew`], [`PredictError::NotFinite`] and [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit measurements,
-/// [`PredictError::Width`] for gates of another width.
+/// [`PredictError::TooFew`], [`PredictError::NotFinite`], [`PredictError::NotPositive`] or [`PredictError::Size`] if the
+/// measurements do not fit, [`PredictError::Width`] if the gates have another width.
 pub fn most_informative(
     space: &dyn Space,
     measured: &Samples,
@@ -54,7 +56,7 @@ pub fn most_informative(
     pick(&Known { x: x.view(), y: y.view(), layout: &layout, seed }, &candidates, &reference, n)
 }
 
-/// What is measured: codes and costs.
+/// The measured rows: codes and costs.
 struct Known<'a> {
     x: ArrayView2<'a, f32>,
     y: ArrayView1<'a, f64>,
@@ -73,22 +75,23 @@ fn pick(
     }
     let others = concatenate(Axis(0), &[candidates.view(), reference.view()])
         .expect("both have the features of one map");
-    // What rows have in common by chance must not look certain: the spread of features is that of the space.
+    // What measured rows have in common by chance must not look certain, so the spread of features is taken from the whole space.
     let Known { x, y, layout, seed } = known;
     let prior = linear::prior(x.reborrow(), y.reborrow(), others.view(), layout, *seed)?;
     let mut belief = Belief::new(&prior, known, others.view(), candidates.nrows())?;
     Ok((0..n.min(candidates.nrows())).map(|_| belief.pick()).collect())
 }
 
-/// What is believed of candidates and reference.
+/// The belief about candidates and reference.
 struct Belief {
-    /// Covariance of standardised predictions: of candidates with candidates and, behind them, reference rows `[m, m + r]`.
+    /// Covariance of standardised predictions: of candidates with candidates, then of candidates with reference rows, `[m, m +
+    /// r]`.
     covariance: Tensor,
     /// Variance of each candidate's noise `[m]`.
     noise: Tensor,
-    /// What a standardised variance of each reference row counts: relative to its squared cost `[r]`.
+    /// Weight of each reference row's standardised variance, so that it is relative to the row's squared cost `[r]`.
     weights: Tensor,
-    /// 0, and minus infinity for those that are picked `[m]`.
+    /// 0, or minus infinity for candidates that are already picked `[m]`.
     picked: Tensor,
 }
 
@@ -123,13 +126,14 @@ impl Belief {
         })
     }
 
-    /// The candidate that tells most, on which the belief is conditioned from now on.
+    /// Picks the most informative candidate, and conditions the belief on it.
     fn pick(&mut self) -> usize {
         let m = self.picked.size()[0];
         let own = self.covariance.diagonal(0, 0, 1).clamp_min(0.0) + &self.noise;
         let with_reference = self.covariance.narrow(1, m, self.weights.size()[0]);
         let gains = with_reference.square().matmul(&self.weights) / &own + &self.picked;
-        // Without their last digits, which hang on where numbers lie in memory: of equal ones the first is picked, always.
+        // The last digits depend on where numbers lie in memory. They are dropped, so that of equal candidates always the first
+        // is picked.
         let best = gains.to_kind(Kind::Float).argmax(0, false).int64_value(&[]);
         let row = self.covariance.get(best).copy();
         let share = row.narrow(0, 0, m) / -own.double_value(&[best]);
@@ -139,7 +143,7 @@ impl Belief {
     }
 }
 
-/// Rows as features whose weights have prior variance 1, and a constant: `[n, n_kept + 1]`.
+/// Rows in terms of features whose weights have prior variance 1, and a constant: `[n, n_kept + 1]`.
 fn whitened(prior: &Prior, rows: ArrayView2<f32>) -> Tensor {
     let width = prior.kept.len() + 1;
     let mut values = Vec::with_capacity(rows.nrows() * width);
@@ -169,7 +173,7 @@ mod tests {
     }
 
     fn picked(candidates: &Array2<f32>, n: usize) -> Vec<usize> {
-        // Nothing was measured of the levels 4 and 5.
+        // No row with levels 4 or 5 was measured.
         let x = codes(40, 4);
         let y: Array1<f64> =
             x.rows().into_iter().map(|r| 5.0 + f64::from(r[1] + 2.0 * r[2])).collect();

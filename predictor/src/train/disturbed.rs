@@ -1,4 +1,5 @@
-//! Rows that were measured while the device was disturbed: far off what the others say, and together in the order of measuring.
+//! Finds rows that were measured while the device was disturbed: they are far off the prediction of the others, and next to each
+//! other in the order of measuring.
 
 use std::f64::consts::LN_2;
 
@@ -14,40 +15,41 @@ use crate::regressor::{Layout, check_rows};
 use crate::structured::linear::{Start, fit_on};
 use crate::{PredictError, encoding};
 
-/// Rows below which nothing is said of single ones.
+/// With fewer rows, single rows are not judged.
 const LEAST_ROWS: usize = 100;
-/// Rows that are fitted at most: what is searched for is large.
+/// The most rows that are fitted; the errors that matter here are large.
 const FITTED_ROWS: usize = 2000;
-/// A row is off if it lies this many spreads of the others, and a factor of two, beside what they say.
+/// A row is off if it differs from the prediction of the others by this many spreads, and at least by a factor of two.
 const SPREADS: f64 = 6.0;
-/// Fits at most; each leaves out what the one before found.
+/// The most fits; each leaves out the rows that the previous one found.
 const ROUNDS: usize = 6;
-/// Fewest rows off that make a stretch, and the largest share of all that they may be.
+/// The fewest such rows that make a stretch, and the largest share of all rows that they may be.
 const FEWEST: usize = 5;
 const MOST: f64 = 0.2;
-/// Share of the rows off that lie in the stretch; the stretch is at most this long for each of them, and at most this share of all.
+/// At least this share of the rows that are off must lie in the stretch. The stretch may have at most this many rows for each of
+/// them, and at most this share of all rows.
 const TOGETHER: f64 = 0.8;
 const PER_ROW: f64 = 4.0;
 const LONGEST: f64 = 0.25;
-/// Neighbours in a table that is sorted by its architectures differ in less than this share of what any two rows differ in.
+/// In a table that is sorted by its architectures, neighbours differ by less than this share of the difference of any two rows.
 const SORTED: f64 = 0.85;
 
-/// What was found.
+/// The disturbed rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disturbed {
-    /// The rows off that lie in the stretch, ascending, from 0.
+    /// The rows that are off and lie in the stretch, ascending, from 0.
     pub rows: Vec<usize>,
     /// First and last row of the stretch.
     pub stretch: (usize, usize),
-    /// Median of how many times more they cost than the others say; below 1 if they cost less.
+    /// Median of measured over predicted cost in these rows; below 1 if they cost less.
     pub factor: f64,
 }
 
-/// Looks for disturbed rows among samples in the order in which they were measured. None if there are none, and for tables that are
-/// sorted by their architectures: there rows lie together for other reasons.
+/// Looks for disturbed rows among samples in the order in which they were measured. None if there are none, or if the table is
+/// sorted by its architectures: then rows lie together for other reasons.
 ///
 /// # Errors
-/// [`PredictError`] for unfit rows.
+/// [`PredictError`] if the rows cannot be fitted.
 pub fn disturbed(
     space: &dyn Space,
     samples: &Samples,
@@ -87,7 +89,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Per row by how much its logarithm lies above what rows that are not off say, itself aside.
+    /// For each row the difference between its logarithm and the prediction of rows that are not off, itself excluded.
     fn errors(&self, off: &[usize]) -> Result<Vec<f64>, PredictError> {
         let kept: Vec<usize> = (0..self.logs.len()).filter(|row| !off.contains(row)).collect();
         let fitted: Vec<usize> =
@@ -103,16 +105,17 @@ impl Rows<'_> {
         Ok(self.logs.iter().zip(predicted).map(|(log, p)| log - p).collect())
     }
 
-    /// Rows whose error is far beyond that of most.
+    /// Rows whose error is far larger than that of most.
     fn off(&self, errors: &[f64]) -> Vec<usize> {
-        // 1.4826 times the median of absolute errors is the standard deviation of normal ones.
+        // 1.4826 times the median of absolute errors is the standard deviation, if errors are normal.
         let spread = 1.4826 * median(errors.iter().map(|e| e.abs())).unwrap_or(0.0);
         let limit = (SPREADS * spread).max(LN_2);
         (0..errors.len()).filter(|&row| errors[row].abs() > limit).collect()
     }
 }
 
-/// Those of the rows off, ascending, that lie in the shortest stretch with most of them; none if they do not lie together.
+/// Finds the shortest stretch that contains most of the rows that are off (ascending), and returns those in it. None if they do
+/// not lie together.
 fn together(off: &[usize], n: usize) -> Option<Vec<usize>> {
     if off.len() < FEWEST {
         return None;
@@ -124,7 +127,7 @@ fn together(off: &[usize], n: usize) -> Option<Vec<usize>> {
     if length(begin) as f64 > most {
         return None;
     }
-    // The stretch goes on as long as rows off follow as closely as within it.
+    // The stretch continues as long as rows that are off follow as closely as within it.
     let gap = length(begin).div_ceil(wanted) * 4;
     let (mut first, mut last) = (begin, begin + wanted - 1);
     while first > 0 && off[first] - off[first - 1] <= gap {
@@ -136,7 +139,7 @@ fn together(off: &[usize], n: usize) -> Option<Vec<usize>> {
     Some(off[first..=last].to_vec())
 }
 
-/// Whether rows are more like their neighbours than like others.
+/// Whether rows are more similar to their neighbours than to other rows.
 fn is_sorted(gates: ArrayView2<f32>, seed: u64) -> bool {
     let n = gates.nrows();
     let others = crate::folds::Folds::new(n, 2, seed);
@@ -157,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    /// Costs by the number of convolutions, with 3 % noise; rows of `busy` cost ten times as much.
+    /// Costs by the number of convolutions, with 3 % noise; rows for which `busy` is true cost ten times as much.
     fn samples(n: u64, is_shuffled: bool, busy: impl Fn(usize) -> bool) -> Samples {
         let space = NasBench201::new();
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);

@@ -1,20 +1,20 @@
-//! A single row among few that is far off all others.
+//! Leaves out a single row, among few, that is far off all others.
 
 use lat_data::median;
 use ndarray::Axis;
 
 use super::Samples;
 
-/// Rows from which a fit sees for itself which of them are disturbed.
+/// With this many rows or more, a fit can find disturbed rows by itself.
 const MANY: usize = 40;
-/// A row is alone if it lies this many spreads of the others, and this factor, off their median.
+/// A row is alone if it is off the others' median by this many of their spreads, and by this factor.
 const SPREADS: f64 = 6.0;
 const FACTOR: f64 = 4.0;
-/// Rows below which nobody can say what is usual.
+/// With fewer rows nobody can say what is usual.
 const LEAST: usize = 5;
 
-/// The samples without a least and a largest value that are far off all others, if there are few: such a row would bend the fit of the
-/// rest more than it tells.
+/// If there are few samples: leaves out the smallest and the largest value if they are far off all others. Such a row would
+/// distort the fit more than it helps.
 pub(crate) fn without_lone(samples: Samples) -> Samples {
     let n = samples.len();
     if !(LEAST..MANY).contains(&n) {
@@ -26,7 +26,7 @@ pub(crate) fn without_lone(samples: Samples) -> Samples {
         let log = |row: usize| samples.values[row].ln();
         let others = || order.iter().copied().filter(|&other| other != row).map(log);
         let middle = median(others()).unwrap_or(0.0);
-        // 1.4826 times the median of absolute errors is the standard deviation of normal ones.
+        // 1.4826 times the median of absolute errors is the standard deviation, if errors are normal.
         let spread = 1.4826 * median(others().map(|log| (log - middle).abs())).unwrap_or(0.0);
         (log(row) - middle).abs() > (SPREADS * spread).max(FACTOR.ln())
     };

@@ -1,4 +1,4 @@
-//! Fits the regressors worth their time and chooses one.
+//! Fits the regressors that are worth their time, and chooses one.
 
 mod active;
 mod disturbed;
@@ -26,14 +26,14 @@ pub use disturbed::{Disturbed, disturbed};
 pub(crate) use few::without_lone;
 pub use validation::{Validation, validate};
 
-/// Share of the preferred regressor's held-out error that another must stay below to be chosen, however many rows there are.
+/// To be chosen, another regressor's held-out error must be below this share of the preferred one's, however many rows there are.
 const CLEARLY_LESS: f64 = 0.95;
-/// By how many times `1 / sqrt(rows)` it must stay below at least: that uncertain are errors of few rows, and the simple
-/// regressors' are too good, since their penalty is the best for the same rows. On 36 tables with 10 rows
-/// (`scripts/figures-predictor`) what was chosen had 9 % more error than the preferred one without this, 1 % with it.
+/// It must also be below by this many times `1 / sqrt(rows)`, because errors of few rows are uncertain, and those of the simple
+/// regressors are too good (their penalty is chosen on the same rows). On 36 tables with 10 rows (`scripts/figures-predictor`)
+/// the chosen regressor had 9 % more error than the preferred one without this rule, 1 % with it.
 const UNCERTAIN: f64 = 1.5;
 
-/// Architectures and what they cost.
+/// Architectures and their costs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Samples {
     /// 0/1 gates `[n, n_gates]`, see [`Architecture::gates`].
@@ -46,7 +46,7 @@ impl Samples {
     /// Samples of these architectures, each with its cost.
     ///
     /// # Errors
-    /// [`PredictError::Space`] for an architecture that the space does not allow.
+    /// [`PredictError::Space`] if the space does not allow an architecture.
     pub fn of<'a>(
         space: &dyn Space,
         rows: impl IntoIterator<Item = (&'a Architecture, f64)>,
@@ -68,45 +68,45 @@ impl Samples {
         self.values.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 }
 
-/// Which regressor becomes the predictor.
+/// The regressor that becomes the predictor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegressorChoice {
-    /// Of the candidates in [`REGRESSORS`] the last, unless another has clearly less error on rows held out while fitting.
+    /// The last of the candidates in [`REGRESSORS`], unless another has clearly less error on rows held out during fitting.
     Auto,
-    /// The one of this name.
+    /// The regressor with this name.
     Named(String),
 }
 
-/// How to train.
+/// Options of a training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainOptions {
-    /// Which regressor becomes the predictor.
+    /// The regressor that becomes the predictor.
     pub choice: RegressorChoice,
-    /// Whether to fit all regressors for their errors' sake, not only those that may be chosen. Baselines can take longer than
-    /// all else.
+    /// Whether to fit all regressors to compare their errors, not only those that may be chosen. Baselines can take longer than
+    /// everything else.
     pub compare: bool,
     /// Whether the runtime runs operations that the output does not depend on, as `lat profile` does. If not, networks without a path from
     /// input to output count as nearly free even if none was measured.
     pub runs_all: bool,
-    /// Seed of splits, first weights and batches.
+    /// Seed of splits, initial weights and batches.
     pub seed: u64,
 }
 
-/// One regressor's result.
+/// The result of one regressor.
 #[derive(Debug, Clone)]
 pub struct Fitted {
-    /// The table's row.
+    /// The regressor's row in the table.
     pub entry: &'static RegressorEntry,
-    /// Mean relative error of rows held out while fitting, percent, each counting 100 % at most; only of differentiable
-    /// regressors.
+    /// Average relative error of rows held out during fitting, percent; each row counts at most 100 %. Only differentiable
+    /// regressors have it.
     pub validation_error: Option<f64>,
-    /// Errors on the test rows, where there are any.
+    /// Errors on the test rows, if there are any.
     pub test: Option<Metrics>,
     /// Costs predicted for the test rows, in their order and unit.
     pub predicted: Array1<f64>,
@@ -114,15 +114,15 @@ pub struct Fitted {
     pub seconds: f64,
 }
 
-/// What training found.
+/// The result of a training.
 pub struct Report {
     /// One row per regressor that was fitted, in the table's order.
     pub fitted: Vec<Fitted>,
     /// Index of the chosen one.
     pub chosen: usize,
-    /// Why it was chosen: a sentence.
+    /// The reason for the choice, as a sentence.
     pub reason: String,
-    /// Rows trained on.
+    /// Number of training rows.
     pub n_train: usize,
     seed: u64,
     disconnected: Option<Disconnected>,
@@ -141,7 +141,7 @@ impl std::fmt::Debug for Report {
 }
 
 impl Report {
-    /// The chosen regressor's row.
+    /// The result of the chosen regressor.
     pub fn best(&self) -> &Fitted {
         &self.fitted[self.chosen]
     }
@@ -149,7 +149,7 @@ impl Report {
     /// The predictor to save. `header` and `noise_floor` (percent) are those of the measurements.
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] where the header is of another space.
+    /// [`PredictError::Mismatch`] if the header belongs to another space.
     pub fn predictor(
         &self,
         space: &dyn Space,
@@ -174,11 +174,11 @@ impl Report {
     }
 }
 
-/// Fits regressors to `train`, judges them on `test` (which may be empty) and chooses one.
+/// Fits regressors to `train`, tests them on `test` (which may be empty) and chooses one.
 ///
 /// # Errors
-/// [`PredictError::Unknown`] and [`PredictError::NotDifferentiable`] for a name that cannot be saved; for unfit rows those of
-/// [`Regressor::fit`].
+/// [`PredictError::Unknown`] if the name is unknown, [`PredictError::NotDifferentiable`] if the regressor cannot be saved; those
+/// of [`Regressor::fit`] if the rows do not fit.
 pub fn train(
     space: &dyn Space,
     train: &Samples,
@@ -188,10 +188,10 @@ pub fn train(
     train_watched(space, train, test, options, &Progress::default())
 }
 
-/// As [`train`], telling how far it is.
+/// [`train`], with reports of its progress.
 ///
 /// # Errors
-/// Those of [`train`].
+/// The errors of [`train`].
 pub fn train_watched(
     space: &dyn Space,
     train: &Samples,
@@ -233,8 +233,8 @@ pub fn train_watched(
     Ok(Report { fitted, chosen, reason, n_train, seed: options.seed, disconnected, regressor })
 }
 
-/// The scale on which all regressors are fitted, so that they are compared fairly: the one that suits `structured`. None if the rows
-/// are unfit, which the first fit says better.
+/// The scale on which all regressors are fitted, so that the comparison is fair: the one that suits `structured`. None if the
+/// rows do not fit; the first fit then reports the error.
 fn shared_scale(
     space: &dyn Space,
     train: &Samples,
@@ -282,7 +282,7 @@ fn judge(
     Ok(Fitted { entry, validation_error, test, predicted, seconds })
 }
 
-/// Of the wanted regressors the last, unless another's validation error is clearly less; and why.
+/// The last of the wanted regressors, unless another has clearly less validation error; and the reason.
 fn choose(fitted: &[Fitted], wanted: &[&str], n_train: usize) -> (usize, String) {
     let error = |i: usize| fitted[i].validation_error.unwrap_or(f64::INFINITY);
     let name = |i: usize| fitted[i].entry.name;

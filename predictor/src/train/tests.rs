@@ -1,11 +1,11 @@
-//! Tests of the choice, and the made-up samples of other tests.
+//! Tests of the choice, and made-up samples for other tests.
 
 use lat_space::{Darts, NasBench201, SearchSpace, architecture_at};
 
 use super::*;
 
-/// Architectures of the space with a cost that a function of their gates tells; those without a path from input to output, which have a
-/// price of their own, give way to their neighbours.
+/// Architectures of the space, with a cost computed from their gates. Those without a path from input to output have a price of
+/// their own, so they are replaced by a neighbour.
 pub(crate) fn synthetic(
     space: &dyn SearchSpace,
     range: std::ops::Range<u64>,
@@ -21,7 +21,7 @@ pub(crate) fn synthetic(
     samples(space, range.map(connected).collect(), cost)
 }
 
-/// These architectures.
+/// Samples of these architectures.
 fn samples(
     space: &dyn SearchSpace,
     all: Vec<Architecture>,
@@ -31,7 +31,7 @@ fn samples(
     Samples::of(space, all.iter().zip(costs)).unwrap()
 }
 
-/// A made-up latency of the gate, 0.1 to 2.
+/// A made-up latency for a gate, 0.1 to 2.
 pub(crate) fn gate_ms(gate: usize) -> f64 {
     0.1 + (gate * 7919 % 191) as f64 / 100.0
 }
@@ -40,7 +40,7 @@ pub(crate) fn additive(gates: &[f32]) -> f64 {
     3.0 + gates.iter().enumerate().map(|(i, g)| f64::from(*g) * gate_ms(i)).sum::<f64>()
 }
 
-/// Two branches side by side: the slower one counts.
+/// Two branches side by side; the slower one counts.
 fn slower_branch(gates: &[f32]) -> f64 {
     let (a, b) = gates.split_at(gates.len() / 2);
     additive(a).max(additive(b))
@@ -100,7 +100,7 @@ fn scaling_the_targets_scales_the_predictions() {
     assert_eq!(ms.fitted.len(), REGRESSORS.len());
     for (ms, us) in ms.fitted.iter().zip(&us.fitted) {
         for (a, b) in ms.predicted.iter().zip(&us.predicted) {
-            // Trees split where rounding makes one side better by a hair.
+            // Trees split at places where rounding may decide between two sides.
             let tolerance = if matches!(ms.entry.name, "forest" | "boosting") { 0.2 } else { 1e-3 };
             assert!((b / a / 1000.0 - 1.0).abs() < tolerance, "{}: {a} {b}", ms.entry.name);
         }
@@ -144,7 +144,7 @@ fn another_than_the_last_candidate_has_to_be_clearly_better() {
         reason,
         "linear has 4.00 % error on rows held out while fitting (linear-counts 4.70 %, structured 5.00 %)"
     );
-    // Ten rows say less.
+    // Ten rows are too few to be sure.
     let (chosen, reason) = choose(&fitted([4.7, 4.0, 5.0]), &wanted, 10);
     assert_eq!(chosen, 2);
     assert!(reason.ends_with("and linear is not better by 47 %"), "{reason}");
@@ -187,7 +187,7 @@ fn what_cannot_be_saved_or_trained_is_refused() {
     assert_eq!(report.best().test, None);
 }
 
-/// Whether no path of operations leads through the cell, by the gates of `none` (the first choice of each edge).
+/// Whether no path of operations leads through the cell. The gates of `none` are the first choice of each edge.
 fn is_cut(gates: &[f32]) -> bool {
     let on: Vec<bool> = (0..6).map(|edge| gates[5 * edge] == 0.0).collect();
     // Edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3.

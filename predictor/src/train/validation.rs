@@ -1,4 +1,4 @@
-//! The error of predictions of rows that the fit has not seen.
+//! The error of predictions for rows that the fit has not seen.
 
 use lat_space::Space;
 use ndarray::{Array1, ArrayView1, ArrayView2};
@@ -12,23 +12,23 @@ use crate::regressor::{LEAST_SAMPLES, check_rows};
 use crate::structured::linear;
 use crate::{PredictError, Samples};
 
-/// Parts that are held out in turn.
+/// Number of folds that are held out in turn.
 const FOLDS: usize = 5;
 
-/// The error of predictions of rows that the fit has not seen in any way.
+/// The error of predictions for rows that the fit has not seen in any way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
-    /// Rows judged.
+    /// Number of judged rows.
     pub n: usize,
-    /// Mean of `|predicted - truth| / truth`, percent.
+    /// Average of `|predicted - truth| / truth`, percent.
     pub mape: f64,
-    /// Standard error of that mean, percent.
+    /// Standard error of that average, percent.
     pub standard_error: f64,
 }
 
 impl Validation {
-    /// Ends of the 90 % interval of the MAPE, percent: the upper one is exceeded with 5 % probability. It takes errors as
-    /// independent, which those of rows judged by one fit are nearly.
+    /// Lower and upper end of the 90 % interval of the MAPE, percent; the true value exceeds the upper end with 5 % probability.
+    /// This assumes independent errors, which is nearly true of rows judged by the same fit.
     pub fn interval(&self) -> (f64, f64) {
         let half = NORMAL_90 * self.standard_error;
         ((self.mape - half).max(0.0), self.mape + half)
@@ -43,16 +43,16 @@ impl Validation {
     }
 }
 
-/// Judges the closed-form part of the predictor on these rows of the samples: each is predicted by a fit to all rows but its
-/// fifth of those judged, everything learnt anew, the priors too. Rows that were chosen by what a predictor does not know belong
-/// to the samples, but not to those judged: they are harder than others.
+/// Judges the closed-form part of the predictor on these rows of the samples. The judged rows are split into fifths; each row is
+/// predicted by a fit to all samples except its fifth, with everything learnt again, the priors too. Rows that were chosen
+/// because a predictor was uncertain about them belong to the samples, but not to the judged rows: they are harder than others.
 ///
-/// The closed-form errors of held-out rows under priors that were learnt from the same rows are too small below some hundred
-/// rows, which is why this takes the time for five fits.
+/// With fewer than some hundred rows, the closed-form errors of held-out rows are too small, because their priors were learnt
+/// from the same rows. That is why this takes the time for five fits.
 ///
 /// # Errors
-/// [`PredictError::TooFew`] where a fit has fewer than 10 rows or two are not judged, [`PredictError::NotFinite`] and
-/// [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit values.
+/// [`PredictError::TooFew`] if a fit has fewer than 10 rows or fewer than two rows are judged, [`PredictError::NotFinite`],
+/// [`PredictError::NotPositive`] or [`PredictError::Size`] if a value does not fit.
 pub fn validate(
     space: &dyn Space,
     samples: &Samples,
@@ -65,7 +65,7 @@ pub fn validate(
     errors(codes.view(), samples.values.view(), &layout, judged, seed).map(|e| Validation::of(&e))
 }
 
-/// Relative errors of the rows judged, part by part.
+/// Relative errors of the judged rows, fold by fold.
 fn errors(
     x: ArrayView2<f32>,
     y: ArrayView1<f64>,

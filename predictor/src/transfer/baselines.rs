@@ -1,4 +1,4 @@
-//! What is done where nothing better is at hand: regression on the sources' predictions.
+//! Simple ways to use sources, to compare with: regressions on the sources' predictions.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
@@ -6,15 +6,15 @@ use super::cholesky::Cholesky;
 use super::{Sources, TRANSFER, check_samples};
 use crate::{PredictError, Samples};
 
-/// Penalties of the ridge to choose from: 1e-3 to 1e3 in half decades.
+/// Number of penalties of the ridge to choose from: 1e-3 to 1e3 in steps of half a decade.
 const N_PENALTIES: i32 = 13;
 
 /// A simple way to use sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Baseline {
-    /// Ridge regression on all sources' standardised predictions, its penalty chosen by leaving out each sample in turn.
+    /// Ridge regression on all sources' standardised predictions; the penalty is chosen by leaving out each sample in turn.
     Ridge,
-    /// The one source that fits best when each sample is left out in turn, with a factor and an offset.
+    /// The single source that fits best when each sample is left out in turn, with a factor and an offset.
     BestSource,
 }
 
@@ -29,10 +29,10 @@ impl Baseline {
 }
 
 impl Sources<'_> {
-    /// Costs of gates `[n, n_gates]` by a baseline learnt from the samples, at least half of the least sample.
+    /// Costs of gates `[n, n_gates]` by a baseline learnt from the samples; each at least half of the smallest sample.
     ///
     /// # Errors
-    /// As [`Sources::transfer`].
+    /// The errors of [`Sources::transfer`].
     pub fn baseline(
         &self,
         baseline: Baseline,
@@ -55,7 +55,7 @@ impl Sources<'_> {
     }
 }
 
-/// A line and its mean squared error on rows left out in turn.
+/// A linear fit, and its mean squared error on rows left out in turn.
 struct Line {
     weights: Array1<f64>,
     constant: f64,
@@ -80,7 +80,7 @@ fn best_source(x: &Array2<f64>, y: &Array1<f64>) -> Option<Line> {
     Some(Line { weights, ..best })
 }
 
-/// The least `|y - constant - x w|^2 + penalty |w|^2`, its error in closed form by the hat matrix.
+/// Minimises `|y - constant - x w|^2 + penalty |w|^2`; its error follows in closed form from the hat matrix.
 fn line(x: &Array2<f64>, y: &Array1<f64>, penalty: f64) -> Option<Line> {
     let n = y.len() as f64;
     let means = x.sum_axis(Axis(0)) / n;

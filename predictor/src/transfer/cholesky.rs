@@ -2,16 +2,16 @@
 
 use ndarray::{Array1, Array2};
 
-/// The lower triangle `L` of `A = L L'`, of a small matrix.
+/// The lower triangle `L` of `A = L L'`, for a small matrix.
 #[derive(Debug)]
 pub(super) struct Cholesky {
     n: usize,
-    /// Row by row.
+    /// Stored row by row.
     lower: Vec<f64>,
 }
 
 impl Cholesky {
-    /// None where the matrix is not positive definite.
+    /// None if the matrix is not positive definite.
     pub(super) fn of(matrix: &Array2<f64>) -> Option<Self> {
         let n = matrix.nrows();
         let mut lower: Vec<f64> = matrix.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! Folds a transferred model into one linear model.
+//! Folds a transferred predictor into one linear model.
 
 use super::Sources;
 use super::importance::Index;
@@ -8,13 +8,13 @@ use crate::model::scale::{Scale, Standard};
 use crate::model::{Model, to_tensor, to_vec};
 use crate::predictor::Part;
 
-/// Random architectures on which the folded model has to agree with what it was folded from.
+/// Number of random architectures on which the folded model must agree with the original.
 const CHECKED: usize = 200;
-/// Relative difference that rounding may make.
+/// Relative difference that rounding may cause.
 const ROUNDING: f64 = 1e-4;
 
-/// One linear model of the space's structured features in place of a correction and parts, where all parts are linear in these
-/// features; else both as they are.
+/// Replaces a correction and its parts by one linear model of the space's structured features, if all parts are linear in these
+/// features. Otherwise returns both as they are.
 pub(super) fn fold(
     sources: &Sources<'_>,
     own: Model,

@@ -1,5 +1,5 @@
 //! Which features a correction may need: those that cost something on the sources, in which the sources differ, and whose kind
-//! the sources found to matter.
+//! matters on the sources.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::model::scale::Scale;
 use crate::model::{Model, to_vec};
 use crate::{PredictError, Predictor};
 
-/// Ridge with which a source is predicted from the others.
+/// Ridge penalty with which a source is predicted from the others.
 const RIDGE: f64 = 0.01;
 
-/// Per feature the prior variance of its weight, such that the correction has mean variance 1 over the space: the mean of three,
-/// each brought to that size.
+/// Prior variance of each feature's weight, scaled so that the correction has an average variance of 1 over the space. It is the
+/// average of three variances, each scaled in this way.
 pub(super) fn prior(
     map: &FeatureMap,
     predictors: &[Predictor],
@@ -50,7 +50,7 @@ pub(super) fn prior(
     Ok(sized.fold(Array1::zeros(width), |sum, v| sum + v) / 3.0)
 }
 
-/// Per source the factors of the others that predict it best, `[k, k]` column by column.
+/// For each source the factors of the others that predict it best, `[k, k]` column by column.
 fn others(scores: &Array2<f64>) -> Result<Array2<f64>, PredictError> {
     let k = scores.ncols();
     let gram = scores.t().dot(scores) / scores.nrows() as f64;
@@ -70,7 +70,7 @@ fn others(scores: &Array2<f64>) -> Result<Array2<f64>, PredictError> {
     Ok(factors)
 }
 
-/// Weights of raw features in the cost's unit over `1 / factor`; on scales that are not plain at the mean cost.
+/// Weights of raw features, times the factor, in the cost's unit. On scales that are not plain, linearised at the average cost.
 fn linear(model: &Model, factor: f64) -> Vec<f64> {
     let slope = slope(model) * factor;
     to_vec(&model.weights).into_iter().map(|w| f64::from(w) * slope).collect()
@@ -85,8 +85,8 @@ fn slope(model: &Model) -> f64 {
     }
 }
 
-/// Means over each group and block of the weights' posterior second moments: what the prior variances were, which a file does
-/// not hold.
+/// Posterior second moments of the weights, averaged over each group and block. They stand in for the prior variances, which a
+/// predictor file does not contain.
 fn second_moments(map: &FeatureMap, model: &Model, factor: f64) -> Vec<f64> {
     let weights = linear(model, factor);
     let scale = (slope(model) * factor).powi(2);
@@ -108,7 +108,7 @@ fn second_moments(map: &FeatureMap, model: &Model, factor: f64) -> Vec<f64> {
     map.features.iter().map(mean).map(|(sum, n)| sum / n).collect()
 }
 
-/// Features by group and name, since maps of predictors hold only what these read.
+/// Looks up features by group and name, because maps of predictors contain only the features that these use.
 pub(super) struct Index<'a>(HashMap<(&'a str, &'a str), usize>);
 
 impl<'a> Index<'a> {
@@ -116,7 +116,7 @@ impl<'a> Index<'a> {
         Self(map.features.iter().enumerate().map(|(j, f)| (key(map, f), j)).collect())
     }
 
-    /// The feature's number, where the map has it.
+    /// The feature's number, if the map has it.
     pub(super) fn place(&self, map: &FeatureMap, feature: &lat_space::Feature) -> Option<usize> {
         self.0.get(&key(map, feature)).copied()
     }

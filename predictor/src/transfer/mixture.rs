@@ -9,29 +9,29 @@ use super::{nnls, pick};
 use crate::PredictError;
 use crate::metrics::mean;
 
-/// Variances of the correction, relative to that of the sources' part, to average over.
+/// Variances of the correction to average over, relative to that of the sources' part.
 const CORRECTIONS: [f64; 4] = [0.0, 1e-3, 1e-2, 1e-1];
-/// Variances of the noise likewise.
+/// Variances of the noise to average over, relative to that of the sources' part.
 const NOISES: [f64; 4] = [1e-3, 1e-2, 0.1, 0.3];
-/// Variance of the constant: wide.
+/// Variance of the constant; it is wide.
 const CONSTANT: f64 = 10.0;
-/// What single sources may add beside the leading ones, as a standard deviation.
+/// The standard deviation of what other sources may add to the leading ones.
 const ASIDE: f64 = 0.3;
 /// The noise of cheap architectures is at least this share of a typical one's.
 const LEAST_NOISE: f64 = 0.1;
-/// Penalty of the non-negative part per row and source.
+/// Penalty of the non-negative part, per row and source.
 const PENALTY: f64 = 0.1;
-/// Samples by which the non-negative part has all the weight; of more it has their share.
+/// Up to this number of samples the non-negative part has all the weight; with more samples, this number over theirs.
 const NON_NEGATIVE: f64 = 2.5;
 
-/// What is known of the samples besides their costs.
+/// The data about the samples, without their costs.
 #[derive(Debug)]
 pub(super) struct Rows {
     /// Standardised predictions of the sources, `[n, k]`.
     pub(super) scores: Array2<f64>,
-    /// Covariance of the correction, `[n, n]`, of mean diagonal 1 over the space.
+    /// Covariance of the correction, `[n, n]`; its diagonal is 1 on average over the space.
     pub(super) correction: Array2<f64>,
-    /// Standard deviation of the sources' mean score over the space.
+    /// Standard deviation, over the space, of the sources' average score.
     pub(super) mean_spread: f64,
 }
 
@@ -45,7 +45,7 @@ impl Rows {
     }
 }
 
-/// A prediction `constant + scores . by_source + correction with the samples . by_row`, in the costs' unit.
+/// A prediction in the costs' unit: `constant + scores . by_source + correction with the samples . by_row`.
 #[derive(Debug)]
 pub(super) struct Weights {
     pub(super) constant: f64,
@@ -53,7 +53,7 @@ pub(super) struct Weights {
     pub(super) by_row: Array1<f64>,
 }
 
-/// What is believed of the sources' factors: their covariance `[k, k]` and the logarithm of how likely that is.
+/// A belief about the sources' factors: their covariance `[k, k]` and the logarithm of its prior probability.
 struct Belief {
     covariance: Array2<f64>,
     log_prior: f64,
@@ -98,7 +98,8 @@ pub(super) fn fit(rows: &Rows, y: &[f64]) -> Result<Weights, PredictError> {
     Ok(blend(scaled, rows, y, spread))
 }
 
-/// `{mean}`, `{all}`, `{mean, some of all}`, and each source alone and with some of all. One source is its own mean.
+/// The beliefs: `{mean}`, `{all}`, `{mean, some of all}`, and each source alone and with some of all. If there is one source, it
+/// is the mean.
 fn beliefs(k: usize, mean_spread: f64) -> Vec<Belief> {
     let leading = Array2::from_elem((k, k), (k as f64 * mean_spread).powi(-2));
     let all = Array2::<f64>::eye(k) / k as f64;
@@ -118,7 +119,7 @@ fn beliefs(k: usize, mean_spread: f64) -> Vec<Belief> {
     beliefs
 }
 
-/// Evidence and `A^-1 z`, the scale integrated out under an inverse gamma prior (1, 1/2).
+/// Evidence and `A^-1 z`; the scale is integrated out under an inverse gamma prior (1, 1/2).
 fn solve(signal: &Array2<f64>, noise: &Array1<f64>, z: &Array1<f64>) -> Option<(f64, Array1<f64>)> {
     let mut covariance = signal.clone();
     covariance.diag_mut().zip_mut_with(noise, |a, n| *a += n);
@@ -129,7 +130,7 @@ fn solve(signal: &Array2<f64>, noise: &Array1<f64>, z: &Array1<f64>) -> Option<(
     log_evidence.is_finite().then_some((log_evidence, alpha))
 }
 
-/// The mean of the processes, each by its evidence.
+/// The average of the processes, each weighted by its evidence.
 fn average(all: &[Fitted], beliefs: &[Belief], rows: &Rows) -> Option<Weights> {
     let largest = all.iter().map(|f| f.log_evidence).reduce(f64::max)?;
     let total: f64 = all.iter().map(|f| (f.log_evidence - largest).exp()).sum();
@@ -150,7 +151,7 @@ fn average(all: &[Fitted], beliefs: &[Belief], rows: &Rows) -> Option<Weights> {
     Some(Weights { constant, by_source, by_row })
 }
 
-/// Mixes in the non-negative combination of the sources: all of it with few samples, ever less with more.
+/// Mixes in the non-negative combination of the sources: fully with few samples, less and less with more.
 fn blend(mixture: Weights, rows: &Rows, y: &[f64], spread: f64) -> Weights {
     let (n, k) = rows.scores.dim();
     if k == 1 {
@@ -170,14 +171,14 @@ fn blend(mixture: Weights, rows: &Rows, y: &[f64], spread: f64) -> Weights {
     }
 }
 
-/// Relative variance of each row's noise, in proportion to its cost, of geometric mean 1.
+/// Relative noise variance of each row, in proportion to its cost, with geometric mean 1.
 fn noise_shape(y: &[f64], typical: f64) -> Array1<f64> {
     let shape: Array1<f64> = y.iter().map(|y| (y / typical).max(LEAST_NOISE)).collect();
     let mean = shape.mapv(f64::ln).sum() / y.len() as f64;
     shape / mean.exp()
 }
 
-/// Standard deviation, of equal values a trifle of their size.
+/// Standard deviation; if all values are equal, a tiny share of their size.
 fn deviation(values: &[f64]) -> f64 {
     let mean = mean(values);
     let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;

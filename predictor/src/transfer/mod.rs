@@ -1,11 +1,11 @@
 //! A predictor of a new device from a handful of its samples and from predictors of other devices.
 //!
-//! Devices rank architectures alike, and differ in what single operations cost. So the new cost is a weighted sum of the
-//! sources' predictions, plus a linear correction in the structured features whose prior knows which features mattered to the
-//! sources (`importance.rs`). With ten samples nobody can say which of the sources fit best or how much to correct, so a grid of
-//! Gaussian processes is averaged by its evidence (`mixture.rs`), blended with non-negative least squares on the sources
-//! (`nnls.rs`). All of these are linear in the sources' predictions and the features, so one differentiable formula comes out:
-//! `constant + sum_k factor_k * source_k(x) + w . features(x)`.
+//! Devices rank architectures similarly, but differ in the costs of single operations. So the new cost is a weighted sum of the
+//! sources' predictions, plus a linear correction in the structured features, whose prior knows which features mattered on the
+//! sources (`importance.rs`). Ten samples cannot tell which of the sources fit best or how much to correct. So a grid of Gaussian
+//! processes is averaged by evidence (`mixture.rs`), and blended with non-negative least squares on the sources (`nnls.rs`). All
+//! of these are linear in the sources' predictions and the features, so the result is one differentiable formula: `constant +
+//! sum_k factor_k * source_k(x) + w . features(x)`.
 
 mod baselines;
 mod cholesky;
@@ -33,11 +33,11 @@ pub use baselines::Baseline;
 use mixture::{Rows, Weights};
 pub use sources::Sources;
 
-/// Fewest samples that a transfer learns from.
+/// The fewest samples that a transfer learns from.
 pub const LEAST_TRANSFER_SAMPLES: usize = 3;
-/// Most samples: the grid is solved for each, and with more the sources have little left to say.
+/// The most samples: the whole grid is solved again for each, and with more samples the sources have little to add.
 pub const MOST_TRANSFER_SAMPLES: usize = 200;
-/// Parts of the samples that are left out in turn to judge the fit.
+/// Number of folds of the samples that are left out in turn to judge the fit.
 const FOLDS: usize = 20;
 /// The name in labels and tables.
 pub const TRANSFER: &str = "transfer";
@@ -53,11 +53,12 @@ pub struct Transfer {
 }
 
 impl Sources<'_> {
-    /// Learns the new device's costs from its samples. The seed decides the parts in which the fit is judged.
+    /// Learns the new device's costs from its samples. The seed decides the folds by which the fit is judged.
     ///
     /// # Errors
-    /// [`PredictError::TooFew`], [`PredictError::TooMany`], [`PredictError::Width`], [`PredictError::NotFinite`] and
-    /// [`PredictError::NotPositive`] or [`PredictError::Size`] for unfit samples; [`PredictError::Fit`] where they tell nothing.
+    /// [`PredictError::TooFew`], [`PredictError::TooMany`], [`PredictError::Width`], [`PredictError::NotFinite`],
+    /// [`PredictError::NotPositive`] or [`PredictError::Size`] if the samples do not fit; [`PredictError::Fit`] if nothing can be
+    /// learnt from them.
     pub fn transfer(&self, samples: &Samples, seed: u64) -> Result<Transfer, PredictError> {
         check_samples(samples)?;
         let n_train = samples.len();
@@ -84,17 +85,17 @@ impl Sources<'_> {
 }
 
 impl Transfer {
-    /// Mean relative error of samples predicted without them, percent, each counting 100 % at most.
+    /// Average relative error of samples predicted without them, percent; each counts at most 100 %.
     pub fn held_out_error(&self) -> f64 {
         self.model.validation_error
     }
 
-    /// Whether the sources were linear and went into one linear model, which is as small and quick as any.
+    /// Whether all sources were linear and became one linear model, which is small and quick.
     pub fn is_folded(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// The predictor to save; regressor, encoding and number of samples of the label are set here.
+    /// The predictor to save. This sets the label's regressor, encoding and number of samples.
     pub fn predictor(&self, label: Label) -> Predictor {
         let (encoding, regressor) = ("structured".to_owned(), TRANSFER.to_owned());
         let label = Label { encoding, regressor, n_train: self.n_train, ..label };
@@ -119,7 +120,7 @@ fn check_samples(samples: &Samples) -> Result<(), PredictError> {
     check_positive(samples.values.iter().copied())
 }
 
-/// Per row the prediction of a fit without the row's part.
+/// For each row the prediction of a fit without the row's fold.
 fn held_out(rows: &Rows, y: &[f64], seed: u64) -> Result<Vec<f64>, PredictError> {
     let folds = Folds::new(y.len(), FOLDS.min(y.len()), seed);
     let mut predicted = vec![0.0; y.len()];
@@ -137,8 +138,8 @@ fn held_out(rows: &Rows, y: &[f64], seed: u64) -> Result<Vec<f64>, PredictError>
     Ok(predicted)
 }
 
-/// The correction as a model, with deviations that are relative to the cost: so large that 90 % of the held-out samples lie
-/// within 1.645 of them (split conformal prediction).
+/// The correction as a model. Its deviations are relative to the cost, and so large that 90 % of the held-out samples lie within
+/// 1.645 of them (split conformal prediction).
 fn model(weights: &[f64], constant: f64, floor: f64, y: &[f64], held_out: &[f64]) -> Model {
     let relative: Vec<f64> = y.iter().zip(held_out).map(|(y, p)| (p - y).abs() / p).collect();
     let deviation = conformal_score(relative).map_or(0.0, |score| score / NORMAL_90);

@@ -1,8 +1,8 @@
-//! Least squares with weights of at least zero.
+//! Least squares whose weights are at least zero.
 
 use ndarray::{Array1, Array2};
 
-/// Sweeps at most; a few hundred settle the worst conditioned sources seen.
+/// The most sweeps; a few hundred are enough for the worst conditioned sources seen.
 const SWEEPS: usize = 10_000;
 
 /// The `b >= 0` with the least `|X b - y|^2 + ridge * |b|^2`, by coordinate descent; `ridge` above zero makes it unique.
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn what_would_be_negative_is_zero() {
-        // Without the bound the solution is (2, -1) / 1.1; with it, 2 / 1.1 and nothing.
+        // Without the bound the solution is (2, -1) / 1.1; with it, 2 / 1.1 and 0.
         let x = array![[1.0, 0.0], [0.0, 1.0]];
         let b = solve(&x, &array![2.0, -1.0], 0.1);
         assert!((b[0] - 2.0 / 1.1).abs() < 1e-9 && b[1] == 0.0);

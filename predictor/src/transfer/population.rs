@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::PredictError;
 
-/// Gates `[n, n_gates]` of random architectures, up to `n`. Nothing is measured of them: they say how far predictions and
-/// features spread over the space. Built-in spaces number their architectures; of others each decision is drawn evenly.
+/// Gates `[n, n_gates]` of random architectures, up to `n`. They are not measured; they show how far predictions and features
+/// spread over the space. Built-in spaces number their architectures; for other spaces each decision is drawn evenly.
 pub(super) fn draw(space: &dyn Space, n: usize, seed: u64) -> Result<Array2<f32>, PredictError> {
     let decisions = space.decisions();
     let numbered = find_space(space.id()).ok().filter(|s| s.decisions() == decisions);
@@ -31,7 +31,7 @@ pub(super) fn draw(space: &dyn Space, n: usize, seed: u64) -> Result<Array2<f32>
     Ok(Array2::from_shape_vec((rows, width), gates).expect("a gate per choice and row"))
 }
 
-/// An architecture with each choice drawn evenly; slots that do not exist take the space's form for them.
+/// An architecture with each choice drawn evenly. For slots that do not exist, the space puts in its own form.
 fn even(space: &dyn Space, rng: &mut ChaCha8Rng) -> Architecture {
     let draw = |d: &Decision| {
         Some(match d.number {
@@ -56,7 +56,7 @@ mod tests {
         let declared = DeclaredSpace::read(declared).unwrap();
         let drawn = draw(&declared, 200, 1).unwrap();
         assert_eq!(drawn.dim(), (200, 5));
-        // Where the slot does not exist it counts as its first choice.
+        // A slot that does not exist counts as its first choice.
         assert!(drawn.rows().into_iter().all(|r| r[0] == 0.0 || r[2] == 1.0));
         assert!(drawn.rows().into_iter().any(|r| r[4] == 1.0));
         assert_eq!(drawn, draw(&declared, 200, 1).unwrap());

@@ -11,9 +11,9 @@ use crate::model::Model;
 use crate::predictor::Part;
 use crate::{PredictError, Predictor, Samples};
 
-/// Random architectures over which predictions and features are standardised.
+/// Number of random architectures over which predictions and features are standardised.
 const POPULATION: usize = 2000;
-/// Seed of their draw: fixed, so that the same sources and samples give the same predictor.
+/// Seed of their draw. It is fixed, so that the same sources and samples give the same predictor.
 const SEED: u64 = 0;
 
 /// Predictors of other devices, made comparable over their space.
@@ -28,15 +28,15 @@ pub struct Sources<'a> {
     feature_means: Array1<f64>,
     prior: Array1<f64>,
     population: Array2<f32>,
-    /// From gates to whether a path leads from input to output, see [`disconnected::reach`].
+    /// The map from gates to whether a path leads from input to output, see [`disconnected::reach`].
     reach: Option<FeatureMap>,
 }
 
 impl<'a> Sources<'a> {
-    /// Takes predictors of this column for this space, of which none needs to know of another.
+    /// Takes predictors of this column for this space. They need not be related in any other way.
     ///
     /// # Errors
-    /// [`PredictError::Mismatch`] names what does not fit, [`PredictError::TooFew`] without any.
+    /// [`PredictError::Mismatch`] names what does not fit, [`PredictError::TooFew`] if there are none.
     pub fn new(
         space: &dyn Space,
         column: &str,
@@ -51,7 +51,7 @@ impl<'a> Sources<'a> {
         let costs = costs(predictors, population.view())?;
         let centres = costs.mean_axis(Axis(0)).expect("the space has architectures");
         let spreads = costs.std_axis(Axis(0), 0.0);
-        // A source that is the same everywhere tells nothing.
+        // A source that predicts the same everywhere carries no information.
         let spreads: Array1<f64> = (spreads.iter().zip(&centres))
             .map(|(s, c)| if *s > 1e-7 * c.abs() { *s } else { f64::INFINITY })
             .collect();
@@ -112,13 +112,13 @@ impl<'a> Sources<'a> {
         &self.prior
     }
 
-    /// Gates of the first of the random architectures.
+    /// Gates of the first `n` of the random architectures.
     pub(super) fn population(&self, n: usize) -> ArrayView2<'_, f32> {
         let n = n.min(self.population.nrows());
         self.population.slice(ndarray::s![..n, ..])
     }
 
-    /// Standardised predictions of the samples, `[n, k]`.
+    /// Standardised predictions for the samples, `[n, k]`.
     pub(super) fn scores(&self, samples: &Samples) -> Result<Array2<f64>, PredictError> {
         self.scores_of(samples.gates.view())
     }
@@ -127,12 +127,12 @@ impl<'a> Sources<'a> {
         Ok((costs(self.predictors, gates)? - &self.centres) / &self.spreads)
     }
 
-    /// Features of the samples less their means, `[n, n_features]`.
+    /// Features of the samples minus their means, `[n, n_features]`.
     pub(super) fn features(&self, samples: &Samples) -> Result<Array2<f64>, PredictError> {
         Ok(encode(&self.map, samples.gates.view())?.mapv(f64::from) - &self.feature_means)
     }
 
-    /// The sources times factors `[k]`; what sources consist of themselves becomes parts of its own.
+    /// The sources times factors `[k]`. If a source itself has parts, each becomes a part of its own.
     pub(super) fn parts(&self, factors: &[f64]) -> Vec<Part> {
         let sources = self.predictors.iter().zip(factors).filter(|(_, f)| **f != 0.0);
         let parts = sources.flat_map(|(source, factor)| {
@@ -143,7 +143,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// What a predictor adds up: factors, features and models.
+/// The models that a predictor adds up: factors, features and models.
 pub(super) fn models(predictor: &Predictor) -> Vec<(f64, &FeatureMap, &Model)> {
     let parts = predictor.parts.iter().map(|p| (p.factor, &p.map, &p.model));
     std::iter::once((1.0, &predictor.map, &predictor.model)).chain(parts).collect()
@@ -153,7 +153,7 @@ fn copy(model: &Model) -> Model {
     Model { spread: None, ..model.to_device(tch::Device::Cpu) }
 }
 
-/// Costs `[n, k]` as the sources give them to a search: not cut at their floors.
+/// Costs `[n, k]` that the sources give to a search: without their floors.
 fn costs(predictors: &[Predictor], gates: ArrayView2<f32>) -> Result<Array2<f64>, PredictError> {
     let mut costs = Array2::zeros((gates.nrows(), predictors.len()));
     for (predictor, mut column) in predictors.iter().zip(costs.columns_mut()) {
@@ -162,7 +162,7 @@ fn costs(predictors: &[Predictor], gates: ArrayView2<f32>) -> Result<Array2<f64>
     check_finite("costs from the source predictors", costs.iter().copied())?;
     Ok(costs)
 }
-/// Rows of networks with a path from input to output, which are what models price.
+/// Keeps rows of networks with a path from input to output, because only these are priced by the models.
 fn connected(gates: Array2<f32>, reach: Option<&FeatureMap>) -> Array2<f32> {
     let Some(reach) = reach else { return gates };
     let cut = disconnected::is_cut(reach, gates.view());

@@ -57,7 +57,7 @@ fn ten_samples_and_two_devices_beat_the_ridge_and_fold() {
     let own = predictor.predict_gates(test.gates.view()).unwrap();
     assert!(spearman(&test, &own.values) >= spearman(&test, &ridge));
     assert!(own.sds.iter().zip(&own.values).all(|(sd, v)| *sd > 0.0 && sd < v));
-    // What was folded is the sum of what went in.
+    // The folded model equals the sum of its parts.
     let (scores, features) = (sources.scores(&test).unwrap(), sources.features(&test).unwrap());
     let correction = (&sources.features(&samples).unwrap() * sources.prior()).dot(&features.t());
     let rows = Rows {
@@ -78,7 +78,7 @@ fn ten_samples_and_two_devices_beat_the_ridge_and_fold() {
 #[test]
 fn sources_of_other_forms_stay_parts_and_are_saved_with_their_gradients() {
     let space = NasBench201::new();
-    // Costs that multiply are linear on a logarithm only.
+    // Costs that multiply are linear on a logarithmic scale only.
     let product = |g: &[f32]| additive(g).powi(3).exp2().ln().exp();
     let sources = [
         crate::predictor::tests::trained(&space),
@@ -102,7 +102,7 @@ fn sources_of_other_forms_stay_parts_and_are_saved_with_their_gradients() {
     cost.sum(Kind::Float).backward();
     assert!(soft.grad().abs().sum(Kind::Float).double_value(&[]) > 0.0);
     assert!(sd.double_value(&[0]) > 0.0);
-    // A transferred predictor is a source like others.
+    // A transferred predictor can be a source like any other.
     let again = [loaded];
     let again = Sources::new(&space, "latency_ms", &again).unwrap();
     let once = again.transfer(&samples, 0).unwrap().predictor(label());

@@ -1,4 +1,4 @@
-//! What is timed by itself: single operations, networks with weights of their own, and modules that no space describes.
+//! Times things by themselves: single operations, networks with weights of their own, and modules that no space describes.
 
 mod module;
 mod module_file;

@@ -18,12 +18,12 @@ use crate::row::{blank, unix_s};
 use crate::timer::Timer;
 use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload};
 
-/// Warm-up of a module at most: libtorch rewrites it in its first runs, by what it sees there.
+/// The longest warm-up of a module. libtorch rewrites a module in its first runs, by what it sees there.
 const WARMUP_MS: f64 = 300.0;
-/// Runs before any is timed, if they take no longer than the cap.
+/// Runs before any is timed, if they take no longer than the limit.
 const REWRITING_RUNS: u32 = 5;
 
-/// A `TorchScript` module in evaluation mode with its inputs.
+/// A `TorchScript` module in evaluation mode, with its inputs.
 struct ModuleWorkload {
     module: ScriptModule,
     device: Device,
@@ -47,12 +47,12 @@ impl Workload for ModuleWorkload {
     }
 }
 
-/// Times somebody's own `TorchScript` module with the care that architectures get; what it returns does not matter. The cap bounds the
-/// clock's milliseconds of the timed runs, those of the reference network included.
+/// Times a user's `TorchScript` module with the same care as architectures. Its result is ignored. The cap limits the
+/// milliseconds of the timed runs by the clock, including those of the reference network.
 ///
 /// # Errors
-/// [`ProfileError::Module`] if the file is no module, or it does not run on such inputs, with what to do; [`ProfileError::Option`] for a
-/// device that does not compute.
+/// [`ProfileError::Module`] if the file is no module or does not run on such inputs, with advice; [`ProfileError::Option`] if the
+/// device does not compute.
 pub fn time_module(
     file: &Path,
     inputs: &[ModuleInput],
@@ -60,7 +60,7 @@ pub fn time_module(
     point: OperatingPoint,
     max_ms: f64,
 ) -> Result<NetTiming, ProfileError> {
-    // The testbed brings images of its own, which nothing here looks at.
+    // The testbed makes images of its own, which are not used here.
     let skeleton = NasBench201::new().skeletons()[0].skeleton;
     let defaults = ProfileOptions::new(skeleton, device);
     let options = ProfileOptions { point, max_ms, warmup_ms: WARMUP_MS.min(max_ms), ..defaults };

@@ -1,17 +1,17 @@
-//! Which kind of file somebody gives where a TorchScript module is expected.
+//! Tells what kind of file was given instead of a TorchScript module.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Bytes that are looked at to tell a file that is no archive.
+/// Number of bytes that are read to recognise a file that is no archive.
 const HEAD: usize = 512;
-/// How a module is made.
+/// Advice on how to make a module.
 const MAKE: &str =
     "make a TorchScript module with torch.jit.trace(model.eval(), x).save(\"model.pt\")";
 
-/// What a file is, and what to do, if it can be told that it is no `TorchScript` module; nothing for modules and for files that cannot
-/// be read.
+/// If the file can be recognised as something other than a `TorchScript` module: what it is, and what to do. None for modules and
+/// for files that cannot be read.
 pub(super) fn not_a_module(file: &Path) -> Option<String> {
     let head = head(file)?;
     let found = if head.starts_with(b"PK") { in_archive(file)? } else { outside_archives(&head) };
@@ -24,7 +24,7 @@ fn head(file: &Path) -> Option<Vec<u8>> {
     Some(head)
 }
 
-/// By the names of an archive's entries, each of which has the archive's own name in front.
+/// Decides by the names of an archive's entries, each of which begins with the archive's own name.
 fn in_archive(file: &Path) -> Option<String> {
     let Ok(archive) = zip::ZipArchive::new(File::open(file).ok()?) else {
         return Some("an archive that is damaged or cut short; copy it again".into());

@@ -1,14 +1,14 @@
-//! An argument of somebody's module, as people write it: `1x3x224x224`, `1x128:i64<30522`, `int=5`.
+//! An argument of a user's module, as people write it: `1x3x224x224`, `1x128:i64<30522`, `int=5`.
 
 use std::str::FromStr;
 
 use lat_device::Argument;
 use tch::{Device, Kind, Tensor};
 
-/// What is expected, for messages.
+/// The forms that are expected, for messages.
 const EXPECTED: &str = "a shape as 1x3x224x224, a shape and a kind as 1x128:i64, with values below a bound as '1x128:i64<30522' or all \
                         equal as 1x128:i64=1, several as [3x8x8,3x8x8], a number as int=5, float=0.5 or bool=true, or None";
-/// Whole numbers without a bound lie below this, so that they name a row of any table that has two.
+/// Whole numbers without a bound are below this, so that they are valid row numbers in any table with two rows.
 const BOUND: i64 = 2;
 const KINDS: [(&str, Kind); 9] = [
     ("f16", Kind::Half),
@@ -22,7 +22,7 @@ const KINDS: [(&str, Kind); 9] = [
     ("bool", Kind::Bool),
 ];
 
-/// An argument of somebody's module. Its text form is that of the command line's `--input`.
+/// An argument of a user's module. Its text form is that of the command line's `--input`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModuleInput {
     /// Python's `None`.
@@ -39,27 +39,27 @@ pub enum ModuleInput {
     Tensors(Vec<TensorInput>),
 }
 
-/// A tensor and what it is filled with.
+/// A tensor and the values in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorInput {
-    /// Sizes, each above zero; none for a tensor of one number.
+    /// Sizes, each above zero; empty for a tensor of one number.
     shape: Vec<i64>,
-    /// None given: floating point at the precision that is timed.
+    /// If None: floating point at the precision that is timed.
     kind: Option<Kind>,
     values: Values,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Values {
-    /// Normal numbers for floating point, else whole numbers below two.
+    /// Normally distributed for floating point, else whole numbers below two.
     Usual,
-    /// Even between 0 and a bound above zero, the bound left out.
+    /// Uniform from 0 to a bound above zero; the bound itself is excluded.
     Below(f64),
     Equal(f64),
 }
 
 impl ModuleInput {
-    /// The argument on a device; floating point tensors without a kind of their own get `precision`.
+    /// The argument on a device. Floating point tensors without a kind of their own get the kind `precision`.
     pub(super) fn argument(
         &self,
         precision: Kind,
@@ -79,7 +79,7 @@ impl ModuleInput {
 }
 
 impl TensorInput {
-    /// Panics as tch does if there is no room.
+    /// Panics, as tch does, if there is not enough memory.
     fn tensor(&self, precision: Kind, device: Device, channels_last: bool) -> Tensor {
         let kind = self.kind.unwrap_or(precision);
         let (shape, float) = (self.shape.as_slice(), (Kind::Float, device));
@@ -129,7 +129,7 @@ fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// `SHAPE[:KIND][<BOUND|=VALUE]`; the shape may be left out if there is a kind: a tensor of one number.
+/// Reads `SHAPE[:KIND][<BOUND|=VALUE]`. The shape may be left out if there is a kind; then it is a tensor of one number.
 fn tensor(text: &str) -> Option<TensorInput> {
     let (what, values) = match (text.split_once('<'), text.split_once('=')) {
         (Some((what, bound)), _) => {

@@ -1,6 +1,7 @@
-//! What libtorch says of a module that it cannot load or run, as a sentence with what to do.
+//! Turns libtorch's messages about a module that it cannot load or run into one sentence with advice.
 
-/// One sentence out of libtorch's many lines; `takes` is what the module's `forward` takes, empty if that is not known.
+/// Makes one sentence of libtorch's many lines. `takes` lists the arguments of the module's `forward`; it is empty if they are
+/// not known.
 pub(super) fn sentence(message: &str, takes: &str) -> String {
     if let Some(operator) = name_after(message, "Unknown builtin op: ") {
         return needs("operator", &operator);
@@ -26,14 +27,14 @@ fn needs(what: &str, name: &str) -> String {
     )
 }
 
-/// The name that follows some words.
+/// The name that follows some words in the message.
 fn name_after(message: &str, words: &str) -> Option<String> {
     let rest = &message[message.find(words)? + words.len()..];
     let end = rest.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(rest.len());
     Some(rest[..end].trim_end_matches('.').to_owned())
 }
 
-/// The line that says what went wrong: the interpreter's messages begin with a trace of the program.
+/// The line that says what went wrong. The interpreter's messages begin with a trace of the program.
 fn reason(message: &str) -> String {
     let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("libtorch does not say why");

@@ -1,4 +1,4 @@
-//! Times a network with weights of its own.
+//! Times a network that has weights of its own.
 
 use lat_data::{Measurement, Role};
 use lat_nn::{StaticNet, WeightArena};
@@ -10,23 +10,23 @@ use crate::row::{blank, unix_s};
 use crate::timer::Timer;
 use crate::{DeviceSpec, NetWorkload, ProfileError, ProfileOptions, Task, Testbed, open};
 
-/// What timing a network or a module by itself found.
+/// The timing of a network or module by itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct NetTiming {
-    /// The row; a module's has no architecture.
+    /// The row; for a module it has no architecture.
     #[serde(flatten)]
     pub row: Measurement,
-    /// Passes in one timed run; more than one if it is much shorter than the reference network.
+    /// Passes in one timed run; more than one if the network is much shorter than the reference network.
     pub n_passes: u32,
 }
 
-/// Times a network as it is, in evaluation mode, with the care that architectures get; `architecture` is its text for the row. The
-/// network computes on the options' device, and is converted to their operating point. Of the options count device, operating point,
+/// Times a network as it is, in evaluation mode, with the same care as architectures. `architecture` is its text for the row. The
+/// network is converted to the options' operating point and runs on their device. Of the options it uses device, operating point,
 /// batch, the skeleton's resolution, and the times.
 ///
 /// # Errors
-/// [`ProfileError::Option`] where an option is out of range, or the device is one that does not compute; [`ProfileError::Network`] and
-/// [`ProfileError::Driver`] where it cannot run.
+/// [`ProfileError::Option`] if an option is out of range or the device does not compute; [`ProfileError::Network`] and
+/// [`ProfileError::Driver`] if it cannot run.
 pub fn time_net(
     net: StaticNet,
     architecture: &str,

@@ -1,6 +1,6 @@
-//! Each distinct operation of a network timed alone: the latency table of `ProxylessNAS` and `FBNet`.
+//! Times each distinct operation of a network by itself: the latency table of `ProxylessNAS` and `FBNet`.
 
-use lat_data::{Measurement, OperatingPoint, Role, Status};
+use lat_data::{Measurement, OperatingPoint, Role};
 use lat_nn::{Layer, LayerBuilder, Phase, WeightInit, guard};
 use lat_space::{Graph, Node, Piece, SearchSpace, Shape, Step};
 use serde::{Deserialize, Serialize};
@@ -12,33 +12,33 @@ use crate::row::blank;
 use crate::timer::Timer;
 use crate::{DeviceSpec, ProfileError, ProfileOptions, Task, Testbed, Workload, open};
 
-/// One operation's latency, alone and with nothing before or after it.
+/// The latency of one operation by itself, with nothing before or after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpRow {
-    /// [`Piece::key`].
+    /// Its key, see [`Piece::key`].
     pub key: String,
-    /// How often it stands in the network with all candidates; of a part of another row that published tables price by itself, 0.
+    /// How often it occurs in the network with all candidates; 0 for a part of another row that published tables price by itself.
     pub places: usize,
-    /// Mean of two medians, measured in opposite orders, milliseconds.
+    /// Average of two medians, measured in opposite orders, milliseconds.
     pub latency_ms: f64,
     /// The two medians, milliseconds.
     pub medians_ms: [f64; 2],
-    /// Standard deviation of the runs of both, each around its own mean, milliseconds; not in tables of before.
+    /// Standard deviation of the runs of both measurements, each around its own mean, milliseconds. Older tables do not have it.
     #[serde(default)]
     pub sd_ms: Option<f64>,
-    /// Timed runs of both.
+    /// Number of timed runs of both measurements.
     pub n_runs: u32,
-    /// The worse status of both.
+    /// The worse status of both measurements.
     pub status: String,
 }
 
-/// Times every distinct operation that a space's network of this skeleton may have, and its classifier; where tables of the space's
-/// blocks are published, also the parts that these price by themselves. `none` and skip connections compute nothing and are left out.
-/// Where `sizes` names sizes of the image in pixels, only what networks of these have. `on_row` is told after each measurement how many
-/// of how many are done.
+/// Times every distinct operation that a space's network at this skeleton may have, and its classifier. If there are published
+/// tables of the space's blocks, it also times the parts that those price by themselves. `none` and skip connections compute
+/// nothing and are left out. If `sizes` names image sizes in pixels, only pieces of networks for these sizes are timed. `on_row`
+/// is called after each measurement with the number of measurements done and their total.
 ///
 /// # Errors
-/// [`ProfileError`] where the options are out of range, the device does not answer, or an operation cannot be run.
+/// [`ProfileError`] if the options are out of range, the device does not answer, or an operation cannot be run.
 pub fn measure_ops(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
@@ -50,7 +50,7 @@ pub fn measure_ops(
     let mut bed = open(options)?;
     let mut timer = Timer::new(options)?;
     let mut medians = vec![Vec::new(); parts.len()];
-    // What lies first in one round lies last in the other, so that a device that slows down does so for all alike.
+    // The second round is in reverse order, so that a device that slows down affects all parts equally.
     let order = (0..parts.len()).chain((0..parts.len()).rev());
     for (done, i) in order.enumerate() {
         let work = load(bed.as_mut(), parts[i].piece, options, i as u64)?;
@@ -66,11 +66,11 @@ fn task(index: u64) -> Task {
     Task { role: Role::Sample, index, occurrence: 0 }
 }
 
-/// Of two measurements, each with its standard deviation.
+/// The row from two measurements, each with its standard deviation.
 fn row(part: Part, both: &[(Measurement, f64)]) -> OpRow {
     let [(first, _), (second, _)] = both else { unreachable!("each part is timed twice") };
     let medians_ms = [first.latency_ms, second.latency_ms];
-    let status = if first.status == Status::Converged { second.status } else { first.status };
+    let status = first.status.max(second.status);
     let n_runs = first.n_runs + second.n_runs;
     let squares = both.iter().map(|(m, sd)| f64::from(m.n_runs) * sd * sd).sum::<f64>();
     OpRow {
@@ -99,7 +99,7 @@ fn load(
     Ok(Box::new(work))
 }
 
-/// What a piece reads.
+/// Shape of a piece's input.
 fn input(piece: Piece) -> Shape {
     match piece {
         Piece::Op(op) => Shape { c: op.c_in, hw: op.hw_in },
@@ -108,7 +108,7 @@ fn input(piece: Piece) -> Shape {
     }
 }
 
-/// The graph of a piece alone, which only the fake device takes: a network reads images.
+/// The graph of a piece by itself. Only the fake device accepts it, because a real network reads images.
 fn alone(piece: Piece) -> Graph {
     let node = |name: &str, step, shape| Node { name: name.into(), step, shape };
     let mut nodes = vec![node("input", Step::Input, input(piece))];
@@ -131,7 +131,7 @@ enum Timed {
 #[derive(Debug)]
 struct OpWorkload {
     timed: Timed,
-    /// Holds the weights.
+    /// Keeps the weights alive.
     _weights: nn::VarStore,
     input: Tensor,
     device: Device,

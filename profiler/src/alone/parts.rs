@@ -1,4 +1,4 @@
-//! Which pieces of a space's network are timed alone.
+//! Lists the pieces of a space's network that are timed by themselves.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ pub(super) struct Part {
     /// Its key, see [`Piece::key`].
     pub(super) key: String,
     pub(super) piece: Piece,
-    /// How often it stands in the network with all candidates.
+    /// How often it occurs in the network with all candidates.
     pub(super) places: usize,
 }
 
-/// Distinct pieces: operations by key, then classifiers, then what published tables price by itself. Of searched sizes of the image
-/// only these, where some are named.
+/// The distinct pieces: operations by key, then classifiers, then the parts that published tables price by themselves. If `sizes`
+/// is not empty, only pieces for these image sizes.
 pub(super) fn parts(space: &dyn SearchSpace, skeleton: &Skeleton, sizes: &[u16]) -> Vec<Part> {
     let graph = space.graph(skeleton).without_auxiliary();
     let is_wanted = wanted(&graph, sizes);
@@ -27,12 +27,12 @@ pub(super) fn parts(space: &dyn SearchSpace, skeleton: &Skeleton, sizes: &[u16])
             found.entry(piece.key()).or_insert((piece, 0)).1 += 1;
         }
     }
-    // A classifier stands once, whichever shapes it reads.
+    // A network has one classifier, whichever shapes it may read.
     for (_, places) in classifiers.values_mut() {
         *places = 1;
     }
     let mut further = BTreeMap::new();
-    // At widths that the published form has no names for no such table can be written, and its parts are not needed.
+    // If the published form has no names for these widths, no such table can be written, and its parts are not needed.
     let rows = space.table_form().and_then(|form| form.rows(&graph).ok()).unwrap_or_default();
     for row in rows.into_iter().filter(|row| row.piece.computes() && is_wanted(&row.when)) {
         let key = row.piece.key();
@@ -44,7 +44,7 @@ pub(super) fn parts(space: &dyn SearchSpace, skeleton: &Skeleton, sizes: &[u16])
     all.map(|(key, (piece, places))| Part { key, piece, places }).collect()
 }
 
-/// Whether a condition can hold where the image has one of the sizes; without sizes any can.
+/// Whether a condition can hold if the image has one of the sizes. Without sizes, any can.
 fn wanted(graph: &Graph, sizes: &[u16]) -> impl Fn(&Condition) -> bool {
     let is_out = |size: u16| !sizes.is_empty() && !sizes.contains(&size);
     let all = graph.image_sizes();
@@ -84,7 +84,7 @@ mod tests {
         let space = find_space("ofa-w12").unwrap();
         let (all, one) =
             (keys(space.as_ref(), "imagenet", &[]), keys(space.as_ref(), "imagenet", &[160]));
-        // The table's 96 rows: what mixes features stands in two of them, and is timed whole too; and the change to this size.
+        // The table's 96 rows, plus the feature mix as a whole (it is two rows of the table), plus the resize to this size.
         assert_eq!(one.len(), 96 + 1 + 1);
         assert!(one.iter().all(|key| all.contains(key)) && all.len() > 1000, "{}", all.len());
         assert!(one.iter().any(|key| key == "global_pool-c1152-5"), "{one:?}");

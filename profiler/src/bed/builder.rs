@@ -1,4 +1,4 @@
-//! Builds the next network while another is timed.
+//! Builds the next network while another one is timed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,23 +10,23 @@ use tch::Tensor;
 
 use crate::{NetWorkload, ProfileError, Task};
 
-/// Builds networks on a thread of its own, one ahead of the measurements, so that a GPU does not wait for it. Weights come from
-/// an arena, so a build enqueues nothing on the GPU that is being timed, but for shapes never seen before.
+/// Builds networks on a thread of its own, one ahead of the measurements, so that a GPU does not wait. Weights come from an
+/// arena, so building enqueues nothing on the GPU that is being timed, except for shapes that are new.
 #[derive(Debug)]
 pub(crate) struct Builder {
     jobs: Sender<Graph>,
     built: Receiver<Result<NetWorkload, ProfileError>>,
-    /// What is being built.
+    /// The task whose network is being built.
     ahead: Option<Task>,
 }
 
 impl Builder {
-    /// A builder of networks that take this input.
+    /// A builder for networks with this input.
     pub(crate) fn new(arena: Arc<WeightArena>, input: Tensor) -> Self {
         let (jobs, todo) = channel::<Graph>();
         let (done, built) = channel();
         thread::spawn(move || {
-            // Ends when the builder is dropped.
+            // The loop ends when the builder is dropped.
             for graph in todo {
                 if done.send(NetWorkload::new(&graph, &arena, &input)).is_err() {
                     return;
@@ -36,17 +36,17 @@ impl Builder {
         Self { jobs, built, ahead: None }
     }
 
-    /// Begins with a network that will be asked for next.
+    /// Begins to build the network that will be asked for next.
     pub(crate) fn begin(&mut self, graph: &Graph, task: Task) {
         if self.ahead.is_none() && self.jobs.send(graph.clone()).is_ok() {
             self.ahead = Some(task);
         }
     }
 
-    /// The network of this task, where it is the one begun.
+    /// The network of this task, if it is the one that was begun.
     pub(crate) fn take(&mut self, task: Task) -> Option<Result<NetWorkload, ProfileError>> {
         let ahead = self.ahead.take()?;
-        // What was begun for another task is finished and dropped, lest it be taken for the next.
+        // A network that was begun for another task is finished and dropped, so that it is not taken for the next one.
         let built = self.built.recv().ok()?;
         (ahead == task).then_some(built)
     }

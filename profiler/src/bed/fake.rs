@@ -1,6 +1,6 @@
-//! A device whose truth is known: latency is a launch constant plus a cost per operation, times noise. Time is virtual, so a
-//! thousand rows take as long as writing them down. With it the way from profile to search runs on any machine and its answer
-//! can be checked.
+//! A device whose true latencies are known: a launch constant plus a cost per operation, times noise. Time is virtual, so a
+//! thousand rows take only as long as writing them down. With it, everything from profile to search runs on any machine, and the
+//! results can be checked.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ const NOISE: f64 = 0.01;
 const CLOCK_MHZ: f64 = 1000.0;
 const THROTTLED_MHZ: f64 = 600.0;
 const POWER_W: f64 = 50.0;
-/// How much longer things take in a slow round.
+/// In a slow round everything takes this many times as long.
 const OFF_LEVEL: f64 = 1.2;
 
 /// The fake device's true latency of a derived graph in milliseconds per batch: 0.1 + the sum over its operations of
@@ -39,7 +39,8 @@ pub fn fake_latency_ms(graph: &Graph, batch: u32) -> f64 {
     LAUNCH_MS + ops.sum::<f64>()
 }
 
-/// The same network replayed as a graph: without the launch constants, 0.1 and 0.01 of [`fake_latency_ms`].
+/// The fake device's true latency of the network replayed as a graph: without the launch constants 0.1 and 0.01 of
+/// [`fake_latency_ms`].
 pub fn fake_graph_ms(graph: &Graph, batch: u32) -> f64 {
     let launches = graph.nodes.iter().filter(|node| match &node.step {
         Step::Fixed { op, .. } => !is_free(op),
@@ -61,26 +62,26 @@ fn op_ms(op: &OpSpec, batch: u32) -> f64 {
     OP_MS + f64::from(batch) * (multiply_adds * MULTIPLY_ADD_MS + elements * ELEMENT_MS)
 }
 
-/// What goes wrong on the fake device, for tests of what then happens.
+/// Faults of the fake device, for tests of how they are handled.
 #[derive(Debug, Clone, Default)]
 pub struct FakeFaults {
     /// Samples whose network cannot be built.
     pub failing: BTreeSet<u64>,
     /// Samples that abort the process when they run.
     pub aborting: BTreeSet<u64>,
-    /// The round of anchors in which these take a fifth longer, as on a device that is off its level for a while.
+    /// The round of anchors that takes a fifth longer, as on a device that is off its level for a while.
     pub slow_round: Option<u32>,
-    /// Samples that abort the process when they run after the round behind the slow one: when they are measured again.
+    /// Samples that abort the process if they run later than the round after the slow one, that is, when they are measured again.
     pub aborting_again: BTreeSet<u64>,
-    /// Samples that end the process's use of the device when they run, as an illegal access on a GPU does.
+    /// Samples that end the process's use of the device when they run, like an illegal access on a GPU.
     pub losing: BTreeSet<u64>,
-    /// Host time that each row takes beside the virtual one.
+    /// Real time that each row takes in addition to the virtual time.
     pub pause: Duration,
     /// Samples during which the clock is low and everything takes 1000 / 600 as long.
     pub throttled: BTreeSet<u64>,
     /// Relative growth of all latencies per virtual hour.
     pub drift_per_hour: f64,
-    /// Standard deviation of an error that all runs of one row share, relative: noise that more runs cannot remove.
+    /// Standard deviation of a relative error that all runs of one row share: noise that more runs cannot remove.
     pub row_noise: f64,
 }
 
@@ -90,21 +91,21 @@ type Clock = Rc<Cell<f64>>;
 /// The fake device.
 #[derive(Debug)]
 pub struct FakeTestbed {
-    /// What goes wrong.
+    /// The faults that it has.
     pub faults: FakeFaults,
     seed: u64,
     batch: u32,
     clock: Clock,
     stopwatch: FakeStopwatch,
     sensor: FakeSensor,
-    /// Replayed latency and task of the network loaded last.
+    /// Replayed latency and task of the network that was loaded last.
     loaded: Option<(f64, Task)>,
     /// The latest round of anchors that was loaded.
     round: u32,
 }
 
 impl FakeTestbed {
-    /// A device without faults; the noise depends on the seed and the row alone.
+    /// A device without faults. The noise depends only on the seed and the row.
     pub fn new(seed: u64, batch: u32) -> Self {
         let clock = Clock::default();
         let stopwatch = FakeStopwatch { clock: Rc::clone(&clock) };
@@ -118,7 +119,7 @@ impl FakeTestbed {
         Rc::clone(&self.clock)
     }
 
-    /// Takes note of a round of anchors; the heat-soak's is none. True: it is the slow one.
+    /// Records a round of anchors (the heat-soak does not count) and returns whether it is the slow one.
     fn is_slow_anchor(&mut self, task: Task) -> bool {
         if task.role != Role::Anchor || task.occurrence == u32::MAX {
             return false;
@@ -127,7 +128,7 @@ impl FakeTestbed {
         self.faults.slow_round == Some(task.occurrence)
     }
 
-    /// Whether a sample is to end the process: at any time, or now that its stretch is over.
+    /// Whether a sample should abort the process: at any time, or now that the slow stretch is over.
     fn aborts(&self, index: u64) -> bool {
         let is_again = self.faults.slow_round.is_some_and(|slow| self.round > slow + 1);
         let again = is_again && self.faults.aborting_again.contains(&index);
@@ -173,7 +174,7 @@ impl Testbed for FakeTestbed {
     }
 
     fn capture(&mut self, work: Box<dyn Workload>) -> Result<Box<dyn Workload>, ProfileError> {
-        // Replayed, the same network costs what its operations do; the launches are gone.
+        // Replayed, the network costs what its operations cost, without the launches.
         let Some((replayed_ms, task)) = self.loaded else { return Ok(work) };
         let mut replayed = FakeWorkload::new(self.clock(), replayed_ms, self.noise_seed(task));
         replayed.is_tuned = true;
@@ -199,7 +200,7 @@ impl Testbed for FakeTestbed {
     }
 }
 
-/// A run that lets virtual time pass.
+/// A workload whose runs take virtual time.
 #[derive(Debug)]
 pub struct FakeWorkload {
     peak_memory_bytes: Option<u64>,
@@ -213,7 +214,7 @@ pub struct FakeWorkload {
 }
 
 impl FakeWorkload {
-    /// Runs of `truth_ms` milliseconds at the median, with 1 % of log-normal noise.
+    /// Runs with a median of `truth_ms` milliseconds and 1 % of log-normal noise.
     pub fn new(clock: Rc<Cell<f64>>, truth_ms: f64, noise_seed: [u8; 32]) -> Self {
         let rng = ChaCha8Rng::from_seed(noise_seed);
         Self {
@@ -230,7 +231,7 @@ impl FakeWorkload {
 
     /// A standard normal number (Box and Muller 1958).
     pub(crate) fn normal(&mut self) -> f64 {
-        // 1 - [0, 1) keeps the logarithm finite.
+        // 1 - [0, 1) is never zero, so the logarithm is finite.
         let (u, v): (f64, f64) = (1.0 - self.rng.r#gen::<f64>(), self.rng.r#gen());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
@@ -317,7 +318,7 @@ mod tests {
         let stem = OpSpec { op: Op::ConvBn { k: 3 }, c_in: 3, c_out: 4, stride: 1, hw_in: 8 };
         let pool = OpSpec { op: Op::MaxPool { k: 3 }, c_in: 4, c_out: 4, stride: 2, hw_in: 8 };
         let multiply_adds = [stem, pool].iter().map(|op| count_op(op).multiply_adds).sum::<u64>();
-        // 4 x 8 x 8 outputs of the stem, 4 x 4 x 4 of the pool.
+        // The stem has 4 x 8 x 8 outputs, the pool 4 x 4 x 4.
         let per_image = multiply_adds as f64 * 2e-7 + (256.0 + 64.0) * 1e-6;
         let graph = b.finish();
         for batch in [1, 16] {

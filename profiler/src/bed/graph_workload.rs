@@ -6,7 +6,7 @@ use crate::{ProfileError, Workload};
 
 /// A captured network.
 pub(super) struct GraphWorkload {
-    // Before what it replays, so that it is dropped first.
+    // Declared first, so that it is dropped before the workload that it replays.
     run: CapturedRun,
     eager: Box<dyn Workload>,
 }
@@ -15,7 +15,7 @@ impl GraphWorkload {
     /// Captures one run of a warmed-up workload, whose libtorch calls go to `stream`.
     ///
     /// # Errors
-    /// [`ProfileError::Driver`] or [`ProfileError::Network`] where something in the run cannot be captured.
+    /// [`ProfileError::Driver`] or [`ProfileError::Network`] if something in the run cannot be captured.
     pub(super) fn capture(
         mut eager: Box<dyn Workload>,
         stream: &Stream,
@@ -40,7 +40,7 @@ impl Workload for GraphWorkload {
     }
 
     fn is_tuned(&self) -> bool {
-        // A replay picks and loads nothing.
+        // A replay neither picks algorithms nor loads libraries.
         true
     }
 }

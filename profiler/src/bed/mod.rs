@@ -1,4 +1,4 @@
-//! A device with all that measuring on it takes.
+//! Testbeds: a device with everything needed to measure on it.
 
 mod builder;
 mod fake;
@@ -24,31 +24,31 @@ pub use fake::{
 };
 use graph_workload::GraphWorkload;
 
-/// A device with all that measuring on it takes. The runner knows nothing else of devices.
+/// A device with everything needed to measure on it. It is the only thing that the runner knows of devices.
 pub trait Testbed {
-    /// Builds the network of a derived graph on the device. `task` says what for, so that the fake device can answer the same
-    /// whenever a row is measured.
+    /// Builds the network of a derived graph on the device. `task` is the row that it is for, so that the fake device gives the
+    /// same times whenever a row is measured.
     ///
     /// # Errors
-    /// Where the network cannot be built; the run then goes on with the next.
+    /// If the network cannot be built; the run then continues with the next one.
     fn load(&mut self, graph: &Graph, task: Task) -> Result<Box<dyn Workload>, ProfileError>;
 
-    /// Says what [`Testbed::load`] will be asked for next, so that a device may begin to build it.
+    /// Announces the next call of [`Testbed::load`], so that a device may begin to build the network.
     fn announce(&mut self, _graph: &Graph, _task: Task) {}
 
     /// Turns a warmed-up workload into one that replays its run as one CUDA graph.
     ///
     /// # Errors
-    /// Where the device has no such thing, or the run cannot be captured.
+    /// If the device cannot do this, or if the run cannot be captured.
     fn capture(&mut self, work: Box<dyn Workload>) -> Result<Box<dyn Workload>, ProfileError>;
 
-    /// What times runs.
+    /// The stopwatch that times runs.
     fn stopwatch(&mut self) -> &mut dyn Stopwatch;
 
-    /// What reads the device's state.
+    /// The sensor that reads the device's state.
     fn sensor(&mut self) -> &mut dyn Sensor;
 
-    /// Seconds since some moment in the past, on the clock that the device lives by.
+    /// Seconds since some moment in the past, on the device's clock (virtual for the fake device).
     fn now_s(&self) -> f64;
 
     /// Lets the device rest.
@@ -61,10 +61,10 @@ impl std::fmt::Debug for dyn Testbed {
     }
 }
 
-/// The device of the options, ready to measure.
+/// Opens the device in the options, ready to measure.
 ///
 /// # Errors
-/// [`ProfileError::Driver`] where the GPU does not answer, [`ProfileError::Network`] where it has no room for a batch.
+/// [`ProfileError::Driver`] if the GPU does not answer, [`ProfileError::Network`] if it has not enough memory for a batch.
 pub fn open(options: &ProfileOptions) -> Result<Box<dyn Testbed>, ProfileError> {
     Ok(match options.device {
         DeviceSpec::Fake => Box::new(FakeTestbed::new(options.seed, options.batch)),
@@ -78,9 +78,9 @@ pub struct TorchTestbed {
     input: Tensor,
     stopwatch: Box<dyn Stopwatch>,
     sensor: Box<dyn Sensor>,
-    /// The stream that runs are captured on, where the mode asks for it.
+    /// The stream on which runs are captured, if the mode requires it.
     stream: Option<Stream>,
-    /// Builds ahead on a GPU. A CPU is what is measured, and gets no work beside it.
+    /// Builds networks ahead, for a GPU only. A CPU is the device being measured and must not have other work at the same time.
     builder: Option<Builder>,
     origin: Instant,
 }
@@ -89,7 +89,7 @@ impl TorchTestbed {
     /// The testbed for the options' device, operating point, batch and resolution.
     ///
     /// # Errors
-    /// As [`open`].
+    /// The errors of [`open`].
     pub fn new(options: &ProfileOptions) -> Result<Self, ProfileError> {
         enable_cuda();
         match options.device {

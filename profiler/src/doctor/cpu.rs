@@ -1,4 +1,4 @@
-//! What disturbs measurements on a CPU.
+//! Checks for things that disturb measurements on a CPU.
 
 use std::fs;
 use std::thread;
@@ -8,12 +8,12 @@ use super::{Finding, Grade, stopwatch};
 use crate::timing::summary::quantile;
 use crate::{CpuStopwatch, PairedStopwatch, ProfileError, Stopwatch};
 
-/// How long other programs are watched.
+/// How long other programs are observed.
 const WATCH: Duration = Duration::from_millis(700);
-/// Runs of the reference network that show the machine's noise.
+/// Number of runs of the reference network from which the machine's noise is found.
 const NOISE_RUNS: usize = 200;
 
-/// What bears on timing on this machine's processor.
+/// Everything that matters for timing on this machine's processor.
 pub(super) fn findings() -> Result<Vec<Finding>, ProfileError> {
     let mut clock = CpuStopwatch::default();
     let mut findings = vec![
@@ -29,9 +29,9 @@ pub(super) fn findings() -> Result<Vec<Finding>, ProfileError> {
     Ok(findings)
 }
 
-/// How far runs of one network are apart, as the clock shows them and corrected by the reference network.
+/// The spread of runs of one network, as the clock shows them and corrected by the reference network.
 fn noise() -> Result<[Finding; 2], ProfileError> {
-    // Spreads are relative: the reference's undisturbed time, which takes seconds to find, does not matter.
+    // Spreads are relative, so the reference's undisturbed time does not matter. (Finding it takes seconds.)
     let mut paired = PairedStopwatch::new(Some(1.0), CpuStopwatch::default())?;
     let mut work = crate::timing::reference::reference_network()?;
     let spread = |times: &mut Vec<f64>| {
@@ -59,7 +59,7 @@ fn noise() -> Result<[Finding; 2], ProfileError> {
     ])
 }
 
-/// Jiffies of the whole machine: all, idle, and stolen by the host of a virtual machine.
+/// Jiffies of the whole machine: in total, idle, and stolen by the host of a virtual machine.
 #[derive(Debug, PartialEq)]
 struct Jiffies {
     all: f64,
@@ -85,7 +85,7 @@ impl Jiffies {
     }
 }
 
-/// What others use while this program sleeps.
+/// The share of the processor that other programs use while this one sleeps.
 fn others() -> Vec<Finding> {
     let begin = Jiffies::now();
     thread::sleep(WATCH);
@@ -113,7 +113,7 @@ fn others() -> Vec<Finding> {
     ]
 }
 
-/// The clock governor, where the kernel has one.
+/// The clock governor, if the kernel has one.
 fn governor() -> Option<Finding> {
     let file = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
     let governor = fs::read_to_string(file).ok()?;
@@ -128,7 +128,7 @@ fn governor() -> Option<Finding> {
     ))
 }
 
-/// Whether more threads are set than there are processors.
+/// Whether there are more threads than processors.
 fn threads() -> Finding {
     let threads = tch::get_num_threads().unsigned_abs() as usize;
     let processors = thread::available_parallelism().map_or(1, usize::from);

@@ -1,4 +1,4 @@
-//! What disturbs measurements on a GPU, and whether its events tell the truth.
+//! Checks for things that disturb measurements on a GPU, and whether its events give correct times.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use tch::{Kind, Tensor};
 use super::{Finding, Grade, stopwatch};
 use crate::{CudaStopwatch, DeviceSpec, ProfileError, Workload};
 
-/// Some ten milliseconds at the clocks of today's cards.
+/// About ten milliseconds at the clock rates of today's cards.
 const CYCLES: i64 = 20_000_000;
-/// Degrees below the slowdown threshold that leave room.
+/// If the temperature is this many degrees below the slowdown threshold, there is enough headroom.
 const HEADROOM_C: u32 = 10;
 
-/// What bears on timing on a GPU.
+/// Everything that matters for timing on a GPU.
 pub(super) fn findings(ordinal: u32) -> Result<Vec<Finding>, ProfileError> {
     let mut events = CudaStopwatch::new(ordinal)?;
     let mut findings = vec![stopwatch::clock_resolution(), launch_floor(&mut events, ordinal)?];
@@ -89,8 +89,8 @@ fn launch_floor(events: &mut CudaStopwatch, ordinal: u32) -> Result<Finding, Pro
     Ok(Finding::check("empty launch", found, floor_us < 100.0, Grade::Doubtful, advice))
 }
 
-/// Sleeps of one and two lengths: twice the cycles must be twice the time, events must agree with the host's clock, and the
-/// enqueue alone must be far shorter, or nothing shows that the wait is there.
+/// Sleeps of two lengths. Twice the cycles must take twice the time, events must agree with the host's clock, and enqueueing must
+/// be far shorter than the sleep. Otherwise nothing would show that the stopwatch waits.
 fn spins(events: &mut CudaStopwatch, ordinal: u32) -> Result<[Finding; 3], ProfileError> {
     let spin = |cycles| GpuSpin { ordinal, cycles };
     stopwatch::median_ms(events, &mut spin(CYCLES), 3)?;
@@ -129,7 +129,7 @@ fn spins(events: &mut CudaStopwatch, ordinal: u32) -> Result<[Finding; 3], Profi
     ])
 }
 
-/// What NVML tells: other tenants, slices, clocks, heat.
+/// State of the card according to NVML: other programs, slices, clocks, temperature.
 fn state(card: &Card) -> Vec<Finding> {
     let mut findings: Vec<Finding> = card.n_tenants.map(tenants).into_iter().collect();
     findings.extend(card.is_cut.map(|is_cut| {
@@ -153,7 +153,7 @@ fn heat(now_c: u32, limit_c: u32) -> Finding {
     Finding::check("heat", found, ok, Grade::Doubtful, advice)
 }
 
-/// Whether clocks could be locked. Nothing is changed to find out: the driver allows it to root alone unless told otherwise.
+/// Whether clocks could be locked. Nothing is changed to find out. By default the driver allows it to root only.
 fn clocks(are_restricted: bool) -> Finding {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
         use std::os::unix::fs::MetadataExt;

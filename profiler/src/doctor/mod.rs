@@ -1,5 +1,5 @@
-//! Proves that timing works on this machine, before anybody believes a number: the clock's resolution, the floor that an empty
-//! run shows, a run of known length, whether a missing wait would be noticed, and what else works on the device.
+//! Checks that timing works on this machine before anyone relies on its numbers: the clock's resolution, the time shown for an
+//! empty run, a run of known length, whether a missing wait would be noticed, and other properties of the device.
 
 mod cpu;
 mod gpu;
@@ -22,16 +22,16 @@ pub enum Grade {
     Bad,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What.
+    /// The name of the check.
     pub name: String,
-    /// What was found, with its unit.
+    /// The result, with its unit.
     pub found: String,
-    /// How good that is.
+    /// How good the result is.
     pub grade: Grade,
-    /// What to do about it; empty where it is good.
+    /// What to do about it; empty if it is good.
     pub advice: String,
 }
 
@@ -42,14 +42,14 @@ pub struct Certificate {
     pub device: String,
     /// Its model.
     pub device_name: String,
-    /// When it was examined, seconds since 1970.
+    /// Time of the examination, seconds since 1970.
     pub unix_s: f64,
-    /// What was looked at.
+    /// The checks and their results.
     pub findings: Vec<Finding>,
 }
 
 impl Certificate {
-    /// The worst of the findings.
+    /// The worst grade of all findings.
     pub fn grade(&self) -> Grade {
         self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Bad)
     }
@@ -65,16 +65,16 @@ impl Finding {
         Self { name: name.to_owned(), found: found.into(), grade, advice }
     }
 
-    /// Good where `ok`, else of the grade with the advice.
+    /// A finding that is good if `ok`; otherwise it has this grade and advice.
     fn check(name: &str, found: impl Into<String>, ok: bool, grade: Grade, advice: &str) -> Self {
         Self::graded(name, found, if ok { Grade::Good } else { grade }, advice)
     }
 }
 
-/// Examines a device; takes some seconds and changes no setting.
+/// Examines a device. This takes some seconds and changes no setting.
 ///
 /// # Errors
-/// [`ProfileError`] where the device does not answer at all.
+/// [`ProfileError`] if the device does not answer at all.
 pub fn examine(device: DeviceSpec) -> Result<Certificate, ProfileError> {
     let findings = match device {
         DeviceSpec::Cpu => cpu::findings()?,

@@ -1,4 +1,4 @@
-//! Whether the host's clock measures what it should.
+//! Checks whether the host's clock measures correctly.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -8,16 +8,17 @@ use lat_data::median;
 use super::{Finding, Grade};
 use crate::{ProfileError, Stopwatch, Workload};
 
-/// Runs whose median is one figure.
+/// Number of runs whose median is one figure.
 const RUNS: usize = 51;
-/// A run of known length: shorter than the slice that a busy machine's scheduler gives, so that some runs are left alone.
+/// Length of a known run. It is shorter than the time slice that a busy machine's scheduler gives, so that some runs are not
+/// interrupted.
 const KNOWN_MS: f64 = 1.0;
-/// How near the fastest of these runs must come.
+/// The fastest of these runs must be this close, relative.
 const NEAR: f64 = 0.01;
-/// Most such runs on a machine that leaves none alone.
+/// The most such runs, on a machine that interrupts all of them.
 const MOST_RUNS: usize = 1000;
 
-/// Does nothing.
+/// A run that does nothing.
 struct Empty;
 
 impl Workload for Empty {
@@ -30,7 +31,7 @@ impl Workload for Empty {
     }
 }
 
-/// Keeps the processor busy for so long.
+/// Keeps the processor busy for this long.
 struct Spin(Duration);
 
 impl Workload for Spin {
@@ -47,7 +48,7 @@ impl Workload for Spin {
     }
 }
 
-/// Returns at once and works in the background, as a GPU does.
+/// Returns at once and works in the background, like a GPU.
 struct Background {
     length: Duration,
     running: Option<JoinHandle<()>>,
@@ -61,7 +62,7 @@ impl Workload for Background {
     }
 
     fn synchronize(&mut self) -> Result<(), ProfileError> {
-        // Only a panic of the sleeping thread could be lost here, and it has none.
+        // Joining can only report a panic of the sleeping thread, which does not panic.
         self.running.take().map(JoinHandle::join);
         Ok(())
     }
@@ -90,7 +91,7 @@ pub(super) fn clock_resolution() -> Finding {
     Finding::check("clock resolution", found, step_ns < 2000.0, Grade::Bad, advice)
 }
 
-/// What the stopwatch shows for a run that does nothing.
+/// The time that the stopwatch shows for a run that does nothing.
 pub(super) fn floor(stopwatch: &mut dyn Stopwatch) -> Result<Finding, ProfileError> {
     let floor_us = 1e3 * median_ms(stopwatch, &mut Empty, RUNS)?;
     let advice = "an empty run should take microseconds; networks that take less than a hundred times this cannot be told apart";
@@ -98,8 +99,8 @@ pub(super) fn floor(stopwatch: &mut dyn Stopwatch) -> Result<Finding, ProfileErr
     Ok(Finding::check("empty run", found, floor_us < 20.0, Grade::Doubtful, advice))
 }
 
-/// A run of known length must be shown as long as it is: never shorter, and on the undisturbed machine not longer. The fastest
-/// run says what the stopwatch does; others may have lost the processor meanwhile.
+/// The stopwatch must show the right time for a run of known length: never less, and on an undisturbed machine not more. The
+/// fastest run decides, because others may have been interrupted.
 pub(super) fn known_length(stopwatch: &mut dyn Stopwatch) -> Result<Finding, ProfileError> {
     let mut spin = Spin(Duration::from_secs_f64(KNOWN_MS / 1e3));
     let (mut shown_ms, mut runs) = (f64::INFINITY, 0);
@@ -118,7 +119,7 @@ pub(super) fn known_length(stopwatch: &mut dyn Stopwatch) -> Result<Finding, Pro
     Ok(Finding::graded("run of known length", found, grade, advice))
 }
 
-/// A stopwatch that stops without waiting for the end would show next to nothing for work in the background.
+/// A stopwatch that does not wait for the end would show almost no time for work in the background.
 pub(super) fn missing_wait(stopwatch: &mut dyn Stopwatch) -> Result<Finding, ProfileError> {
     let length_ms = 20.0;
     let mut work = Background { length: Duration::from_secs_f64(length_ms / 1e3), running: None };

@@ -1,13 +1,13 @@
-//! The most memory that a piece of work took.
+//! The peak memory of a piece of work.
 
 use lat_device::allocator;
 
 use super::resident::ResidentPeak;
 use crate::DeviceSpec;
 
-/// The most memory that some work takes, whatever it is: a search, say. On a GPU what libtorch's allocator gave out in this
-/// process, as `torch.cuda.max_memory_allocated` counts it; elsewhere the growth of the process's resident memory, which is only
-/// complete for the first such work of a process.
+/// The peak memory of any work, such as a search. On a GPU it is the memory that libtorch's allocator gave out in this process,
+/// as `torch.cuda.max_memory_allocated` counts it. Elsewhere it is the growth of the process's resident memory, which is complete
+/// only for the first such work of a process.
 #[derive(Debug)]
 pub struct MemoryPeak {
     gpu: Option<i8>,
@@ -15,7 +15,7 @@ pub struct MemoryPeak {
 }
 
 impl MemoryPeak {
-    /// From now on.
+    /// Begins to watch.
     pub fn begin(device: DeviceSpec) -> Self {
         match device {
             DeviceSpec::Cuda(ordinal) => {
@@ -31,7 +31,7 @@ impl MemoryPeak {
         }
     }
 
-    /// The peak since then in MiB; nothing where neither allocator nor kernel tells.
+    /// The peak since the beginning in MiB; None if neither the allocator nor the kernel gives it.
     pub fn mib(&self) -> Option<f64> {
         let of_gpu = || allocator::peak_mib(self.gpu?);
         of_gpu().or_else(|| self.resident.as_ref()?.grown_mib())
@@ -48,7 +48,7 @@ mod tests {
         let mut bytes = vec![0u8; 64 << 20];
         bytes.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
         assert_eq!(std::hint::black_box(&bytes)[4096], 1);
-        // Where the kernel does not tell there is nothing; tests beside this one only add.
+        // None if the kernel does not give it. Tests that run at the same time can only add to it.
         assert!(peak.mib().is_none_or(|mib| mib > 30.0), "{:?}", peak.mib());
     }
 

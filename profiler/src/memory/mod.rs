@@ -1,4 +1,4 @@
-//! How much memory work takes.
+//! Measures how much memory work needs.
 
 mod memory_peak;
 pub(crate) mod resident;

@@ -3,25 +3,25 @@
 use std::fs;
 
 const KIB_PER_MIB: f64 = 1024.0;
-/// What the kernel takes for "forget the peak" (proc(5), `clear_refs`).
+/// The value that resets the peak (proc(5), `clear_refs`).
 const RESET_PEAK: &str = "5";
 
-/// The growth of this process's resident memory over some work, at its peak.
+/// The growth of this process's resident memory during some work, at its peak.
 ///
-/// The allocator keeps what was freed, so only the first work of its size in a process shows all that it takes.
+/// The allocator keeps freed memory, so only the first work of its size in a process shows all the memory that it needs.
 #[derive(Debug)]
 pub(crate) struct ResidentPeak {
     begin_mib: f64,
 }
 
 impl ResidentPeak {
-    /// From now on; nothing where the kernel does not tell.
+    /// Begins to watch; None if the kernel does not give the numbers.
     pub(crate) fn begin() -> Option<Self> {
         fs::write("/proc/self/clear_refs", RESET_PEAK).ok()?;
         Some(Self { begin_mib: field_mib(&status()?, "VmRSS:")? })
     }
 
-    /// The peak since then above the beginning, MiB.
+    /// The peak since the beginning, above the level at the beginning, MiB.
     pub(crate) fn grown_mib(&self) -> Option<f64> {
         Some((field_mib(&status()?, "VmHWM:")? - self.begin_mib).max(0.0))
     }
@@ -31,7 +31,7 @@ fn status() -> Option<String> {
     fs::read_to_string("/proc/self/status").ok()
 }
 
-/// `VmHWM:  123456 kB`, in MiB.
+/// Reads `VmHWM:  123456 kB`, in MiB.
 fn field_mib(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -50,7 +50,8 @@ mod tests {
         assert_eq!(field_mib(status, "VmSwap:"), None);
     }
 
-    /// Set in the process that this test starts for itself: tests beside it take memory and give it back.
+    /// This variable is set in the process that this test starts for itself, because tests that run at the same time allocate and
+    /// free memory.
     const ALONE: &str = "LAT_TEST_ALONE";
 
     #[test]
@@ -70,7 +71,7 @@ mod tests {
 
     fn grown_by_touching_64_mib() -> f64 {
         let peak = ResidentPeak::begin().unwrap();
-        // A map of its own, which goes back to the system when dropped.
+        // Such a large block has a memory mapping of its own, which goes back to the system when it is dropped.
         let mut bytes = vec![0u8; 64 << 20];
         bytes.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
         assert_eq!(std::hint::black_box(&bytes)[4096], 1);

@@ -7,12 +7,12 @@ use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
 use crate::ProfileError;
 
-/// Where networks are timed.
+/// A device on which networks are timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceSpec {
     /// This machine's CPU.
     Cpu,
-    /// The GPU with this number, in CUDA's count.
+    /// The GPU with this number, as CUDA counts.
     Cuda(u32),
     /// A device with known costs and virtual time; see [`crate::fake_latency_ms`].
     Fake,
@@ -21,22 +21,23 @@ pub enum DeviceSpec {
 /// A device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Available {
-    /// What `--device` takes.
+    /// The device for `--device`.
     pub spec: DeviceSpec,
     /// Its model.
     pub name: String,
 }
 
 impl DeviceSpec {
-    /// Reads `cpu`, `cuda` (the same as `cuda:0`), `cuda:N` or `fake`, and looks whether this machine has it.
+    /// Reads `cpu`, `cuda` (the same as `cuda:0`), `cuda:N` or `fake`, and checks that this machine has it.
     ///
     /// # Errors
-    /// [`ProfileError::Device`] and [`ProfileError::NoGpu`] list what there is; the latter says how many GPUs were found.
+    /// [`ProfileError::Device`] and [`ProfileError::NoGpu`] list the devices of this machine; the latter gives the number of GPUs
+    /// found.
     pub fn parse(text: &str) -> Result<Self, ProfileError> {
         Self::resolve(text, enable_cuda())
     }
 
-    /// `cuda:0` where there is one, else `cpu`.
+    /// `cuda:0` if there is a usable GPU, else `cpu`.
     pub fn best() -> Self {
         if enable_cuda().count() > 0 { Self::Cuda(0) } else { Self::Cpu }
     }

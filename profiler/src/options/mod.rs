@@ -1,4 +1,4 @@
-//! What to measure, and how carefully.
+//! The options of a run: what to measure, and how carefully.
 
 mod device_spec;
 pub(crate) mod operating_point;
@@ -10,16 +10,16 @@ use crate::ProfileError;
 pub use device_spec::{Available, DeviceSpec, available};
 pub use operating_point::{check_point, usual_point};
 
-/// Most samples of a run, whose plan is held in memory: months of measuring on ten GPUs.
+/// The most samples of a run, because its plan is held in memory. This many would take months on ten GPUs.
 const MOST_SAMPLES: u64 = 100_000_000;
 
-/// What to measure, and how carefully. [`ProfileOptions::new`] holds the defaults.
+/// The options of a run: what to measure, and how carefully. [`ProfileOptions::new`] has the defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileOptions {
-    /// Distinct architectures to draw: 1000. Of a run that chooses its samples, the most that it may take.
+    /// Number of distinct architectures to draw: 1000. If the run chooses its samples, the most that it may measure.
     pub samples: u64,
-    /// Of a run that chooses its samples their numbers in the draw, round by round and each once; without shards. Empty, as it is
-    /// by default: the first ones in order.
+    /// For a run that chooses its samples: their numbers in the draw, round by round, each once; only without shards. Empty by
+    /// default: then the first samples of the draw are measured in order.
     pub rounds: Vec<Vec<u64>>,
     /// Seed of the draw: 0.
     pub seed: u64,
@@ -27,38 +27,39 @@ pub struct ProfileOptions {
     pub batch: u32,
     /// Macro architecture.
     pub skeleton: Skeleton,
-    /// Where to run.
+    /// The device.
     pub device: DeviceSpec,
     /// How networks run while they are timed: see [`usual_point`](crate::usual_point).
     pub point: OperatingPoint,
-    /// Cap on the timed runs of one architecture in milliseconds: 80, on a CPU 100. Ten runs are made whatever they take, or six where ten take
-    /// more than a second (see [`crate::MedianInterval`]).
+    /// Limit on the timed runs of one architecture in milliseconds: 80, on a CPU 100. At least ten runs are made, however long
+    /// they take, or six if ten take more than a second (see [`crate::MedianInterval`]).
     pub max_ms: f64,
-    /// Warm-up before the timed runs in milliseconds: 10, and at least two runs.
+    /// Length of the warm-up before the timed runs in milliseconds: 10. There are at least two runs.
     pub warmup_ms: f64,
-    /// Measure the anchors at the start, after each so many samples, and at the end: 100. 0: no anchors.
+    /// The anchors are measured at the start, every time this many samples have been measured, and at the end: 100. With 0 there
+    /// are no anchors.
     pub anchors_every: u64,
-    /// Share of the samples that are measured a second time at a later moment: 0.02, and at least ten of them, or one in five
-    /// where there are fewer than 50 samples. 0: none.
+    /// Share of the samples that are measured a second time later: 0.02. There are at least ten of them, or one in five samples
+    /// if there are fewer than 50. With 0 there are none.
     pub repeat_fraction: f64,
     /// Undisturbed time of the CPU's reference network in milliseconds, as an earlier process found it; see
-    /// [`crate::PairedStopwatch`]. Nothing: calibrated anew.
+    /// [`crate::PairedStopwatch`]. If None, it is measured again.
     pub reference_ms: Option<f64>,
-    /// Share of the samples that a fresh process measures once more when the others are done, at least five of them: 0. `lat
+    /// Share of the samples that a new process measures once more when the others are done, at least five of them: 0. `lat
     /// profile` asks for 0.01.
     pub fresh_fraction: f64,
-    /// Whether this is that fresh process: then it measures those rows only (on a CPU one of them), else all others.
+    /// Whether this is that new process: then it measures only those rows (on a CPU, one of them), otherwise all others.
     pub is_fresh: bool,
-    /// Share of the samples whose energy is measured too: 0. It takes two seconds each.
+    /// Share of the samples whose energy is also measured: 0. It takes two seconds each.
     pub energy_fraction: f64,
-    /// Longest heat-soak before the first row in seconds: 5. 0: none.
+    /// The longest heat-soak before the first row in seconds: 5. With 0 there is none.
     pub soak_s: f64,
-    /// Which part of the samples to measure, with the repeats of that part and all anchors: nothing, which is all.
+    /// The part of the samples to measure, with the repeats of that part and all anchors. None by default, which means all.
     pub shard: Option<Shard>,
 }
 
 impl ProfileOptions {
-    /// The defaults, for this skeleton and device.
+    /// The defaults for this skeleton and device.
     pub fn new(skeleton: Skeleton, device: DeviceSpec) -> Self {
         Self {
             samples: 1000,
@@ -68,7 +69,7 @@ impl ProfileOptions {
             skeleton,
             device,
             point: usual_point(device),
-            // A shared CPU needs more runs for the same certainty.
+            // A shared CPU needs more runs to be equally certain.
             max_ms: if device == DeviceSpec::Cpu { 100.0 } else { 80.0 },
             warmup_ms: 10.0,
             anchors_every: 100,
@@ -82,7 +83,7 @@ impl ProfileOptions {
         }
     }
 
-    /// Whether something can be measured with these options.
+    /// Checks that something can be measured with these options.
     ///
     /// # Errors
     /// [`ProfileError::Option`] names the option, [`SpaceError::Skeleton`] comes from the space.
@@ -92,7 +93,7 @@ impl ProfileOptions {
         check_point(self.point, self.device)
     }
 
-    /// The same of what no space has a say in.
+    /// Checks the options that do not depend on the space.
     pub(crate) fn check_numbers(&self) -> Result<(), ProfileError> {
         let number = |name, expected, ok: bool, found: f64| {
             let error = || ProfileError::Option { name, expected, found: found.to_string() };
@@ -123,10 +124,10 @@ impl ProfileOptions {
         number("the number of shards", "at most that of samples", shards <= samples as f64, shards)
     }
 
-    /// The same for a run, which draws its samples from the space: refuses more of them than there are.
+    /// Checks the options for a run, which draws its samples from the space: it must not ask for more samples than there are.
     ///
     /// # Errors
-    /// As [`ProfileOptions::check`], and [`SpaceError::TooMany`].
+    /// The errors of [`ProfileOptions::check`], and [`SpaceError::TooMany`].
     pub fn check_run(&self, space: &dyn SearchSpace) -> Result<(), ProfileError> {
         self.check(space)?;
         let (size, asked) = (space.size(), self.samples);

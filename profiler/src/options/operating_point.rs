@@ -1,19 +1,19 @@
-//! Which operating points a device can run at, and at which it does by default.
+//! The operating points that a device supports, and the one that it uses by default.
 
 use lat_data::{Mode, OperatingPoint, Precision};
 use tch::Kind;
 
 use crate::{DeviceSpec, ProfileError};
 
-/// Eager time over graph time beyond which launches are what takes the time.
+/// If eager time is more than this many times graph time, the launches limit the speed.
 const LAUNCH_BOUND: f64 = 1.25;
 
-/// Whether launches, not the device's own work, take the time of a network.
+/// Whether launches, and not the device's own work, limit the speed of a network.
 pub(crate) fn is_launch_bound(eager_ms: f64, graph_ms: f64) -> bool {
     eager_ms > LAUNCH_BOUND * graph_ms
 }
 
-/// What tensors are made of.
+/// The kind of tensors for a precision.
 pub(crate) const fn kind(precision: Precision) -> Kind {
     match precision {
         Precision::Fp32 | Precision::Tf32 => Kind::Float,
@@ -22,8 +22,8 @@ pub(crate) const fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// How networks are timed on a device if nobody says otherwise. A fast GPU is done with a layer before the host has launched the
-/// next: eagerly the host's jitter would be measured. On an H100 predictions from eager rows were 18 % off, from graphs 0.4 %
+/// The default operating point of a device. A fast GPU finishes a layer before the host has launched the next one, so in eager
+/// mode the host's jitter would be measured. On an H100 predictions from eager rows were 18 % off, from graphs 0.4 %
 /// (docs/gpu.md).
 pub fn usual_point(device: DeviceSpec) -> OperatingPoint {
     let mode = match device {
@@ -33,10 +33,10 @@ pub fn usual_point(device: DeviceSpec) -> OperatingPoint {
     OperatingPoint { mode, ..OperatingPoint::default() }
 }
 
-/// Whether the device can run so.
+/// Checks that the device supports the operating point.
 ///
 /// # Errors
-/// [`ProfileError::Option`] names what it cannot do.
+/// [`ProfileError::Option`] names what it does not support.
 pub fn check_point(point: OperatingPoint, device: DeviceSpec) -> Result<(), ProfileError> {
     let refuse = |name, expected, found: &str| {
         Err(ProfileError::Option { name, expected, found: found.to_owned() })

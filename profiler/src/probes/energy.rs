@@ -3,8 +3,8 @@
 use crate::{Probe, ProbeEntry, ProfileError, Quantity, Reading, StopRule, Testbed, Workload};
 
 const QUANTITY: Quantity = Quantity { name: "energy", unit: "mj" };
-/// Counters are refreshed about every 100 ms and sample power only part of the time (arXiv 2312.02741), so that shorter windows
-/// say little.
+/// Counters are updated about every 100 ms and sample power only part of the time (arXiv 2312.02741), so shorter windows are not
+/// accurate.
 const WINDOW_S: f64 = 2.0;
 
 /// The row of the table.
@@ -14,7 +14,7 @@ pub(super) const ENTRY: ProbeEntry = ProbeEntry {
     build: || Box::new(Energy),
 };
 
-/// Run after run between two readings of the counter; what the device draws when idle is part of it.
+/// Makes runs between two readings of the counter. The power that the device draws when idle is included.
 #[derive(Debug)]
 struct Energy;
 
@@ -38,7 +38,7 @@ impl Probe for Energy {
             runs += 1.0;
         }
         let drawn_mj = bed.sensor().energy_mj().map(|end_mj| end_mj - begin_mj);
-        // A counter that wrapped around meanwhile, or did not move, tells nothing.
+        // If the counter wrapped around in the meantime, or did not move, there is no result.
         let drawn_mj = drawn_mj.filter(|mj| *mj > 0.0);
         Ok(Reading { samples: drawn_mj.map(|mj| mj / runs).into_iter().collect() })
     }

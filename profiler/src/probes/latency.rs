@@ -11,7 +11,7 @@ pub(super) const ENTRY: ProbeEntry = ProbeEntry {
     build: || Box::new(Latency),
 };
 
-/// Time of one batch, run after run on an otherwise idle device.
+/// Time of one batch, in runs one after the other on an otherwise idle device.
 #[derive(Debug)]
 struct Latency;
 

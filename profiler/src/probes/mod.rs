@@ -1,4 +1,4 @@
-//! What can be measured: one file and one row of [`PROBES`] per quantity.
+//! The quantities that can be measured: one file and one row of [`PROBES`] per quantity.
 
 mod energy;
 mod latency;
@@ -9,21 +9,21 @@ use crate::{ProfileError, StopRule, Testbed, Workload};
 /// A quantity with its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity {
-    /// Name in lower case: `latency`.
+    /// Name in lower case, such as `latency`.
     pub name: &'static str,
-    /// Unit in lower case: `ms`.
+    /// Unit in lower case, such as `ms`.
     pub unit: &'static str,
 }
 
 impl Quantity {
-    /// The column it fills and `--target` names: `latency_ms`.
+    /// The column that it fills and that `--target` names, such as `latency_ms`.
     pub fn column(&self) -> String {
         format!("{}_{}", self.name, self.unit)
     }
 }
 
-/// What a probe read: one value per run or one for all, in the quantity's unit, in the order of the runs; none where the device
-/// does not tell.
+/// The values that a probe read, in the quantity's unit: one per run in the order of the runs, or one for all. Empty if the
+/// device does not give any.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     /// The values.
@@ -32,13 +32,13 @@ pub struct Reading {
 
 /// Measures one quantity of a workload.
 pub trait Probe {
-    /// What it measures.
+    /// The quantity that it measures.
     fn quantity(&self) -> Quantity;
 
-    /// Runs the warmed-up workload until the rule says stop, and returns what was read.
+    /// Runs the warmed-up workload until the rule says stop, and returns the values.
     ///
     /// # Errors
-    /// Whatever the workload or the device reports.
+    /// Errors of the workload or the device.
     fn read(
         &mut self,
         bed: &mut dyn Testbed,
@@ -50,7 +50,7 @@ pub trait Probe {
 /// A row of [`PROBES`].
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeEntry {
-    /// What it measures.
+    /// The quantity that it measures.
     pub quantity: Quantity,
     /// One line for `lat list probes`.
     pub summary: &'static str,
@@ -61,7 +61,7 @@ pub struct ProbeEntry {
 /// All probes, one row each.
 pub const PROBES: &[ProbeEntry] = &[latency::ENTRY, peak_memory::ENTRY, energy::ENTRY];
 
-/// The probe of this name.
+/// The probe with this name.
 ///
 /// # Errors
 /// [`ProfileError::Unknown`] lists the names.

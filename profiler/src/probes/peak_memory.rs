@@ -12,9 +12,10 @@ pub(super) const ENTRY: ProbeEntry = ProbeEntry {
     build: || Box::new(PeakMemory),
 };
 
-/// On a GPU what libtorch's allocator saw in one eager run after the first: growth at its peak, and weights and input by their sizes,
-/// since the weights lie in an arena with those of other networks. It is what `torch.cuda.max_memory_allocated` shows in a process
-/// with this network alone, but for the rounding of weights to 512 bytes. Elsewhere it is counted, the same on every device.
+/// On a GPU: growth of libtorch's allocated memory at its peak, in one eager run after the first, plus the sizes of weights and
+/// input. (The weights are counted by size because they are in an arena with those of other networks.) In a process with only
+/// this network, `torch.cuda.max_memory_allocated` shows the same, except that weights are rounded to 512 bytes. On other devices
+/// it is counted from the graph, so it is the same on all of them.
 #[derive(Debug)]
 struct PeakMemory;
 

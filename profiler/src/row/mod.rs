@@ -1,4 +1,4 @@
-//! A row before it is measured: its task, and the empty one.
+//! Rows before they are measured: the task, and the empty row.
 
 mod task;
 

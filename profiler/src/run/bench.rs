@@ -1,4 +1,4 @@
-//! One row: an architecture is built, timed and measured.
+//! Measures one row: an architecture is built, timed and measured.
 
 use lat_data::{Measurement, Role};
 use lat_space::{Architecture, Graph, SearchSpace, count};
@@ -14,16 +14,16 @@ pub(crate) struct Bench<'a> {
     pub(crate) bed: &'a mut dyn Testbed,
     pub(crate) space: &'a dyn SearchSpace,
     options: &'a ProfileOptions,
-    /// The space's graph with all candidates, made once.
+    /// The space's graph with all candidates, built once.
     graph: Graph,
     timer: Timer,
-    /// When the row before ended. A row's wall time starts there, so that writing rows down is counted too.
+    /// When the previous row ended. A row's wall time starts there, so that the time to write rows is included.
     last_end_s: f64,
 }
 
 impl<'a> Bench<'a> {
     /// # Errors
-    /// [`ProfileError::Option`] and the like where the options are out of range.
+    /// [`ProfileError::Option`] and the like if options are out of range.
     pub(crate) fn new(
         bed: &'a mut dyn Testbed,
         space: &'a dyn SearchSpace,
@@ -41,12 +41,12 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// From now on counts as the first row's time.
+    /// The first row's wall time starts now.
     pub(crate) fn restart_wall(&mut self) {
         self.last_end_s = self.bed.now_s();
     }
 
-    /// The network of a task, ready to run.
+    /// Loads the network of a task, ready to run.
     pub(crate) fn load(
         &mut self,
         architecture: &Architecture,
@@ -55,13 +55,13 @@ impl<'a> Bench<'a> {
         self.bed.load(&self.timed_graph(architecture), task)
     }
 
-    /// What is timed: the derived network without the auxiliary head.
+    /// The network that is timed: derived, and without the auxiliary head.
     fn timed_graph(&self, architecture: &Architecture) -> Graph {
         self.graph.derive(architecture).without_auxiliary()
     }
 
-    /// The row of a task. What cannot be built or run gives a row too, with [`lat_data::Status::Failed`] and the reason. `next` is what
-    /// will be asked for afterwards, so that it can be built meanwhile.
+    /// Measures the row of a task. If the network cannot be built or run, the row has [`lat_data::Status::Failed`] and the
+    /// reason. `next` is the task that will be asked for afterwards, so that its network can be built in the meantime.
     pub(crate) fn measure(
         &mut self,
         task: Task,
@@ -105,12 +105,13 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Measures one architecture as a run would: what `lat search` derived, or what somebody asks about. One that cannot be
-/// measured has [`lat_data::Status::Failed`]. Nothing is drawn, so the number of
-/// samples may be larger than the space.
+/// Measures one architecture as a run would, for example the one that `lat search` derived or that a user asks about. If it
+/// cannot be measured, the row has [`lat_data::Status::Failed`]. Nothing is drawn, so the number of samples in the options may be
+/// larger than the space.
 ///
 /// # Errors
-/// [`ProfileError`] where the options are out of range, the architecture is not of the space, or the device does not answer.
+/// [`ProfileError`] if the options are out of range, the architecture does not belong to the space, or the device does not
+/// answer.
 pub fn measure_one(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
@@ -153,7 +154,7 @@ mod tests {
         );
         assert!(row.latency_min_ms <= row.latency_q1_ms && row.latency_q1_ms <= row.latency_q3_ms);
         assert!(row.n_runs >= 10 && row.n_warmup >= 2);
-        // 10 ms of warm-up and 10 ms of timed runs at least, all of it on the device's clock.
+        // At least 10 ms of warm-up and 10 ms of timed runs, all on the device's clock.
         assert!(row.timed_s >= 0.02 && (row.wall_s - row.timed_s).abs() < 1e-9);
         assert_eq!(row.clock_mhz, Some(1000.0));
     }
@@ -192,7 +193,7 @@ mod tests {
         for (i, row) in rows.iter().enumerate() {
             assert_eq!(row.status == Status::Throttled, i == 12, "row {i}: {:?}", row.status);
         }
-        // Rests of 50, 75 and 112.5 ms.
+        // Pauses of 50, 75 and 112.5 ms.
         assert!((rows[12].wall_s - rows[12].timed_s - 0.2375).abs() < 1e-6);
         assert!(rows[12].timed_s > 3.0 * rows[11].timed_s);
     }

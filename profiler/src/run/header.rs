@@ -1,4 +1,4 @@
-//! What a run records of device, options and versions when it begins.
+//! The header of a run: device, options and versions when it begins.
 
 use lat_data::RunHeader;
 use lat_device::{
@@ -9,7 +9,7 @@ use lat_space::SearchSpace;
 
 use crate::{DeviceSpec, ProfileOptions};
 
-/// What a run with these options measures and where, to be frozen when it begins.
+/// The header for a run with these options. It does not change after the run has begun.
 pub fn header(space: &dyn SearchSpace, options: &ProfileOptions) -> RunHeader {
     enable_cuda();
     RunHeader {
@@ -46,7 +46,7 @@ fn versions(device: DeviceSpec) -> Vec<String> {
     versions
 }
 
-/// Where the column `peak_memory_mib` comes from.
+/// The source of the column `peak_memory_mib`.
 fn peak_memory_source(device: DeviceSpec) -> &'static str {
     match device {
         DeviceSpec::Cuda(_) if allocator::is_registered() => "allocator",

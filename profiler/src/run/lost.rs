@@ -7,8 +7,8 @@ use super::MOST_ATTEMPTS;
 use crate::row::{blank, unix_s};
 use crate::{ProfileError, ProfileOptions, Task};
 
-/// What CUDA says of errors after which every further call of the process fails, in `cuGetErrorString`'s words (CUDA driver
-/// API, `CUresult`: "the context cannot be used", "the process must be terminated and relaunched").
+/// Messages of CUDA errors after which every further call of the process fails, in `cuGetErrorString`'s words (CUDA driver API,
+/// `CUresult`: "the context cannot be used", "the process must be terminated and relaunched").
 const STICKY: [&str; 12] = [
     "an illegal memory access was encountered",
     "an illegal instruction was encountered",
@@ -24,16 +24,16 @@ const STICKY: [&str; 12] = [
     "GPU has fallen off the bus",
 ];
 
-/// Whether an error's text says that the process cannot use its GPU any more: only a new process can go on.
+/// Whether an error's text says that the process cannot use its GPU any more, so that only a new process can continue.
 pub fn is_sticky(text: &str) -> bool {
     STICKY.iter().any(|sticky| text.contains(sticky))
 }
 
-/// The failed row of a task that ended the process which measured it, `tries` times. `attempt` is how often its row was measured
-/// before; the failed one stands behind those and is not tried again.
+/// The failed row of a task that ended the process that measured it, `tries` times. `attempt` is how often its row was measured
+/// before. The failed row is added after those and is not tried again.
 ///
 /// # Errors
-/// [`lat_space::SpaceError::TooMany`] where the space has no such architecture.
+/// [`lat_space::SpaceError::TooMany`] if the space has no such architecture.
 pub fn lost_row(
     space: &dyn SearchSpace,
     options: &ProfileOptions,

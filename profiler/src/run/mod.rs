@@ -1,4 +1,4 @@
-//! A run: which rows, in what order, and when one is measured again.
+//! Runs: which rows are measured, in what order, and when one is measured again.
 
 mod bench;
 mod header;
@@ -28,23 +28,24 @@ pub use schedule::{ANCHORS, schedule};
 pub use sink::RowSink;
 use soak::soak;
 
-/// Failed rows in a row after which a run stops: then the fault lies with the device or the options, not with architectures.
+/// After this many failed rows in succession a run stops, because the fault must be in the device or the options, not in
+/// architectures.
 const MOST_FAILURES: u32 = 5;
 
-/// How often a row is measured at most until it does not fail.
+/// The most times that a failing row is measured.
 pub(crate) const MOST_ATTEMPTS: u32 = 3;
-/// How often rows of drifting stretches are measured again.
+/// The most times that rows of drifting stretches are measured again.
 const MOST_PASSES: u32 = 2;
 
-/// What a run reports while it runs.
+/// An event that a run reports.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// It begins.
+    /// The run begins.
     Begun {
-        /// Rows there already.
+        /// Number of rows that exist already.
         done: u64,
-        /// Rows wanted.
+        /// Number of rows wanted.
         total: u64,
     },
     /// The heat-soak is over.
@@ -54,16 +55,16 @@ pub enum Event<'a> {
         /// Whether the latency had stopped moving.
         flat: bool,
     },
-    /// Rows fell into a stretch in which the device was off its level, and are measured again, anchors before and after them.
+    /// Rows were measured while the device was off its level. They are measured again, with anchors before and after them.
     Drifted {
-        /// How many rows there are to measure.
+        /// Number of rows to measure again.
         rows: u64,
     },
     /// A row is safe.
     Row {
-        /// Rows there are.
+        /// Number of rows that exist.
         done: u64,
-        /// Rows wanted.
+        /// Number of rows wanted.
         total: u64,
         /// Rows per second of the host's time since the run began.
         rows_per_s: f64,
@@ -72,11 +73,11 @@ pub enum Event<'a> {
     },
 }
 
-/// Measures all rows of [`schedule`] that the sink does not have yet. Once `stop` is set, it returns after the row at hand.
+/// Measures all rows of [`schedule`] that the sink does not have yet. When `stop` is set, it returns after the current row.
 ///
 /// # Errors
-/// [`ProfileError`] where the options are out of range, the device does not answer, recorded rows are of another run, a row
-/// cannot be kept, or five architectures in a row fail. Rows appended so far are safe in every case.
+/// [`ProfileError`] if the options are out of range, the device does not answer, recorded rows belong to another run, a row
+/// cannot be kept, or five architectures in succession fail. Rows appended so far are safe in every case.
 pub fn run(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
@@ -89,10 +90,10 @@ pub fn run(
     run_on(bed.as_mut(), space, options, sink, on_event, stop)
 }
 
-/// [`run`] on a testbed of one's own.
+/// [`run`] on a given testbed.
 ///
 /// # Errors
-/// As [`run`].
+/// The errors of [`run`].
 pub fn run_on(
     bed: &mut dyn Testbed,
     space: &dyn SearchSpace,
@@ -108,7 +109,7 @@ pub fn run_on(
     let done = n_done(&tasks, sink.recorded());
     let mut pending = pending(&tasks, sink.recorded(), options.is_fresh);
     if options.is_fresh && options.device == DeviceSpec::Cpu {
-        // A process for each: the memory that it grows by is that row's.
+        // Each of these rows gets a process of its own, so that the growth of the process's memory is that of the row.
         pending.truncate(1);
     }
     let mut progress = Progress { done, total, on_event };
@@ -137,13 +138,13 @@ pub fn run_on(
     Ok(verdict)
 }
 
-/// The verdict on rows that stand, measured by whatever processes.
+/// The verdict on recorded rows, whichever processes measured them.
 pub fn judge(space: &dyn SearchSpace, options: &ProfileOptions, rows: &[Measurement]) -> Verdict {
     let tasks = schedule(space, options);
     Verdict::of(rows, n_done(&tasks, rows), tasks.len() as u64, None)
 }
 
-/// A row to be measured, for the how manieth time.
+/// A row to be measured, and how often it was measured before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Due {
     task: Task,
@@ -215,7 +216,8 @@ fn n_done(tasks: &[Task], recorded: &[Measurement]) -> u64 {
     tasks.iter().filter(|task| done.contains(&task.identity())).count() as u64
 }
 
-/// The tasks without a row, in their order, and those that failed but may succeed this time. A fresh process has its own.
+/// The tasks that have no row, in their order, and those that failed but may succeed this time. The new process for fresh repeats
+/// has tasks of its own.
 fn pending(tasks: &[Task], recorded: &[Measurement], is_fresh: bool) -> Vec<Due> {
     let mut last: HashMap<_, &Measurement> = HashMap::new();
     for row in recorded {
@@ -234,8 +236,9 @@ fn pending(tasks: &[Task], recorded: &[Measurement], is_fresh: bool) -> Vec<Due>
     tasks.iter().filter(|t| (t.role == Role::Fresh) == is_fresh).filter_map(due).collect()
 }
 
-/// The row that [`run`] would measure next, those of its fresh process included; nothing where all are there, even if some are
-/// to be measured again. A process that ended at a row said which ([`RowSink::begin`]); this is for one that ended before any.
+/// The row that [`run`] would measure next, including those of the process for fresh repeats. None if all rows exist, even if
+/// some should be measured again. A process that ended at a row has recorded which one ([`RowSink::begin`]); this function is for
+/// a process that ended before its first row.
 pub fn next_task(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
@@ -246,8 +249,8 @@ pub fn next_task(
     next(false).or_else(|| next(true))
 }
 
-/// Rows of drifting stretches, with a round of anchors before and after them. Nothing where more than half of the rows would
-/// have to be measured again: then the device has no level to come back to, and the verdict says so.
+/// Rows of drifting stretches, with a round of anchors before and after them. Empty if more than half of the rows would have to
+/// be measured again: then the device has no level to return to, and the verdict says so.
 fn again(space: &dyn SearchSpace, recorded: &[Measurement]) -> Vec<Due> {
     let positions = drift::to_measure_again(recorded);
     if positions.is_empty() || positions.len() > recorded.len() / 2 {
@@ -269,7 +272,7 @@ fn again(space: &dyn SearchSpace, recorded: &[Measurement]) -> Vec<Due> {
     before.chain(rows).chain(after).collect()
 }
 
-/// Every recorded row must hold the architecture that this run measures under its number.
+/// Checks that every recorded row has the architecture that this run measures under its number.
 fn check_recorded(
     space: &dyn SearchSpace,
     seed: u64,

@@ -1,4 +1,4 @@
-//! What a run will cost in hours and bytes.
+//! Estimates the hours and bytes that a run will need.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -10,31 +10,31 @@ use lat_space::SearchSpace;
 use super::{run, schedule};
 use crate::{ProfileError, ProfileOptions};
 
-/// What a run will cost, from a few architectures measured.
+/// An estimate of a run, from measurements of a few architectures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Rows of the run: samples, anchors and repeats.
     pub rows: u64,
-    /// Architectures that were measured for the plan.
+    /// Number of architectures measured for the estimate.
     pub n_pilot: u64,
-    /// Mean time per row, of the host.
+    /// Average time per row on the host, in seconds.
     pub seconds_per_row: f64,
-    /// Time of the whole run, the longest heat-soak included.
+    /// Time of the whole run in hours, including the longest possible heat-soak.
     pub hours: f64,
     /// Size of the rows as text, one JSON line each.
     pub bytes: u64,
-    /// Median over the architectures of their latency, milliseconds per batch.
+    /// Median latency of the architectures, milliseconds per batch.
     pub latency_ms: f64,
-    /// Fastest and slowest architecture of the pilot, milliseconds per batch.
+    /// Latency of the fastest and the slowest of these architectures, milliseconds per batch.
     pub latency_range_ms: (f64, f64),
-    /// Seconds inside warm-up and timed runs over seconds altogether.
+    /// Share of the time that is spent inside warm-up and timed runs.
     pub busy_share: f64,
 }
 
-/// Measures the run's first `n_pilot` architectures (20 do) and extrapolates.
+/// Measures the first `n_pilot` architectures of the run (20 are enough) and extrapolates.
 ///
 /// # Errors
-/// As [`run`], and [`ProfileError::Option`] for no pilot.
+/// The errors of [`run`], and [`ProfileError::Option`] if `n_pilot` is 0.
 pub fn plan(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
@@ -47,7 +47,7 @@ pub fn plan(
     }
     let samples = n_pilot.min(options.samples);
     let (anchors_every, repeat_fraction, soak_s) = (0, 0.0, 0.0);
-    // A shard's rows cost what any cost, so the pilot takes the first.
+    // A row of a shard costs as much as any other, so the first samples are measured.
     let shard = None;
     let pilot = ProfileOptions {
         samples,
@@ -78,7 +78,7 @@ pub fn plan(
     })
 }
 
-/// Mean length of a row's JSON line, the line's end included.
+/// Average length of a row's JSON line, including the end of line.
 fn mean_bytes(rows: &[Measurement]) -> f64 {
     let length = |row| serde_json::to_string(row).map_or(0, |line: String| line.len() + 1);
     rows.iter().map(length).sum::<usize>() as f64 / rows.len() as f64

@@ -1,4 +1,4 @@
-//! The rows of a run that chooses its samples, round by round: what is known of a round never changes when the next comes.
+//! The rows of a run that chooses its samples round by round. The rows of earlier rounds never change when a new round is added.
 
 use lat_data::Role;
 use lat_space::SearchSpace;
@@ -8,11 +8,11 @@ use rand_chacha::ChaCha8Rng;
 use super::schedule::{REPEAT_SALT, anchor_round, fresh_places, n_repeats};
 use crate::{ProfileOptions, Task};
 
-/// Numbers of anchors' rounds that each round of samples has for itself, those included that are measured because of drift.
+/// Number of anchor rounds reserved for each round of samples, including those that are measured because of drift.
 const ANCHOR_ROUNDS: u32 = 1000;
 
-/// All rows of the rounds so far: anchors at the start, after each so many samples of a round and after each round, repeats within
-/// the round of their sample, and at the end those of a fresh process.
+/// All rows of the rounds so far: anchors at the start, after each `anchors_every` samples of a round and after each round;
+/// repeats within the round of their sample; and at the end the fresh repeats of a new process.
 pub(crate) fn schedule_rounds(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> {
     let mut tasks = Vec::new();
     let mut before = 0;
@@ -30,7 +30,7 @@ fn task(role: Role, index: u64) -> Task {
     Task { role, index, occurrence: 0 }
 }
 
-/// One round, of which samples were measured `before`.
+/// One round; `before` samples were measured in earlier rounds.
 fn round(
     space: &dyn SearchSpace,
     options: &ProfileOptions,
@@ -46,7 +46,7 @@ fn round(
     };
     let mut repeats = repeats(options, number, samples.len(), before).into_iter().peekable();
     for (place, &index) in samples.iter().enumerate() {
-        // A later round begins with the anchors that the one before ended with.
+        // A later round begins with the anchors at the end of the previous one.
         let is_due = options.anchors_every > 0
             && (place as u64).is_multiple_of(options.anchors_every)
             && (place > 0 || number == 0);
@@ -64,8 +64,8 @@ fn round(
     tasks
 }
 
-/// Pairs (after which place of the round, which place to repeat), ascending: together with those of the rounds before as many as
-/// a run of that many samples has.
+/// Pairs (place in the round after which to repeat, place to repeat), ascending. Together with those of earlier rounds there are
+/// as many as in a run with that many samples.
 fn repeats(
     options: &ProfileOptions,
     number: u32,

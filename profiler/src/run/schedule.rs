@@ -1,4 +1,4 @@
-//! All rows of a run in their order, a pure function of its options.
+//! All rows of a run in their order; they depend only on its options.
 
 use lat_data::{Role, Shard};
 use lat_space::SearchSpace;
@@ -9,27 +9,27 @@ use rand_chacha::ChaCha8Rng;
 use super::rounds::schedule_rounds;
 use crate::{ProfileOptions, Task};
 
-/// How many anchor architectures there are.
+/// Number of anchor architectures.
 pub const ANCHORS: u64 = 4;
-/// Keeps the choice of repeats apart from other uses of the run's seed.
+/// Makes the choice of repeats independent of other uses of the run's seed.
 pub(crate) const REPEAT_SALT: u64 = 0x7265_7065_6174;
-/// The same for the choice of what a fresh process repeats, and for the order of anchors.
+/// Makes the choice of fresh repeats, and the order of anchors, independent of other uses of the run's seed.
 const FRESH_SALT: u64 = 0x6672_6573_6800;
 const ORDER_SALT: u64 = 0x6f72_6465_7200;
-/// Fresh repeats asked for at least.
+/// The fewest fresh repeats, if there are any.
 const FEWEST_FRESH: u64 = 5;
-/// Repeats asked for at least, so that a short run has a noise floor too.
+/// The fewest repeats, if there are any, so that a short run has a noise floor too.
 const FEWEST_REPEATS: u64 = 10;
 
-/// How many anchors the space has: four, or all its architectures where there are fewer.
+/// Number of anchors in the space: four, or all its architectures if there are fewer.
 pub(crate) fn n_anchors(space: &dyn SearchSpace) -> u64 {
     ANCHORS.min(u64::try_from(space.size()).unwrap_or(ANCHORS))
 }
 
-/// All rows of a run in their order: a pure function of the options, so that a resumed run goes on where it was.
+/// All rows of a run in their order. They depend only on the options, so a resumed run continues where it stopped.
 ///
-/// Shards have the same repeats as the whole run, each those of its own samples. Each shard measures the anchors at the pace of
-/// the whole run, since they show its drift and how its device compares with the others'.
+/// Shards have the same repeats as the whole run, each those of its own samples. Each shard measures the anchors after as many
+/// samples as the whole run does, because they show its drift and how its device compares with the others.
 pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> {
     if !options.rounds.is_empty() {
         return schedule_rounds(space, options);
@@ -52,7 +52,7 @@ pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> 
             tasks.push(Task { role: Role::Repeat, index, occurrence: 0 });
         }
     }
-    // Those due after a sample of another shard that no sample of this one follows.
+    // Repeats that are due after a sample of another shard, if no sample of this shard follows.
     tasks.extend(repeats.map(|(_, index)| Task { role: Role::Repeat, index, occurrence: 0 }));
     if options.anchors_every > 0 {
         anchors(&mut tasks);
@@ -63,7 +63,7 @@ pub fn schedule(space: &dyn SearchSpace, options: &ProfileOptions) -> Vec<Task> 
     tasks
 }
 
-/// All anchors once, in another order each time, so that what one leaves behind does not always meet the same next one.
+/// All anchors once, in a different order each time, so that an anchor's after-effects do not always meet the same next anchor.
 pub(crate) fn anchor_round(space: &dyn SearchSpace, seed: u64, occurrence: u32) -> Vec<Task> {
     let mut order: Vec<u64> = (0..n_anchors(space)).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ ORDER_SALT ^ u64::from(occurrence)));
@@ -71,18 +71,18 @@ pub(crate) fn anchor_round(space: &dyn SearchSpace, seed: u64, occurrence: u32) 
     order.into_iter().map(task).collect()
 }
 
-/// Whether the energy of this task is measured too: of the first samples, whose order is random anyway.
+/// Whether the energy of this task is also measured. It is for the first samples, whose order is random anyway.
 pub(crate) fn measures_energy(task: Task, options: &ProfileOptions) -> bool {
     let count = (options.energy_fraction * options.samples as f64).ceil() as u64;
     task.role == Role::Sample && task.index < count
 }
 
-/// Which samples a fresh process measures again, in random order.
+/// The samples that a new process measures again, in random order.
 fn fresh_repeats(options: &ProfileOptions) -> Vec<u64> {
     fresh_places(options, options.samples).into_iter().map(|place| place as u64).collect()
 }
 
-/// The same as places in the order of so many samples.
+/// The places of fresh repeats in the order of `samples` samples.
 pub(crate) fn fresh_places(options: &ProfileOptions, samples: u64) -> Vec<usize> {
     if options.fresh_fraction <= 0.0 {
         return Vec::new();
@@ -93,7 +93,7 @@ pub(crate) fn fresh_places(options: &ProfileOptions, samples: u64) -> Vec<usize>
     rand::seq::index::sample(&mut rng, samples as usize, count as usize).into_vec()
 }
 
-/// How many of so many samples are measured a second time.
+/// How many of this number of samples are measured a second time.
 pub(crate) fn n_repeats(options: &ProfileOptions, samples: u64) -> u64 {
     if options.repeat_fraction <= 0.0 {
         return 0;
@@ -102,14 +102,14 @@ pub(crate) fn n_repeats(options: &ProfileOptions, samples: u64) -> u64 {
     wanted.max(FEWEST_REPEATS.min(samples / 5))
 }
 
-/// Pairs (after which sample, which sample to repeat), ascending.
+/// Pairs (sample after which to repeat, sample to repeat), ascending.
 fn repeats(options: &ProfileOptions) -> Vec<(u64, u64)> {
     let (samples, count) = (options.samples, n_repeats(options, options.samples));
     if count == 0 {
         return Vec::new();
     }
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ REPEAT_SALT);
-    // From the first four fifths, so that there is always a later moment to repeat at.
+    // From the first four fifths, so that there is always a later moment for the repeat.
     let pool = (samples * 4 / 5) as usize;
     let chosen = rand::seq::index::sample(&mut rng, pool, (count as usize).min(pool));
     let mut repeats: Vec<(u64, u64)> = chosen
@@ -210,7 +210,7 @@ mod tests {
             assert_eq!(all, expected);
         }
         for shard in &shards {
-            // 166 or 167 samples: at 0, 100 and the end.
+            // 166 or 167 samples, so anchors at 0, at 100 and at the end.
             assert_eq!(of(shard, Role::Anchor).len(), 4 * 3);
             for task in of(shard, Role::Repeat) {
                 let place =

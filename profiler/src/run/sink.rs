@@ -1,28 +1,28 @@
-//! Where rows go.
+//! The sink that receives the rows of a run.
 
 use lat_data::{AtHand, Journal, Measurement};
 
 use crate::{ProfileError, Task};
 
-/// Where rows go. The runner knows no files.
+/// Receives the rows of a run. The runner itself knows no files.
 pub trait RowSink {
-    /// All rows so far, those of earlier runs and those appended since, in the order they were measured.
+    /// All rows so far, those of earlier runs and those appended since, in the order in which they were measured.
     fn recorded(&self) -> &[Measurement];
 
-    /// Says which row is about to be measured, for the `attempt`-th time counted from 0: should the process end at it, whoever
-    /// looks after the process will want to know.
+    /// Tells that a row is about to be measured; `attempt` counts from 0. If the process ends at this row, its supervisor needs
+    /// to know which one it was.
     fn begin(&mut self, _task: Task, _attempt: u32) {}
 
-    /// Takes a row; when it returns, the row is safe from the end of this process.
+    /// Takes a row. When this returns, the row survives the end of this process.
     ///
     /// # Errors
-    /// [`ProfileError::Data`] where it cannot be kept.
+    /// [`ProfileError::Data`] if it cannot be kept.
     fn append(&mut self, row: &Measurement) -> Result<(), ProfileError>;
 
-    /// Waits until all rows are as safe as they will be.
+    /// Waits until all rows are as safe as they can be.
     ///
     /// # Errors
-    /// [`ProfileError::Data`] where some cannot be kept.
+    /// [`ProfileError::Data`] if some cannot be kept.
     fn settle(&mut self) -> Result<(), ProfileError> {
         Ok(())
     }
@@ -47,7 +47,7 @@ impl RowSink for Journal {
     }
 }
 
-/// Keeps rows in memory only: for plans and tests.
+/// Keeps rows in memory only, for plans and tests.
 impl RowSink for Vec<Measurement> {
     fn recorded(&self) -> &[Measurement] {
         self

@@ -1,4 +1,4 @@
-//! Runs a device warm until its latency stands still.
+//! Warms a device up until its latency no longer changes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,13 +10,13 @@ use crate::{ProfileError, Task};
 
 /// Seconds of runs whose median is one point.
 const BLOCK_S: f64 = 0.25;
-/// Points that must agree.
+/// Number of points that must agree.
 const POINTS: usize = 3;
-/// How far they may be apart, relative.
+/// The largest relative difference between these points.
 const FLAT: f64 = 0.01;
 
-/// Runs the first anchor until the medians of the last three quarter seconds agree within 1 %, `limit_s` at most: clocks and
-/// temperature then are those that the rows will see.
+/// Runs the first anchor until the medians of the last three quarter seconds agree within 1 %, at most for `limit_s`. Then clocks
+/// and temperature are those that the rows will have.
 pub(crate) fn soak(
     bench: &mut Bench<'_>,
     limit_s: f64,
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_device_that_keeps_slowing_down_ends_at_the_limit() {
-        // 20 % per second, so that three blocks are 10 % apart.
+        // 20 % per second, so three blocks are 10 % apart.
         let soak = soaked(720.0, false);
         assert!(!soak.flat && (5.0..5.5).contains(&soak.seconds), "{soak:?}");
     }

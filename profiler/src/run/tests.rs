@@ -15,7 +15,7 @@ fn options(samples: u64) -> ProfileOptions {
     ProfileOptions { samples, seed: 5, anchors_every: 20, ..defaults }
 }
 
-/// Runs on the bed, interrupting after so many new rows.
+/// Runs on the testbed, and interrupts after this many new rows.
 fn measure(
     bed: &mut FakeTestbed,
     options: &ProfileOptions,
@@ -40,9 +40,9 @@ fn straight(options: &ProfileOptions) -> (Vec<Measurement>, Verdict) {
     (rows, verdict)
 }
 
-/// What must be the same however often a run was interrupted.
+/// The part of the rows that must be the same however often a run was interrupted.
 fn identity(rows: &[Measurement]) -> Vec<(Role, u64, String, u32)> {
-    // Virtual time starts anew with each testbed, so its differences round differently in the last bits.
+    // Virtual time starts again with each testbed, so its differences are rounded differently in the last bits.
     let latency = |row: &Measurement| format!("{:.9}", row.latency_ms);
     rows.iter().map(|row| (row.role, row.index, latency(row), row.n_runs)).collect()
 }
@@ -131,8 +131,8 @@ fn a_failure_is_a_row_and_the_run_goes_on() {
     assert!((verdict.share(Status::Failed) - 2.0 / rows.len() as f64).abs() < 1e-12);
 }
 
-/// A card that always throttles has a level of its own, and one that begins to has its rows marked: neither leaves an empty run
-/// (nvbench issue 231).
+/// A card that always throttles has a level of its own. If a card begins to throttle, its rows are marked. Neither leads to an
+/// empty run (nvbench issue 231).
 #[test]
 fn a_card_that_throttles_all_the_time_or_from_some_moment_on_finishes_with_rows() {
     for (throttled, marked) in [(0..200u64, false), (50..200, true)] {

@@ -1,4 +1,4 @@
-//! Times one workload: warm-up, runs until the stop rule, the other probes.
+//! Times one workload: warm-up, runs until the stop rule ends them, then the other probes.
 
 mod throttle;
 
@@ -13,18 +13,19 @@ use crate::{
 };
 use throttle::ClockLevel;
 
-/// Runs before the timed ones at least: the first picks algorithms and allocates, the second shows whether that is over.
+/// The fewest runs before the timed ones: the first picks algorithms and allocates, the second shows whether that is over.
 const FEWEST_WARMUP_RUNS: u32 = 2;
-/// How often a row is timed again because the clock was low.
+/// The most times that a row is timed again because the clock was low.
 const THROTTLE_RETRIES: i32 = 3;
-/// Rest before the first of these retries; each further one is half as long again.
+/// Pause before the first of these retries; each further one is 1.5 times as long.
 const THROTTLE_REST_S: f64 = 0.05;
-/// A workload that takes less than this share of the reference run is passed several times in a run, until a run takes as long.
+/// If one pass of a workload takes less than this share of the reference run, a run consists of several passes, until it takes as
+/// long.
 const SHORT: f64 = 0.25;
-/// Passes in a run at most.
+/// The most passes in a run.
 const MOST_PASSES: f64 = 1e4;
 
-/// Times workloads, whatever they are: architectures of a space or somebody's own network.
+/// Times workloads of any kind: architectures of a space or a user's own network.
 pub(crate) struct Timer {
     mode: Mode,
     warmup_ms: f64,
@@ -33,11 +34,11 @@ pub(crate) struct Timer {
     energy: Box<dyn Probe>,
     stop: MedianInterval,
     clocks: ClockLevel,
-    /// Seconds inside warm-up and timed runs of the workload at hand.
+    /// Seconds inside warm-up and timed runs of the current workload.
     timed_s: f64,
 }
 
-/// What a row is made from.
+/// The results from which a row is made.
 pub(crate) struct Timing {
     series: Series,
     summary: Summary,
@@ -46,7 +47,7 @@ pub(crate) struct Timing {
     peak_memory_mib: Option<f64>,
     energy_mj: Option<f64>,
     mode: Mode,
-    /// Width of the median's interval that the stop rule asks for.
+    /// Half-width of the median's interval that the stop rule asks for, relative.
     rel_half_width: f64,
     timed_s: f64,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Timing {
 /// One series of runs.
 struct Series {
     reading: Reading,
-    /// What the clock showed, if values are corrected; milliseconds of one pass, as the values are.
+    /// The clock's readings, if values are corrected; milliseconds of one pass, like the values.
     raw_ms: Vec<f64>,
     n_passes: u32,
     telemetry: Telemetry,
@@ -67,10 +68,10 @@ struct Series {
 type Timed = (Box<dyn Workload>, Series, [f64; 2]);
 
 impl Timer {
-    /// A timer by these options.
+    /// A timer with these options.
     ///
     /// # Errors
-    /// None that the table of probes does not have.
+    /// None in practice: all its probes are in the table.
     pub(crate) fn new(options: &ProfileOptions) -> Result<Self, ProfileError> {
         Ok(Self {
             mode: options.point.mode,
@@ -84,7 +85,7 @@ impl Timer {
         })
     }
 
-    /// Ends each series after so many milliseconds by the clock, whatever they were spent on.
+    /// Limits each series to this many milliseconds by the clock, however they are spent.
     pub(crate) fn within_wall_ms(mut self, wall_ms: f64) -> Self {
         self.stop.wall_ms = wall_ms;
         self
@@ -93,7 +94,7 @@ impl Timer {
     /// Warms up and times.
     ///
     /// # Errors
-    /// Whatever the workload or the device reports.
+    /// Errors of the workload or the device.
     pub(crate) fn time(
         &mut self,
         bed: &mut dyn Testbed,
@@ -124,8 +125,8 @@ impl Timer {
         })
     }
 
-    /// The workload as it was timed last, the series that the row is made of, and the medians of eager and of replayed runs,
-    /// NaN where the mode does not ask for them.
+    /// The workload as it was timed last, the series for the row, and the medians of eager and of replayed runs (NaN if the mode
+    /// does not need them).
     fn time_modes(
         &mut self,
         bed: &mut dyn Testbed,
@@ -155,7 +156,7 @@ impl Timer {
         })
     }
 
-    /// Warm-up and timed runs, made again after a rest where the clock was low.
+    /// Warm-up and timed runs. If the clock was low, they are repeated after a pause.
     fn series(
         &mut self,
         bed: &mut dyn Testbed,
@@ -195,8 +196,8 @@ impl Timer {
         }
     }
 
-    /// Runs until the warm-up time is over, or a few times if everything is tuned; returns the number of runs, and the milliseconds of the
-    /// last.
+    /// Runs until the warm-up time is over, or only a few times if everything is tuned. Returns the number of runs and the
+    /// milliseconds of the last one.
     fn warm_up(
         &self,
         bed: &mut dyn Testbed,
@@ -213,7 +214,7 @@ impl Timer {
     }
 }
 
-/// How many passes a run has of a workload that takes so long, beside reference runs of this length.
+/// The number of passes in a run, for a workload whose pass takes `once_ms`; `reference_ms` is the length of a reference run.
 fn passes(once_ms: f64, reference_ms: Option<f64>) -> u32 {
     match reference_ms {
         Some(reference_ms) if once_ms < SHORT * reference_ms => {
@@ -224,7 +225,7 @@ fn passes(once_ms: f64, reference_ms: Option<f64>) -> u32 {
 }
 
 impl Timing {
-    /// Passes in a timed run: more than one if the workload is much shorter than the reference run.
+    /// Number of passes in a timed run; more than one if the workload is much shorter than the reference run.
     pub(crate) fn n_passes(&self) -> u32 {
         self.series.n_passes
     }
@@ -238,7 +239,7 @@ impl Timing {
         mean(&mut samples.iter().map(|ms| (ms - middle).powi(2))).sqrt()
     }
 
-    /// The row with all that was measured.
+    /// The row, filled with the results.
     pub(crate) fn fill(self, row: Measurement) -> Measurement {
         let Self { series, summary, eager_ms, graph_ms, peak_memory_mib, energy_mj, .. } = self;
         let status = match series.throttled {
@@ -277,7 +278,7 @@ impl Timing {
     }
 }
 
-/// A probe's one value; nothing where the device does not tell.
+/// The single value of a probe; None if the device does not give it.
 fn read_one(
     probe: &mut dyn Probe,
     bed: &mut dyn Testbed,

@@ -1,24 +1,24 @@
-//! Tells rows that were timed at a lowered clock, by the run's own level.
+//! Detects rows that were timed at a lowered clock, compared with the run's usual clock.
 
 use lat_data::median;
 use std::collections::VecDeque;
 
-/// Rows whose clocks make up the level.
+/// Number of recent rows whose clocks determine the level.
 const MEMORY: usize = 101;
-/// Rows before which nothing is judged.
+/// With fewer rows, no clock is judged.
 const FEWEST: usize = 10;
 /// A clock below this share of the level counts as throttled.
 const LOW: f64 = 0.9;
 
-/// The clock at which a run measures. Judging by the run's own level, not by the data sheet's, keeps a GPU that always runs
-/// below its nominal clock from having all its rows thrown away (nvbench issue 231).
+/// The clock at which a run usually measures. It is compared with this and not with the data sheet, so that a GPU that always
+/// runs below its nominal clock does not have all its rows discarded (nvbench issue 231).
 #[derive(Debug, Default)]
 pub(crate) struct ClockLevel {
     recent_mhz: VecDeque<f64>,
 }
 
 impl ClockLevel {
-    /// Takes the clock of a row that is kept.
+    /// Adds the clock of a row that is kept.
     pub(crate) fn push(&mut self, clock_mhz: Option<f64>) {
         self.recent_mhz.extend(clock_mhz);
         if self.recent_mhz.len() > MEMORY {

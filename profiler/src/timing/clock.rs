@@ -11,30 +11,30 @@ pub trait Stopwatch {
     /// Runs the workload once, waits for it, and returns the time it took in milliseconds.
     ///
     /// # Errors
-    /// Whatever the workload or the device reports.
+    /// Errors of the workload or the device.
     fn time_ms(&mut self, work: &mut dyn Workload) -> Result<f64, ProfileError>;
 
-    /// What the clock showed since the last call, run by run, if [`Stopwatch::time_ms`] gives corrected times; else nothing.
+    /// The clock's readings since the last call, run by run, if [`Stopwatch::time_ms`] gives corrected times; else empty.
     fn take_raw_ms(&mut self) -> Vec<f64> {
         Vec::new()
     }
 
-    /// How long the reference runs take by which times are corrected, milliseconds, if they are. A run that is far shorter is
-    /// drowned in what disturbs the reference.
+    /// Length of the reference runs by which times are corrected, in milliseconds; None if times are not corrected. If a run is
+    /// far shorter than this, disturbances of the reference hide it.
     fn reference_ms(&self) -> Option<f64> {
         None
     }
 }
 
-/// The host's monotonic clock around a run and the wait for its end: right for the CPU, where the call computes. On a GPU it
-/// adds the way back of the signal; [`crate::CudaStopwatch`] does not.
+/// The host's monotonic clock around a run and the wait for its end. This is right for the CPU, where the call itself computes.
+/// On a GPU it would include the time until the host is notified; [`crate::CudaStopwatch`] does not.
 #[derive(Debug, Default)]
 pub struct CpuStopwatch {
     flush: Option<CacheFlush>,
 }
 
 impl CpuStopwatch {
-    /// Empties the caches before each run from now on.
+    /// Empties the caches before each run.
     pub(crate) fn flushing(flush: CacheFlush) -> Self {
         Self { flush: Some(flush) }
     }
@@ -44,7 +44,7 @@ impl CpuStopwatch {
         self.flush.is_some()
     }
 
-    /// As [`Stopwatch::time_ms`], with the caches as they are.
+    /// Like [`Stopwatch::time_ms`], but leaves the caches as they are.
     pub(crate) fn time_hot_ms(work: &mut dyn Workload) -> Result<f64, ProfileError> {
         let begin = Instant::now();
         work.enqueue()?;
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Enqueues at once and takes its time only when waited for, as a GPU does.
+    /// Enqueues at once and takes its time only when it is waited for, like a GPU.
     struct Asynchronous {
         log: Vec<&'static str>,
     }

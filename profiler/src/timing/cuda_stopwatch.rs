@@ -6,9 +6,9 @@ use super::clock::Stopwatch;
 use super::workload::Workload;
 use crate::ProfileError;
 
-/// Times runs by two events on the stream that libtorch works on: the GPU's clock, resolution about 0.5 us. The GPU is idle when
-/// the first event is recorded, so for networks whose kernels are shorter than their launches the launches count, as they do
-/// for whoever runs the network in the same way.
+/// Times runs by two events on the stream that libtorch uses: on the GPU's clock, with a resolution of about 0.5 us. The GPU is
+/// idle when the first event is recorded. So if a network's kernels are shorter than their launches, the time is that of the
+/// launches, as for any user who runs the network in this way.
 #[derive(Debug)]
 pub struct CudaStopwatch {
     events: Events,
@@ -16,29 +16,29 @@ pub struct CudaStopwatch {
 }
 
 impl CudaStopwatch {
-    /// The stopwatch of GPU number `ordinal`, on the legacy default stream of the primary context: what libtorch uses unless told
-    /// otherwise.
+    /// The stopwatch of GPU number `ordinal`, on the legacy default stream of the primary context, which libtorch uses by
+    /// default.
     ///
     /// # Errors
-    /// [`ProfileError::Driver`] where there is no driver or no such GPU.
+    /// [`ProfileError::Driver`] if there is no driver or no such GPU.
     pub fn new(ordinal: u32) -> Result<Self, ProfileError> {
         Ok(Self { events: Events::new(ordinal)?, flush: None })
     }
 
-    /// The stopwatch on a stream of its own, which libtorch then works on too and which can be captured.
+    /// A stopwatch with its own stream, which libtorch then uses too, and which can be captured.
     ///
     /// # Errors
-    /// As [`CudaStopwatch::new`], and where libtorch's CUDA half lacks the functions for it.
+    /// The errors of [`CudaStopwatch::new`], and if libtorch's CUDA half lacks the functions for it.
     pub(crate) fn on_side_stream(ordinal: u32) -> Result<Self, ProfileError> {
         Ok(Self { events: Events::on_side_stream(ordinal)?, flush: None })
     }
 
-    /// The stream that runs are timed on.
+    /// The stream on which runs are timed.
     pub(crate) fn stream(&self) -> Stream {
         self.events.stream()
     }
 
-    /// Empties the L2 cache before each run from now on.
+    /// Empties the L2 cache before each run.
     pub(crate) fn flushing(self, flush: CacheFlush) -> Self {
         Self { flush: Some(flush), ..self }
     }

@@ -1,4 +1,4 @@
-//! How one run is timed, and when a series of them has seen enough.
+//! How one run is timed, and when there are enough runs.
 
 mod clock;
 mod cuda_stopwatch;

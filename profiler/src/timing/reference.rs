@@ -1,9 +1,10 @@
-//! Timing on a processor that others disturb: every run stands between two runs of a small reference network.
+//! Timing on a processor that other programs disturb: every run is between two runs of a small reference network.
 //!
-//! On shared machines the same network is 1.5 times slower in one second than in the next (other tenants, the second thread of
-//! the core, clocks). The disturbance is slow beside a run, so it hits the reference alike: run / reference is steady where run
-//! is not (measured: a spread of 16 % becomes 3 % over ten runs). A run's time is given as that ratio times the reference's
-//! undisturbed time, which is fixed once per data set and kept in its header; what the clock showed is kept too.
+//! On shared machines the same network can be 1.5 times slower in one second than in the next (other tenants, the second thread
+//! of the core, clocks). The disturbance changes slowly compared with a run, so it affects the reference in the same way: run /
+//! reference is steady even if the run is not (in our measurements a spread of 16 % becomes 3 % over ten runs). A run's time is
+//! that ratio times the reference's undisturbed time, which is determined once per data set and kept in its header. The clock's
+//! own reading is kept too.
 
 use std::time::Instant;
 
@@ -13,16 +14,16 @@ use tch::{Device, Kind};
 
 use crate::{CpuStopwatch, NetWorkload, ProfileError, Stopwatch, Workload};
 
-/// Time spent on learning the reference's undisturbed time.
+/// Seconds spent on measuring the reference's undisturbed time.
 const CALIBRATION_S: f64 = 2.0;
-/// Share of the calibration's runs that are taken as undisturbed: low enough to miss the disturbed ones, high enough not to
-/// hang on a single lucky one.
+/// The undisturbed time is this quantile of the calibration's runs: low enough to exclude the disturbed ones, high enough not to
+/// depend on a single lucky one.
 const UNDISTURBED: f64 = 0.05;
-/// How many times the shorter of two reference runs the longer may take.
+/// If the longer of two reference runs takes more than this many times the shorter one, the run is repeated.
 const UNSTEADY: f64 = 2.0;
-/// How often a run is made for one value; on a machine that never rests the last counts as it is.
+/// The most times that a run is made for one value. On a machine that is never steady the last one counts as it is.
 const MOST_TRIES: u32 = 4;
-/// All edges a 3x3 convolution: the layers that most networks spend their time in.
+/// All edges are 3x3 convolutions, the layers that most networks spend their time in.
 const ARCHITECTURE: &str = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
 
 /// The host's clock, corrected by a reference network before and after each run.
@@ -33,22 +34,22 @@ pub struct PairedStopwatch {
     pairs: Pairs,
 }
 
-/// Runs in multiples of the reference.
+/// Runs as multiples of the reference.
 #[expect(clippy::struct_field_names, reason = "units are suffixes")]
 #[derive(Debug)]
 struct Pairs {
     undisturbed_ms: f64,
-    /// The reference's run after the run before, where nothing came between.
+    /// The reference run after the previous run, if nothing came in between.
     before_ms: Option<f64>,
     raw_ms: Vec<f64>,
 }
 
 impl PairedStopwatch {
-    /// With the reference's undisturbed time as an earlier process found it, or newly calibrated. `clock` may empty the caches
-    /// before the runs that are timed; the reference always runs warm.
+    /// A stopwatch with the reference's undisturbed time as an earlier process found it; if None, it is measured. `clock` may
+    /// empty the caches before the timed runs; the reference always runs warm.
     ///
     /// # Errors
-    /// [`ProfileError::Network`] where libtorch cannot build or run the reference.
+    /// [`ProfileError::Network`] if libtorch cannot build or run the reference.
     pub fn new(undisturbed_ms: Option<f64>, clock: CpuStopwatch) -> Result<Self, ProfileError> {
         let mut reference = reference_network()?;
         let undisturbed_ms = match undisturbed_ms {
@@ -66,8 +67,8 @@ impl PairedStopwatch {
 }
 
 impl Pairs {
-    /// A run between two of the reference, the first of which may be that after the run before. If these two differ so much that the
-    /// disturbance came or went within the run, the run is made again.
+    /// Times a run between two runs of the reference; the first may be the one after the previous run. If these two differ so
+    /// much that a disturbance began or ended during the run, the run is repeated.
     fn time_ms(
         &mut self,
         mut reference_ms: impl FnMut() -> Result<f64, ProfileError>,
@@ -90,7 +91,7 @@ impl Pairs {
     }
 
     fn take_raw_ms(&mut self) -> Vec<f64> {
-        // What comes next may come much later: its first run needs a reference of its own.
+        // The next run may come much later, so it needs a new reference run before it.
         self.before_ms = None;
         std::mem::take(&mut self.raw_ms)
     }
@@ -101,7 +102,7 @@ impl Stopwatch for PairedStopwatch {
         let (reference, is_cold) = (&mut self.reference, self.clock.is_cold());
         let reference_ms = || {
             if is_cold {
-                // The run before left it without its weights in the caches.
+                // After the previous run, the reference's weights are not in the caches.
                 CpuStopwatch::time_hot_ms(reference)?;
             }
             CpuStopwatch::time_hot_ms(reference)
@@ -115,15 +116,15 @@ impl Stopwatch for PairedStopwatch {
     }
 
     fn reference_ms(&self) -> Option<f64> {
-        // With empty caches each pass would have to begin with emptying them.
+        // With empty caches, the caches would have to be emptied before each pass.
         (!self.clock.is_cold()).then_some(self.pairs.undisturbed_ms)
     }
 }
 
-/// The undisturbed time of the reference on this machine with the threads now set, in milliseconds.
+/// The undisturbed time of the reference on this machine with the current number of threads, in milliseconds.
 ///
 /// # Errors
-/// As [`PairedStopwatch::new`].
+/// The errors of [`PairedStopwatch::new`].
 pub fn calibrate_reference() -> Result<f64, ProfileError> {
     Ok(PairedStopwatch::new(None, CpuStopwatch::default())?.undisturbed_ms())
 }
@@ -140,7 +141,7 @@ fn calibrate(reference: &mut NetWorkload) -> Result<f64, ProfileError> {
 
 pub(crate) fn reference_network() -> Result<NetWorkload, ProfileError> {
     let space = NasBench201::new();
-    // Not a preset: data sets that stand must keep their reference whatever becomes of presets.
+    // This is not a preset, because existing data sets must keep their reference even if presets change.
     let skeleton =
         Skeleton { channels: 8, layers: 3, resolution: 8, classes: 10, stem: Stem::Cifar };
     let graph = space.graph(&skeleton).derive(&space.parse(ARCHITECTURE)?);
@@ -152,7 +153,7 @@ pub(crate) fn reference_network() -> Result<NetWorkload, ProfileError> {
 mod tests {
     use super::*;
 
-    /// A run of four references on a machine that is slower by these factors, run by run.
+    /// A run that takes four times the reference, on a machine that is slower by these factors, one per run.
     fn times(pairs: &mut Pairs, slowness: &[f64]) -> f64 {
         let mut now = slowness.iter();
         let mut next = |ms: f64| Ok(ms * now.next().unwrap());
@@ -167,20 +168,20 @@ mod tests {
         let mut pairs = Pairs { undisturbed_ms: 10.0, before_ms: None, raw_ms: Vec::new() };
         // The disturbance grows evenly over the three runs.
         assert!((times(&mut pairs, &[1.0, 1.5, 2.0]) - 40.0).abs() < 1e-9);
-        // The reference after the last run is the one before this one.
+        // The reference run after the last run is also the one before this run.
         assert!((times(&mut pairs, &[3.0, 4.0]) - 40.0).abs() < 1e-9);
         assert_eq!(pairs.take_raw_ms(), [30.0, 60.0], "what the clock showed");
         assert!(pairs.take_raw_ms().is_empty());
-        // Time may have passed since.
+        // Time may have passed in between.
         assert!((times(&mut pairs, &[1.0, 1.0, 1.0]) - 40.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_run_in_which_the_disturbance_came_or_went_is_made_again() {
         let mut pairs = Pairs { undisturbed_ms: 10.0, before_ms: None, raw_ms: Vec::new() };
-        // The reference is held up once: neither the run before it nor the one behind it counts.
+        // The reference is delayed once: neither the run before it nor the run after it counts.
         assert!((times(&mut pairs, &[1.0, 1.0, 400.0, 1.0, 1.0, 1.0, 1.0]) - 40.0).abs() < 1e-9);
-        // Never steady: the fourth counts.
+        // Never steady, so the fourth run counts.
         let found = times(&mut pairs, &[1.0, 9.0, 1.0, 1.0, 1.0, 9.0, 1.0, 1.0]);
         assert!((found - 8.0).abs() < 1e-9, "{found}");
         assert_eq!(pairs.take_raw_ms().len(), 2, "one value each");

@@ -1,46 +1,49 @@
-//! When a series of runs has seen enough.
+//! Decides when a series of runs is long enough.
 
 use super::summary::{median_interval, quantile, rel_half_width};
 
-/// Says when a series has seen enough values.
+/// Decides when a series has enough values.
 pub trait StopRule {
-    /// Forgets the series.
+    /// Forgets the series and begins a new one.
     fn reset(&mut self);
 
-    /// Takes the next value; `wall_ms` are the clock's milliseconds since the series began, whatever they were spent on. True: enough.
+    /// Takes the next value; `wall_ms` are the milliseconds by the clock since the series began, however they were spent. Returns
+    /// true if there are enough values.
     fn push(&mut self, sample: f64, wall_ms: f64) -> bool;
 }
 
-/// Stops once the median is known well enough, or when its time is over. For values in milliseconds.
+/// Stops when the median is known well enough, or when its time is over. For values in milliseconds.
 ///
-/// Enough is: at least `min_runs` runs and `min_ms` of timed runs, and the 95 % order-statistic interval of the median within
-/// `rel_half_width` to either side. Time is over at `max_runs`, or with `min_runs` runs after `cap_ms`, or, for networks so
-/// slow that `min_runs` of them take long, with [`MedianInterval::FEWEST`] runs after `slow_ms`.
+/// The median is known well enough after at least `min_runs` runs and `min_ms` of timed runs, if the 95 % order-statistic
+/// interval of the median is within `rel_half_width` to either side. Time is over after `max_runs` runs; or after `cap_ms`, if
+/// there are `min_runs` runs; or, for networks so slow that `min_runs` of them take long, after `slow_ms`, if there are
+/// [`MedianInterval::FEWEST`] runs.
 ///
-/// Looking at the interval after each run makes it a little optimistic; the noise floor from repeats does not share that.
+/// Checking the interval after each run makes it a little too narrow. The noise floor from repeats does not have this error.
 #[derive(Debug, Clone)]
 pub struct MedianInterval {
-    /// Width asked for, relative to the median: 0.01.
+    /// Half-width asked for, relative to the median: 0.01.
     pub rel_half_width: f64,
-    /// Fewest runs: 10.
+    /// The fewest runs: 10.
     pub min_runs: usize,
-    /// Most runs: 1000.
+    /// The most runs: 1000.
     pub max_runs: usize,
-    /// Fewest milliseconds of timed runs, so that runs within one slice of the system's scheduler don't pass for the truth: 10.
+    /// The fewest milliseconds of timed runs, so that runs within one time slice of the system's scheduler are not taken for the
+    /// truth: 10.
     pub min_ms: f64,
     /// Milliseconds of timed runs after which `min_runs` are enough: 80.
     pub cap_ms: f64,
     /// Milliseconds of timed runs after which [`MedianInterval::FEWEST`] runs are enough: 1000.
     pub slow_ms: f64,
-    /// Milliseconds by the clock after which [`MedianInterval::FEWEST`] runs are enough, and a single one after
-    /// [`MedianInterval::OVERTIME`] times as many: infinite.
+    /// Milliseconds by the clock after which [`MedianInterval::FEWEST`] runs are enough; after [`MedianInterval::OVERTIME`] times
+    /// as many a single run is enough. Infinite by default.
     pub wall_ms: f64,
     sorted: Vec<f64>,
     total_ms: f64,
 }
 
 impl MedianInterval {
-    /// Fewest runs for which a 95 % interval of the median exists.
+    /// The fewest runs for which a 95 % interval of the median exists.
     pub const FEWEST: usize = 6;
     /// See [`MedianInterval::wall_ms`].
     pub const OVERTIME: f64 = 5.0;
@@ -94,7 +97,7 @@ impl StopRule for MedianInterval {
 mod tests {
     use super::*;
 
-    /// Runs until the rule stops, at most 10 000.
+    /// Makes runs until the rule stops, at most 10 000. Returns their number.
     fn runs(rule: &mut MedianInterval, value: impl Fn(usize) -> f64) -> usize {
         rule.reset();
         (0..10_000).find(|&i| rule.push(value(i), 0.0)).expect("the rule stops") + 1
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_mildly_wide_series_stops_in_between() {
-        // Uniform over +-3 %: the interval's ranks come within 1 % of the median as they come within a sixth of all ranks.
+        // Uniform over +-3 %: the interval's ranks are within 1 % of the median once they are within a sixth of all ranks.
         let n = runs(&mut MedianInterval::with_cap(80.0), |i| {
             1.0 + 0.06 * ((i * 37 % 101) as f64 / 100.0 - 0.5)
         });
@@ -137,7 +140,7 @@ mod tests {
     #[test]
     fn the_clock_ends_a_series_that_mostly_waits() {
         let mut rule = MedianInterval { wall_ms: 50.0, ..MedianInterval::with_cap(80.0) };
-        // No two runs alike, each of which takes this long with all that goes with it.
+        // No two runs are equal. Each takes this long including everything around it.
         let mut runs = |each_ms: f64| {
             rule.reset();
             (1..100).find(|&i| rule.push(0.02 * f64::from(i), each_ms * f64::from(i)))

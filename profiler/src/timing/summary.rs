@@ -1,19 +1,20 @@
-//! What a series of runs comes to: median, interval, quantiles, status.
+//! The summary of a series of runs: median, interval, quantiles, status.
 
 use lat_data::Status;
 
-/// Half-width of the interval, relative to the median, above which a capped measurement counts as noisy.
+/// If the half-width of the interval, relative to the median, exceeds this, a capped measurement counts as noisy.
 const NOISY_REL: f64 = 0.05;
-/// How many times the fastest run the median may take, and how much more so than by the clock.
+/// Limit for the ratio of median to fastest run. Above it, and above it times the same ratio of the clock's readings, the
+/// correction made the spread.
 const MADE_SPREAD: f64 = 3.0;
-/// Runs from which `MLPerf` `LoadGen` gives out a 90th percentile, allowing one slow query at 99 % confidence.
+/// `MLPerf` `LoadGen` gives a 90th percentile from this number of runs on, allowing one slow query at 99 % confidence.
 const FEWEST_FOR_P90: usize = 64;
-/// The same for the 99th.
+/// This is the number of runs that it needs for a 99th percentile.
 const FEWEST_FOR_P99: usize = 662;
 /// Probability left out on each side of the interval.
 const TAIL: f64 = 0.025;
 
-/// What a series of runs says, without assuming any distribution.
+/// Summary of a series of runs, without assuming any distribution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
     /// Number of values.
@@ -39,7 +40,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summary of the values in any order; nothing where there is no value or one is not finite.
+    /// Summary of the values in any order. None if there are no values or one is not finite.
     pub fn of(values: &[f64]) -> Option<Self> {
         if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
             return None;
@@ -64,12 +65,13 @@ impl Summary {
         })
     }
 
-    /// How far the interval reaches from the median, to the farther side, relative to the median; infinite without interval.
+    /// Distance of the interval's farther end from the median, relative to the median; infinite if there is no interval.
     pub fn rel_half_width(&self) -> f64 {
         rel_half_width(self.median, (self.ci_low, self.ci_high))
     }
 
-    /// [`Status::Converged`] up to `rel` to either side, [`Status::Capped`] up to 5 %, else [`Status::Noisy`].
+    /// [`Status::Converged`] if the interval is within `rel` to either side, [`Status::Capped`] if within 5 %, else
+    /// [`Status::Noisy`].
     pub fn status(&self, rel: f64) -> Status {
         match self.rel_half_width() {
             width if width <= rel => Status::Converged,
@@ -79,15 +81,15 @@ impl Summary {
     }
 }
 
-/// Whether corrected values spread much more than what the clock showed (`raw_ms`): then the correction made the spread, and the interval of
-/// their median says nothing.
+/// Whether corrected values spread much more than the clock's readings (`raw_ms`). Then the correction made the spread, and the
+/// interval of their median is meaningless.
 pub(crate) fn is_spread_by_correction(corrected: &Summary, raw_ms: &[f64]) -> bool {
     let Some(raw) = Summary::of(raw_ms) else { return false };
     let below = |summary: &Summary| summary.median / summary.min;
     below(corrected) > MADE_SPREAD && below(corrected) > MADE_SPREAD * below(&raw)
 }
 
-/// Quantile `p` where there are enough values to tell it, else NaN.
+/// Quantile `p` if there are at least `fewest` values, else NaN.
 fn tail(sorted: &[f64], p: f64, fewest: usize) -> f64 {
     if sorted.len() < fewest { f64::NAN } else { quantile(sorted, p) }
 }
@@ -99,7 +101,7 @@ pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
-/// The interval of ascending values that holds their distribution's median with at least 95 % probability.
+/// The interval of ascending values that contains their distribution's median with at least 95 % probability.
 pub(crate) fn median_interval(sorted: &[f64]) -> Option<(f64, f64)> {
     let rank = lower_rank(sorted.len())?;
     Some((sorted[rank - 1], sorted[sorted.len() - rank]))
@@ -111,10 +113,10 @@ pub(crate) fn rel_half_width(median: f64, (low, high): (f64, f64)) -> f64 {
     if width.is_finite() { width } else { f64::INFINITY }
 }
 
-/// The largest rank r (from 1) with P(Binomial(n, 1/2) < r) <= 2.5 %: the r-th smallest and r-th largest of n values then
-/// bound the median with at least 95 % (David and Nagaraja, Order Statistics, section 7.1). Nothing below six values.
+/// The largest rank r (from 1) with P(Binomial(n, 1/2) < r) <= 2.5 %: the r-th smallest and r-th largest of n values then bound
+/// the median with at least 95 % (David and Nagaraja, Order Statistics, section 7.1). None if there are fewer than six values.
 fn lower_rank(n: usize) -> Option<usize> {
-    // 2^-n is no normal number beyond 1022; the normal approximation is within one rank by then.
+    // Beyond n = 1022, 2^-n is not a normal number. The normal approximation is within one rank there.
     if n > 1000 {
         let n = n as f64;
         return Some((n / 2.0 + 0.5 - 0.98 * n.sqrt()).floor() as usize);

@@ -1,4 +1,4 @@
-//! Something that can be run and waited for.
+//! Workloads: something that can be run and waited for.
 
 use std::sync::Arc;
 
@@ -9,31 +9,32 @@ use tch::{Device, Tensor};
 
 use crate::ProfileError;
 
-/// Runs after which memory is looked at: in the first, libraries try algorithms out, with workspaces that the others don't need.
+/// Number of runs before memory is measured: in the first run, libraries try algorithms, with workspaces that later runs do not
+/// need.
 const RUNS_BEFORE_MEMORY: u32 = 1;
 
 /// Something that can be run and waited for.
 pub trait Workload {
-    /// Starts one run; on a GPU it returns before the run has ended.
+    /// Starts one run. On a GPU it returns before the run has ended.
     ///
     /// # Errors
-    /// What the network or libtorch reports.
+    /// Errors that the network or libtorch reports.
     fn enqueue(&mut self) -> Result<(), ProfileError>;
 
-    /// Waits until all that was enqueued has ended.
+    /// Waits until everything that was enqueued has ended.
     ///
     /// # Errors
-    /// Errors of the device that only show now.
+    /// Errors of the device that only appear now.
     fn synchronize(&mut self) -> Result<(), ProfileError>;
 
-    /// Bytes of weights and of activations at their peak, where they are known: as the allocator of a GPU saw them in one of the
-    /// runs, elsewhere counted.
+    /// Bytes of weights, and of activations at their peak, if known: on a GPU from its allocator during one of the runs,
+    /// elsewhere counted.
     fn peak_memory_bytes(&self) -> Option<u64> {
         None
     }
 
-    /// Whether the process has run all its layers' shapes before, so that algorithms are picked and libraries loaded and a
-    /// run or two of warm-up are enough.
+    /// Whether the process has run all its layers' shapes before. Then algorithms are picked and libraries loaded, and one or two
+    /// warm-up runs are enough.
     fn is_tuned(&self) -> bool {
         false
     }
@@ -62,15 +63,16 @@ pub struct NetWorkload {
     input: Tensor,
     is_tuned: bool,
     n_runs: u32,
-    /// What one run took of a GPU's memory at its peak, weights and input aside, in bytes.
+    /// Bytes of GPU memory that one run needed at its peak, without weights and input.
     run_bytes: Option<u64>,
 }
 
 impl NetWorkload {
-    /// The network of a derived graph with weights of the arena, and `input` `[n, 3, resolution, resolution]` in its format.
+    /// The network of a derived graph with weights from the arena, and `input` `[n, 3, resolution, resolution]` in the arena's
+    /// format.
     ///
     /// # Errors
-    /// [`ProfileError::Network`] where the network cannot be built (memory).
+    /// [`ProfileError::Network`] if the network cannot be built (memory).
     pub fn new(
         graph: &Graph,
         arena: &Arc<WeightArena>,
@@ -78,7 +80,7 @@ impl NetWorkload {
     ) -> Result<Self, ProfileError> {
         let n_known = arena.len();
         let net = StaticNet::for_timing(graph, arena)?;
-        // Every shape of weight was there: earlier networks had these layers. Only on a GPU are algorithms picked by trial.
+        // No shape of weight is new, so earlier networks had these layers. Only on a GPU are algorithms picked by trying them.
         let is_tuned = input.device().is_cuda() && arena.len() == n_known;
         let input = input.shallow_clone();
         Ok(Self { net, input, is_tuned, n_runs: 0, run_bytes: None })
@@ -89,18 +91,19 @@ impl NetWorkload {
         Self { net, input, is_tuned: false, n_runs: 0, run_bytes: None }
     }
 
-    /// Bytes of so many numbers in the network's format.
+    /// Bytes of this many numbers in the network's format.
     fn bytes_of(&self, numbers: u64) -> u64 {
         numbers * self.input.kind().elt_size_in_bytes() as u64
     }
 
-    /// Counted over the graph.
+    /// The memory counted over the graph.
     fn counted_bytes(&self) -> Option<u64> {
         let batch = u32::try_from(self.input.size()[0]).ok()?;
         Some(peak_memory_bytes(self.net.graph(), batch, self.bytes_of(1) as u32))
     }
 
-    /// Looks at the allocator around the first run that is not disturbed by another thread's allocations, the very first aside.
+    /// Watches the allocator during the first run (after the very first one) that is not disturbed by another thread's
+    /// allocations.
     fn watch_memory(&self) -> Option<AllocatedPeak> {
         match self.input.device() {
             Device::Cuda(ordinal)
@@ -118,7 +121,7 @@ impl Workload for NetWorkload {
         self.n_runs = self.n_runs.saturating_add(1);
         let memory = self.watch_memory();
         tch::no_grad(|| self.net.forward(&self.input)).map(drop)?;
-        // What a run took is given back when its call returns, whether or not the GPU has come to it.
+        // A run's memory is given back when its call returns, whether or not the GPU has reached it.
         self.run_bytes = self.run_bytes.or_else(|| memory?.grown_bytes());
         Ok(())
     }

@@ -1,33 +1,33 @@
-//! How the device's speed moved during a run, read from the anchors: the same few architectures, measured again and again.
+//! How the device's speed changed during a run, found from the anchors: the same few architectures, measured again and again.
 
 use std::collections::BTreeMap;
 
 use lat_data::{Measurement, Role, Status, median, superseded};
 
-/// Rounds whose median is taken against single disturbed ones, from so many rounds on.
+/// Number of rounds whose median replaces each level, so that single disturbed rounds do not count; and the number of rounds from
+/// which on this is done.
 const WINDOW: usize = 3;
 const ROUNDS_TO_SMOOTH: usize = 5;
-/// How far from the run's level a round must be to count as drifted: more than this share, and more than so many of its standard
-/// errors.
+/// A round counts as drifted if its distance from the run's level exceeds this share, and this many of its standard errors.
 const DRIFTED: f64 = 0.05;
 const ERRORS: f64 = 3.0;
-/// A standard deviation over the median absolute deviation of normal numbers.
+/// Ratio of the standard deviation to the median absolute deviation of normal numbers.
 const MAD_TO_SD: f64 = 1.4826;
-/// Standard error of the median of few normal numbers over that of their mean.
+/// Ratio of the standard error of the median of a few normal numbers to that of their mean.
 const MEDIAN_TO_MEAN: f64 = 1.2533;
 
 /// Levels of a run's rounds of anchors.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Levels {
-    /// Per round in the order of time: position of its last row, and the median over the anchors of latency / that anchor's
+    /// For each round in the order of time: position of its last row, and the median over the anchors of latency / that anchor's
     /// median over all rounds.
     rounds: Vec<(usize, f64)>,
-    /// Standard error of a level, from how far the anchors of a round are apart.
+    /// Standard error of a level, from the differences between the anchors of a round.
     error: f64,
 }
 
 impl Levels {
-    /// The levels in a run's rows; nothing for fewer than two rounds.
+    /// The levels in a run's rows; None if there are fewer than two rounds.
     pub(crate) fn of(rows: &[Measurement]) -> Option<Self> {
         let anchors = || {
             let rows = rows.iter().enumerate();
@@ -55,8 +55,8 @@ impl Levels {
         Some(Self { rounds, error })
     }
 
-    /// How far the highest level is above the lowest, beyond what the noise of as many steady levels would show; single
-    /// disturbed rounds do not count where there are enough to see that they are single.
+    /// How far the highest level is above the lowest, beyond what noise would show if all levels were steady. Single disturbed
+    /// rounds do not count if there are enough rounds to recognise them.
     pub(crate) fn drift(&self) -> f64 {
         let levels: Vec<f64> = self.rounds.iter().map(|(_, level)| *level).collect();
         let smooth: Vec<f64> = match levels.len() {
@@ -67,7 +67,7 @@ impl Levels {
         (high / low - 1.0 - self.error * range_of_normals(smooth.len())).max(0.0)
     }
 
-    /// Standard deviation of the levels beyond that of their own noise: what drift adds to a row's error.
+    /// Standard deviation of the levels beyond that of their own noise: the error that drift adds to a row.
     pub(crate) fn spread(&self) -> f64 {
         let n = self.rounds.len() as f64;
         let mean = self.rounds.iter().map(|(_, level)| level).sum::<f64>() / n;
@@ -75,7 +75,7 @@ impl Levels {
         (squares / (n - 1.0) - self.error.powi(2)).max(0.0).sqrt()
     }
 
-    /// Positions of rows measured while the device was off its level: those between two rounds of which one is.
+    /// Marks rows that were measured while the device was off its level: those between two rounds of which at least one is off.
     fn drifted(&self, n_rows: usize) -> Vec<bool> {
         let limit = DRIFTED.max(ERRORS * self.error);
         let is_off = |level: f64| (level - 1.0).abs() > limit;
@@ -90,7 +90,7 @@ impl Levels {
     }
 }
 
-/// Rows of samples and repeats that fell into a drifting stretch, as positions: to be measured again.
+/// Positions of the rows of samples and repeats that lie in a drifting stretch and should be measured again.
 pub(crate) fn to_measure_again(rows: &[Measurement]) -> Vec<usize> {
     let Some(levels) = Levels::of(rows) else { return Vec::new() };
     let (drifted, superseded) = (levels.drifted(rows.len()), superseded(rows));
@@ -140,7 +140,7 @@ mod tests {
         Measurement { latency_ms, status: Status::Converged, ..blank }
     }
 
-    /// Rounds of four anchors at these levels with ten samples after each but the last.
+    /// Rounds of four anchors at these levels, with ten samples after each except the last.
     fn run(levels: &[f64]) -> Vec<Measurement> {
         let mut rows = Vec::new();
         for (round, level) in (0..).zip(levels) {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn noise_alone_is_hardly_any_drift() {
-        // Four anchors per round, each with 3 % of noise: a plain range of ten levels would be 6 %.
+        // Four anchors per round, each with 3 % of noise. Without the correction, the range of ten levels would be 6 %.
         let mut work = crate::FakeWorkload::new(std::rc::Rc::default(), 1.0, [3; 32]);
         let mut rows = Vec::new();
         for round in 0..10 {

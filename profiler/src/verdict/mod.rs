@@ -1,4 +1,4 @@
-//! What a run's numbers are worth, in words (after `MLPerf` `LoadGen`: VALID, or INVALID because of this, do that).
+//! Judges the quality of a run's numbers, in words (like `MLPerf` `LoadGen`: VALID, or INVALID for a reason, with advice).
 
 mod compare;
 pub(crate) mod drift;
@@ -16,7 +16,7 @@ const MOST_UNSTEADY: f64 = 0.20;
 const MOST_NOISE: f64 = 0.05;
 const MOST_DRIFT: f64 = 0.05;
 
-/// How a heat-soak ended.
+/// The result of a heat-soak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Soak {
     /// Seconds it took.
@@ -25,46 +25,46 @@ pub(crate) struct Soak {
     pub(crate) flat: bool,
 }
 
-/// Judgement over all rows of a run.
+/// The judgement over all rows of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Whether the numbers can be trained on.
+    /// Whether the numbers are good enough to train on.
     pub valid: bool,
-    /// The judgement in words, with remedies.
+    /// The judgement in words, with advice.
     pub text: String,
-    /// Rows measured, those of earlier runs included.
+    /// Number of rows measured, including those of earlier runs.
     pub done: u64,
-    /// Rows wanted.
+    /// Number of rows wanted.
     pub total: u64,
-    /// Share of each status among the rows, those that occur only.
+    /// Share of each status among the rows; only statuses that occur.
     pub shares: Vec<(Status, f64)>,
-    /// Median over the repeated samples of |first - second| / mean, where there are any.
+    /// Median over the repeated samples of |first - second| / mean; None if there are none.
     pub noise_floor: Option<f64>,
-    /// Pairs that the noise floor is read from.
+    /// Number of pairs from which the noise floor is computed.
     pub n_pairs: usize,
-    /// The same over the samples that a fresh process measured again.
+    /// Median of |first - second| / mean over the samples that a new process measured again; None if there are none.
     pub fresh_noise: Option<f64>,
-    /// Pairs that this is read from.
+    /// Number of pairs from which this is computed.
     pub n_fresh_pairs: usize,
-    /// Largest relative change of the anchors' latency over the run beyond what their noise explains, where they were measured
-    /// twice at least.
+    /// Largest relative change of the anchors' latency over the run, beyond what their noise explains. None if they were measured
+    /// fewer than two times.
     pub drift: Option<f64>,
-    /// Standard deviation of that change: what drift adds to a row's error.
+    /// Standard deviation of that change: the error that drift adds to a row.
     pub drift_spread: Option<f64>,
-    /// Rows kept beside a later attempt that replaces them.
+    /// Number of rows that a later attempt replaces.
     pub n_superseded: u64,
-    /// Seconds inside warm-up and timed runs over seconds altogether, over all rows.
+    /// Share of the time that is spent inside warm-up and timed runs, over all rows.
     pub busy_share: f64,
-    /// Rows measured per second of the host's time, heat-soak included; 0 where there was nothing left to do.
+    /// Rows measured per second of the host's time, including the heat-soak; 0 if there was nothing left to do.
     pub rows_per_s: f64,
     /// Seconds of heat-soak on the device's clock.
     pub soak_s: f64,
-    /// Whether the latency had stopped moving at the end of the heat-soak; nothing where there was none.
+    /// Whether the latency had stopped moving at the end of the heat-soak; None if there was none.
     pub soak_flat: Option<bool>,
 }
 
 impl Verdict {
-    /// The verdict on these rows of the `total` wanted.
+    /// The verdict on these rows; `total` rows were wanted.
     pub(crate) fn of(rows: &[Measurement], done: u64, total: u64, soak: Option<Soak>) -> Self {
         let superseded = superseded(rows);
         let kept = rows.iter().zip(&superseded).filter(|(_, superseded)| !**superseded);
@@ -102,8 +102,8 @@ impl Verdict {
         verdict
     }
 
-    /// The verdict on the rows of a recorded run, of which `total` were wanted: to read it again after the run. The heat-soak is
-    /// not recorded.
+    /// The verdict on the rows of a recorded run, of which `total` were wanted; for reading it again after the run. The heat-soak
+    /// is not recorded.
     pub fn of_rows(rows: &[Measurement], total: u64) -> Self {
         let done = superseded(rows).into_iter().filter(|superseded| !superseded).count();
         Self::of(rows, done as u64, total, None)
@@ -203,7 +203,7 @@ fn shares(rows: &[Measurement]) -> Vec<(Status, f64)> {
     all.into_iter().map(share).filter(|(_, share)| *share > 0.0).collect()
 }
 
-/// |a - b| / mean for each sample measured again.
+/// |a - b| / mean for each sample that was measured again.
 pub(crate) fn pair_differences<'a>(
     rows: impl IntoIterator<Item = &'a Measurement>,
     again: Role,

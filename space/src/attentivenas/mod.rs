@@ -1,10 +1,10 @@
 //! `AttentiveNAS`: Improving Neural Architecture Search via Attentive Sampling. Wang, Li, Gong, Chandra, CVPR 2021, arXiv 2011.09011.
 //! Reference: <https://github.com/facebookresearch/AttentiveNAS>. `AlphaNet` (arXiv 2102.07954) has the same space.
 //!
-//! Seven stages with a width, a depth, a kernel and an expansion each, the width of the stem and of the last convolution, and the size
-//! of the image. Deviations: sizes of the image are shares of the skeleton's resolution, which is what they call 288. The skeleton's
-//! channels scale all widths alike (16 is the paper's), and with the CIFAR stem, which the paper has not, the first two halvings are left
-//! out. In search and in training batch norm keeps statistics of its own.
+//! Seven stages with a width, a depth, a kernel and an expansion each, the width of the stem and of the last convolution, and the
+//! size of the image. Deviations: image sizes are fractions of the skeleton's resolution, which corresponds to their 288. The
+//! skeleton's channels scale all widths by the same factor (the paper has 16). With the CIFAR stem, which the paper does not
+//! have, the first two halvings are left out. In search and in training, batch norm keeps its own statistics.
 
 use crate::SkeletonPreset;
 use crate::chain::{StageRow, StagewiseSpace, Table, presets};
@@ -41,7 +41,7 @@ const fn stage(
     StageRow { widths, depths, kernels: &[3, 5], expansions, stride, excites }
 }
 
-/// The space.
+/// Builds the space.
 pub(crate) fn attentivenas() -> StagewiseSpace {
     StagewiseSpace::of(&TABLE)
 }
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn official_vectors_and_configurations_are_read() {
         let space = attentivenas();
-        // A0.
+        // AttentiveNAS-A0.
         let vector = "192, 16, 16, 24, 32, 64, 112, 192, 216, 1792, 1, 3, 3, 3, 3, 3, 1, 3, 3, 3, 3, 3, 3, 3, 1, 4, 4, 4, 4, 6, 6";
         let text = "{\"resolution\":192,\"width\":[16,16,24,32,64,112,192,216,1792],\"depth\":[1,3,3,3,3,3,1],\"kernel_size\":[3,3,3,3,3,3,3],\"expand_ratio\":[1,4,4,4,4,6,6]}";
         let smallest = space.at(0);

@@ -1,9 +1,10 @@
 //! `BigNAS`: Scaling Up Neural Architecture Search with Big Single-Stage Models. Yu, Jin, Liu, Bender, Kindermans, Tan, Huang, Song, Pang,
 //! Le, ECCV 2020, arXiv 2003.11142.
 //!
-//! The authors published no code: the table is that of <https://github.com/xfey/pytorch-BigNAS>, built with `AttentiveNAS`' blocks. Seven
-//! stages with a width, a depth and a kernel each, the width of the stem and of the last convolution, and the size of the image.
-//! Deviations are those of `attentivenas`; what they call 320 is the skeleton's resolution, and the paper's channels are 32.
+//! The authors published no code. The table is taken from <https://github.com/xfey/pytorch-BigNAS>, built with `AttentiveNAS`'
+//! blocks. Seven stages with a width, a depth and a kernel each, the width of the stem and of the last convolution, and the size
+//! of the image. The deviations are those of `attentivenas`. The skeleton's resolution corresponds to their 320, and the paper
+//! has 32 channels.
 
 use crate::SkeletonPreset;
 use crate::chain::{StageRow, StagewiseSpace, Table, presets};
@@ -40,7 +41,7 @@ const fn stage(
     StageRow { widths, depths, kernels, expansions, stride, excites: true }
 }
 
-/// The space.
+/// Builds the space.
 pub(crate) fn bignas() -> StagewiseSpace {
     StagewiseSpace::of(&TABLE)
 }

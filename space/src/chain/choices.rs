@@ -1,8 +1,8 @@
-//! Architectures of one choice per decision: what is wrong with one, and how they are numbered.
+//! Architectures with one choice per decision: checking them and numbering them.
 
 use crate::{Architecture, Decision, SpaceError};
 
-/// Whether the architecture has exactly one choice for each decision.
+/// Checks that the architecture has exactly one choice for each decision.
 pub(crate) fn check_single(
     id: &str,
     decisions: &[Decision],
@@ -24,19 +24,19 @@ pub(crate) fn check_single(
     }
 }
 
-/// A number's digits, the lowest first, each below its radix.
+/// The digits of a number in mixed radix, lowest first; each is below its radix.
 pub(crate) fn digits(mut number: u128, radices: impl IntoIterator<Item = usize>) -> Vec<usize> {
     let digit = |radix: usize| {
         let radix = radix as u128;
         let digit = number % radix;
         number /= radix;
-        // Below the radix, which is a usize.
+        // The remainder is below the radix, which is a usize.
         digit as usize
     };
     radices.into_iter().map(digit).collect()
 }
 
-/// Choices that are numbers.
+/// A choice that is a number.
 pub(crate) fn number(value: u32) -> crate::Choice {
     crate::Choice::number(&value.to_string())
 }

@@ -1,10 +1,10 @@
-//! Networks whose numbers the authors' own code computed.
+//! Networks whose parameters and multiply-adds were computed by the authors' own code.
 
 use crate::{Convention, Stem, find_skeleton, find_space};
 
-/// Compares every network of a file with what is counted here, and returns how many there are. A line has, with tabs between: space,
-/// stem, resolution, classes, parameters, multiply-adds by both conventions (without the classifier's bias), text. Lines that begin with
-/// # say where they are from.
+/// Compares every network of a file with our own counts, and returns the number of networks. A line has, separated by tabs:
+/// space, stem, resolution, classes, parameters, multiply-adds by both conventions (without the classifier's bias), text. Lines
+/// that begin with # say where the numbers come from.
 pub(crate) fn check(file: &str) -> usize {
     let networks = file.lines().filter(|line| !line.starts_with('#'));
     networks.map(check_network).count()

@@ -1,4 +1,4 @@
-//! Spaces of a chain that chooses one operation per layer.
+//! Spaces that are a chain of layers and choose one operation per layer.
 
 use super::{Chain, Row, Scale, check_single, digits, quoted, words};
 use crate::{
@@ -6,58 +6,58 @@ use crate::{
     Space, SpaceError, Structure, TableForm, Work, work,
 };
 
-/// A searched layer of a chain at a skeleton.
+/// A searched layer of a chain, at a given skeleton.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layer {
-    /// Its number, which is that of its decision.
+    /// Its number; also the number of its decision.
     pub(crate) number: DecisionId,
-    /// Whether it is the first of its row.
+    /// Whether it is the first layer of its row.
     pub(crate) is_first: bool,
-    /// Channels that it reads.
+    /// Input channels.
     pub(crate) c_in: u32,
-    /// Channels that it computes.
+    /// Output channels.
     pub(crate) c_out: u32,
     /// Its stride.
     pub(crate) stride: u8,
 }
 
-/// What such a space is made of.
+/// The parts in which such spaces differ.
 pub(crate) trait Layers: std::fmt::Debug + Send + Sync {
     /// The space's summary.
     fn summary(&self) -> &'static str;
     /// Title, year and arXiv id.
     fn paper(&self) -> &'static str;
-    /// Its presets.
+    /// The named skeletons.
     fn skeletons(&self) -> &'static [SkeletonPreset];
-    /// How it follows a skeleton; has its id.
+    /// How widths and strides follow from a skeleton; contains the space's id.
     fn scale(&self) -> Scale;
     /// The rows of searched layers.
     fn rows(&self) -> Vec<Row>;
-    /// What can be chosen in a layer.
+    /// The choices of a layer.
     fn choices(&self, is_first: bool) -> Vec<Choice>;
-    /// The form of the latency tables that are published for it.
+    /// The form of the latency tables published for this space, if there are any.
     fn table_form(&self) -> Option<TableForm> {
         None
     }
-    /// What stands before the searched layers; the stem has this stride.
+    /// Builds everything before the searched layers; `stride` is the stem's.
     fn begin(&self, chain: &mut Chain, skeleton: &Skeleton, stride: u8);
     /// A layer's operations in the order of its choices.
     fn operations(&self, layer: &Layer) -> Vec<Op>;
-    /// Puts a layer behind the chain.
+    /// Appends a layer to the chain.
     fn layer(&self, chain: &mut Chain, layer: &Layer) {
         chain.choice(layer.number, &self.operations(layer), layer.c_out, layer.stride);
     }
-    /// What stands behind them, but for the classifier.
+    /// Builds everything between the searched layers and the classifier.
     fn end(&self, chain: &mut Chain, skeleton: &Skeleton);
-    /// Completes "expected ..." of a text.
+    /// The text form, worded so that it completes "expected ...".
     fn expected(&self) -> &'static str;
-    /// The words of a text that stand for the searched layers.
+    /// The words of a text that describe the searched layers.
     fn layers_of<'a>(&self, words: Vec<&'a str>) -> Vec<&'a str> {
         words
     }
 }
 
-/// A space of a chain that chooses one operation per layer; its texts are the operations' names in order.
+/// A space that is a chain and chooses one operation per layer. Its texts are the names of the operations in order.
 #[derive(Debug)]
 pub struct LayeredSpace {
     parts: Box<dyn Layers>,
@@ -77,7 +77,7 @@ impl LayeredSpace {
         Self { id: parts.scale().id, decisions, parts: Box::new(parts) }
     }
 
-    /// A choice by its name or number.
+    /// The choice with this name or number.
     fn read(&self, decision: DecisionId, word: &str) -> Option<usize> {
         let choices = &self.decisions[decision].choices;
         let named = choices.iter().position(|choice| choice.name == word);
@@ -179,7 +179,7 @@ impl SearchSpace for LayeredSpace {
     }
 
     fn reads_input(&self, _: &Architecture) -> bool {
-        // No choice of a chain cuts it.
+        // Choices of such a chain never cut off the image.
         true
     }
 

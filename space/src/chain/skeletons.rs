@@ -1,36 +1,36 @@
-//! Skeletons of chains: which fit, and how widths and strides follow from one.
+//! Skeletons of chains: which ones fit, and how widths and strides follow from a skeleton.
 
 use super::Row;
 use super::widths::at_scale;
 use crate::{Skeleton, SkeletonPreset, SpaceError, Stem};
 
-/// What a chain's table means at a skeleton: its widths are those of the paper times `channels` over the paper's; with the CIFAR stem
-/// the first two pieces that would halve the map keep it.
+/// How a chain's table is applied to a skeleton. Widths are those of the paper times the skeleton's channels over the paper's
+/// channels. With the CIFAR stem the first two pieces that would halve the map keep its size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
     /// The space's id.
     pub(crate) id: &'static str,
-    /// Channels of a skeleton at the paper's scale.
+    /// The paper's number of channels: a skeleton with this many has the paper's widths.
     pub(crate) channels: u32,
-    /// Blocks, searched ones alone.
+    /// Number of searched blocks.
     pub(crate) layers: usize,
-    /// Widths are multiples of it at any scale.
+    /// Widths are multiples of this at any scale.
     pub(crate) divisor: u32,
-    /// Whether a pool behind the stem halves the map; with the CIFAR stem it is left out, and all rows halve.
+    /// Whether a pool behind the stem halves the map. With the CIFAR stem this pool is left out, and all rows keep their strides.
     pub(crate) pools: bool,
 }
 
-/// The largest `channels` of a skeleton.
+/// The largest `channels` that a skeleton may have.
 const MOST_CHANNELS: u32 = 512;
 const MOST_PIXELS: u16 = 4096;
 
 impl Scale {
-    /// A width of the table at this skeleton.
+    /// A width of the table, converted to this skeleton.
     pub(crate) fn width(self, skeleton: &Skeleton, width: u32) -> u32 {
         at_scale(width, (skeleton.channels, self.channels), self.divisor)
     }
 
-    /// Stride of the stem, and the rows at this skeleton.
+    /// Stride of the stem, and the rows, at this skeleton.
     pub(crate) fn rows(self, skeleton: &Skeleton, rows: &[Row]) -> (u8, Vec<Row>) {
         let keeps = skeleton.stem == Stem::Cifar;
         let first = rows.iter().position(|row| row.stride > 1).filter(|_| !self.pools);
@@ -42,14 +42,14 @@ impl Scale {
         (if keeps { 1 } else { 2 }, rows.iter().enumerate().map(row).collect())
     }
 
-    /// How many pixels of the image one of the last map stands for.
+    /// How many pixels of the image (along one side) one pixel of the last map covers.
     fn stride(self, skeleton: &Skeleton, rows: &[Row]) -> u16 {
         let (stem, rows) = self.rows(skeleton, rows);
         let pool = if self.pools && skeleton.stem == Stem::ImageNet { 2 } else { 1 };
         u16::from(stem) * pool * rows.iter().map(|row| u16::from(row.stride)).product::<u16>()
     }
 
-    /// Whether the skeleton can be built from these rows.
+    /// Checks that the skeleton can be built from these rows.
     pub(crate) fn check(self, skeleton: &Skeleton, rows: &[Row]) -> Result<(), SpaceError> {
         let wrong = |reason: String| Err(SpaceError::Skeleton { reason });
         let Self { id, layers: n, .. } = self;
@@ -73,10 +73,11 @@ impl Scale {
     }
 }
 
-/// Sizes of the image in pixels; the largest, which they call so, is the skeleton's.
+/// Image sizes in pixels. `called` are the sizes by the paper's names; `largest` among them corresponds to the skeleton's
+/// resolution, and the others are scaled by the same factor.
 pub(crate) fn sizes(resolution: u16, called: &[u32], largest: u32) -> Vec<u16> {
     let share = |size: &u32| f64::from(resolution) * f64::from(*size) / f64::from(largest);
-    // At most the skeleton's resolution.
+    // No size exceeds the skeleton's resolution.
     called.iter().map(|size| share(size).round().max(1.0) as u16).collect()
 }
 

@@ -1,10 +1,10 @@
-//! What holds of all chains, those in [`VARIANTS`] too.
+//! Tests of properties that all chains have, those in [`VARIANTS`] too.
 
 use crate::{
     SPACES, SearchSpace, Skeleton, Stem, Step, VARIANTS, architecture_at, count, find_skeleton,
 };
 
-/// Where the chains begin in the table of spaces.
+/// The first chain in the table of spaces.
 const FIRST: &str = "fbnet";
 
 fn chains() -> Vec<Box<dyn SearchSpace>> {
@@ -59,7 +59,7 @@ fn networks_are_consistent_at_any_scale_and_sizes_round_up() {
                 assert!(count(&network).params > 0);
                 let last = network.nodes[network.nodes.len() - 2].shape.hw;
                 let stride = if stem == Stem::Cifar { 8 } else { 32 };
-                // Where sizes are searched, the image may be a smaller one.
+                // If image sizes are searched, the image may be smaller than the skeleton's.
                 let expected = resolution.div_ceil(stride);
                 assert!(last == expected || graph.is_elastic() && last < expected, "{last}");
             }

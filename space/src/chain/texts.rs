@@ -1,18 +1,19 @@
-//! Texts as official codes write them: words in a list, and lists with names.
+//! Reads texts as official codes write them: words in a list, and lists with names.
 
-/// The words of a list, whatever brackets, quotes and commas stand around them.
+/// The words of a list, without any brackets, quotes and commas around them.
 pub(crate) fn words(text: &str) -> Vec<&str> {
     let is_between = |c: char| c.is_whitespace() || ",[](){}\"'".contains(c);
     text.split(is_between).filter(|word| !word.is_empty()).collect()
 }
 
-/// Numbers in their order; nothing in the place of a `null`.
+/// Numbers in their order; None for a `null`.
 pub(crate) type List = Vec<Option<u32>>;
 
-/// Lists of numbers by name, as `{"d": [2, 3], "r": [224]}` or `d=2,3 r=224`; `null` and `None` stand for no number.
+/// Reads lists of numbers with names, such as `{"d": [2, 3], "r": [224]}` or `d=2,3 r=224`; `null` and `None` stand for no
+/// number.
 ///
 /// # Errors
-/// The word that is neither name nor number, or the number before any name.
+/// The word that is neither a name nor a number, or the number that comes before any name.
 pub(crate) fn named_lists(text: &str) -> Result<Vec<(&str, List)>, &str> {
     let mut lists: Vec<(&str, List)> = Vec::new();
     let is_between = |c: char| c.is_whitespace() || ",[](){}\"':=".contains(c);
@@ -31,7 +32,7 @@ pub(crate) fn named_lists(text: &str) -> Result<Vec<(&str, List)>, &str> {
     Ok(lists)
 }
 
-/// What was found, short enough for a sentence.
+/// The text that was found, quoted and cut short enough for a sentence.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.trim().chars().take(100).collect::<String>())
 }

@@ -1,18 +1,19 @@
 //! The rules by which official codes round widths.
 
-/// `make_divisible` of `MobileNet`'s code, as Once-for-All, `ProxylessNAS` and `AttentiveNAS` have it: the nearest multiple, at least
-/// one, a half up; the next one where that is less than 0.9 of the value. `AttentiveNAS`' differs at values below half a divisor, which
-/// no published network has.
+/// `make_divisible` of `MobileNet`'s code, as used by Once-for-All, `ProxylessNAS` and `AttentiveNAS`: the nearest multiple (at
+/// least one divisor, halves rounded up), or the next larger one if the nearest is less than 0.9 of the value. `AttentiveNAS`'
+/// version differs at values below half a divisor, which no published network has.
 pub(crate) fn divisible(value: u32, divisor: u32) -> u32 {
     multiple(f64::from(value), divisor, 0.9)
 }
 
-/// The same of a width times a multiplier.
+/// [`divisible`] applied to a width times a multiplier.
 pub(crate) fn scaled_divisible(width: u32, multiplier: f64, divisor: u32) -> u32 {
     multiple(f64::from(width) * multiplier, divisor, 0.9)
 }
 
-/// mobile-vision's rule (`arch/utils/helper.py`): the next multiple where the nearest is less than 0.95 of the value.
+/// mobile-vision's rule (`arch/utils/helper.py`): the nearest multiple, or the next larger one if the nearest is less than 0.95
+/// of the value.
 pub(crate) fn nearest_divisible(value: f64, divisor: u32) -> u32 {
     multiple(value, divisor, 0.95)
 }
@@ -24,8 +25,8 @@ fn multiple(value: f64, divisor: u32, least: f64) -> u32 {
     (if nearest < least * value { nearest + step } else { nearest }) as u32
 }
 
-/// A width at another scale of the skeleton: `to` channels where the paper has `of`, to a multiple of `divisor`, at least one. At the
-/// paper's scale the width itself.
+/// A width at another scale of the skeleton: times `to / of` (the skeleton's channels over the paper's), rounded to a multiple of
+/// `divisor`, at least one divisor. At the paper's scale the width stays as it is.
 pub(crate) fn at_scale(width: u32, (to, of): (u32, u32), divisor: u32) -> u32 {
     if to == of {
         return width;

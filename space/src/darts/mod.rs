@@ -1,12 +1,12 @@
 //! DARTS: Differentiable Architecture Search. Liu, Simonyan, Yang, ICLR 2019, arXiv 1806.09055.
 //! Reference: <https://github.com/quark0/darts>.
 //!
-//! `darts-frc`: the same with GDAS' reduction cell, fixed by hand (Dong and Yang, CVPR 2019, arXiv 1910.04465; its reference is
-//! <https://github.com/D-X-Y/AutoDL-Projects>, `search_model_gdas_frc_nasnet.py`); the normal cell alone is searched.
+//! `darts-frc`: the same space with GDAS' hand-made reduction cell (Dong and Yang, CVPR 2019, arXiv 1910.04465; its reference is
+//! <https://github.com/D-X-Y/AutoDL-Projects>, `search_model_gdas_frc_nasnet.py`); only the normal cell is searched.
 //!
-//! Two cell types of 4 nodes and 14 edges, one of 8 operations per edge; a published cell keeps 2 in-edges per node.
-//! Deviations: architectures may keep other numbers of in-edges and several operations on an edge, since some methods derive
-//! that; the ImageNet stem follows the reference, and any resolution is allowed.
+//! Two cell types of 4 nodes and 14 edges, one of 8 operations per edge; a published cell keeps 2 in-edges per node. Deviations:
+//! architectures may keep other numbers of in-edges and several operations on an edge, because some methods derive such cells;
+//! the ImageNet stem follows the reference, and any resolution is allowed.
 
 mod genotype;
 mod network;
@@ -20,7 +20,7 @@ use crate::{
 
 /// Intermediate nodes of a cell.
 pub(crate) const NODES: usize = 4;
-/// In-edges of all nodes of a cell: 2 + 3 + 4 + 5.
+/// Number of edges of a cell: 2 + 3 + 4 + 5.
 pub(crate) const EDGES: usize = 14;
 /// The operations in the reference's order.
 pub(crate) const PRIMITIVES: [&str; 8] = [
@@ -55,7 +55,7 @@ const SKELETONS: &[SkeletonPreset] = &[
 enum Searched {
     /// Normal and reduction cell.
     Both,
-    /// The normal cell; the reduction cell is GDAS' fixed one.
+    /// The normal cell only; the reduction cell is GDAS' fixed one.
     Normal,
 }
 
@@ -77,7 +77,7 @@ impl Searched {
     }
 }
 
-/// The DARTS space, and the one that searches its normal cell alone.
+/// The DARTS space, or the variant in which only the normal cell is searched.
 #[derive(Debug)]
 pub struct Darts {
     searched: Searched,
@@ -91,13 +91,13 @@ pub(crate) fn edge(node: usize, predecessor: usize) -> usize {
     (0..node).map(|n| n + 2).sum::<usize>() + predecessor
 }
 
-/// Number of the decision of an edge.
+/// Number of an edge's decision.
 pub(crate) fn decision(cell_type: usize, node: usize, predecessor: usize) -> DecisionId {
     cell_type * EDGES + edge(node, predecessor)
 }
 
 impl Darts {
-    /// The space.
+    /// The DARTS space.
     #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
     pub fn new() -> Self {
         Self::of(Searched::Both)
@@ -227,7 +227,7 @@ fn pairs(node: usize) -> Vec<(usize, usize)> {
     (0..node + 2).flat_map(|b| (0..b).map(move |a| (a, b))).collect()
 }
 
-/// Published cells of one type: 1.04e9.
+/// Number of published cells of one type: 1.04e9.
 fn cell_size() -> u128 {
     (0..NODES).map(|node| pairs(node).len() as u128 * 7u128.pow(KEPT as u32)).product()
 }

@@ -1,11 +1,11 @@
-//! The macro network: a stem, cells in a row, reductions after one and two thirds, a linear classifier.
+//! The macro network: a stem, a row of cells with reductions after one and two thirds, a linear classifier.
 
 use super::{CELL_TYPES, NODES, PRIMITIVES, Searched, decision};
 use crate::{
     Graph, GraphBuilder, Op, OpSpec, REDUCTION_GROUPS, Skeleton, SpaceError, Stem, ValueId,
 };
 
-/// A CIFAR stem is three times as wide as the first cells.
+/// The CIFAR stem is this many times as wide as the first cells.
 const STEM_MULTIPLIER: u32 = 3;
 
 pub(super) fn check(searched: Searched, skeleton: &Skeleton) -> Result<(), SpaceError> {
@@ -64,7 +64,7 @@ pub(super) fn graph(searched: Searched, skeleton: &Skeleton) -> Graph {
     b.finish()
 }
 
-/// Outputs of the two "cells" before the first, and whether the later has half the earlier's resolution.
+/// Outputs of the two "cells" before the first one, and whether the second has half the resolution of the first.
 fn stem(b: &mut GraphBuilder, image: ValueId, skeleton: &Skeleton) -> (ValueId, ValueId, bool) {
     let c = skeleton.channels;
     match skeleton.stem {
@@ -112,7 +112,7 @@ fn cell_body(b: &mut GraphBuilder, inputs: [ValueId; 2], cell: u16, cell_type: u
     b.concat(values[2..].to_vec())
 }
 
-/// GDAS' reduction cell: of each input a convolution and a pool that halve the map.
+/// GDAS' reduction cell: from each input a convolution and a pool that halve the map.
 fn fixed_reduction(b: &mut GraphBuilder, inputs: [ValueId; 2]) -> ValueId {
     let channels = b.shape(inputs[0]).c;
     let ops = [Op::ReductionConv, Op::MaxPoolBn { k: 3 }];

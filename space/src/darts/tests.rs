@@ -34,7 +34,7 @@ fn published_cells_have_the_published_parameters_and_multiply_adds() {
     assert_eq!([PC_DARTS_CIFAR, P_DARTS, DARTS_V2].map(at_cifar), [5761, 5508, 5475]);
     assert_eq!(cost(PC_DARTS_CIFAR, "imagenet").multiply_adds / 1_000_000, 586);
     assert_eq!(cost(P_DARTS, "imagenet").multiply_adds / 1_000_000, 557);
-    // The paper says 574 M; what others measured is 544.59 M (quark0/darts issue 46).
+    // The paper says 574 M, but others measured 544.59 M (quark0/darts issue 46).
     assert_eq!(cost(DARTS_V2, "imagenet").multiply_adds / 1_000_000, 544);
 }
 
@@ -93,8 +93,8 @@ fn decode(code: &[f32]) -> Architecture {
     Architecture::new("darts", code.chunks(7).map(op))
 }
 
-/// Counted by hand, 36 channels and 20 cells: the reduction cells of 72 and 144 channels have, per input, `3 * c * c / 8` parameters in
-/// each grouped convolution, `c * c` in the 1x1 one and three BN of `2 c`, the pool's among them.
+/// Counted by hand, 36 channels and 20 cells: the reduction cells of 72 and 144 channels have, per input, `3 * c * c / 8`
+/// parameters in each grouped convolution, `c * c` in the 1x1 one and three BN of `2 c` each (one of them behind the pool).
 #[test]
 fn a_fixed_reduction_cell_has_the_parameters_of_its_layers() {
     let (both, normal) = (Darts::new(), Darts::with_fixed_reduction());
@@ -113,7 +113,7 @@ fn a_fixed_reduction_cell_has_the_parameters_of_its_layers() {
         ops.sum::<crate::Cost>()
     };
     assert_eq!(of(&graph, crate::Place::Branch).params, branch(72) + branch(144));
-    // DARTS_V2's reduction cell has no weights but those of skips of stride 2; all else is the same.
+    // DARTS_V2's reduction cell has no weights except in skips of stride 2; everything else is the same.
     let whole = both.graph(&find_skeleton(&both, "cifar").unwrap());
     let whole = whole.derive(&both.parse(DARTS_V2).unwrap());
     let reductions = whole.nodes.iter().filter_map(|node| match node.step {

@@ -5,19 +5,19 @@ use toml::Value;
 use super::declaration::{Entry, key, wrong};
 use crate::{Choice, Decision, NumberRange, SpaceError};
 
-/// Choices that a decision may have: as many as [`crate::ChoiceSet`] has places for.
+/// The most choices that a decision may have: as many as a [`crate::ChoiceSet`] can hold.
 const MOST: usize = 32;
 
-/// The choices of an entry, with what tables write for them; none if the entry is a plain number.
+/// The choices of an entry, and what tables write for them. There are none if the entry is a plain number.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChoiceList {
-    /// The choices' names; those of numbers are the numbers.
+    /// Names of the choices; if they are numbers, the numbers as text.
     pub(super) names: Vec<String>,
-    /// The numbers that they are, where they are numbers.
+    /// The numbers, if the choices are numbers.
     pub(super) values: Option<Vec<f64>>,
-    /// The range of a plain number.
+    /// The range, if the entry is a plain number.
     pub(super) number: Option<NumberRange>,
-    /// What tables write besides, where something else.
+    /// What tables write for the choices, if they do not write the names.
     codes: Option<Codes>,
 }
 
@@ -28,7 +28,7 @@ enum Codes {
 }
 
 impl ChoiceList {
-    /// From an entry's keys `values`, or `choices` and `codes`.
+    /// Reads an entry's `number`, `values`, or `choices` and `codes`.
     pub(super) fn of(entry: &Entry) -> Result<Self, SpaceError> {
         let name = entry.name.as_str();
         if let Some(range) = &entry.number {
@@ -101,8 +101,8 @@ impl ChoiceList {
         Ok(Self { names, values: None, number: None, codes })
     }
 
-    /// The choice that a cell of a table, or a piece of a text, names. Numbers match by value ("224" and "224.0" are one),
-    /// names as they are written, blanks around them aside.
+    /// The choice that a table's cell, or a piece of a text, names. Numbers are compared by value ("224" and "224.0" are the
+    /// same), names as written, without blanks around them.
     pub(super) fn find(&self, cell: &str) -> Option<usize> {
         if let Some(range) = self.number {
             return range.find(cell);
@@ -191,7 +191,7 @@ fn numbers(decision: &str, at: &str, value: &Value) -> Result<Vec<f64>, SpaceErr
     })
 }
 
-/// The numbers from one to another, both of which belong to them.
+/// The numbers from one to another, both ends included.
 fn steps(table: &toml::Table) -> Option<Vec<f64>> {
     let part = |name: &str| table.get(name).and_then(number);
     let (from, to, step) = (part("from")?, part("to")?, part("step")?);

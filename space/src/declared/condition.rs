@@ -10,7 +10,7 @@ const EXPECTED: &str =
 /// The longer ones first, so that `>=` is not read as `>`.
 const OPERATORS: [&str; 7] = [">=", "<=", "!=", "==", "=", ">", "<"];
 
-/// When the slot exists; None where it always does.
+/// When the slot exists; None if it always does.
 ///
 /// # Errors
 /// [`SpaceError::Declaration`] for unknown decisions and choices, and for conditions that never hold.
@@ -53,7 +53,7 @@ fn parts(text: &str) -> Option<(&str, &'static str, &str)> {
     (!name.trim().is_empty() && !values.is_empty()).then_some((name.trim(), operator, values))
 }
 
-/// The choices that fulfil a comparison; else what was expected and what was found.
+/// The choices that fulfil a comparison. The error is a pair: what was expected, what was found.
 fn allowed(
     list: &ChoiceList,
     operator: &str,

@@ -1,4 +1,4 @@
-//! A space file as it is written.
+//! A space file, as it is written.
 
 use serde::Deserialize;
 use toml::Value;
@@ -30,9 +30,9 @@ pub(super) struct Entry {
     pub(super) number: Option<Value>,
     /// Choices that are names.
     pub(super) choices: Option<Value>,
-    /// What tables write for the `choices`, where that is something else.
+    /// What tables write for the `choices`, if they do not write the names.
     pub(super) codes: Option<Value>,
-    /// Whether it multiplies the work of all others.
+    /// Whether it multiplies the work of all other decisions.
     #[serde(default)]
     pub(super) scale: bool,
     /// Decisions of one class are counted together.
@@ -43,12 +43,12 @@ pub(super) struct Entry {
     pub(super) stage: Option<String>,
     /// When the slot exists: `d{i/4} > {i%4}`.
     pub(super) present: Option<String>,
-    /// The nodes that the decision joins, where it is an edge.
+    /// The nodes that the decision joins, if it is an edge.
     pub(super) edge: Option<[usize; 2]>,
 }
 
 impl Declaration {
-    /// Reads TOML.
+    /// Reads the TOML text of a space file.
     pub(super) fn read(text: &str) -> Result<Self, SpaceError> {
         toml::from_str(text).map_err(|error| {
             let line = |at: usize| 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
@@ -63,7 +63,7 @@ impl Declaration {
     }
 }
 
-/// For `map_err` and `Err`: what is wrong with a declaration, and where.
+/// The error for a wrong declaration: the place, what was expected and what was found.
 pub(super) fn wrong(
     place: impl Into<String>,
     expected: impl Into<String>,
@@ -72,7 +72,7 @@ pub(super) fn wrong(
     SpaceError::Declaration { place: place.into(), expected: expected.into(), found: found.into() }
 }
 
-/// The place of a key in an entry.
+/// The place of a key in an entry, for messages.
 pub(super) fn key(decision: &str, key: &str) -> String {
     format!("decision '{decision}', key `{key}`")
 }

@@ -3,7 +3,7 @@
 /// The value of an expression with `+ - * / %`, parentheses and the variable `i`. Division rounds down.
 ///
 /// # Errors
-/// In words what cannot be read or computed.
+/// A message that says what cannot be read or computed.
 pub(super) fn evaluate(text: &str, i: i64) -> Result<i64, String> {
     let mut reader = Reader { rest: text, i };
     let value = reader.sum(0)?;
@@ -13,7 +13,7 @@ pub(super) fn evaluate(text: &str, i: i64) -> Result<i64, String> {
     }
 }
 
-/// Parentheses deeper than this are no formula of a space.
+/// The deepest nesting of parentheses that is read; no formula of a space needs more.
 const DEEPEST: usize = 16;
 
 struct Reader<'a> {

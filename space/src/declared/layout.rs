@@ -1,4 +1,4 @@
-//! From declared slots to a [`Structure`].
+//! Makes a [`Structure`] from declared slots.
 
 use super::condition::presence;
 use super::declaration::wrong;
@@ -6,7 +6,7 @@ use super::slot::Slot;
 use crate::structure::neighbours;
 use crate::{DecisionId, Edges, SpaceError, Structure};
 
-/// Nodes that a declared graph may have.
+/// The most nodes that a declared graph may have.
 const MOST_NODES: usize = 64;
 
 /// How the slots act together.
@@ -24,7 +24,8 @@ pub(super) fn structure(slots: &[Slot]) -> Result<Structure, SpaceError> {
     })
 }
 
-/// Of one class are those that say so, else those with the same choices whose names differ in digits only.
+/// The class of each slot. Slots belong to one class if they say so; otherwise if they have the same choices and their names
+/// differ in digits only.
 fn classes(slots: &[Slot]) -> Result<Vec<usize>, SpaceError> {
     let mut labels: Vec<(bool, String)> = Vec::with_capacity(slots.len());
     for slot in slots {
@@ -47,15 +48,15 @@ fn classes(slots: &[Slot]) -> Result<Vec<usize>, SpaceError> {
     Ok(classes)
 }
 
-/// Decisions of one layer.
+/// The decisions that describe one layer.
 struct Block {
-    /// As declared; a decision without is a block of its own.
+    /// The name as declared; None if the decision declares no block and is a block of its own.
     name: Option<String>,
     stage: Option<String>,
     decisions: Vec<DecisionId>,
 }
 
-/// The blocks in the order of their first decisions.
+/// The blocks, in the order of their first decisions.
 fn blocks(slots: &[Slot]) -> Result<Vec<Block>, SpaceError> {
     let mut blocks: Vec<Block> = Vec::new();
     for (s, slot) in slots.iter().enumerate() {
@@ -111,8 +112,8 @@ fn stages(blocks: &[Block]) -> Vec<Vec<usize>> {
     stages.into_iter().map(|(_, blocks)| blocks).collect()
 }
 
-/// The graph whose edges are decisions, where there are such. Edges lead to higher nodes, so there is no cycle; with one node
-/// to begin at and one to end at, every node lies between them.
+/// The graph whose edges are decisions, if there are such decisions. Edges lead to higher nodes, so there is no cycle. Because
+/// exactly one node begins the graph and one ends it, every node lies between these two.
 fn edges(slots: &[Slot]) -> Result<Option<Edges>, SpaceError> {
     let ends: Vec<Option<(usize, usize)>> = slots.iter().map(ends).collect::<Result<_, _>>()?;
     let joined: Vec<(usize, usize)> = ends.iter().copied().flatten().collect();
@@ -126,7 +127,7 @@ fn edges(slots: &[Slot]) -> Result<Option<Edges>, SpaceError> {
     Ok(Some(Edges { ends, input, output }))
 }
 
-/// The nodes that a decision joins, where it is an edge.
+/// The nodes that a decision joins, if it is an edge.
 fn ends(slot: &Slot) -> Result<Option<(usize, usize)>, SpaceError> {
     let Some([from, to]) = slot.entry.edge else { return Ok(None) };
     if from >= to || to >= MOST_NODES {

@@ -1,5 +1,6 @@
-//! Spaces that a TOML file declares: decisions, how they act together, and how architectures are written, for tables that were
-//! measured elsewhere. Such a space can be predicted; it has no networks to measure or to search.
+//! Spaces that a TOML file declares: decisions, how they act together, and how architectures are written. They are for tables
+//! that were measured elsewhere. `lat` can learn to predict such a space, but cannot measure or search it, because it has no
+//! networks.
 //!
 //! ```toml
 //! id = "my-space"
@@ -25,7 +26,7 @@
 //! [[decision]]
 //! name = "op0-1"
 //! choices = ["none", "conv"]      # names; at most 32
-//! codes = [0, 1]                  # what tables write for them, where that is something else
+//! codes = [0, 1]                  # what tables write for them, if not the names
 //! class = "op"                    # counted together; else those with the same choices whose names differ in digits only
 //! edge = [0, 1]                   # joins two nodes of a small graph; `none` cuts it
 //! ```
@@ -49,10 +50,10 @@ use crate::{
     number_of,
 };
 
-/// A space from a TOML file.
+/// A space declared by a TOML file.
 ///
-/// A slot that does not exist (see [`crate::Presence`]) is not built, so whatever a table or text has in it is ignored: it counts
-/// as the slot's first choice, and architectures that differ only there are one.
+/// A slot that does not exist (see [`crate::Presence`]) is not built. Whatever a table or text says about it is ignored: it
+/// counts as the slot's first choice, so architectures that differ only there are the same architecture.
 #[derive(Debug, Clone)]
 pub struct DeclaredSpace {
     id: String,
@@ -74,10 +75,11 @@ impl DeclaredSpace {
         Self::of(toml, &declaration)
     }
 
-    /// Reads a declaration that a predictor file keeps: its name may be that of a space which was built in later.
+    /// Reads a declaration that a predictor file keeps. Its id may be that of a space that was built in later, so the id is not
+    /// checked.
     ///
     /// # Errors
-    /// As [`DeclaredSpace::read`].
+    /// [`SpaceError::Declaration`], as for [`DeclaredSpace::read`].
     pub fn read_kept(toml: &str) -> Result<Self, SpaceError> {
         Self::of(toml, &Declaration::read(toml)?)
     }
@@ -97,14 +99,15 @@ impl DeclaredSpace {
         })
     }
 
-    /// Whether the decision's slot exists, by the choices of all.
+    /// Whether the decision's slot exists, given the choices at all decisions.
     fn exists(&self, decision: DecisionId, choice: impl Fn(DecisionId) -> Option<usize>) -> bool {
         self.structure.presence[decision]
             .as_ref()
             .is_none_or(|p| choice(p.decision).is_some_and(|c| p.choices.contains(&c)))
     }
 
-    /// The architecture with these choices; None may stand where no slot is.
+    /// The architecture with these choices. A choice may be None if its slot does not exist; the error is the first decision
+    /// whose choice is missing.
     fn complete(&self, choices: &[Option<usize>]) -> Result<Architecture, DecisionId> {
         let choice = |d: DecisionId| match (self.exists(d, |o| choices[o]), choices[d]) {
             (true, None) => Err(d),
@@ -114,7 +117,8 @@ impl DeclaredSpace {
                 None => 0,
             }),
         };
-        // Decisions that say which slots exist always do; they come first, or a slot would seem missing for their sake.
+        // Decisions that control which slots exist always exist themselves. They are checked first, because without them other
+        // slots would seem to be missing.
         let deciding = |d: &DecisionId| self.structure.presence[*d].is_none();
         if let Some(missing) = (0..choices.len()).filter(deciding).find(|&d| choices[d].is_none()) {
             return Err(missing);
@@ -128,7 +132,7 @@ impl DeclaredSpace {
         SpaceError::Text { space: self.id.clone(), expected, found }
     }
 
-    /// The pieces of a text by decision.
+    /// The piece of the text for each decision.
     fn cells<'a>(&self, text: &'a str) -> Result<Vec<(DecisionId, &'a str)>, SpaceError> {
         match &self.text_form {
             TextForm::Pairs => self.pairs(text),
@@ -147,7 +151,7 @@ impl DeclaredSpace {
                 let example = format!("{}={}", first.name, first.gate_names()[0]);
                 self.unreadable(format!("name=choice,name=choice,... such as {example}"), pair)
             })?;
-            // Texts mostly keep the decisions' order.
+            // Most texts keep the order of the decisions, so the search begins at the next one.
             let next = cells.last().map_or(0, |last| last.0 + 1);
             let known = (next..n).chain(0..next).find(|&d| self.decisions[d].name == name.trim());
             let decision = known
@@ -161,7 +165,7 @@ impl DeclaredSpace {
     }
 }
 
-/// Names of files are made of the id, and built-in spaces have theirs.
+/// Checks that file names can contain the id, and that no built-in space has it.
 fn check_id(id: &str) -> Result<(), SpaceError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if id.is_empty() || !id.chars().all(fits) || id.starts_with('.') {

@@ -1,21 +1,22 @@
-//! Names with ranges: `k{00..19}` stands for `k00` to `k19`, and `{i}` elsewhere in the entry for the number at hand.
+//! Names with ranges: `k{00..19}` stands for `k00` to `k19`, and `{i}` elsewhere in the entry for the current number.
 
 use super::declaration::{key, wrong};
 use super::expression::evaluate;
 use crate::SpaceError;
 
-/// Decisions that one range may stand for.
+/// The most decisions that one range may stand for.
 const LONGEST: i64 = 1000;
 
-/// Which decision of its entry's range one is.
+/// The place of one decision in its entry's range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Index {
     number: i64,
-    /// Digits that the range writes it with, zeros in front.
+    /// Number of digits that the range writes, zeros in front.
     width: usize,
 }
 
-/// The names that a pattern stands for, with their place in its range where it has one. Both ends of a range belong to it.
+/// The names that a pattern stands for, and for each its place in the range (None if the pattern has no range). Both ends of a
+/// range belong to it.
 pub(super) fn expand(pattern: &str) -> Result<Vec<(String, Option<Index>)>, SpaceError> {
     let refuse = |found: &str| {
         let expected = "a name such as depth, or with one range, as in k{00..19}";
@@ -46,7 +47,7 @@ pub(super) fn expand(pattern: &str) -> Result<Vec<(String, Option<Index>)>, Spac
     Ok((from..=to).map(name).collect())
 }
 
-/// The ends of a range, and the digits of its first number.
+/// The two ends of a range, and the number of digits of its first number.
 fn ends(range: &str) -> Option<(i64, i64, usize)> {
     let (from, to) = range.split_once("..")?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -54,10 +55,10 @@ fn ends(range: &str) -> Option<(i64, i64, usize)> {
     are_numbers.then(|| Some((from.parse().ok()?, to.parse().ok()?, from.len()))).flatten()
 }
 
-/// The text with each `{expression}` computed. `{i}` alone is written with the range's digits: `k{i}` is `k07`.
+/// The text with each `{expression}` computed. `{i}` alone is written with the range's digits: `k{i}` becomes `k07`.
 ///
 /// # Errors
-/// In words what is wrong with the text.
+/// A message that says what is wrong with the text.
 pub(super) fn fill(text: &str, index: Option<Index>) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;

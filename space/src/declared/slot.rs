@@ -1,19 +1,19 @@
-//! The decisions of a declared space, ranges expanded.
+//! The decisions of a declared space, after ranges are expanded.
 
 use super::choice_list::ChoiceList;
 use super::declaration::{Entry, key, wrong};
 use super::pattern::{Index, expand, fill};
 use crate::SpaceError;
 
-/// Decisions that a declared space may have.
+/// The most decisions that a declared space may have.
 const MOST: usize = 10_000;
 
 /// One decision of an entry.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
-    /// The decision's name, which is its column's too.
+    /// The decision's name; also the name of its column in tables.
     pub(super) name: String,
-    /// What was declared of it.
+    /// The entry that declares it.
     pub(super) entry: &'a Entry,
     /// Its choices.
     pub(super) list: ChoiceList,
@@ -47,7 +47,7 @@ impl Slot<'_> {
         }
     }
 
-    /// One of the entry's texts with its expressions computed for this decision.
+    /// A text of the entry (such as its `block`) with the expressions computed for this decision.
     pub(super) fn filled(
         &self,
         at: &str,
@@ -64,7 +64,7 @@ impl Slot<'_> {
         }
     }
 
-    /// The place of one of its keys.
+    /// The place of one of its keys, for messages.
     pub(super) fn key(&self, at: &str) -> String {
         key(&self.name, at)
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// One entry per line of what the example has in ranges.
+/// The example's space, with one entry for each line that the example writes as a range.
 const OFA: &str = r#"
 id = "ofa-table"
 [[decision]]

@@ -1,4 +1,4 @@
-//! How architectures of a declared space are written: `name=choice,name=choice`, or after a template.
+//! How architectures of a declared space are written: as `name=choice,name=choice`, or by a template.
 
 use super::declaration::wrong;
 use super::slot::Slot;
@@ -9,23 +9,23 @@ use crate::{DecisionId, SpaceError};
 pub(super) enum TextForm {
     /// `name=choice` for every decision whose slot exists, with commas between them.
     Pairs,
-    /// Literal texts and decisions between them.
+    /// Fixed texts with decisions between them.
     Template(Template),
 }
 
-/// A text with a place for each decision.
+/// A text with a placeholder for each decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Template {
     /// The template as declared, for messages.
     pub(super) text: String,
-    /// What the text begins with.
+    /// The text before the first placeholder.
     head: String,
-    /// The decisions in the text's order, each with the literal text behind it.
+    /// The decisions in the text's order, each with the fixed text behind it.
     pieces: Vec<(DecisionId, String)>,
 }
 
 impl TextForm {
-    /// From the key `text`, where there is one.
+    /// Reads the key `text`, or uses pairs if there is none.
     pub(super) fn of(text: Option<&String>, slots: &[Slot]) -> Result<Self, SpaceError> {
         if let Some(text) = text {
             return Ok(Self::Template(Template::of(text, slots)?));
@@ -64,7 +64,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Whether each decision stands in it once, and a text can be read back.
+    /// Checks that each decision occurs once, and that a text can be read back.
     fn check(&self, slots: &[Slot]) -> Result<(), (String, String)> {
         for (d, slot) in slots.iter().enumerate() {
             let n = self.pieces.iter().filter(|piece| piece.0 == d).count();
@@ -103,7 +103,7 @@ impl Template {
         Ok(())
     }
 
-    /// The text with these choices.
+    /// The text with these choices filled in.
     pub(super) fn format(&self, choice: impl Fn(DecisionId) -> String) -> String {
         let mut text = self.head.clone();
         for (decision, literal) in &self.pieces {
@@ -113,7 +113,7 @@ impl Template {
         text
     }
 
-    /// The piece of text that stands for each decision; None where the text has another form.
+    /// The piece of text for each decision; None if the text does not match the template.
     pub(super) fn split<'a>(&self, text: &'a str) -> Option<Vec<(DecisionId, &'a str)>> {
         let mut rest = text.trim().strip_prefix(self.head.trim_start())?;
         let mut cells = Vec::with_capacity(self.pieces.len());

@@ -1,12 +1,12 @@
 //! `FBNet`: Hardware-Aware Efficient `ConvNet` Design via Differentiable Neural Architecture Search. Wu, Dai, Zhang, Wang, Sun, Wu, Tian,
 //! Vajda, Jia, Keutzer, CVPR 2019, arXiv 1812.03443. Reference: <https://github.com/facebookresearch/mobile-vision>.
 //!
-//! A chain of 22 layers with one of nine blocks each. Two dialects of the blocks are public. mobile-vision's, which the published
-//! networks are made of: blocks of expansion 1 have no first convolution, the last one alone is grouped, convolutions have biases. And
-//! that of HW-NAS-Bench (<https://github.com/RICE-EIC/HW-NAS-Bench>), whose measured tables others use too: the first convolution is
-//! always there and grouped like the last, none has a bias. A table of one does not price networks of the other. Deviations: none; the
-//! skeleton's channels scale all widths alike (the paper has 16), and with the CIFAR stem the first two halvings are left out, as
-//! HW-NAS-Bench does for CIFAR-100.
+//! A chain of 22 layers, each one of nine blocks. Two dialects of the blocks are public. The published networks use
+//! mobile-vision's: blocks of expansion 1 have no first convolution, only the last convolution is grouped, and convolutions have
+//! biases. The other is that of HW-NAS-Bench (<https://github.com/RICE-EIC/HW-NAS-Bench>), whose measured tables others use too:
+//! the first convolution always exists and is grouped like the last, and none has a bias. A latency table of one dialect does not
+//! fit networks of the other. Deviations: none. The skeleton's channels scale all widths by the same factor (the paper has 16).
+//! With the CIFAR stem the first two halvings are left out, as HW-NAS-Bench does for CIFAR-100.
 
 use crate::chain::{Chain, Layer, LayeredSpace, Layers, Row, Scale, presets, rows};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     TableForm,
 };
 
-/// The choices in HW-NAS-Bench's order: kernel, expansion and whether its convolutions are grouped; then `skip`.
+/// The choices in HW-NAS-Bench's order: kernel, expansion, and whether the convolutions are grouped. `skip` comes after them.
 const BLOCKS: [(&str, u8, u32, bool); 8] = [
     ("k3_e1", 3, 1, false),
     ("k3_e1_g2", 3, 1, true),
@@ -32,14 +32,14 @@ const LAYERS: usize = 22;
 const STEM: u32 = 16;
 const SKELETONS: &[SkeletonPreset] = &presets(LAYERS as u16, STEM, 224);
 
-/// Whose blocks.
+/// Which code the blocks follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     MobileVision,
     HwNasBench,
 }
 
-/// The parts of the space.
+/// The properties in which the variants of the space differ.
 #[derive(Debug)]
 struct FbNet {
     id: &'static str,
@@ -54,13 +54,13 @@ pub(crate) fn fbnet() -> LayeredSpace {
     LayeredSpace::of(FbNet { id: "fbnet", dialect, last: [1984; 2] })
 }
 
-/// The same with 1,504 channels before the classifier, as FBNet-A has.
+/// The space with mobile-vision's blocks and 1,504 channels before the classifier, as FBNet-A has.
 pub(crate) fn fbnet_1504() -> LayeredSpace {
     let dialect = Dialect::MobileVision;
     LayeredSpace::of(FbNet { id: "fbnet-1504", dialect, last: [1504; 2] })
 }
 
-/// The space with HW-NAS-Bench's blocks: 1,984 channels before the classifier, for CIFAR 1,504.
+/// The space with HW-NAS-Bench's blocks: 1,984 channels before the classifier, or 1,504 for CIFAR.
 pub(crate) fn fbnet_hwnas() -> LayeredSpace {
     let dialect = Dialect::HwNasBench;
     LayeredSpace::of(FbNet { id: "fbnet-hwnas", dialect, last: [1984, 1504] })
@@ -130,7 +130,7 @@ impl Layers for FbNet {
 
     fn operations(&self, layer: &Layer) -> Vec<Op> {
         let is_alike = layer.stride == 1 && layer.c_in == layer.c_out;
-        // The convolution of a skip has no bias in either dialect.
+        // A skip's convolution has no bias in either dialect.
         let skip = if is_alike { Op::Identity } else { self.conv(1, false) };
         BLOCKS.iter().map(|&block| self.block(block, layer.c_in)).chain([skip]).collect()
     }

@@ -1,13 +1,14 @@
 //! `FBNetV2`: Differentiable Neural Architecture Search for Spatial and Channel Dimensions. Wan, Dai, Zhang, He, Tian, Xie, Wu, Yu, Xu,
 //! Chen, Vajda, Gonzalez, CVPR 2020, arXiv 2004.05565. Reference: <https://github.com/facebookresearch/mobile-vision>.
 //!
-//! A chain of 18 layers whose output channels, middle channels and kernel are searched, and the size of the image. The authors published
-//! networks, but no options: widths and expansions are those of the paper's table 2 as it is remembered (its 4.4e14 combinations of
-//! widths agree with the abstract's 1e14), sizes of the image those of the published networks. Deviations: squeeze-and-excite and
-//! activation are not searched but follow the published networks, group by group; an expansion is of the widest input of its layer,
-//! since the mask is; a layer adds the channels that its input and output both have, as masked maps do. The skeleton's channels scale
-//! all widths alike (16 is the paper's), and with the CIFAR stem, which the paper has not, the first two halvings are left out.
-//! The published networks, which are no points of the table, are counted in `published_tests.rs`.
+//! A chain of 18 layers. Output channels, middle channels and kernel of each layer are searched, and so is the size of the image.
+//! The authors published networks, but not the options of the search. Widths and expansions here are those of the paper's table 2
+//! as remembered (their 4.4e14 combinations of widths agree with the abstract's 1e14); image sizes are those of the published
+//! networks. Deviations: squeeze-and-excite and activation are not searched but follow the published networks, group by group. An
+//! expansion refers to the widest input of its layer, because the mask does. A layer adds those channels that its input and
+//! output both have, as masked maps do. The skeleton's channels scale all widths by the same factor (the paper has 16), and with
+//! the CIFAR stem, which the paper does not have, the first two halvings are left out. The published networks are not points of
+//! this space; `published_tests.rs` counts them.
 
 #[cfg(test)]
 mod published_tests;
@@ -22,23 +23,23 @@ use crate::{
 };
 
 const ID: &str = "fbnetv2";
-/// Sizes of the image, of which the largest is the skeleton's resolution.
+/// Image sizes. The largest corresponds to the skeleton's resolution.
 const RESOLUTIONS: [u32; 6] = [128, 160, 192, 224, 256, 288];
 const KERNELS: [u8; 2] = [3, 5];
 const STEM: u32 = 16;
-/// Before the classifier.
+/// Channels before the classifier.
 const LAST: u32 = 1984;
-/// Of the first layer, which has no expansion.
+/// Kernel of the first layer, which has no expansion.
 const FIRST_KERNEL: u8 = 3;
 
-/// Layers of one kind.
+/// Consecutive layers of one kind.
 #[derive(Debug)]
 struct LayerGroup {
-    /// Lowest and highest output channels, and the step between.
+    /// Smallest and largest output channels, and the step between.
     widths: [u32; 3],
     n: usize,
     stride: u8,
-    /// In hundredths, lowest and step; there are six. The first layer has none.
+    /// Smallest expansion and step, in hundredths; there are six expansions. None for the first layer.
     expansions: Option<[u32; 2]>,
     excites: bool,
     activation: Activation,
@@ -76,37 +77,37 @@ impl LayerGroup {
         (lowest..=highest).step_by(step as usize).collect()
     }
 
-    /// In hundredths.
+    /// The expansions in hundredths.
     fn expansions(&self) -> Vec<u32> {
         let of = |[lowest, step]: [u32; 2]| (0..N_EXPANSIONS).map(|i| lowest + i * step).collect();
         self.expansions.map(of).unwrap_or_default()
     }
 }
 
-/// A layer's decisions.
+/// The decisions of a layer.
 #[derive(Debug, Clone, Copy)]
 struct Layer {
     group: &'static LayerGroup,
     is_first: bool,
     width: DecisionId,
-    /// Kernel and expansion.
+    /// The decisions of kernel and expansion; None for the first layer.
     block: Option<(DecisionId, DecisionId)>,
 }
 
-/// The space; its texts are a word for the image's size and one per layer, as in `r288 c16 k3_e0.75_c28 ...`.
+/// The space. Its texts have one word for the image's size and one per layer, as in `r288 c16 k3_e0.75_c28 ...`.
 #[derive(Debug)]
 pub struct FbNetV2 {
     decisions: Vec<Decision>,
     layers: Vec<Layer>,
 }
 
-/// An expansion as texts have it, from hundredths.
+/// An expansion as texts write it, from hundredths.
 fn expansion_name(hundredths: u32) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 impl FbNetV2 {
-    /// The space.
+    /// Builds the space.
     pub(crate) fn new() -> Self {
         let resolutions = RESOLUTIONS.iter().map(|&r| number(r)).collect();
         let mut decisions = vec![Decision::slot("resolution", resolutions)];
@@ -142,7 +143,7 @@ impl FbNetV2 {
     }
 }
 
-/// Puts a layer of the largest width behind a chain; `scaled` is what the skeleton makes of a width.
+/// Appends a layer at its largest width to a chain; `scaled` converts a width to the skeleton's scale.
 fn put(chain: &mut Chain, layer: &Layer, stride: u8, scaled: impl Fn(u32) -> u32) {
     let Layer { group, is_first, width, block } = *layer;
     let widths: Vec<u32> = group.widths().into_iter().map(scaled).collect();
@@ -263,7 +264,7 @@ impl SearchSpace for FbNetV2 {
     }
 
     fn reads_input(&self, _: &Architecture) -> bool {
-        // No choice of a chain cuts it.
+        // Choices of such a chain never cut off the image.
         true
     }
 

@@ -1,9 +1,9 @@
-//! The published networks, built of the same operations as the space, have their numbers.
+//! Builds the published networks from the same operations as the space, and checks their parameters and multiply-adds.
 
 use crate::chain::{Chain, nearest_divisible};
 use crate::{Activation, InvertedResidual, Norm, Op, SqueezeExcite, count};
 
-/// A layer as mobile-vision's definitions have it: operation, width, stride, expansion.
+/// Appends a layer written as in mobile-vision's definitions: operation, width, stride, expansion.
 fn put(chain: &mut Chain, layer: &str, divisor: u8) {
     let parts: Vec<&str> = layer.split(':').collect();
     let (name, width) = (parts[0], parts[1].parse().unwrap());
@@ -41,11 +41,11 @@ fn published_networks_have_their_numbers() {
         let [name, resolution, params, conv_linear, ptflops, layers] = cells[..] else {
             panic!("six cells: {line}");
         };
-        // Middle widths of these are whole numbers, of the others multiples of 8.
+        // Middle widths are whole numbers in these networks, and multiples of 8 in the others.
         let divisor = if name.starts_with("dmasking") { 1 } else { 8 };
         let mut chain = Chain::new(resolution.parse().unwrap());
         layers.split(' ').for_each(|layer| put(&mut chain, layer, divisor));
-        // Their code pools what is pooled already, and so its counter counts it again.
+        // Their code pools a map that is already pooled, and their counter counts it again.
         let again = u64::from(chain.shape().c);
         let cost = count(&chain.finish(1000));
         let counted = [cost.params, cost.conv_linear, cost.multiply_adds + again];

@@ -1,4 +1,4 @@
-//! `FBNetV2`'s text form: a word for the image's size and one per layer, as in `r288 c16 k3_e0.75_c28 ..`.
+//! `FBNetV2`'s text form: one word for the image's size and one per layer, as in `r288 c16 k3_e0.75_c28 ..`.
 
 use super::{FbNetV2, ID, LAYERS, Layer, RESOLUTION, RESOLUTIONS};
 use crate::chain::{quoted, words};
@@ -39,7 +39,7 @@ pub(super) fn parse(space: &FbNetV2, text: &str) -> Result<Architecture, SpaceEr
     Ok(Architecture::new(ID, choices))
 }
 
-/// A layer's word.
+/// The word for a layer.
 fn word_of(space: &FbNetV2, layer: &Layer, choice: impl Fn(DecisionId) -> usize) -> String {
     let name = |d: DecisionId| &space.decisions[d].choices[choice(d)].name;
     let width = name(layer.width);
@@ -49,7 +49,7 @@ fn word_of(space: &FbNetV2, layer: &Layer, choice: impl Fn(DecisionId) -> usize)
     }
 }
 
-/// The choices that a word tells.
+/// The choices that a layer's word stands for.
 fn read(space: &FbNetV2, layer: &Layer, word: &str) -> Option<Vec<(DecisionId, usize)>> {
     let find = |d: DecisionId, name: &str| {
         let choices = &space.decisions[d].choices;
@@ -67,7 +67,7 @@ fn read(space: &FbNetV2, layer: &Layer, word: &str) -> Option<Vec<(DecisionId, u
     }
 }
 
-/// Completes "expected ...".
+/// The text form, worded so that it completes "expected ...".
 fn form() -> String {
     let sizes = RESOLUTIONS.map(|r| format!("r{r}")).join(", ");
     let n = LAYERS + 1;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Feature, FeatureMap, Level};
 
-/// How a value comes about.
+/// How a value is computed.
 #[derive(Debug, Clone)]
 enum Node {
     /// The number 1 or a gate.
@@ -13,12 +13,12 @@ enum Node {
     Product(u32, u32),
 }
 
-/// Collects values and features in any order; [`Builder::finish`] sorts them into levels and drops what nothing needs.
+/// Collects values and features in any order. [`Builder::finish`] sorts them into levels and drops values that no feature needs.
 #[derive(Debug)]
 pub(crate) struct Builder {
     n_gates: usize,
     nodes: Vec<Node>,
-    /// Per node the number of steps to it.
+    /// Per node the length of the longest way to it from the gates.
     depths: Vec<usize>,
     products: HashMap<(u32, u32), u32>,
     features: Vec<Feature>,
@@ -43,7 +43,7 @@ impl Builder {
         1 + gate as u32
     }
 
-    /// A weighted sum; a lone value with factor 1 is that value.
+    /// A weighted sum. A single value with factor 1 is returned as it is.
     pub(crate) fn sum(&mut self, terms: Vec<(u32, f32)>) -> u32 {
         if let [(value, 1.0)] = terms[..] {
             value
@@ -53,12 +53,12 @@ impl Builder {
         }
     }
 
-    /// The plain sum of some values.
+    /// The sum of some values.
     pub(crate) fn total(&mut self, values: &[u32]) -> u32 {
         self.sum(values.iter().map(|&v| (v, 1.0)).collect())
     }
 
-    /// The product of two values, made once however often it is asked for.
+    /// The product of two values. If it exists already, that value is returned.
     pub(crate) fn product(&mut self, a: u32, b: u32) -> u32 {
         let (a, b) = (a.min(b), a.max(b));
         if a == 0 {
@@ -79,7 +79,7 @@ impl Builder {
         self.nodes.len() as u32 - 1
     }
 
-    /// The number of the group with this name, a new one where there is none.
+    /// The number of the group with this name; a new group if there is none.
     pub(crate) fn group(&mut self, name: &str) -> u16 {
         let found = self.groups.iter().position(|group| group == name);
         let group = found.unwrap_or_else(|| {
@@ -135,13 +135,13 @@ impl Builder {
         FeatureMap { n_gates: self.n_gates, levels, features, groups: self.groups }
     }
 
-    /// Per node whether a feature needs it.
+    /// Per node, whether a feature needs it.
     fn needed(&self) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
         for feature in &self.features {
             needed[feature.value as usize] = true;
         }
-        // Inputs come before what is made of them.
+        // A node's inputs come before it, so one pass from the end reaches them all.
         for v in (0..self.nodes.len()).rev().filter(|&v| v > self.n_gates) {
             if !needed[v] {
                 continue;

@@ -1,4 +1,4 @@
-//! Conditions as features: of each the product of its choices' gates.
+//! Conditions as features: each is the product of the gates of its choices.
 
 use super::{Builder, FeatureMap};
 use crate::{Condition, Decision};

@@ -3,11 +3,11 @@
 use super::Builder;
 use crate::Edges;
 
-/// More edges have too many subsets.
+/// Graphs with more edges have too many subsets to sum over.
 const MOST_EDGES: usize = 12;
 
-/// Per edge the value that is 1 where its start can be reached from the input and its end reaches the output, and the value
-/// that is 1 where any path joins the two. `on[i]` is 1 where edge i is not cut. None for graphs with too many edges.
+/// For each edge the value that is 1 if its start can be reached from the input and its end reaches the output, and the value
+/// that is 1 if any path joins input and output. `on[i]` is 1 if edge i is not cut. None for graphs with too many edges.
 pub(super) fn alive(
     b: &mut Builder,
     edges: &[(usize, usize)],
@@ -45,8 +45,8 @@ fn reaches(edges: &[(usize, usize)], set: usize, from: usize, to: usize) -> bool
     seen.contains(&to)
 }
 
-/// The polynomial, linear in each edge, with the function's value on every set of edges: its coefficient on a product of edges
-/// is the sum over that set's subsets of the function's values, with the sign of the difference in size (Moebius inversion).
+/// The polynomial, linear in each edge, that equals the function on every set of edges. Its coefficient for a product of edges is
+/// the sum of the function's values over that set's subsets, each with the sign of the difference in size (Moebius inversion).
 fn polynomial(
     b: &mut Builder,
     monomials: &mut Monomials,
@@ -65,7 +65,7 @@ fn polynomial(
     b.sum(terms)
 }
 
-/// Products of edges, each made once.
+/// Products of edges; each is made only once.
 struct Monomials<'a> {
     on: &'a [u32],
     made: Vec<Option<u32>>,

@@ -1,9 +1,9 @@
 //! From gates to the features that predictors are linear in.
 //!
-//! One-hot codes hide what matters: how often an operation occurs, what the choices of one layer do together, whether an
-//! operation lies on a path to the output. All of that is sums and products of gates, so it means the same for the 0/1 gates
-//! of an architecture and for soft ones, where it is smooth; and where the choices of different decisions are independent the
-//! value of a product at the mean gates is the mean of its values.
+//! One-hot codes hide what matters: how often an operation occurs, what the choices of one layer do together, and whether an
+//! operation lies on a path to the output. All of that is sums and products of gates. So it is defined for the 0/1 gates of an
+//! architecture and for soft gates, for which it is smooth. And if the choices of different decisions are independent, the value
+//! of a product at the average gates is the average of its values.
 
 mod builder;
 mod conditions;
@@ -16,21 +16,21 @@ use serde::{Deserialize, Serialize};
 use crate::{Condition, Decision, Encoding, Space};
 pub(crate) use builder::Builder;
 
-/// Most numbers in all matrices of a walk, a GiB of them; those of the spaces here take a thousandth.
+/// The most numbers in all matrices of a walk together: 1 GiB of them. The spaces here need a thousandth of that.
 const MOST_FACTORS: usize = 1 << 28;
 
-/// A step of the walk: further values, each from those before.
+/// A step of the walk: computes further values from earlier ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Weighted sums: per value its terms (number of an earlier value, factor).
+    /// Weighted sums: for each value its terms (number of an earlier value, factor).
     Sums(Vec<Vec<(u32, f32)>>),
     /// Products of two earlier values each.
     Products(Vec<(u32, u32)>),
 }
 
 impl Level {
-    /// How many values it adds.
+    /// The number of values that it adds.
     pub fn len(&self) -> usize {
         match self {
             Self::Sums(sums) => sums.len(),
@@ -38,7 +38,7 @@ impl Level {
         }
     }
 
-    /// Whether it adds none.
+    /// Whether it adds no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -47,36 +47,37 @@ impl Level {
 /// A number that predictors read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feature {
-    /// What it is: `resolution^2*k00=5*e00=6`.
+    /// Its name, such as `resolution^2*k00=5*e00=6`.
     pub name: String,
     /// Its number among the values.
     pub value: u32,
-    /// Number of its group: features of one kind, such as counts.
+    /// Number of its group. A group holds features of one kind, such as counts.
     pub group: u16,
-    /// Number of the block that it describes; None: no block's own.
+    /// Number of the block that it describes; None if it describes no single block.
     pub block: Option<u16>,
 }
 
-/// A walk from gates to features. Value 0 is 1, the next `n_gates` are the gates, then come those of the levels in order.
+/// A walk from gates to features. Value 0 is the constant 1, the next `n_gates` values are the gates, then come those of the
+/// levels in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeatureMap {
     /// Number of gates: choices over all decisions, `none` included.
     pub n_gates: usize,
     /// The steps.
     pub levels: Vec<Level>,
-    /// What is read at the end.
+    /// The values that predictors read.
     pub features: Vec<Feature>,
     /// Names of the groups.
     pub groups: Vec<String>,
 }
 
 impl FeatureMap {
-    /// All that the space's structure suggests; see the file `structured.rs` for the groups.
+    /// All features that the space's structure suggests; `structured.rs` lists the groups.
     pub fn structured(space: &dyn Space) -> Self {
         structured::build(space)
     }
 
-    /// The linear features of an encoding, as one group.
+    /// The linear features of an encoding, in one group.
     pub fn of_encoding(encoding: &Encoding) -> Self {
         let mut builder = Builder::new(encoding.n_gates);
         let group = builder.group(encoding.id);
@@ -88,8 +89,8 @@ impl FeatureMap {
         builder.finish()
     }
 
-    /// One feature per condition: the product of the gates of its choices, 1 for the condition of no choices. Where decisions are
-    /// drawn independently a product at the mean gates is the chance that the condition holds.
+    /// One feature per condition: the product of the gates of its choices; 1 for the condition without choices. If decisions are
+    /// drawn independently, a product at the average gates is the probability that the condition holds.
     pub fn of_conditions(decisions: &[Decision], conditions: &[Condition]) -> Self {
         conditions::build(decisions, conditions)
     }
@@ -109,7 +110,7 @@ impl FeatureMap {
         1 + self.n_gates + self.levels.iter().map(Level::len).sum::<usize>()
     }
 
-    /// The map with these features alone, and no value that none of them needs.
+    /// The map with these features only, and without values that none of them needs.
     pub fn keep(&self, features: &[usize]) -> Self {
         let mut builder = Builder::new(self.n_gates);
         let mut values: Vec<u32> = (0..=self.n_gates as u32).collect();
@@ -138,8 +139,8 @@ impl FeatureMap {
         builder.finish()
     }
 
-    /// Whether every value that is read comes before, so that a map from a file can be walked, and whether its matrices (a row per
-    /// value before, a column per sum) fit into memory: a short text can ask for any number of empty sums.
+    /// Checks a map read from a file: every value must be computed from earlier ones, and the matrices (a row per earlier value,
+    /// a column per sum) must fit into memory. A short text could ask for any number of empty sums.
     pub fn is_sound(&self) -> bool {
         let Some(mut known) = self.n_gates.checked_add(1) else { return false };
         let mut n_factors = 0_usize;
@@ -163,14 +164,14 @@ impl FeatureMap {
             .all(|f| (f.value as usize) < known && usize::from(f.group) < self.groups.len())
     }
 
-    /// Values of `n` gate vectors, value by value: value v of row i is at `v * n + i`. Gates lie gate by gate likewise.
+    /// All values for `n` gate vectors. Value v of row i is at `v * n + i`; the gates are laid out the same way.
     pub fn values(&self, gates: &[f32], n: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.n_values() * n);
         self.values_into(gates, n, &mut values);
         values
     }
 
-    /// The same into a buffer that is used again; what it held is gone.
+    /// Like [`FeatureMap::values`], but writes into a buffer that can be used again. The buffer's old contents are overwritten.
     pub fn values_into(&self, gates: &[f32], n: usize, values: &mut Vec<f32>) {
         assert_eq!(gates.len(), self.n_gates * n, "gates of another space");
         values.clear();

@@ -1,22 +1,23 @@
 //! The features that a space's structure suggests, in groups from simple to special:
 //!
 //! - `counts`: how often each choice of a class occurs; `one-hot`: each choice by itself; `value`: numeric choices as numbers;
-//! - `joint` and its smaller kin `pairs`, `triples`: what the choices of one block are together, one column per combination, and
-//!   as products of numbers (`value-...`); `joint-counts` and `stage` add them up over like blocks and over a stage;
+//! - `joint`, and the smaller `pairs` and `triples`: the choices of one block together, one column per combination, and as
+//!   products of numbers (`value-...`); `joint-counts` and `stage` add them up over blocks that are alike and over a stage;
 //! - `live`, `live-counts`, `reach`: operations that lie on a path from input to output;
-//! - `neighbours`: choices of two blocks that may act on one another;
-//! - `multiply-adds`, `elements`: what the choices compute and move, in all and per cell type, of spaces with networks;
-//! - `number`, `number-squares`, `number-products`: decisions that are plain numbers, by themselves and by their logarithms; the logarithms' squares, and their products with one another and with the choices of other decisions;
-//! - all of these but `neighbours` and those of numbers times each scale and its square.
+//! - `neighbours`: choices of two blocks that may affect each other;
+//! - `multiply-adds`, `elements`: what the choices compute and move, in total and per cell type, for spaces with networks;
+//! - `number`, `number-squares`, `number-products`: decisions that are plain numbers, as values and as logarithms; the squares of
+//!   the logarithms; the products of the logarithms with one another and with the choices of other decisions;
+//! - all of these except `neighbours` and the groups for numbers, times each scale and its square.
 //!
-//! Slots that do not exist are zero throughout. `none` has no column: it is the absence of all others.
+//! All columns of a slot that does not exist are zero. `none` has no column: it is the case in which all other columns are zero.
 
 use super::{Builder, FeatureMap, edges};
 use crate::{Decision, DecisionId, Group, Space, Structure};
 
-/// A block with more combinations has no column for each.
+/// A block with more combinations than this gets no column per combination.
 const MOST_COMBINATIONS: usize = 256;
-/// More products of numbers with one another and with choices are not looked at.
+/// If there are more products of numbers with one another and with choices than this, they are left out.
 const MOST_PRODUCTS: usize = 2000;
 
 pub(super) fn build(space: &dyn Space) -> FeatureMap {
@@ -47,7 +48,7 @@ pub(super) fn build(space: &dyn Space) -> FeatureMap {
     d.b.finish()
 }
 
-/// A named value.
+/// A value with its name.
 pub(super) type Column = (String, u32);
 
 pub(super) struct Deriver<'a> {
@@ -55,9 +56,9 @@ pub(super) struct Deriver<'a> {
     pub(super) decisions: &'a [Decision],
     pub(super) structure: &'a Structure,
     groups: &'a [Group],
-    /// Per decision its choices but `none`, zero where the slot does not exist.
+    /// Per decision its choices except `none`; zero if the slot does not exist.
     columns: Vec<Vec<Column>>,
-    /// Per decision its choice as a number from 0 to 1 where choices are numbers.
+    /// Per decision its choice as a number from 0 to 1, if its choices are numbers.
     numbers: Vec<Option<Column>>,
 }
 
@@ -67,7 +68,7 @@ impl Deriver<'_> {
         self.b.gate(before + choice)
     }
 
-    /// The value of a decision as a number to some power, its largest being 1.
+    /// The value of a decision as a number to some power, scaled so that the largest is 1.
     fn number(&mut self, decision: DecisionId, values: &[f64], power: i32) -> u32 {
         let largest = values.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
         let term =
@@ -124,7 +125,7 @@ impl Deriver<'_> {
         }
     }
 
-    /// Column by column the sum over lists of columns of one kind; the names are those of the choices.
+    /// Adds up lists of columns of one kind, column by column. The names are those of the choices.
     fn sums_of(&mut self, lists: &[Vec<Column>]) -> Vec<Column> {
         let n = lists.iter().map(Vec::len).min().unwrap_or(0);
         let sum = |i: usize| {
@@ -160,7 +161,7 @@ impl Deriver<'_> {
         }
     }
 
-    /// One column per combination of a block's choices; none for blocks of one decision and for too many combinations.
+    /// One column per combination of a block's choices. Empty for blocks of one decision and if there are too many combinations.
     fn joint(&mut self, block: usize) -> Vec<Column> {
         let members = &self.structure.blocks[block];
         let lists: Vec<Vec<Column>> = members.iter().map(|&d| self.columns[d].clone()).collect();
@@ -195,7 +196,7 @@ impl Deriver<'_> {
         products
     }
 
-    /// Joint columns added up over blocks that are alike, and over the blocks of a stage.
+    /// Adds joint columns up over blocks that are alike, and over the blocks of a stage.
     fn joint_sums(&mut self) {
         let blocks = &self.structure.blocks;
         let shape = |block: usize| -> Vec<usize> {
@@ -252,7 +253,7 @@ impl Deriver<'_> {
         self.add("reach", None, vec![("reach".to_owned(), joined)]);
     }
 
-    /// Everything so far times each scale and its square, and the scales themselves.
+    /// Multiplies everything so far by each scale and its square, and adds the scales themselves.
     fn scaled(&mut self) {
         let unscaled = self.b.features().to_vec();
         let groups = self.b.groups().to_vec();
@@ -274,7 +275,7 @@ impl Deriver<'_> {
         }
     }
 
-    /// Decisions that are plain numbers.
+    /// The features of decisions that are plain numbers.
     fn plain_numbers(&mut self) {
         let ranges = self.decisions.iter().map(|d| d.number).enumerate();
         let ranges: Vec<_> = ranges.filter_map(|(d, range)| Some((d, range?))).collect();
@@ -314,7 +315,7 @@ impl Deriver<'_> {
         self.b.total(&gates)
     }
 
-    /// Whether decisions of two blocks compete for the places of one group.
+    /// Whether decisions of the two blocks belong to one group, and so compete for its places.
     fn compete(&self, a: usize, b: usize) -> bool {
         let blocks = &self.structure.blocks;
         let is_in =
@@ -325,7 +326,8 @@ impl Deriver<'_> {
     fn neighbours(&mut self) {
         let own = self.structure.blocks.len() + self.structure.stages.len();
         for (i, &(a, b)) in self.structure.pairs.iter().enumerate() {
-            // What competes is not independent: the product at the mean gates would not be the mean of the products.
+            // Decisions that compete are not independent: the product at the average gates would not be the average of the
+            // products.
             if self.compete(a, b) {
                 continue;
             }

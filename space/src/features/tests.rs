@@ -57,7 +57,7 @@ fn kept_features_have_the_values_they_had() {
 
 #[test]
 fn soft_products_of_different_decisions_are_mean_values() {
-    // Gates of independent decisions: the value at the mean gates is the mean over all architectures.
+    // For independent decisions the value at the average gates is the average over all architectures.
     let space = NasBench201::new();
     let map = FeatureMap::structured(&space);
     let mean_gates = vec![0.2f32; 30];

@@ -1,17 +1,17 @@
-//! Work as features: the sum over all decisions and over each cell type's. Per decision they would mislead few rows of a device whose
-//! costs have little to do with work.
+//! Work as features: the sum over all decisions, and the sum over those of each cell type. Features per decision would mislead if
+//! there are few rows and the device's times have little to do with work.
 
 use std::collections::BTreeMap;
 
 use super::structured::{Column, Deriver};
 use crate::Work;
 
-/// Groups of sums, and what they add up.
+/// A group of sums: its name, and the quantity that it adds up.
 type Kind = (&'static str, fn(&Work) -> f64);
 const KINDS: [Kind; 2] = [("multiply-adds", |w| w.multiply_adds), ("elements", |w| w.elements)];
 
 impl Deriver<'_> {
-    /// Nothing where all decisions of each class do the same work, as in NAS-Bench-201: counts tell all of it there.
+    /// Adds nothing if all decisions of a class do the same work, as in NAS-Bench-201: there the counts already contain it.
     pub(super) fn work(&mut self, work: &[Vec<Work>]) {
         let classes = &self.structure.classes;
         let first = |d: usize| classes.iter().position(|c| *c == classes[d]).unwrap_or(d);
@@ -35,7 +35,7 @@ impl Deriver<'_> {
         }
     }
 
-    /// Per decision the work of its choice, in units of the largest.
+    /// Per decision the work of its choice, as a fraction of the largest.
     fn site_values(&mut self, work: &[Vec<Work>], pick: fn(&Work) -> f64) -> Vec<u32> {
         let largest = work.iter().flatten().map(pick).fold(f64::MIN_POSITIVE, f64::max);
         let terms = |(d, choices): (usize, &Vec<Work>)| -> Vec<(u32, f32)> {

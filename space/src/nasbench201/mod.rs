@@ -1,9 +1,9 @@
 //! NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. Dong, Yang, ICLR 2020, arXiv 2001.00326.
 //! Reference: <https://github.com/D-X-Y/NAS-Bench-201>, class `TinyNetwork`.
 //!
-//! One cell of 4 nodes and 6 edges, one of 5 operations per edge, in 3 stages with residual blocks between them.
-//! Deviations: `none` is not computed at all (the reference multiplies by zero). Operations that cannot reach the output are
-//! timed and counted as the benchmark does, and left out when training, where they would have no gradient.
+//! One cell of 4 nodes and 6 edges, one of 5 operations per edge, in 3 stages with residual blocks between them. Deviations:
+//! `none` is not computed at all (the reference multiplies by zero). Operations that cannot reach the output are timed and
+//! counted, as the benchmark does. They are left out in training, because they would have no gradient.
 
 mod spellings;
 
@@ -41,7 +41,7 @@ pub struct NasBench201 {
 }
 
 impl NasBench201 {
-    /// The space.
+    /// Builds the space.
     #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
     pub fn new() -> Self {
         let decision = |ends: &(usize, usize)| Decision::edge("cell", *ends, &OPERATIONS);
@@ -189,7 +189,7 @@ fn add_cell(b: &mut GraphBuilder, input: usize, cell: u16) -> usize {
     values[3]
 }
 
-/// A text without a flaw, in one pass; nothing where any byte is unexpected.
+/// Reads a text that is spelled exactly as the benchmark writes it, in one pass; None if any byte is unexpected.
 fn quick(text: &str) -> Option<Architecture> {
     let mut rest = text.as_bytes();
     let mut choices = [crate::ChoiceSet::one(0); EDGES.len()];

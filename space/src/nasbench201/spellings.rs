@@ -1,7 +1,7 @@
-//! The spellings in which people keep cells of NAS-Bench-201.
+//! Reads the various spellings in which people keep cells of NAS-Bench-201.
 //!
-//! - The benchmark's text wherever it stands: in a log line, in `Structure(..)` or `NB201Genotype(..)`, with blanks, without its last bar,
-//!   with `conv_3x3` for `nor_conv_3x3`;
+//! - The benchmark's text anywhere in a text: in a log line, in `Structure(..)` or `NB201Genotype(..)`, with blanks, without its
+//!   last bar, with `conv_3x3` for `nor_conv_3x3`;
 //! - NNI's dictionary of edges, `{"0_1": "avg_pool_3x3", ..}`.
 
 use super::{EDGES, OPERATIONS};
@@ -10,7 +10,7 @@ use crate::{Architecture, SpaceError};
 
 const EXPECTED: &str = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
 
-/// Any of them.
+/// Reads any of the spellings.
 pub(super) fn read(text: &str) -> Result<Architecture, SpaceError> {
     let choices = match cell(text) {
         Some(cell) => edges(&cell)?,
@@ -19,13 +19,13 @@ pub(super) fn read(text: &str) -> Result<Architecture, SpaceError> {
     Ok(Architecture::new("nasbench201", choices))
 }
 
-/// The benchmark's text in one that holds it, without blanks and with its last bar.
+/// The benchmark's text found inside a longer one, with blanks removed and the last bar added.
 fn cell(text: &str) -> Option<String> {
     let begin = text.find('|')?;
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_~|+ \t".contains(c);
     let part = &text[begin..];
     let part = &part[..part.find(|c| !is_part(c)).unwrap_or(part.len())];
-    // Words may follow: the last thing of a cell is a predecessor's number.
+    // Words may follow. The last part of a cell is a predecessor's number, so the text is cut behind it.
     let end = part.rfind('~').map_or(0, |at| {
         let digits = part[at + 1..].chars().take_while(char::is_ascii_digit).count();
         at + 1 + digits
@@ -34,7 +34,7 @@ fn cell(text: &str) -> Option<String> {
     Some(compact + "|")
 }
 
-/// Operations of a cell's text, edge by edge.
+/// The operations of a cell's text, edge by edge.
 fn edges(cell: &str) -> Result<Vec<usize>, SpaceError> {
     let nodes: Vec<&str> = cell.split('+').collect();
     if nodes.len() != 3 {
@@ -56,7 +56,7 @@ fn edges(cell: &str) -> Result<Vec<usize>, SpaceError> {
     Ok(choices)
 }
 
-/// A dictionary whose names are an edge's two nodes.
+/// Reads a dictionary whose keys are the two nodes of an edge.
 fn dictionary(text: &str) -> Result<Vec<usize>, SpaceError> {
     let value = text.find(['{', '[', '(']).map(|at| Literal::at_start(&text[at..]));
     let Some(Ok(value)) = value else { return Err(wrong(EXPECTED, text)) };
@@ -77,7 +77,7 @@ fn dictionary(text: &str) -> Result<Vec<usize>, SpaceError> {
     EDGES.iter().map(of_edge).collect()
 }
 
-/// Its place among the operations; the benchmark's convolutions have a prefix that some leave out.
+/// Index of the operation. The benchmark's convolutions have the prefix `nor_`, which some people leave out.
 fn operation(name: &str) -> Result<usize, SpaceError> {
     let is = |known: &str| known == name || known.strip_prefix("nor_") == Some(name);
     let known = || format!("an operation of: {}", OPERATIONS.join(", "));

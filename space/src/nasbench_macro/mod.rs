@@ -1,9 +1,9 @@
 //! NAS-Bench-Macro: the benchmark of Prioritized Architecture Sampling with Monto-Carlo Tree Search. Su, Huang, Li, You, Wang, Qian,
 //! Zhang, Xu, CVPR 2021, arXiv 2103.11922. Reference: <https://github.com/xiusu/NAS-Bench-Macro>.
 //!
-//! A chain of 8 layers in stages of 2, 3 and 3, each the identity or one of two inverted residual blocks. The first layer of a stage
-//! halves the map; there the identity is a 1x1 convolution with BN. Deviations: none; the skeleton's channels scale all widths alike
-//! (the benchmark has 32).
+//! A chain of 8 layers in stages of 2, 3 and 3, each the identity or one of two inverted residual blocks. The first layer of a
+//! stage halves the map; there the identity is a 1x1 convolution with BN. Deviations: none. The skeleton's channels scale all
+//! widths by the same factor (the benchmark has 32).
 
 use crate::{
     Architecture, Choice, Decision, Graph, GraphBuilder, InvertedResidual, Op, OpSpec, SearchSpace,
@@ -14,10 +14,10 @@ use crate::{
 const CHOICES: [&str; 3] = ["skip_connect", "ir_k3_e3", "ir_k5_e6"];
 /// Kernel and expansion of the choices that are blocks.
 const BLOCKS: [(u8, u32); 2] = [(3, 3), (5, 6)];
-/// Layers per stage, and their width in channels of the stem.
+/// Layers per stage, and their width as a multiple of the stem's.
 const STAGES: [(usize, u32); 3] = [(2, 2), (3, 4), (3, 8)];
 const LAYERS: usize = 8;
-/// Width before the classifier, in channels of the stem.
+/// Width before the classifier, as a multiple of the stem's.
 const LAST: u32 = 40;
 const ID: &str = "nasbench-macro";
 const EXPECTED: &str = "eight digits, one per layer: 0 identity, 1 MB3 K3, 2 MB6 K5";
@@ -29,7 +29,7 @@ const fn skeleton(channels: u32, resolution: u16, classes: u32) -> Skeleton {
 const SKELETONS: &[SkeletonPreset] = &[
     SkeletonPreset { name: "quick", skeleton: skeleton(8, 8, 10) },
     SkeletonPreset { name: "cifar", skeleton: skeleton(32, 32, 10) },
-    // Not of the paper, which has CIFAR-10 alone.
+    // Not from the paper, which has CIFAR-10 only.
     SkeletonPreset { name: "imagenet", skeleton: skeleton(32, 224, 1000) },
     SkeletonPreset { name: "search", skeleton: skeleton(32, 32, 10) },
 ];
@@ -41,7 +41,7 @@ pub struct NasBenchMacro {
 }
 
 impl NasBenchMacro {
-    /// The space.
+    /// Builds the space.
     #[expect(clippy::new_without_default, reason = "there is nothing to configure")]
     pub fn new() -> Self {
         let layers = STAGES.iter().enumerate();

@@ -1,17 +1,17 @@
-//! What Once-for-All's networks are built on.
+//! The backbones of Once-for-All's networks.
 
 use crate::chain::{Chain, Row, presets, rows, scaled_divisible};
 use crate::proxyless;
 use crate::{Activation, InvertedResidual, Norm, Op, SkeletonPreset, SqueezeExcite, TableForm};
 
-/// A backbone at a width.
+/// A backbone at a certain width.
 #[derive(Debug)]
 pub(super) struct Backbone {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
     pub(super) skeletons: &'static [SkeletonPreset],
     kind: Kind,
-    /// What all widths are multiplied by, then made divisible by 8.
+    /// All widths are multiplied by this, then made divisible by 8.
     multiplier: f64,
 }
 
@@ -45,7 +45,7 @@ pub(super) const PROXYLESS: Backbone = Backbone {
 
 const MOBILE_NET_ROWS: [[u32; 3]; 5] =
     [[24, 4, 2], [40, 4, 2], [80, 4, 2], [112, 4, 1], [160, 4, 2]];
-/// Activation of each row's blocks, and whether they squeeze and excite.
+/// For each row the activation of its blocks, and whether they have squeeze-and-excite.
 const MOBILE_NET_BLOCKS: [(Activation, bool); 5] = [
     (Activation::Relu, false),
     (Activation::Relu, true),
@@ -65,7 +65,7 @@ fn mobile_net_block(k: u8, middle: u32) -> InvertedResidual {
 }
 
 impl Backbone {
-    /// Whose latency tables hold its blocks.
+    /// The form of the published latency tables that contain its blocks.
     pub(super) fn table_form(&self) -> TableForm {
         match self.kind {
             Kind::MobileNet => TableForm::Ofa,
@@ -103,7 +103,7 @@ impl Backbone {
         InvertedResidual { activation, squeeze_excite, ..mobile_net_block(k, middle) }
     }
 
-    /// Stem and first block; `scaled` is what the skeleton makes of a width.
+    /// Builds the stem and the first block; `scaled` converts a width to the skeleton's scale.
     pub(super) fn begin(&self, chain: &mut Chain, scaled: impl Fn(u32) -> u32, stride: u8) {
         let stem = scaled(self.stem());
         let first = scaled(self.width(16));
@@ -120,7 +120,7 @@ impl Backbone {
         }
     }
 
-    /// What stands before the classifier.
+    /// Builds everything between the last stage and the classifier.
     pub(super) fn end(&self, chain: &mut Chain, scaled: impl Fn(u32) -> u32) {
         match self.kind {
             Kind::MobileNet => {

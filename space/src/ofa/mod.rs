@@ -1,12 +1,13 @@
 //! Once-for-All: Train One Network and Specialize it for Efficient Deployment. Cai, Gan, Wang, Zhang, Han, ICLR 2020, arXiv 1908.09791.
 //! Reference: <https://github.com/mit-han-lab/once-for-all>.
 //!
-//! Stages of two to four blocks; each block has a kernel of 3, 5 or 7 and an expansion of 3, 4 or 6, cut out of the largest one. Three
-//! backbones are public, and published networks are of all three: `MobileNetV3`'s at widths 1.0 and 1.2, and `ProxylessNAS`' at 1.3,
-//! whose last stage has one block. Deviations: the size of the image is a decision here, of the 25 that training draws from: each
-//! stands for its share of the skeleton's, whose resolution is what they call 224. A published network of another size is one without
-//! `r` at a skeleton of that size. The skeleton's channels scale all widths alike (the paper's are those of the stem), and with the
-//! CIFAR stem, which the paper has not, the first two halvings are left out.
+//! Stages of two to four blocks; each block has a kernel of 3, 5 or 7 and an expansion of 3, 4 or 6, cut out of the largest
+//! block. Three backbones are public, and there are published networks on each: `MobileNetV3` at widths 1.0 and 1.2, and
+//! `ProxylessNAS` at 1.3, whose last stage has one block. Deviations: the size of the image is a decision here, among the 25
+//! sizes that training draws from. The skeleton's resolution corresponds to their 224, and the other sizes are scaled by the same
+//! factor. For a published network of another size, leave out `r` and use a skeleton of that size. The skeleton's channels scale
+//! all widths by the same factor (the paper's are those of the stem), and with the CIFAR stem, which the paper does not have, the
+//! first two halvings are left out.
 
 mod backbone;
 mod structure;
@@ -25,12 +26,12 @@ use crate::{
 const KERNELS: [u32; 3] = [3, 5, 7];
 const EXPANSIONS: [u32; 3] = [3, 4, 6];
 const DEPTHS: [usize; 3] = [2, 3, 4];
-/// What the skeleton's resolution is called.
+/// The size in the paper that the skeleton's resolution corresponds to.
 const LARGEST: u32 = 224;
 /// The decision of the image's size, which comes first.
 const RESOLUTION: DecisionId = 0;
 
-/// Sizes of the image in training.
+/// The image sizes of the official training.
 fn resolutions() -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator {
     (0..25).map(|i| 128 + 4 * i)
 }
@@ -47,45 +48,45 @@ pub struct Ofa {
     stages: Vec<Stage>,
 }
 
-/// A stage's decisions.
+/// The decisions of a stage.
 #[derive(Debug)]
 struct Stage {
-    /// None where it always has one block.
+    /// None if it always has one block.
     depth: Option<DecisionId>,
-    /// Its blocks' kernels, and their expansions.
+    /// The decisions of the blocks' kernels and of their expansions (below).
     kernels: Range<DecisionId>,
     expansions: Range<DecisionId>,
 }
 
 impl Stage {
-    /// Blocks at most.
+    /// The largest number of blocks.
     fn n(&self) -> usize {
         self.kernels.len()
     }
 
-    /// How many blocks there are.
+    /// The number of blocks, given the choices.
     fn depth_by(&self, choice: impl Fn(DecisionId) -> usize) -> usize {
         self.depth.map_or(1, |d| DEPTHS[choice(d)])
     }
 
-    /// Depths by choice.
+    /// The depth for each choice.
     fn depths(&self) -> &'static [usize] {
         if self.depth.is_some() { &DEPTHS } else { &[1] }
     }
 }
 
 impl Ofa {
-    /// On `MobileNetV3` at width 1.0.
+    /// The space on `MobileNetV3` at width 1.0.
     pub(crate) fn mobile_net() -> Self {
         Self::on(&backbone::MOBILE_NET)
     }
 
-    /// On `MobileNetV3` at width 1.2.
+    /// The space on `MobileNetV3` at width 1.2.
     pub(crate) fn wide_mobile_net() -> Self {
         Self::on(&backbone::WIDE_MOBILE_NET)
     }
 
-    /// On `ProxylessNAS`' backbone at width 1.3.
+    /// The space on `ProxylessNAS`' backbone at width 1.3.
     pub(crate) fn proxyless() -> Self {
         Self::on(&backbone::PROXYLESS)
     }
@@ -130,7 +131,7 @@ impl Ofa {
         }
     }
 
-    /// A stage behind a chain.
+    /// Appends a stage to a chain.
     fn put(&self, chain: &mut Chain, s: usize, row: &Row) {
         let stage = &self.stages[s];
         let mut ends = Vec::new();
@@ -168,7 +169,7 @@ impl Space for Ofa {
         structure::of(self)
     }
 
-    /// Any choice does where no block is.
+    /// Blocks that do not exist may have any choice.
     fn check(&self, architecture: &Architecture) -> Result<(), SpaceError> {
         check_single(self.backbone.id, &self.decisions, architecture)
     }
@@ -211,7 +212,7 @@ impl SearchSpace for Ofa {
     }
 
     fn reads_input(&self, _: &Architecture) -> bool {
-        // No choice of a chain cuts it.
+        // Choices of such a chain never cut off the image.
         true
     }
 
@@ -251,10 +252,10 @@ impl SearchSpace for Ofa {
     }
 }
 
-/// Blocks that differ.
+/// Number of different blocks.
 const KINDS: u128 = (KERNELS.len() * EXPANSIONS.len()) as u128;
 
-/// How many stages differ.
+/// Number of different stages.
 fn of_stage(depths: &[usize]) -> u128 {
     depths.iter().map(|&depth| KINDS.pow(depth as u32)).sum()
 }

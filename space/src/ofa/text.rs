@@ -46,7 +46,7 @@ pub(super) fn parse(space: &Ofa, text: &str) -> Result<Architecture, SpaceError>
         let known: Vec<u32> = stage.depths().iter().map(|&depth| depth as u32).collect();
         let choice = reader.choice(&format!("d of stage {}", s + 1), depth, &known)?;
         stage.depth.into_iter().for_each(|d| choices[d] = choice);
-        // What is said of blocks that are not there is ignored.
+        // Numbers for blocks that do not exist are ignored.
         for b in 0..stage.depths()[choice] {
             let named = |list: &str| format!("{list} of block {}", first + b + 1);
             let at = first + b;
@@ -66,7 +66,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The lists of a text; `wid`, which official texts have and leave empty, is not one of them.
+    /// The lists of a text. `wid`, which official texts contain but leave empty, is dropped.
     fn lists(space: &'a Ofa, text: &'a str) -> Result<Vec<(&'a str, List)>, SpaceError> {
         let form = || {
             let stages = space.stages.len();
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The list of this name, which has so many numbers.
+    /// The list with this name; it must have `n` numbers.
     fn list(&self, name: &str, n: usize) -> Result<&[Option<u32>], SpaceError> {
         let mut named = self.lists.iter().filter(|(found, _)| *found == name);
         let expected = format!("{n} numbers in one list {name}");
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The choice of the resolution; without a list the skeleton's, which is the last.
+    /// The choice of the resolution. Without a list it is the skeleton's own, which is the last choice.
     fn resolution(&self) -> Result<usize, SpaceError> {
         let known: Vec<u32> = resolutions().collect();
         if self.lists.iter().all(|(name, _)| *name != "r") {

@@ -1,20 +1,21 @@
 //! Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift. Peng, Zhang, Li, Wang, Lin, Chang,
 //! ICCV 2021, arXiv 2108.09671. Reference: <https://github.com/Ernie1/Pi-NAS>.
 //!
-//! `ResNeSt`-50 (arXiv 2004.08955): 16 blocks in stages of 3, 4, 6 and 3, each one of four bottlenecks with split attention. The blocks
-//! that change the map's size or width share one shortcut among their candidates. Deviations: none; the skeleton's channels scale all
-//! widths alike (the paper has 64), and with the CIFAR stem, which the paper has not, stem and pool keep the map's size.
+//! `ResNeSt`-50 (arXiv 2004.08955): 16 blocks in stages of 3, 4, 6 and 3, each one of four bottlenecks with split attention. The
+//! blocks that change the map's size or width share one shortcut among their candidates. Deviations: none. The skeleton's
+//! channels scale all widths by the same factor (the paper has 64). With the CIFAR stem, which the paper does not have, stem and
+//! pool keep the map's size.
 
 use crate::chain::{Chain, Layer, LayeredSpace, Layers, Row, Scale, presets};
 use crate::{Activation, Choice, Kind, Norm, Op, Skeleton, SkeletonPreset, SplitAttention, Stem};
 
-/// Radix, cardinality and width per group, of 64 planes, of each candidate.
+/// Radix, cardinality, and width per group at 64 planes, of each candidate.
 const CANDIDATES: [(u32, u32, u32); 4] = [(1, 1, 64), (2, 1, 64), (1, 2, 42), (2, 2, 40)];
 /// Planes, blocks and first stride of each stage.
 const STAGES: [(u32, usize, u8); 4] = [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)];
 /// Widths of the three convolutions of the stem.
 const STEM: [u32; 3] = [32, 32, 64];
-/// A block's output has so many channels per plane.
+/// Output channels of a block per plane.
 const EXPANSION: u32 = 4;
 const CHANNELS: u32 = 64;
 const LAYERS: u16 = 16;
@@ -22,17 +23,17 @@ const SKELETONS: &[SkeletonPreset] = &presets(LAYERS, CHANNELS, 224);
 const RELU: Op =
     Op::ConvBnAct { k: 3, activation: Activation::Relu, biased: false, norm: Norm::Affine };
 
-/// The parts of the space.
+/// The definition of the space.
 #[derive(Debug)]
 struct PiNas;
 
-/// The space.
+/// Builds the space.
 pub(crate) fn pinas() -> LayeredSpace {
     LayeredSpace::of(PiNas)
 }
 
-/// A candidate between so many planes: at the paper's widths its groups are as wide as the official code has them, at others a multiple
-/// of the radix.
+/// A candidate at this number of planes. At the paper's widths its groups are as wide as in the official code, at other widths a
+/// multiple of the radix.
 fn candidate((radix, cardinality, base): (u32, u32, u32), planes: u32) -> Op {
     let own = (planes * base / 64 / radix).max(1) * radix;
     Op::SplitAttention(SplitAttention { radix, cardinality, width: own * cardinality })
@@ -53,7 +54,7 @@ impl Layers for PiNas {
 
     fn scale(&self) -> Scale {
         let layers = usize::from(LAYERS);
-        // Each plane is four channels, and a candidate may split its planes in two.
+        // Each plane has four channels, and a candidate may split its planes in two.
         Scale { id: "pinas", channels: CHANNELS, layers, divisor: 2 * EXPANSION, pools: true }
     }
 

@@ -1,10 +1,11 @@
 //! `ProxylessNAS`: Direct Neural Architecture Search on Target Task and Hardware. Cai, Zhu, Han, ICLR 2019, arXiv 1812.00332. Reference:
 //! <https://github.com/mit-han-lab/proxylessnas>.
 //!
-//! A chain of 21 layers in six rows, each an inverted residual of kernel 3, 5 or 7 and expansion 3 or 6; all but the first of a row may
-//! be left out (`Zero`). The published networks are wider than the space of the released search and no multiple of it, so each list of
-//! widths is a variant of its own. Deviations: none; the skeleton's channels scale all widths alike (the paper has those of its stem),
-//! and with the CIFAR stem, which the paper has not, the first two halvings are left out.
+//! A chain of 21 layers in six rows, each an inverted residual of kernel 3, 5 or 7 and expansion 3 or 6. All layers except the
+//! first of a row may be left out (`Zero`). The published networks are wider than the space of the released search and not a
+//! multiple of it, so each list of widths is a variant of its own. Deviations: none. The skeleton's channels scale all widths by
+//! the same factor (the paper's are those of its stem), and with the CIFAR stem, which the paper does not have, the first two
+//! halvings are left out.
 
 use crate::chain::{Chain, Layer, LayeredSpace, Layers, Row, Scale, presets};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     TableForm,
 };
 
-/// The choices in the official order, with kernel and expansion; `Zero` comes last.
+/// The choices in the official order, with kernel and expansion; `Zero` comes after them.
 const BLOCKS: [(&str, u8, u32); 6] = [
     ("3x3_MBConv3", 3, 3),
     ("3x3_MBConv6", 3, 6),
@@ -32,7 +33,7 @@ const LAYERS: u16 = 21;
 struct Proxyless {
     id: &'static str,
     summary: &'static str,
-    /// Stem, first block, the rows, and before the classifier.
+    /// Widths of the stem, the first block, the six rows, and before the classifier.
     widths: [u32; 9],
     skeletons: &'static [SkeletonPreset],
 }
@@ -47,7 +48,7 @@ pub(crate) fn proxyless() -> LayeredSpace {
     })
 }
 
-/// With the widths of ProxylessNAS-mobile.
+/// The space with the widths of ProxylessNAS-mobile.
 pub(crate) fn proxyless_mobile() -> LayeredSpace {
     LayeredSpace::of(Proxyless {
         id: "proxyless-mobile",
@@ -57,7 +58,7 @@ pub(crate) fn proxyless_mobile() -> LayeredSpace {
     })
 }
 
-/// With the widths of `ProxylessNAS-mobile_14`.
+/// The space with the widths of `ProxylessNAS-mobile_14`.
 pub(crate) fn proxyless_mobile_14() -> LayeredSpace {
     LayeredSpace::of(Proxyless {
         id: "proxyless-mobile-14",
@@ -67,7 +68,7 @@ pub(crate) fn proxyless_mobile_14() -> LayeredSpace {
     })
 }
 
-/// With the widths of ProxylessNAS-cpu.
+/// The space with the widths of ProxylessNAS-cpu.
 pub(crate) fn proxyless_cpu() -> LayeredSpace {
     LayeredSpace::of(Proxyless {
         id: "proxyless-cpu",
@@ -77,7 +78,7 @@ pub(crate) fn proxyless_cpu() -> LayeredSpace {
     })
 }
 
-/// With the widths of ProxylessNAS-gpu.
+/// The space with the widths of ProxylessNAS-gpu.
 pub(crate) fn proxyless_gpu() -> LayeredSpace {
     LayeredSpace::of(Proxyless {
         id: "proxyless-gpu",
@@ -92,7 +93,7 @@ pub(crate) fn conv(k: u8) -> Op {
     Op::ConvBnAct { k, activation: Activation::Relu6, biased: false, norm: Norm::AffineEps3 }
 }
 
-/// A block with `ReLU6`, of this kernel and so many middle channels.
+/// A block with `ReLU6`, of this kernel and this many middle channels.
 pub(crate) fn block(k: u8, middle: u32) -> InvertedResidual {
     InvertedResidual {
         activation: Activation::Relu6,
@@ -101,7 +102,7 @@ pub(crate) fn block(k: u8, middle: u32) -> InvertedResidual {
     }
 }
 
-/// The fixed first block behind so many channels: no first convolution, no shortcut.
+/// The fixed first block behind `c_in` channels: no first convolution, no shortcut.
 pub(crate) fn first_block(c_in: u32) -> Op {
     let shortcut = Shortcut::Never;
     Op::InvertedResidual(InvertedResidual { unexpanded: true, shortcut, ..block(3, c_in) })

@@ -1,4 +1,4 @@
-//! Forms of published latency tables of whole blocks: which rows a network is the sum of.
+//! Forms of published latency tables of whole blocks: the rows whose sum is a network's latency.
 
 mod names;
 mod skeleton;
@@ -6,37 +6,37 @@ mod skeleton;
 use crate::cases::both;
 use crate::{Condition, Graph, Op, Piece, SpaceError, Step};
 
-/// A form of latency table that others publish and read, with names for its rows. Times are in milliseconds.
+/// A form of latency table that others publish and read, with its own names for rows. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableForm {
-    /// `ProxylessNAS`' (`search/utils/latency_estimator.py` of <https://github.com/mit-han-lab/proxylessnas>): `expand` is the ratio.
-    /// Once-for-All reads it for the same backbone.
+    /// That of `ProxylessNAS` (`search/utils/latency_estimator.py` of <https://github.com/mit-han-lab/proxylessnas>): `expand` is
+    /// the ratio. Once-for-All reads it for the same backbone.
     Proxyless,
-    /// Once-for-All's for `MobileNetV3` (`ofa/nas/efficiency_predictor/latency_lookup_table.py` of
-    /// <https://github.com/mit-han-lab/once-for-all>): one file per size of the image, and `expand` holds the middle channels.
+    /// That of Once-for-All for `MobileNetV3` (`ofa/nas/efficiency_predictor/latency_lookup_table.py` of
+    /// <https://github.com/mit-han-lab/once-for-all>): one file per image size, and `expand` holds the middle channels.
     Ofa,
-    /// HW-NAS-Bench's for `FBNet` (`hw_nas_bench_api/hw_nas_bench_api.py` of <https://github.com/RICE-EIC/HW-NAS-Bench>).
+    /// That of HW-NAS-Bench for `FBNet` (`hw_nas_bench_api/hw_nas_bench_api.py` of <https://github.com/RICE-EIC/HW-NAS-Bench>).
     HwNasBench,
 }
 
-/// A row that a network is priced by.
+/// A row of such a table, as part of a network's latency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormRow {
     /// Its name in the published form.
     pub name: String,
-    /// Height and width of the image in pixels, for which such a table is made.
+    /// Height (= width) in pixels of the image for which the table is made.
     pub size: u16,
-    /// The choices under which it counts, that of the image's size among them where it is searched.
+    /// The choices under which it counts; includes that of the image's size if it is searched.
     pub when: Condition,
-    /// What it times.
+    /// The piece that it times.
     pub piece: Piece,
 }
 
 impl TableForm {
-    /// All of them.
+    /// All forms.
     pub const ALL: [Self; 3] = [Self::Proxyless, Self::Ofa, Self::HwNasBench];
 
-    /// Whose form it is.
+    /// The name of the code that it comes from.
     pub fn name(self) -> &'static str {
         match self {
             Self::Proxyless => "ProxylessNAS",
@@ -45,11 +45,11 @@ impl TableForm {
         }
     }
 
-    /// The rows of a space's graph. Changes of the image's size have none: these tables begin with the image as it is. What computes
-    /// nothing has a row in HW-NAS-Bench's form alone.
+    /// The rows for a space's graph. Resizing the image has no row: these tables begin with the image as it is. Operations that
+    /// compute nothing have a row in HW-NAS-Bench's form only.
     ///
     /// # Errors
-    /// [`SpaceError::NoRow`] for an operation that the form has no name for.
+    /// [`SpaceError::NoRow`] if the form has no name for an operation.
     pub fn rows(self, graph: &Graph) -> Result<Vec<FormRow>, SpaceError> {
         let sizes = graph.image_sizes();
         let mut rows = Vec::new();
@@ -73,7 +73,8 @@ impl TableForm {
         Ok(rows)
     }
 
-    /// The form that a row's name is of, where that can be told from one row: `Conv`, `Conv_1` and `Logits` are alike in two.
+    /// The form that a row's name belongs to; None if one row does not tell: `Conv`, `Conv_1` and `Logits` look alike in two
+    /// forms.
     pub fn of_row(name: &str) -> Option<Self> {
         names::form_of(name)
     }

@@ -1,9 +1,9 @@
-//! Names of rows in published tables, to the letter.
+//! Names of rows, exactly as published tables spell them.
 
 use super::TableForm;
 use crate::{Activation, Grouping, InvertedResidual, Op, OpSpec, Piece, Shape};
 
-/// Rows whose sum an operation is; nothing where the form has no name for it.
+/// The rows whose sum is the operation's latency; None if the form has no name for it.
 pub(super) fn of_op(
     form: TableForm,
     spec: &OpSpec,
@@ -34,7 +34,7 @@ pub(super) fn of_op(
     }
 }
 
-/// Rows whose sum a classifier is.
+/// The rows whose sum is the classifier's latency.
 pub(super) fn of_classifier(form: TableForm, classifier: Piece) -> Vec<(String, Piece)> {
     let Piece::Classifier { from, classes, .. } = classifier else { return vec![] };
     let Shape { c, hw } = from;
@@ -46,7 +46,7 @@ pub(super) fn of_classifier(form: TableForm, classifier: Piece) -> Vec<(String, 
     vec![(format!("Logits-input:{hw}x{hw}x{c}-output:{classes}"), classifier)]
 }
 
-/// See [`TableForm::of_row`].
+/// The form that a row's name belongs to, see [`TableForm::of_row`].
 pub(super) fn form_of(name: &str) -> Option<TableForm> {
     let begins = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
     match name {
@@ -76,7 +76,7 @@ fn conv(kind: &str, spec: &OpSpec) -> String {
     format!("{kind}-{}", shapes(spec))
 }
 
-/// A block's name up to what Once-for-All adds.
+/// A block's name, without the part that Once-for-All adds.
 fn expanded_conv(spec: &OpSpec, block: &InvertedResidual, expand: u32) -> String {
     let adds = u8::from(spec.adds_input());
     format!(
@@ -109,7 +109,7 @@ fn ofa_block(spec: &OpSpec, block: &InvertedResidual) -> Option<String> {
     Some(format!("{}-se:{se}-hs:{hs}", expanded_conv(spec, block, block.middle)))
 }
 
-/// The pool of a feature mix, and its convolution behind.
+/// The pool of a feature mix, and the convolution behind it.
 fn mix(spec: &OpSpec) -> Vec<(String, Piece)> {
     let OpSpec { c_in, c_out, hw_in: hw, .. } = spec;
     let pool = format!("AvgPool2D-input:{hw}x{hw}x{c_in}-output:1x1x{c_in}");
@@ -136,7 +136,7 @@ fn skip(spec: &OpSpec) -> String {
     format!("Skip_{}_stride{}", hw_shape(spec), spec.stride)
 }
 
-/// Middle channels per input channel, where that is whole.
+/// Middle channels per input channel, if that is a whole number.
 fn ratio(spec: &OpSpec, block: &InvertedResidual) -> Option<u32> {
     block.middle.is_multiple_of(spec.c_in).then(|| block.middle / spec.c_in)
 }

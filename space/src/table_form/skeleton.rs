@@ -1,9 +1,9 @@
-//! What a published table's rows tell of the network that they were measured of.
+//! Finds the skeleton of the networks that a published table was measured on, from the names of its rows.
 
 use super::TableForm;
 use crate::{SearchSpace, Skeleton, SpaceError, Stem, find_skeleton};
 
-/// The first convolution as a row's name has it.
+/// The first convolution, as its row's name describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct First {
     hw_in: u16,
@@ -12,17 +12,17 @@ struct First {
 }
 
 impl TableForm {
-    /// The size of the image that a row's name tells; only the first convolution's does.
+    /// The size of the image, if the row's name tells it; only that of the first convolution does.
     pub fn image_size(name: &str) -> Option<u16> {
         first(name).map(|first| first.hw_in)
     }
 
-    /// The skeleton whose networks these rows are of: channels, resolution and stem by the first convolution, classes by the
-    /// classifier. Where the image's size is searched, the resolution is the space's own if that has all the sizes, else the largest.
-    /// Rows without a first convolution are taken for the paper's network.
+    /// The skeleton of the networks that these rows belong to. Channels, resolution and stem follow from the first convolution,
+    /// classes from the classifier. If the image's size is searched, the resolution is the space's own if it has all the sizes,
+    /// else the largest. Without a row for the first convolution the paper's network is assumed.
     ///
     /// # Errors
-    /// [`SpaceError::Skeleton`] where the space cannot be built so.
+    /// [`SpaceError::Skeleton`] if the space cannot be built with this skeleton.
     pub fn skeleton<'a>(
         space: &dyn SearchSpace,
         names: &(impl Iterator<Item = &'a str> + Clone),
@@ -81,7 +81,7 @@ fn shape(text: &str) -> Option<[u32; 2]> {
     }
 }
 
-/// The classes that the classifier's row tells.
+/// The number of classes that the classifier's row tells.
 fn classes(name: &str) -> Option<u32> {
     let behind = match name.strip_prefix("Logits-") {
         Some(rest) => rest.split_once("-output:")?.1,
@@ -106,7 +106,7 @@ mod tests {
         let found = of("ofa-w12", &[stem, logits]).unwrap();
         let imagenet = find_skeleton(find_space("ofa-w12").unwrap().as_ref(), "imagenet").unwrap();
         assert_eq!(found, imagenet);
-        // A size that training does not draw is the skeleton's own.
+        // A size that the official training does not draw becomes the skeleton's own.
         let odd = "Conv-input:236x236x3-output:118x118x24";
         assert_eq!(of("ofa-w12", &[odd]).unwrap().resolution, 236);
         let proxyless = of(

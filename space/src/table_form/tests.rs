@@ -1,12 +1,13 @@
-//! Names of rows against those of the published tables: `proxylessnas/mobile_trim.yaml` and `ofa/note10/{160,192}_lookup_table.yaml` of
-//! <https://github.com/han-cai/files>, and what `fbnet_get_metrics` of HW-NAS-Bench asks for over its nine uniform networks.
+//! Compares names of rows with those of the published tables: `proxylessnas/mobile_trim.yaml` and
+//! `ofa/note10/{160,192}_lookup_table.yaml` of <https://github.com/han-cai/files>, and what `fbnet_get_metrics` of HW-NAS-Bench
+//! asks for over its nine uniform networks.
 
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::{find_skeleton, find_space};
 
-/// Names by size of the image, of the paper's network.
+/// The names for one size of the image, of the paper's network.
 fn names(id: &str, size: u16) -> BTreeSet<String> {
     let space = find_space(id).unwrap();
     let graph = space.graph(&find_skeleton(space.as_ref(), "imagenet").unwrap());
@@ -14,7 +15,7 @@ fn names(id: &str, size: u16) -> BTreeSet<String> {
     rows.into_iter().filter(|row| row.size == size).map(|row| row.name).collect()
 }
 
-/// The names of a published table, a line each.
+/// The names of a published table, one per line.
 fn published(file: &str) -> BTreeSet<String> {
     file.lines().map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! A file that is there whole or not at all, also after a crash: the one way in which this program writes its results.
+//! A file that is complete or does not exist, even after a crash. All of this program's results are written this way.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 
 use crate::DataError;
 
-/// Links that are followed one after the other before it is taken for a circle, as Linux does.
+/// The most symlinks that are followed before they are taken for a circle; Linux has the same limit.
 const MOST_LINKS: usize = 40;
-/// Writers of one path at the same time that find a temporary name each.
+/// The most processes that can write the same path at the same time, each with its own temporary name.
 const MOST_WRITERS: usize = 100;
 
-/// A file on its way to its name. It is written beside its place, brought to the disk and renamed by [`WholeFile::finish`];
-/// dropped before, it leaves nothing, and what was there before stays.
+/// A file that is being written. The content goes to a temporary file beside its place; [`WholeFile::finish`] flushes it to the
+/// disk and renames it. If it is dropped before, it leaves nothing behind, and an older file stays.
 ///
-/// A path is followed through symlinks, so that the file at their end is replaced and not a link. What is no regular file (a
-/// pipe, a device, the program's own standard output) cannot be replaced as a whole and is written straight into.
+/// Symlinks are followed, so the file at their end is replaced and not a link. Anything that is not a regular file (a pipe, a
+/// device, the program's own standard output) cannot be replaced as a whole and is written directly.
 #[derive(Debug)]
 pub struct WholeFile {
     file: File,
-    /// As it was named, for messages.
+    /// The path as the caller named it, for messages.
     path: PathBuf,
-    /// Where it stands until it is renamed, and to what; nothing where it is written straight into.
+    /// The temporary path and the final one; None if the file is written directly.
     way: Option<Way>,
 }
 
@@ -37,7 +37,7 @@ impl WholeFile {
     /// Begins a file.
     ///
     /// # Errors
-    /// [`DataError::Io`] where the folder is not there or cannot be written, or the path is a folder's.
+    /// [`DataError::Io`] if the folder does not exist or cannot be written, or if the path is a folder.
     pub fn create(path: &Path) -> Result<Self, DataError> {
         let refused = DataError::io("write", path);
         let begin = || -> io::Result<(File, Option<Way>)> {
@@ -55,21 +55,21 @@ impl WholeFile {
     /// Writes a file with this content.
     ///
     /// # Errors
-    /// [`DataError::Io`] where the system refuses; what was there before is then untouched.
+    /// [`DataError::Io`] if the system reports an error; an older file is then unchanged.
     pub fn write(path: &Path, content: &[u8]) -> Result<(), DataError> {
         let mut file = Self::create(path)?;
         file.write_all(content).map_err(DataError::io("write", path))?;
         file.finish()
     }
 
-    /// Brings the file to the disk and gives it its name.
+    /// Flushes the file to the disk and gives it its name.
     ///
     /// # Errors
-    /// [`DataError::Io`] where the system refuses; what was there before is then untouched.
+    /// [`DataError::Io`] if the system reports an error; an older file is then unchanged.
     pub fn finish(mut self) -> Result<(), DataError> {
         let path = std::mem::take(&mut self.path);
         let Some(way) = &self.way else {
-            // A pipe or a terminal has no disk to be brought to.
+            // A pipe or terminal cannot be flushed to a disk.
             return self.file.flush().map_err(DataError::io("write", &path));
         };
         let rename = || -> io::Result<()> {
@@ -96,13 +96,13 @@ impl Write for WholeFile {
 impl Drop for WholeFile {
     fn drop(&mut self) {
         if let Some(way) = &self.way {
-            // The first error is the one to tell; what cannot be removed is written over by the next try.
+            // The first error is the one to report. If the temporary file cannot be removed, the next try overwrites it.
             let _ = fs::remove_file(&way.temporary);
         }
     }
 }
 
-/// Brings the folder's entry for `path` to the disk: without it a crash may undo a rename or a creation.
+/// Flushes the folder's entry for `path` to the disk. Without this, a crash may undo a rename or a creation.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), DataError> {
     let folder = folder_of(path);
     let synced = File::open(folder).and_then(|file| file.sync_all());
@@ -113,8 +113,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The file to write straight into: what is no regular file, and this process's own standard output and error, which a rename
-/// would cut off from their name where they are regular files.
+/// The file to write directly, if there is one: anything that is not a regular file, and this process's own standard output and
+/// error. If these are regular files, a rename would separate them from their name.
 fn open_straight(path: &Path) -> io::Result<Option<File>> {
     let found = match fs::metadata(path) {
         Ok(found) => found,
@@ -128,7 +128,7 @@ fn open_straight(path: &Path) -> io::Result<Option<File>> {
     for own in
         [io::stdout().as_fd().try_clone_to_owned(), io::stderr().as_fd().try_clone_to_owned()]
     {
-        // A stream that was closed is no file.
+        // A stream that was closed is not a file.
         let Ok(own) = own.map(File::from) else { continue };
         if own.metadata().is_ok_and(|own| is_same(&own, &found)) {
             return Ok(Some(own));
@@ -144,27 +144,27 @@ fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// The path that a chain of symlinks ends at, whether or not anything is there.
+/// The path at the end of a chain of symlinks, whether or not it exists.
 fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut end = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&end) {
             Ok(next) => end = folder_of(&end).join(next),
-            // No link, or nothing at all.
+            // Not a link, or does not exist.
             Err(_) => return Ok(end),
         }
     }
     Err(io::Error::other("its symlinks lead round in a circle"))
 }
 
-/// A new file beside its place, with the permissions of the one it replaces. Its name is the same each time, so that what a
-/// killed process left is used again and not left for good; a lock keeps several writers of one path apart.
+/// Creates the temporary file beside its place, with the permissions of the file that it replaces. Its name is the same each
+/// time, so that a file left by a killed process is used again. A lock keeps several writers of one path apart.
 fn open_beside(target: &Path) -> io::Result<(File, PathBuf)> {
     let name = target.file_name().ok_or(ErrorKind::InvalidFilename)?.to_string_lossy();
     for writer in 0..MOST_WRITERS {
         let number = if writer == 0 { String::new() } else { format!(".{writer}") };
         let temporary = target.with_file_name(format!(".{name}{number}.tmp"));
-        // What it holds is cut off only once it is known to be nobody's.
+        // The content is cut off only after the lock shows that no other process writes it.
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&temporary)?;
         if !is_ours(&file, &temporary)? {
             continue;
@@ -178,11 +178,12 @@ fn open_beside(target: &Path) -> io::Result<(File, PathBuf)> {
     Err(io::Error::other(format!("{MOST_WRITERS} other processes are writing it")))
 }
 
-/// Locks a file; not where another writer has it, nor where that one has renamed it meanwhile, so that it is a result now.
+/// Locks a temporary file. Returns false if another writer has the lock, or if that writer has renamed it in the meantime, so
+/// that it is a result now.
 fn is_ours(file: &File, temporary: &Path) -> io::Result<bool> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Ok(false),
-        // A file system without locks: writers of one path then have to keep apart by themselves.
+        // The file system has no locks: writers of one path then have to be kept apart by their users.
         Ok(()) | Err(TryLockError::Error(_)) => {}
     }
     let now = file.metadata()?;

@@ -1,4 +1,4 @@
-//! Tests of files that are there whole or not at all.
+//! Tests of files that are complete or do not exist.
 
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};

@@ -1,4 +1,4 @@
-//! From image files to squares of pixels.
+//! Reads image files as squares of pixels.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -10,17 +10,17 @@ use image::{ImageReader, ImageResult, RgbImage};
 use crate::DataError;
 use crate::images::image_set::push_planes;
 
-/// What files hold.
+/// The images read from files.
 pub(super) struct Decoded {
     /// Red, green and blue planes, image by image.
     pub(super) pixels: Vec<u8>,
-    /// Per image its class.
+    /// Class of each image.
     pub(super) labels: Vec<u32>,
     /// Files that cannot be read, each with the reason.
     pub(super) broken: Vec<(PathBuf, String)>,
 }
 
-/// Reads files as squares of this height and width.
+/// Reads files as squares with this height and width.
 pub(super) fn decode(files: &[(PathBuf, u32)], hw: usize) -> Decoded {
     let mut decoded = Decoded {
         pixels: Vec::with_capacity(files.len() * 3 * hw * hw),
@@ -50,11 +50,11 @@ pub(super) fn shorter_side(path: &Path) -> Result<usize, DataError> {
 }
 
 fn open(path: &Path) -> ImageResult<ImageReader<BufReader<File>>> {
-    // The content decides: a PNG file named .jpg is read all the same.
+    // The format is found from the content: a PNG file named .jpg is read too.
     Ok(ImageReader::open(path)?.with_guessed_format()?)
 }
 
-/// The middle square of the image, at the height and width asked for.
+/// The middle square of the image, scaled to `hw`.
 fn square(image: &RgbImage, hw: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let side = width.min(height);

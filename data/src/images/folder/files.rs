@@ -1,13 +1,13 @@
-//! Which files of a folder per class are images, and of which class.
+//! Finds the images in a folder per class, and their classes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
 
-/// Endings of the files that are read.
+/// Extensions of the files that are read.
 const READ: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
-/// Endings of images in formats that are not read; whoever has such files should know that they do not count.
+/// Extensions of images in formats that are not read. Users who have such files should know that they are ignored.
 const NOT_READ: [&str; 8] = ["gif", "tif", "tiff", "heic", "avif", "jp2", "ppm", "pgm"];
 
 /// The image files of all classes in order, with their labels.
@@ -18,7 +18,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// A line about files that are images and not read.
+    /// A line about image files that are not read; None if there are none.
     pub(super) fn note(&self) -> Option<String> {
         let first = self.passed_over.first()?;
         Some(format!(
@@ -64,7 +64,7 @@ pub(super) fn class_names(dir: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// Refuses classes that training does not know.
+/// Rejects classes in the test folder that the training folder does not have.
 pub(super) fn check_classes(test: &Path, classes: &[String]) -> Result<(), DataError> {
     let entries = entries(test)?;
     let mut names = entries.iter().filter(|entry| entry.is_dir()).map(|entry| name_of(entry));
@@ -77,7 +77,7 @@ pub(super) fn check_classes(test: &Path, classes: &[String]) -> Result<(), DataE
     }
 }
 
-/// The image files of all classes. A class without any is refused, unless it may be empty.
+/// The image files of all classes. A class without images is an error, unless classes may be empty.
 pub(super) fn list(
     dir: &Path,
     classes: &[String],

@@ -1,4 +1,4 @@
-//! Images of one's own: a folder per class.
+//! The user's own images: a folder per class.
 
 mod decode;
 mod files;
@@ -11,7 +11,7 @@ use crate::DataError;
 use decode::{Decoded, decode, shorter_side};
 use files::{Listed, check_classes, class_names, list};
 
-/// Files that a message names; of more it says how many there are.
+/// The most files that a message names; for the others it gives their number.
 const NAMED: usize = 3;
 
 pub(super) const ENTRY: DatasetEntry = DatasetEntry {
@@ -35,7 +35,7 @@ fn load(dir: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
         Some(hw) => hw as usize,
         None => first_side(&train_files, options.skip_broken)?,
     };
-    // Half the side, as 16 of CIFAR's 32, blanks a quarter of the image (arXiv 1708.04552).
+    // A cutout of half the side, like 16 of CIFAR's 32, blanks a quarter of the image (arXiv 1708.04552).
     let augment = Augment { crop_padding: (hw / 8) as u32, flip: true, cutout: (hw / 2) as u32 };
     let mut notes: Vec<String> =
         [&train_files, &test_files].iter().filter_map(|l| l.note()).collect();
@@ -106,7 +106,7 @@ fn read(
     Ok((ImageSet::new(name, dir, pixels, labels, hw, classes.to_vec())?, note))
 }
 
-/// The first of these files, and how many more there are.
+/// The first of these files, and the number of the others.
 fn named(paths: &[PathBuf]) -> String {
     let some: Vec<String> =
         paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();

@@ -1,8 +1,8 @@
-//! Brings what is written to a file to the disk without having the writer wait.
+//! Flushes a file to the disk without making the writer wait.
 //!
-//! A write is safe from the end of its process as soon as it returns: the kernel has it. Only a power cut or a kernel that stops
-//! can still undo it, until it is on the disk. Waiting for that between two measurements would cost what the disk takes, which is
-//! milliseconds while others write to it, where a row on a GPU is to take 30 ms.
+//! When a write returns, the kernel has the data, so it survives the end of the process. Until it is on the disk, only a power
+//! cut or a crash of the kernel can undo it. Waiting for the disk between two measurements would cost milliseconds if others
+//! write to it, while a row on a GPU should take 30 ms.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Longest time that what was written waits before it is brought to the disk.
+/// Written data waits at most this long before it is flushed to the disk.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// A file's way to the disk, on a thread of its own.
+/// Flushes one file to the disk, on a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     file: Arc<File>,
@@ -29,18 +29,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the first of what is not on the disk yet was written.
+    /// When the oldest data that is not on the disk yet was written.
     written: Option<Instant>,
-    /// Why the disk did not take it, until somebody was told.
+    /// The disk's error, until it has been reported.
     error: Option<io::Error>,
     is_closed: bool,
 }
 
 impl Flusher {
-    /// For this file, which may be written through other handles of it.
+    /// A flusher for this file, which may be written through other handles.
     ///
     /// # Errors
-    /// Where the system gives no second handle or no thread.
+    /// If the system gives no second handle or no thread.
     pub(crate) fn new(file: &File) -> io::Result<Self> {
         let file = Arc::new(file.try_clone()?);
         let shared = Arc::<Shared>::default();
@@ -50,10 +50,10 @@ impl Flusher {
         Ok(Self { file, shared, thread: Some(thread) })
     }
 
-    /// Something was written: within a fifth of a second it is on its way to the disk.
+    /// Tells the flusher that something was written; flushing it begins within a fifth of a second.
     ///
     /// # Errors
-    /// What was written *before* did not reach the disk.
+    /// If *earlier* data did not reach the disk.
     pub(crate) fn written(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
         if let Some(error) = state.error.take() {
@@ -64,14 +64,14 @@ impl Flusher {
         Ok(())
     }
 
-    /// Waits until all that was written is on the disk.
+    /// Waits until everything written so far is on the disk.
     ///
     /// # Errors
-    /// Where it, or what was written before it, did not get there.
+    /// If this data or earlier data did not reach the disk.
     pub(crate) fn flush(&self) -> io::Result<()> {
         self.shared.lock().written = None;
         self.file.sync_data()?;
-        // The thread may have been the one that the system told of an error.
+        // The system may have reported the error to the thread instead.
         self.shared.lock().error.take().map_or(Ok(()), Err)
     }
 }
@@ -80,18 +80,18 @@ impl Drop for Flusher {
     fn drop(&mut self) {
         self.shared.lock().is_closed = true;
         self.shared.changed.notify_one();
-        // Who wants to know whether the last rows reached the disk has flushed before.
+        // A caller who needs to know whether the last rows reached the disk has called `flush` before.
         self.thread.take().map(JoinHandle::join);
     }
 }
 
 impl Shared {
-    /// A panic elsewhere leaves nothing here half done.
+    /// A panic in another thread cannot leave this state half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until the flusher is dropped, and what is left then.
+    /// Flushes until the flusher is dropped, and then what is left.
     fn flush_now_and_then(&self, file: &File) {
         while self.wait_until_due() {
             if let Err(error) = file.sync_data() {
@@ -100,7 +100,7 @@ impl Shared {
         }
     }
 
-    /// Waits until something is to be brought to the disk; false: nothing is left and nothing will come.
+    /// Waits until there is something to flush; false if nothing is left and nothing will come.
     fn wait_until_due(&self) -> bool {
         let mut state = self.lock();
         loop {
@@ -153,7 +153,7 @@ mod tests {
         flusher.written().unwrap();
         drop(flusher);
         assert!(shared.lock().written.is_none());
-        // The thread's own share of it is gone with the thread.
+        // The thread's own reference is gone once the thread has ended.
         assert_eq!(Arc::strong_count(&shared), 1);
     }
 

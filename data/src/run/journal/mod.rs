@@ -1,4 +1,4 @@
-//! The record of a profile run: a header, a row per measurement, and at the end a table.
+//! The journal of a profile run: a header, one row per measurement, and at the end a table.
 
 mod flusher;
 mod start;
@@ -21,40 +21,39 @@ use start::start;
 
 /// The append-only record of a profile run in a folder of its own.
 ///
-/// The folder holds `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement with a checksum),
-/// when the run is finished `measurements.parquet`, and `manifest.json`, which lists the finished ones of these with their
-/// checksums. Each row is the kernel's before [`Journal::append`] returns, so that the end of the process at any moment, by
-/// `kill -9` too, costs the row being written and nothing else; it is on the disk within a fifth of a second, so that a power
-/// cut costs the rows of that time at most.
+/// The folder contains `run.json` (the [`RunHeader`], written once), `rows.jsonl` (a line per measurement, with a checksum),
+/// `measurements.parquet` once the run is finished, and `manifest.json`, which lists those of these files that are finished, with
+/// their checksums. The kernel has each row before [`Journal::append`] returns. So if the process ends at any moment, even by
+/// `kill -9`, only the row being written is lost. A row is on the disk within a fifth of a second, so a power cut costs at most
+/// the rows of that time.
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
     header: RunHeader,
     rows: Vec<Measurement>,
-    /// Sentences about what was found damaged and put right.
+    /// Sentences about damage that was found and repaired.
     recovered: Vec<String>,
     file: File,
-    /// Which file that is, whatever becomes of its name.
+    /// Identity (device and number) of the rows' file, which stays the same if it is renamed.
     identity: (u64, u64),
     flusher: Flusher,
-    /// Rows that are known to be on the disk.
+    /// Number of rows that are known to be on the disk.
     n_flushed: usize,
-    /// Length of `file` up to the end of the last whole row.
+    /// Length of `file` up to the end of the last complete row.
     good_bytes: u64,
-    /// What the folder's manifest says.
+    /// The folder's manifest.
     manifest: Manifest,
     lock: RunLock,
 }
 
 impl Journal {
-    /// Begins a run in `dir`, or goes on with the one that is there.
+    /// Begins a run in `dir`, or resumes the one that is there.
     ///
-    /// The versions of a resumed run stay those it began with.
+    /// A resumed run keeps the versions with which it began.
     ///
     /// # Errors
-    /// [`DataError::OtherRun`] where the folder holds a run with other settings, [`DataError::Locked`] where another process
-    /// writes it, [`DataError::Damaged`] where a row other than the last is damaged, [`DataError::Io`] where the folder
-    /// cannot be written.
+    /// [`DataError::OtherRun`] if the folder contains a run with other settings, [`DataError::Locked`] if another process writes
+    /// it, [`DataError::Damaged`] if a row other than the last is damaged, [`DataError::Io`] if the folder cannot be written.
     pub fn open(dir: &Path, header: &RunHeader) -> Result<Self, DataError> {
         fs::create_dir_all(dir).map_err(DataError::io("create the run folder", dir))?;
         let lock = RunLock::take(dir)?;
@@ -73,7 +72,7 @@ impl Journal {
             ));
         }
         if let Err(error) = manifest.verify(dir, TABLE_FILE) {
-            // The journal's rows, each with its checksum, are what the table is made from.
+            // The table can be made again from the journal's rows, each of which has its checksum.
             recovered.push(format!("{error}; all its rows are in {ROWS_FILE}, so it is made anew"));
             unlist(dir, &mut manifest)?;
         }
@@ -114,15 +113,15 @@ impl Journal {
         &self.rows
     }
 
-    /// What was found damaged or unfinished and put right: a sentence for each.
+    /// Damage and unfinished work that were found and repaired, one sentence each; None if there were none.
     pub fn recovered(&self) -> Option<String> {
         (!self.recovered.is_empty()).then(|| self.recovered.join("\n"))
     }
 
-    /// Records what the run should come to, for those who look later whether it is finished.
+    /// Records how much the run should contain when it is finished, for anyone who later checks whether it is.
     ///
     /// # Errors
-    /// [`DataError::Io`] where the manifest cannot be written.
+    /// [`DataError::Io`] if the manifest cannot be written.
     pub fn expect(&mut self, wanted: Wanted) -> Result<(), DataError> {
         if self.manifest.wanted != Some(wanted) {
             self.manifest.wanted = Some(wanted);
@@ -131,10 +130,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts a file beside the rows that no longer changes, and lists it: what the machine was like when the run began.
+    /// Writes a file that will not change any more (the description of the machine when the run began) beside the rows, and lists
+    /// it.
     ///
     /// # Errors
-    /// [`DataError::Io`] where it cannot be written.
+    /// [`DataError::Io`] if it cannot be written.
     pub fn keep(&mut self, name: &str, content: &[u8]) -> Result<(), DataError> {
         if self.manifest.lists(name) {
             self.manifest.drop_file(name);
@@ -145,32 +145,32 @@ impl Journal {
         self.manifest.write(&self.dir)
     }
 
-    /// Whether the sealed table is there and holds all rows.
+    /// Whether the sealed table exists and contains all rows.
     pub fn is_sealed(&self) -> bool {
         self.manifest.lists(TABLE_FILE)
     }
 
-    /// Says which row is about to be measured, for [`AtHand::read`] where this process ends at it. Where that cannot be written
-    /// down, nobody will know; the row is none the worse for it.
+    /// Records which row is about to be measured, for [`AtHand::read`] in case this process ends while measuring it. An error is
+    /// ignored, because it does not affect the row.
     pub fn begin_row(&mut self, row: AtHand) {
         let _ = self.lock.tell(&row);
     }
 
-    /// Adds a row; when this returns, the end of the process does not undo it, and within a fifth of a second it is on the disk.
-    /// A sealed table lacks the row and is removed first.
+    /// Adds a row. When this returns, the row survives the end of the process, and within a fifth of a second it is on the disk.
+    /// A sealed table lacks the row, so it is removed first.
     ///
     /// # Errors
-    /// [`DataError::Append`] says how many rows are safe. The row is then not in the journal, and the next call starts where
-    /// the last whole row ends. [`DataError::Gone`] where the folder is not there any more: a file that was removed takes rows
-    /// to the end, and nobody would ever see them.
+    /// [`DataError::Append`] says how many rows are safe. The row is then not in the journal, and the next call continues after
+    /// the last complete row. [`DataError::Gone`] if the folder no longer exists: writing to a deleted file succeeds, but nobody
+    /// would ever see the rows.
     pub fn append(&mut self, row: &Measurement) -> Result<(), DataError> {
         self.check_there()?;
         self.unseal()?;
         let added = rows::encode(row).map_err(Into::into).and_then(|line| self.write(&line));
         if let Err(source) = added {
-            // Should this fail too, the next append or open removes what was left of the row.
+            // If this fails too, the next append or open removes the rest of the row.
             let _ = self.file.set_len(self.good_bytes);
-            // What came before is safe where the disk took it; the error to tell is the first.
+            // Earlier rows are safe if the disk took them. The first error is the one to report.
             let _ = self.flush();
             return Err(self.unsafe_rows(source));
         }
@@ -181,7 +181,7 @@ impl Journal {
     /// Waits until all rows are on the disk.
     ///
     /// # Errors
-    /// [`DataError::Append`] says how many are, [`DataError::Gone`] where the folder is not there any more.
+    /// [`DataError::Append`] says how many are, [`DataError::Gone`] if the folder no longer exists.
     pub fn flush(&mut self) -> Result<(), DataError> {
         self.check_there()?;
         self.flusher.flush().map_err(|source| self.unsafe_rows(source))?;
@@ -189,7 +189,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether the rows' file is still the one under its name.
+    /// Checks that the rows' file is still the one at its path.
     fn check_there(&self) -> Result<(), DataError> {
         let named = fs::metadata(self.dir.join(ROWS_FILE));
         match named.is_ok_and(|named| identity(&named) == self.identity) {
@@ -205,8 +205,8 @@ impl Journal {
     /// Writes the rows as one Parquet table beside the journal and returns its path: the run is finished.
     ///
     /// # Errors
-    /// [`DataError::Append`] where rows did not reach the disk, [`DataError::Io`] where the file cannot be written; the journal
-    /// is then as it was.
+    /// [`DataError::Append`] if rows did not reach the disk, [`DataError::Io`] if the file cannot be written; the journal is then
+    /// unchanged.
     pub fn seal(&mut self) -> Result<PathBuf, DataError> {
         self.flush()?;
         let path = self.dir.join(TABLE_FILE);
@@ -228,7 +228,7 @@ impl Journal {
         Ok(path)
     }
 
-    /// Puts the line behind the last whole row.
+    /// Writes the line after the last complete row.
     fn write(&mut self, line: &str) -> std::io::Result<()> {
         if self.file.metadata()?.len() != self.good_bytes {
             self.file.set_len(self.good_bytes)?;
@@ -260,7 +260,7 @@ fn identity(found: &fs::Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-/// Takes rows and table off the list, since they are about to change.
+/// Removes rows and table from the list, because they are about to change.
 fn unlist(dir: &Path, manifest: &mut Manifest) -> Result<(), DataError> {
     let mut unsealed = manifest.clone();
     unsealed.drop_file(ROWS_FILE);

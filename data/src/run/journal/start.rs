@@ -1,4 +1,4 @@
-//! How a run begins or is taken up again: its header, and the manifest that lists it.
+//! Begins or resumes a run: its header, and the manifest that lists it.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use crate::run::folder::{DOCTOR_FILE, HEADER_FILE, ROWS_FILE, TABLE_FILE, read_h
 use crate::run::manifest::{MANIFEST_FILE, Manifest};
 use crate::{DataError, RunHeader, WholeFile};
 
-/// The header and manifest of the run that `dir` holds, or of the one that begins now. Adds a sentence to `recovered` about what was
-/// not there and is made anew.
+/// The header and manifest of the run that `dir` contains, or of the one that begins now. Adds a sentence to `recovered` about
+/// anything that was missing and is made again.
 ///
 /// # Errors
-/// [`DataError::OtherRun`] if the folder holds a run with other settings, [`DataError::Content`] if it is damaged,
+/// [`DataError::OtherRun`] if the folder contains a run with other settings, [`DataError::Content`] if it is damaged,
 /// [`DataError::Io`] if it cannot be written.
 pub(crate) fn start(
     dir: &Path,
@@ -19,7 +19,7 @@ pub(crate) fn start(
 ) -> Result<(RunHeader, Manifest), DataError> {
     match read_header(dir)? {
         Some(recorded) => {
-            // A damaged header is told as such before it is told as another run's.
+            // The manifest comes first, so that a damaged header is reported as damaged and not as that of another run.
             let manifest = listed(dir, recovered)?;
             Ok((same_run(dir, recorded, header)?, manifest))
         }
@@ -27,8 +27,8 @@ pub(crate) fn start(
     }
 }
 
-/// The manifest of a run that has begun. A folder that lost it, or that an older program wrote, gets a new one: rows prove
-/// themselves, and a table that is not listed is not read.
+/// The manifest of a run that has begun. A folder that has lost it, or that an older program wrote, gets a new one: rows have
+/// checksums of their own, and a table that is not listed is not read.
 fn listed(dir: &Path, recovered: &mut Vec<String>) -> Result<Manifest, DataError> {
     if let Some(manifest) = Manifest::read(dir)? {
         manifest.verify_rest(dir)?;
@@ -57,7 +57,7 @@ fn same_run(dir: &Path, recorded: RunHeader, asked: &RunHeader) -> Result<RunHea
     }
 }
 
-/// Writes the manifest first: a crash in between leaves a folder in which the next try begins anew.
+/// Writes the manifest first: after a crash in between, the next try begins the run again.
 fn begin(dir: &Path, header: &RunHeader) -> Result<(RunHeader, Manifest), DataError> {
     let path = dir.join(HEADER_FILE);
     for name in [ROWS_FILE, TABLE_FILE] {

@@ -14,7 +14,7 @@ fn sample(index: u64) -> Measurement {
     measurement(index, Role::Sample, 1.0 + index as f64)
 }
 
-/// A folder with a run of this many rows.
+/// A folder with a run of `n` rows.
 fn run_of(n: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(dir.path(), &header()).unwrap();
@@ -107,7 +107,7 @@ fn a_full_disk_keeps_the_rows_and_later_rows_are_whole() {
         journal.file = file;
     }
     journal.append(&sample(1)).unwrap();
-    // What a failed write leaves when even shortening the file fails.
+    // What a failed write leaves behind if shortening the file fails too.
     let path = dir.path().join(ROWS_FILE);
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"0123abcd {\"ind");
@@ -164,7 +164,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::write(&file, "").unwrap();
     let error = Journal::open(&file.join("run"), &header()).unwrap_err().to_string();
     assert!(error.starts_with("could not create the run folder"), "{error}");
-    // Rows whose header is lost belong to no known run.
+    // Rows whose header is lost do not belong to a known run.
     let lost = run_of(1);
     fs::remove_file(lost.path().join(HEADER_FILE)).unwrap();
     let error = Journal::open(lost.path(), &header()).unwrap_err().to_string();
@@ -174,7 +174,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert!(matches!(error, DataError::Missing { .. }), "{error}");
 }
 
-/// The header and a row as format version 1 wrote them.
+/// A header and a row as format version 1 wrote them.
 #[test]
 fn a_run_of_the_format_before_is_read() {
     let dir = run_of(0);
@@ -270,7 +270,7 @@ fn every_flipped_byte_of_a_sealed_run_is_named_and_never_read_as_data() {
             match name {
                 TABLE_FILE => assert!(refused(&from_table.unwrap_err()), "{name} {at}"),
                 MANIFEST_FILE => {
-                    // A changed space changes nothing; all else is refused.
+                    // A changed blank has no effect; every other change is rejected.
                     assert!(from_table.as_ref().map_or_else(refused, |t| *t == whole), "{at}");
                     assert!(from_rows.map_or_else(|e| refused(&e), |r| r.1.len() == 3), "{at}");
                 }
@@ -330,7 +330,7 @@ fn a_damaged_table_is_made_anew_from_the_rows_and_said_so() {
     assert!(error.contains("found neither"), "{error}");
 }
 
-/// Each of the states in which a crash between two steps of sealing or unsealing leaves a folder.
+/// Tests each state in which a crash between two steps of sealing or unsealing can leave a folder.
 #[test]
 fn a_crash_between_the_steps_of_sealing_leaves_a_run_that_goes_on() {
     let (dir, files) = sealed_run();
@@ -349,7 +349,7 @@ fn a_crash_between_the_steps_of_sealing_leaves_a_run_that_goes_on() {
         journal.seal().unwrap();
         assert_eq!(fs::read(&files[2]).unwrap(), table);
     }
-    // Between the manifest and the header of a run that begins.
+    // A crash between the manifest and the header of a new run.
     let begun = tempfile::tempdir().unwrap();
     drop(Journal::open(begun.path(), &header()).unwrap());
     fs::remove_file(begun.path().join(HEADER_FILE)).unwrap();

@@ -1,4 +1,4 @@
-//! One run out of the shards that several devices or machines measured.
+//! Merges the shards that several devices or machines measured into one run.
 
 mod part;
 mod scale;
@@ -18,38 +18,38 @@ use crate::{DataError, Measurement, Role, RunHeader, Shard, WholeFile};
 use part::Part;
 pub use scale::Scale;
 
-/// The column with the factor that a row's latencies were multiplied by.
+/// The column with the factor by which a row's latencies were multiplied.
 pub(crate) const SCALE_COLUMN: &str = "device_scale";
-/// What a merged run has in place of a shard, followed by their number: no `lat profile` can take it for its own.
+/// A merged run has this text followed by the number of shards in place of its shard. No `lat profile` takes it for its own run.
 const MERGED: &str = "merged from ";
 
-/// What a merge lets pass.
+/// Faults that a merge accepts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MergeOptions {
-    /// Shards that are missing or not finished.
+    /// Shards may be missing or unfinished.
     pub partial: bool,
-    /// Devices of several models; nothing is scaled then.
+    /// Devices may be of different models; then nothing is scaled.
     pub mixed: bool,
 }
 
-/// A shard as it went into a merged run.
+/// A shard of a merged run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergedShard {
     /// Its folder.
     pub dir: PathBuf,
-    /// Which part it is.
+    /// Which part of the run it is.
     pub shard: Shard,
     /// Its device as named on the command line.
     pub device: String,
     /// The device's model.
     pub device_name: String,
-    /// Rows it has.
+    /// Number of its rows.
     pub rows: u64,
-    /// What its latencies were multiplied by, and how well the anchors agree on that; nothing where models are mixed.
+    /// The factor by which its latencies were multiplied, and how well the anchors agree on it. None if models are mixed.
     pub scale: Option<Scale>,
 }
 
-/// What a merge made.
+/// The result of a merge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
     /// The run's folder.
@@ -58,23 +58,23 @@ pub struct Merged {
     pub header: RunHeader,
     /// Its shards by number.
     pub shards: Vec<MergedShard>,
-    /// Rows altogether.
+    /// Number of rows of all shards together.
     pub rows: u64,
-    /// What lacks, a sentence each; only with [`MergeOptions::partial`].
+    /// Sentences about what is missing; only with [`MergeOptions::partial`].
     pub lacking: Vec<String>,
-    /// Versions of programs and drivers that differ between shards, a sentence each.
+    /// Sentences about versions of programs and drivers that differ between shards.
     pub notes: Vec<String>,
 }
 
-/// Joins shards of one run into a run folder `out`, whose table has each row's device and scale.
+/// Joins the shards of one run in a run folder `out`, whose table also has each row's device and scale.
 ///
-/// A shard's scale is the median over the anchors of (median of the anchor over all shards / its median on this shard); all
-/// latencies but `latency_raw_ms` are multiplied by it. The order in which shards are named changes nothing.
+/// A shard's scale is the median over the anchors of (median of the anchor over all shards / its median on this shard). All
+/// latencies except `latency_raw_ms` are multiplied by it. The order in which shards are named has no effect.
 ///
 /// # Errors
-/// [`DataError::Content`] where a folder is no shard, shards are of different runs, of several device models (unless `mixed`)
-/// or not all there and finished (unless `partial`), two have the same row, or no anchor connects them; and whatever reading
-/// a shard or writing `out` says.
+/// [`DataError::Content`] if a folder is no shard, if shards belong to different runs, come from several device models (unless
+/// `mixed`), are missing or unfinished (unless `partial`), if two have the same row, or if no anchor connects them; and the
+/// errors of reading a shard and of writing `out`.
 pub fn merge(out: &Path, shards: &[PathBuf], options: MergeOptions) -> Result<Merged, DataError> {
     let mut parts = shards.iter().map(|dir| Part::read(dir)).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| (part.shard, part.dir.clone()));
@@ -115,7 +115,7 @@ fn merged_shard(part: &Part, scale: Option<Scale>) -> MergedShard {
     }
 }
 
-/// No row may be there twice.
+/// Checks that no row occurs twice.
 fn check_distinct(parts: &[Part]) -> Result<(), DataError> {
     let mut seen: HashMap<(Role, u64, u32, u32), &Path> = HashMap::new();
     for part in parts {
@@ -197,7 +197,7 @@ fn write(
     fs::create_dir_all(out).map_err(DataError::io("create the run folder", out))?;
     let _lock = RunLock::take(out)?;
     check_replaceable(out)?;
-    // Until all is written nothing is listed, so that nothing half-replaced is taken for a finished run.
+    // The manifest lists nothing until everything is written, so that a half-replaced folder is not taken for a finished run.
     Manifest::default().write(out)?;
     let path = out.join(HEADER_FILE);
     let json = serde_json::to_vec_pretty(header)
@@ -222,10 +222,10 @@ fn write(
     manifest.write(out)
 }
 
-/// Whether a merge may write to the folder: only what a merge made is replaced.
+/// Checks that a merge may write to the folder: it only replaces what another merge wrote.
 ///
 /// # Errors
-/// [`DataError::Content`] where it holds a run that was measured there.
+/// [`DataError::Content`] if it contains a run that was measured there.
 pub fn check_replaceable(out: &Path) -> Result<(), DataError> {
     let expected =
         "a folder without a run, or with a merged one; choose another for the merged run";

@@ -1,4 +1,4 @@
-//! One shard of a run, read to be merged.
+//! Reads one shard of a run for merging.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use crate::run::folder::TABLE_FILE;
 use crate::run::manifest::{Manifest, Wanted};
 use crate::{DataError, Measurement, Role, RunHeader, Shard, read_run};
 
-/// Samples named where many lack.
+/// The most missing samples that a message names.
 const NAMED: usize = 8;
 
-/// A shard's folder, read.
+/// A shard's folder, after reading.
 pub(crate) struct Part {
     pub(crate) dir: PathBuf,
     pub(crate) shard: Shard,
@@ -30,7 +30,7 @@ impl Part {
         })?;
         let manifest = Manifest::read(dir)?.unwrap_or_default();
         manifest.verify(dir, TABLE_FILE)?;
-        // Every shard counts its rounds of anchors from 0; in the whole no two may have one number.
+        // Every shard counts its rounds of anchors from 0. In the merged run, no two rounds may have the same number.
         for row in rows.iter_mut().filter(|row| row.role == Role::Anchor) {
             row.occurrence = shard.anchor_round(row.occurrence);
         }
@@ -43,7 +43,7 @@ impl Part {
         Ok(Self { dir: dir.to_owned(), shard, header, rows, wanted: manifest.wanted })
     }
 
-    /// Only shard and device may differ, and the model only where that was asked for.
+    /// Checks that only shard and device differ, and the model only if `mixed`.
     pub(crate) fn check_same_run(&self, first: &Self, mixed: bool) -> Result<(), DataError> {
         let name = |part: &Self| format!("{} in {}", part.header.device_name, part.dir.display());
         if !mixed && first.header.device_name != self.header.device_name {
@@ -74,7 +74,7 @@ impl Part {
         }
     }
 
-    /// What it lacks of `samples` in all, in words; nothing where it is finished.
+    /// Says in words which of the `samples` samples it lacks; None if it is finished.
     pub(crate) fn lacks(&self, samples: u64) -> Option<String> {
         let counted = self.rows.iter().filter(|row| row.role != Role::Anchor);
         let done: HashSet<_> = counted.map(Measurement::identity).collect();

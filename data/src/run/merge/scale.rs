@@ -1,20 +1,20 @@
-//! How much faster or slower one device is than others of its model, from the anchors that all have measured.
+//! How much faster or slower one device is than others of its model, computed from the anchors that all of them measured.
 
 use std::collections::BTreeMap;
 
 use crate::{Measurement, Role, Status, median, superseded};
 
-/// A device's factor against the devices together.
+/// The factor of one device relative to all devices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    /// What its latencies are multiplied by.
+    /// Factor by which its latencies are multiplied.
     pub factor: f64,
-    /// Largest relative difference of an anchor's own factor from it: what scaling cannot remove.
+    /// Largest relative difference between this factor and that of a single anchor: the error that scaling cannot remove.
     pub spread: f64,
 }
 
 /// Each device's scale from its rows: the median over the anchors of (median of the anchor's latency over all devices / its
-/// median on this device). Nothing for a device without a measured anchor.
+/// median on this device). None for a device without a measured anchor.
 pub(crate) fn fit(devices: &[&[Measurement]]) -> Vec<Option<Scale>> {
     let series: Vec<BTreeMap<u64, Vec<f64>>> = devices.iter().map(|rows| anchors(rows)).collect();
     let mut pooled: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -26,7 +26,7 @@ pub(crate) fn fit(devices: &[&[Measurement]]) -> Vec<Option<Scale>> {
     series.into_iter().map(|own| scale(&pooled, own)).collect()
 }
 
-/// The row with its latencies multiplied; what the clock showed stays.
+/// The row with its latencies multiplied. The clock's readings are unchanged.
 pub(crate) fn scaled(row: Measurement, scale: Option<Scale>) -> Measurement {
     let Some(Scale { factor, .. }) = scale else { return row };
     Measurement {
@@ -45,7 +45,7 @@ pub(crate) fn scaled(row: Measurement, scale: Option<Scale>) -> Measurement {
     }
 }
 
-/// Per anchor its latencies that count.
+/// For each anchor, the latencies that count.
 fn anchors(rows: &[Measurement]) -> BTreeMap<u64, Vec<f64>> {
     let mut series: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for (row, superseded) in rows.iter().zip(superseded(rows)) {

@@ -9,8 +9,7 @@ use crate::{Journal, LatencyTable, read_run};
 
 const SAMPLES: u64 = 10;
 
-/// A finished shard on a device that takes `slowness` times as long as the true 1 + index milliseconds, with two anchors
-/// in two rounds.
+/// A finished shard on a device that takes `slowness` times the true 1 + index milliseconds, with two anchors in two rounds.
 fn shard(root: &Path, index: u32, slowness: f64, change: impl Fn(&mut RunHeader)) -> PathBuf {
     let part = Shard::new(index, 2).unwrap();
     let dir = root.join(format!("shard-{index}"));
@@ -72,7 +71,7 @@ fn devices_are_scaled_to_one_another_and_the_table_loads() {
     let mut rounds: Vec<u32> = rounds(1).map(|row| row.occurrence).collect();
     rounds.sort_unstable();
     assert_eq!(rounds, [0, 1, 2, 3]);
-    // The order of the arguments changes nothing, and a merge may be made again.
+    // The order of the arguments has no effect, and a merge may be repeated.
     let bytes = fs::read(out.join(TABLE_FILE)).unwrap();
     let [a, b] = shards;
     merge(&out, &[b, a], MergeOptions::default()).unwrap();
@@ -86,7 +85,7 @@ fn missing_and_unfinished_shards_are_named_and_partial_takes_them() {
     let shards = two(&root);
     let error = refused(&out, &shards[..1], MergeOptions::default());
     assert!(error.contains("no folder of shards 2/2") && error.contains("--partial"), "{error}");
-    // A row lost from the end before the run was sealed.
+    // The last row was lost before the run was sealed.
     fs::remove_file(shards[1].join("manifest.json")).unwrap();
     let rows = fs::read_to_string(shards[1].join(ROWS_FILE)).unwrap();
     let cut: String = rows.lines().take(7).flat_map(|line| [line, "\n"]).collect();
@@ -123,7 +122,7 @@ fn shards_of_other_runs_and_rows_twice_are_refused() {
     assert!(error.contains("lat profile --shard I/N") && error.contains("'all'"), "{error}");
     let error = refused(&out, &[], MergeOptions::default());
     assert!(error.contains("at least one shard"), "{error}");
-    // What was measured is never replaced.
+    // Measured runs are never replaced.
     let before = fs::read(first.join(ROWS_FILE)).unwrap();
     let partial = MergeOptions { partial: true, mixed: false };
     let error = merge(&first, std::slice::from_ref(&first), partial).unwrap_err().to_string();

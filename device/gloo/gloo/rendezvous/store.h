@@ -1,4 +1,4 @@
-// See ../../README.md. libtorch's GlooStore overrides these; it is made by libtorch alone.
+// See ../../README.md. libtorch's GlooStore overrides these functions; only libtorch makes one.
 #pragma once
 
 #include <chrono>

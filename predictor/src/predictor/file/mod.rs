@@ -1,4 +1,4 @@
-//! A predictor as a file: safetensors, with the label and the scale as JSON under the metadata key `lat`.
+//! Predictor files: safetensors, with the label and the scale as JSON under the metadata key `lat`.
 
 mod part;
 
@@ -24,16 +24,17 @@ use part::PartHeader;
 /// Version of the file's format that this program writes and reads.
 pub const FORMAT: u32 = 2;
 
-/// One key for all: the order of several would differ from run to run.
+/// Only one key, because the order of several keys would change from run to run.
 const KEY: &str = "lat";
 
-/// Longest file that is read, in bytes: a hundred times what predictors take.
+/// The longest file that is read, in bytes: a hundred times the size of usual predictors.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// Everything that is no tensor.
+/// Everything in the file that is not a tensor.
 #[derive(Serialize, Deserialize)]
 struct Header {
-    /// Of the whole file with zeros in its place; files of older programs have none. The first field, where [`seal`] looks for it.
+    /// Checksum of the whole file with zeros in its own place; files of older programs have none. It is the first field, because
+    /// [`seal`] looks for it there.
     #[serde(default)]
     checksum: String,
     format: u32,
@@ -46,20 +47,20 @@ struct Header {
     validation_error: f64,
     /// From gates to features.
     map: FeatureMap,
-    /// Number of the networks' layers; 0: no networks.
+    /// Number of layers of the networks; 0 if there are no networks.
     n_layers: usize,
-    /// Features that networks read as they are.
+    /// Numbers of the features that networks read as they are.
     inputs: Vec<usize>,
     deviation: Option<Deviation>,
-    /// Models of other devices that it adds.
+    /// Models of other devices whose costs are added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parts: Vec<PartHeader>,
-    /// What networks without a path from input to output cost.
+    /// The cost of networks without a path from input to output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     disconnected: Option<DisconnectedHeader>,
 }
 
-/// A [`Disconnected`].
+/// The stored form of [`Disconnected`].
 #[derive(Serialize, Deserialize)]
 struct DisconnectedHeader {
     cost: f64,
@@ -84,14 +85,14 @@ impl DisconnectedHeader {
 /// Shape and little-endian bytes of a tensor.
 pub(crate) type Packed = (Vec<usize>, Vec<u8>);
 
-/// What decides the shapes of a model's tensors.
+/// The sizes from which the shapes of a model's tensors follow.
 pub(crate) struct Shape<'a> {
     pub(crate) n_features: usize,
     pub(crate) n_layers: usize,
     pub(crate) inputs: &'a [usize],
 }
 
-/// The numbers of a [`Spread`].
+/// The stored numbers of a [`Spread`].
 #[derive(Serialize, Deserialize)]
 struct Deviation {
     noise: f64,
@@ -101,10 +102,10 @@ struct Deviation {
 }
 
 impl Predictor {
-    /// Writes the file beside its place and moves it there, so that no reader ever sees half of one.
+    /// Writes the file beside its place and then moves it there, so that no reader ever sees half a file.
     ///
     /// # Errors
-    /// [`PredictError::Data`] where it cannot be written.
+    /// [`PredictError::Data`] if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), PredictError> {
         let bytes = self.to_bytes().map_err(|reason| file(path, reason))?;
         Ok(WholeFile::write(path, &bytes)?)
@@ -113,21 +114,22 @@ impl Predictor {
     /// Reads a file that [`Predictor::save`] wrote.
     ///
     /// # Errors
-    /// [`PredictError::Data`], [`PredictError::File`] for what is no complete predictor or damaged, [`PredictError::Version`].
+    /// [`PredictError::Data`] if it cannot be read, [`PredictError::File`] if it is no complete predictor or is damaged,
+    /// [`PredictError::Version`] if its format has another version.
     pub fn load(path: &Path) -> Result<Self, PredictError> {
         Ok(Self::load_with_checksum(path)?.0)
     }
 
-    /// The same with the checksum of the file, which says whether two predictors are one.
+    /// Reads a file and its checksum, by which one can tell whether two predictors are the same.
     ///
     /// # Errors
-    /// Those of [`Predictor::load`].
+    /// The errors of [`Predictor::load`].
     pub fn load_with_checksum(path: &Path) -> Result<(Self, String), PredictError> {
         let bytes = read_at_most(path, MOST_BYTES)?;
         Ok((Self::from_bytes(&bytes, path)?, checksum(&bytes)))
     }
 
-    /// Reads a file's content; the path is for messages.
+    /// Reads a file's content; `path` is used in messages only.
     pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, PredictError> {
         let text = metadata(bytes).map_err(|reason| file(path, reason))?;
         check_sealed(bytes).map_err(|reason| file(path, reason))?;
@@ -143,7 +145,7 @@ impl Predictor {
         }
         let mut header: Header = serde_json::from_value(json)
             .map_err(|e| file(path, format!("its metadata are incomplete ({e})")))?;
-        // Older programs took any last word of the name for the unit.
+        // Older programs took the last word of any name for the unit.
         unit(&header.label.column).clone_into(&mut header.label.unit);
         Self::from_parts(header, bytes).map_err(|reason| file(path, reason))
     }
@@ -235,7 +237,7 @@ impl Predictor {
     }
 }
 
-/// The tensors of a model without its deviations, their names with this beginning.
+/// The tensors of a model without its deviations; their names begin with `prefix`.
 pub(crate) fn model_tensors(model: &Model, prefix: &str) -> Vec<(String, Packed)> {
     let mut tensors = vec![(format!("{prefix}linear"), packed(&model.weights))];
     let Some(correction) = &model.correction else { return tensors };
@@ -283,7 +285,7 @@ fn read_spread(header: &Header, file: &SafeTensors<'_>) -> Result<Option<Spread>
     Ok(Some(Spread { draws, intercepts, noise, typical, calibration, limit }))
 }
 
-/// Whether each layer takes what the one before gives, and the last gives one number.
+/// Checks that each layer reads the outputs of the one before, and that the last one gives a single number.
 fn check_layers(layers: &[(Tensor, Tensor)], n_inputs: usize) -> Result<(), String> {
     let Some((first, _)) = layers.first() else { return Ok(()) };
     let (k, mut n_in) = (first.size()[0], n_inputs as i64);

@@ -1,4 +1,4 @@
-//! Such parts in a predictor's file.
+//! Parts (models of other devices) in a predictor's file.
 
 use lat_space::FeatureMap;
 use safetensors::SafeTensors;
@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::model::scale::{Scale, Standard};
 use crate::predictor::Part;
 
-/// What a predictor file says of a [`Part`] beside its tensors, whose names begin with `part{i}.`.
+/// The header of a [`Part`] in a predictor file. The names of the part's tensors begin with `part{i}.`.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PartHeader {
     factor: f64,
@@ -23,7 +23,7 @@ pub(crate) struct PartHeader {
 }
 
 impl PartHeader {
-    /// Of part number `i`, with its tensors.
+    /// Header and tensors of part number `i`.
     pub(crate) fn of(part: &Part, i: usize) -> (Self, Vec<(String, Packed)>) {
         let Part { factor, map, model, .. } = part;
         let correction = model.correction.as_ref();
@@ -40,7 +40,7 @@ impl PartHeader {
         (header, model_tensors(model, &prefix(i)))
     }
 
-    /// Part number `i` of a file whose gates are so many.
+    /// Reads part number `i` of a file; `n_gates` is the file's number of gates.
     pub(crate) fn read(
         self,
         i: usize,

@@ -9,7 +9,7 @@ use ndarray::Array2;
 use super::*;
 use crate::predictor::tests::trained;
 
-/// A folder of this test's own, empty.
+/// An empty folder for this test only.
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("lat-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
@@ -39,7 +39,7 @@ fn what_is_loaded_predicts_what_was_saved() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Metadata as they are while the checksum is counted.
+/// The metadata with zeros for the checksum, as they are when it is computed.
 fn unsealed(json: &str) -> String {
     const FIELD: &str = "{\"checksum\":\"";
     match json.strip_prefix(FIELD) {
@@ -54,7 +54,7 @@ fn a_flipped_bit_is_noticed_wherever_it_is_and_files_without_a_checksum_are_read
     let read = |bytes: &[u8]| Predictor::from_bytes(bytes, Path::new("p.lat"));
     let json = metadata(&good).unwrap();
     let start = good.windows(4).position(|found| found == b"\"mu\\").unwrap();
-    // The digits of mu, the rest of the head, the tensors.
+    // Positions of the digits of mu, in the rest of the head, and in the tensors.
     let bytes = (start..start + 20).chain((64..good.len()).step_by(97));
     for byte in bytes {
         let mut damaged = good.clone();
@@ -89,7 +89,7 @@ fn a_file_that_names_its_regressor_as_before_is_the_same_predictor() {
     assert_eq!(loaded.to_bytes().unwrap(), file);
 }
 
-/// A file's tensors with another header, or none.
+/// A file's tensors with another header, or without one.
 fn with_header(good: &[u8], json: Option<String>) -> Vec<u8> {
     let file = SafeTensors::deserialize(good).unwrap();
     let metadata = json.map(|json| HashMap::from([(KEY.to_owned(), unsealed(&json))]));
@@ -111,7 +111,7 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
     let good = trained(&NasBench201::new()).to_bytes().unwrap();
     assert!(message(b"").contains("no whole safetensors file"));
     assert!(message(b"hello world, hello world").contains("no whole safetensors file"));
-    // Every cut is noticed, wherever it falls.
+    // A cut is noticed wherever it is.
     for len in (0..good.len()).step_by(good.len() / 40) {
         assert!(message(&good[..len]).contains("no whole safetensors file"), "cut at {len}");
     }
@@ -132,7 +132,7 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
         let expected = format!("its gates are {n_gates}, but its decisions have 30 choices");
         assert!(gates.contains(&expected), "{gates}");
     }
-    // Empty sums by the hundred thousand, each of which would be a column of as many rows.
+    // Hundreds of thousands of empty sums, each of which would be a column with as many rows.
     let sums = format!("{{\"sums\":[{}[]]}}", "[],".repeat(100_000));
     let levels = format!("\"levels\":[{sums},{sums},");
     let wide = message(&with(Some(json.replacen("\"levels\":[", &levels, 1))));
@@ -146,7 +146,7 @@ fn files_that_are_no_predictor_are_refused_with_a_reason() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Each number of the file is finite, and what is computed from them is not.
+/// Each number of the file is finite, but the result computed from them is not.
 #[test]
 fn an_answer_that_is_no_number_is_an_error_and_not_the_floor() {
     let good = trained(&NasBench201::new()).to_bytes().unwrap();

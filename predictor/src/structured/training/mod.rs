@@ -1,4 +1,4 @@
-//! Trains several networks side by side on what the linear part left over.
+//! Trains several networks side by side on the residual of the linear part.
 
 mod watch;
 
@@ -13,11 +13,11 @@ use crate::progress::{FitEvent, Progress};
 use crate::structured::one_thread::OneThread;
 use watch::Watch;
 
-/// Looks at the held-out rows in the course of one training.
+/// Number of checks on the held-out rows during one training.
 const CHECKS: usize = 40;
 
-/// Trains members. Gives them at their best moment, and per row the output of the member that has not seen it, where there is
-/// one.
+/// Trains members. Returns them as they were at their best, and for each row the output of the member that has not seen it (None
+/// if every member has seen it).
 pub(crate) fn train(
     rows: &Rows<'_>,
     recipe: &Recipe,
@@ -37,7 +37,7 @@ pub(crate) fn train(
     watch.finish()
 }
 
-/// Members that learn.
+/// A training in progress.
 pub(crate) struct Training<'a> {
     rows: Rows<'a>,
     recipe: &'a Recipe,
@@ -60,7 +60,7 @@ impl<'a> Training<'a> {
         Self { rows, recipe, members, batches, optimizer, rng, steps_done: 0 }
     }
 
-    /// One batch of each member.
+    /// One step, with one batch for each member.
     pub(crate) fn step(&mut self) {
         let Rows { x, target, weight, .. } = self.rows;
         let turn = std::f64::consts::PI * self.steps_done as f64 / self.recipe.steps as f64;
@@ -72,18 +72,18 @@ impl<'a> Training<'a> {
         let code = x.index_select(0, &rows).view([size[0], size[1], x.size()[1]]);
         let wanted = target.index_select(0, &rows).view(size);
         let weight = weight.index_select(0, &rows).view(size);
-        // Huber: a few disturbed measurements must not bend the fit.
+        // Huber loss, so that a few disturbed measurements do not bend the fit.
         let losses = self.members.run(&code).huber_loss(&wanted, Reduction::None, 1.0) * weight;
         self.optimizer.backward_step(&(losses.mean(Kind::Float) * size[0] as f64));
         self.steps_done += 1;
     }
 }
 
-/// Members with uniform first weights that keep the spread of the activations. The last layer starts at zero: the correction
-/// starts as none.
+/// Members with uniform initial weights that preserve the spread of the activations. The last layer starts at zero, so the
+/// correction starts as zero.
 fn untrained(x: &Tensor, recipe: &Recipe, store: &nn::VarStore, rng: &mut ChaCha8Rng) -> Members {
     let k = recipe.n_members as i64;
-    // One-hot inputs are sparse: what counts is how many entries are not zero.
+    // One-hot inputs are sparse, so the number of entries that are not zero counts.
     let ones = x.square().sum(Kind::Double).double_value(&[]) / x.size()[0] as f64;
     let (mut fan_in, mut n_in) = (ones.max(1.0), x.size()[1]);
     let mut layers = Vec::new();
@@ -101,7 +101,7 @@ fn untrained(x: &Tensor, recipe: &Recipe, store: &nn::VarStore, rng: &mut ChaCha
     Members { layers }
 }
 
-/// Shuffled rows, again and again.
+/// Shuffled rows, repeated endlessly.
 struct Batches {
     rows: Vec<usize>,
     at: usize,

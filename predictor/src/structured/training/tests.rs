@@ -15,7 +15,7 @@ fn learn(x: &Tensor, target: &Tensor, recipe: &Recipe) -> (Members, Vec<Option<f
     train(&Rows { x, target, weight: &weight, folds: &folds }, recipe, &Progress::default())
 }
 
-/// Exclusive or of two bits, with six idle ones.
+/// Exclusive or of two bits, among six irrelevant ones.
 fn problem() -> (Tensor, Tensor) {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let bits: Vec<f32> = (0..200 * 8).map(|_| f32::from(u8::from(rng.r#gen::<bool>()))).collect();
@@ -31,7 +31,7 @@ fn members_learn_what_no_linear_part_can() {
     let seen: Vec<_> = held_out.iter().zip(&right).filter_map(|(h, t)| h.map(|h| (h, t))).collect();
     assert_eq!(seen.len(), 100);
     let error = seen.iter().map(|(h, t)| (h - f64::from(**t)).abs()).sum::<f64>() / 100.0;
-    // No correction at all is off by 1.
+    // Without a correction the error is 1.
     assert!(error < 0.3, "{error}");
     assert!(members.layers.iter().all(|(w, b)| !w.requires_grad() && !b.requires_grad()));
     let mean = crate::model::to_vec(&Fused::new(&members).forward(&x));

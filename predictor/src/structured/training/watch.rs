@@ -1,15 +1,15 @@
-//! Ends training where held-out rows no longer get better.
+//! Ends a training when the error on held-out rows stops falling.
 
 use tch::{Kind, Tensor};
 
 use crate::model::members::{Members, Rows};
 
-/// Looks without a better one after which training ends.
+/// Training ends after this many checks without an improvement.
 const PATIENCE: usize = 12;
 
-/// Keeps each member as it was when best on its held-out rows.
+/// Keeps a copy of each member as it was at its best on its held-out rows.
 pub(crate) struct Watch {
-    /// Per member its held-out rows.
+    /// The held-out rows of each member.
     rows: Vec<HeldOut>,
     n_rows: usize,
     best: Members,
@@ -40,7 +40,7 @@ impl Watch {
         Self { rows, n_rows, best: members.detached_copy(), losses, idle: 0 }
     }
 
-    /// Whether to go on.
+    /// Checks the members; returns whether to continue.
     pub(crate) fn look(&mut self, members: &Members) -> bool {
         self.idle += 1;
         for k in 0..self.losses.len() {
@@ -65,7 +65,7 @@ impl Watch {
     }
 }
 
-/// Mean weighted absolute error of a member on its held-out rows.
+/// Average weighted absolute error of a member on its held-out rows.
 fn loss(members: &Members, member: usize, held: &HeldOut) -> f64 {
     tch::no_grad(|| {
         let error = members.run_one(member as i64, &held.inputs) - &held.target;

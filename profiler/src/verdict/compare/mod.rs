@@ -1,7 +1,7 @@
-//! Two runs compared row by row: what a new driver, GPU, version or setting changed, and what is noise.
+//! Compares two runs row by row: what a new driver, GPU, version or setting changed, and what is noise.
 //!
-//! After `nvbench`'s comparison: a row is called faster or slower only where its own proof allows it, and what cannot be told
-//! is called ambiguous rather than equal.
+//! Like `nvbench`'s comparison: a row is called faster or slower only if its own intervals support it. If that cannot be decided,
+//! the row is called ambiguous, not equal.
 
 use std::collections::HashMap;
 
@@ -12,31 +12,31 @@ use crate::ProfileError;
 use crate::timing::summary::median_interval;
 use crate::verdict::pair_differences;
 
-/// Relative change below which nobody should care (`nvbench`'s 0.5 %).
+/// Relative changes below this do not matter (`nvbench`'s 0.5 %).
 pub const RATIO_MEANT: f64 = 0.005;
-/// Half the distance of the quartiles over the median, up to which a row is steady enough to be called the same.
+/// Half the distance of the quartiles over the median. Up to this value a row is steady enough to be called the same.
 const STEADY: f64 = 0.02;
-/// From the median of |a - b| / mean over repeats to the 95 % bound of a difference of two measurements. With normal errors of
-/// spread s per measurement the median is 0.6745 sqrt(2) s, and a difference of two runs of spreads s and t stays within
-/// 1.96 sqrt(s^2 + t^2).
+/// Factor from the median of |a - b| / mean over repeats to the 95 % bound of a difference of two measurements. With normal
+/// errors of spread s per measurement the median is 0.6745 sqrt(2) s, and a difference of two runs of spreads s and t stays
+/// within 1.96 sqrt(s^2 + t^2).
 const NOISE_FACTOR: f64 = 1.96 / (0.674_49 * std::f64::consts::SQRT_2);
 
-/// What became of one architecture's latency.
+/// How one architecture's latency changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Change {
     /// Within 0.5 % or the runs' noise, with intervals that overlap and steady runs.
     Same,
-    /// Less time in the second run: by 0.5 % at least, by more than noise, and with intervals apart.
+    /// Less time in the second run: by at least 0.5 %, by more than noise, and with intervals that do not overlap.
     Faster,
-    /// More time, likewise.
+    /// More time in the second run, by the same criteria.
     Slower,
-    /// Neither can be said.
+    /// None of these can be decided.
     Ambiguous,
 }
 
 impl Change {
-    /// All, in the order of tables.
+    /// All changes, in the order of tables.
     pub const ALL: [Self; 4] = [Self::Same, Self::Faster, Self::Slower, Self::Ambiguous];
 
     /// Its name in tables.
@@ -61,9 +61,10 @@ pub struct RowPair {
     pub b_ms: f64,
     /// Second over first: below 1 is faster.
     pub ratio: f64,
-    /// Second run's lower end over first run's upper end of the medians' 95 % intervals; NaN (null in JSON) without intervals.
+    /// Lower end of the second run's interval over the upper end of the first run's (95 % intervals of the medians); NaN (null in
+    /// JSON) if there are no intervals.
     pub ratio_low: f64,
-    /// Second run's upper end over first run's lower end.
+    /// Upper end of the second run's interval over the lower end of the first run's.
     pub ratio_high: f64,
     /// The judgement.
     pub change: Change,
@@ -74,27 +75,27 @@ pub struct RowPair {
 pub struct Comparison {
     /// The architectures that both have, in the first run's order.
     pub pairs: Vec<RowPair>,
-    /// Architectures that the first run alone has.
+    /// Number of architectures that only the first run has.
     pub only_a: usize,
-    /// Architectures that the second run alone has.
+    /// Number of architectures that only the second run has.
     pub only_b: usize,
     /// Settings that differ, as (name, first, second).
     pub differences: Vec<(&'static str, String, String)>,
-    /// Median of |first - again| / mean over samples measured again in the first run; nothing where there are none.
+    /// Median of |first - again| / mean over samples that were measured again in the first run; None if there are none.
     pub noise_a: Option<f64>,
-    /// The same of the second run.
+    /// Median of |first - again| / mean over samples that were measured again in the second run; None if there are none.
     pub noise_b: Option<f64>,
-    /// Relative change that the two runs' noise alone reaches in one of 20 rows; 0 where neither measured anything again.
+    /// Relative change that the noise of the two runs alone reaches in one of 20 rows; 0 if neither run measured anything again.
     pub noise_allowance: f64,
     /// Median of the rows' ratios.
     pub ratio: f64,
-    /// 95 % order-statistic interval of that median; nothing below six pairs. It speaks of the rows measured: what hits all
-    /// rows of a run alike, such as its clock, is inside the ratio.
+    /// 95 % order-statistic interval of that median; None if there are fewer than six pairs. It covers the scatter of the rows
+    /// only. Anything that affects all rows of a run alike, such as its clock, is part of the ratio.
     pub ratio_interval: Option<(f64, f64)>,
 }
 
 impl Comparison {
-    /// How many rows came to this.
+    /// The number of rows with this change.
     pub fn count(&self, change: Change) -> usize {
         self.pairs.iter().filter(|pair| pair.change == change).count()
     }
@@ -108,11 +109,12 @@ impl Comparison {
     }
 }
 
-/// Compares two runs over the architectures that both measured, by their text; seeds may differ. Failed and replaced rows do not
-/// count, and of an architecture measured several times (anchors, repeats) each figure is the median over its rows.
+/// Compares two runs over the architectures that both measured, matched by their text; seeds may differ. Failed and replaced rows
+/// do not count. If an architecture was measured several times (anchors, repeats), each figure is the median over its rows.
 ///
 /// # Errors
-/// [`ProfileError::Incomparable`] for runs of different space, skeleton or batch, [`ProfileError::NothingShared`].
+/// [`ProfileError::Incomparable`] if the runs have different spaces, skeletons or batches, [`ProfileError::NothingShared`] if
+/// they have no architecture in common.
 pub fn compare(
     (header_a, rows_a): (&RunHeader, &[Measurement]),
     (header_b, rows_b): (&RunHeader, &[Measurement]),
@@ -150,7 +152,7 @@ pub fn compare(
     })
 }
 
-/// What [`RunHeader::differences`] names, the reference's time and the versions.
+/// The differences that [`RunHeader::differences`] gives, and those of the reference's time and the versions.
 fn differences(a: &RunHeader, b: &RunHeader) -> Vec<(&'static str, String, String)> {
     let mut differences = a.differences(b);
     let reference = |header: &RunHeader| {
@@ -177,7 +179,7 @@ fn live(rows: &[Measurement]) -> Vec<&Measurement> {
     rows.filter(|(row, superseded)| !superseded && counts(row)).map(|(row, _)| row).collect()
 }
 
-/// The larger of the medians over repeats in the run's own process and over those in fresh ones: two runs are two processes.
+/// The larger of two medians: over repeats in the run's own process, and over fresh repeats. (Two runs are always two processes.)
 fn noise(rows: &[&Measurement]) -> Option<f64> {
     let floor = |role| median(pair_differences(rows.iter().copied(), role));
     [Role::Repeat, Role::Fresh].into_iter().filter_map(floor).max_by(f64::total_cmp)
@@ -232,7 +234,7 @@ impl<'a> Level<'a> {
         }
     }
 
-    /// The rule. Without an interval (fewer than six runs) nothing is known.
+    /// The rule for one row. Without an interval (fewer than six runs) nothing can be decided.
     fn change(&self, later: &Self, noise_allowance: f64) -> Change {
         let moved = (later.median / self.median - 1.0).abs();
         let apart = later.high < self.low || later.low > self.high;

@@ -6,7 +6,7 @@ use super::*;
 use crate::row::blank;
 use crate::{DeviceSpec, ProfileOptions, Task, header, run};
 
-/// A row with an interval of `rel` to either side of the median and quartiles as far.
+/// A row whose interval and quartiles are `rel` to either side of the median.
 fn row(role: Role, index: u64, latency_ms: f64, rel: f64) -> Measurement {
     Measurement {
         architecture: format!("a{index}"),
@@ -131,7 +131,7 @@ fn runs_of_two_seeds_are_compared_by_their_anchors_and_shared_samples() {
     assert!(comparison.pairs.len() >= 4 && comparison.only_a > 40);
     assert!((comparison.ratio - 1.0).abs() < 0.02, "{}", comparison.ratio);
     assert_eq!(comparison.count(Change::Slower) + comparison.count(Change::Faster), 0);
-    // The same run twice as slow: every row says so.
+    // The same run, twice as slow: every row shows it.
     let mut slow = a.1.clone();
     for row in &mut slow {
         for ms in [&mut row.latency_ms, &mut row.latency_ci_low_ms, &mut row.latency_ci_high_ms] {
@@ -146,8 +146,8 @@ fn runs_of_two_seeds_are_compared_by_their_anchors_and_shared_samples() {
     assert_eq!(comparison.changed().len(), comparison.pairs.len());
 }
 
-/// Runs of 2000 samples whose measurements err by 2 % (normal), 300 of them measured again, with intervals much narrower than
-/// that: what the noise floor is there for.
+/// Runs of 2000 samples whose measurements have errors of 2 % (normal), 300 of them measured again. The intervals are much
+/// narrower than these errors; the noise floor exists for this case.
 #[test]
 fn noise_makes_no_more_than_one_row_in_twenty_a_change() {
     use rand::{Rng, SeedableRng};

@@ -1,4 +1,5 @@
-//! Spaces of a chain whose stages have a width, a depth, a kernel and an expansion each, all cut out of the largest network.
+//! Spaces that are a chain of stages. Each stage has a width, a depth, a kernel and an expansion, all cut out of the largest
+//! network.
 
 mod text;
 
@@ -10,43 +11,43 @@ use crate::{
     SqueezeExcite, Structure,
 };
 
-/// A stage: what its blocks can be. All of them share width, kernel and expansion.
+/// The options of one stage. All blocks of a stage share width, kernel and expansion.
 #[derive(Debug)]
 pub(crate) struct StageRow {
     pub(crate) widths: &'static [u32],
     pub(crate) depths: &'static [u32],
     pub(crate) kernels: &'static [u32],
-    /// Where it is 1 alone, blocks have no first convolution.
+    /// If the only value is 1, blocks have no first convolution.
     pub(crate) expansions: &'static [u32],
     pub(crate) stride: u8,
     pub(crate) excites: bool,
 }
 
-/// What such a space is made of. Lists are in ascending order.
+/// The table that defines such a space. Lists are in ascending order.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) paper: &'static str,
     pub(crate) skeletons: &'static [SkeletonPreset],
-    /// Sizes of the image; the largest is the skeleton's resolution, the others are shares of it.
+    /// Image sizes. The largest corresponds to the skeleton's resolution, the others are scaled by the same factor.
     pub(crate) resolutions: &'static [u32],
     pub(crate) first: &'static [u32],
     pub(crate) stages: &'static [StageRow],
     pub(crate) last: &'static [u32],
-    /// Whether a convolution to so many times the last stage's width and BN come before the pool, and the last one without BN behind it;
-    /// else the last convolution has BN and comes before the pool.
+    /// If given: a convolution to this many times the last stage's width, with BN, comes before the pool, and the last
+    /// convolution behind the pool has no BN. If None: the last convolution has BN and comes before the pool.
     pub(crate) final_expansion: Option<u32>,
 }
 
-/// A list of the table with the decision that takes one of its values, where there are several.
+/// A list of the table, and the decision that takes one of its values if there are several.
 #[derive(Debug, Clone)]
 struct Gene {
     values: &'static [u32],
     decision: Option<DecisionId>,
 }
 
-/// A stage's genes.
+/// The genes of one stage.
 #[derive(Debug)]
 struct Stage {
     width: Gene,
@@ -55,7 +56,7 @@ struct Stage {
     expansion: Gene,
 }
 
-/// A space of stages that are cut down; its texts are official configurations, or their numbers in a row.
+/// A space of stages that are cut down. Its texts are official configurations, or the numbers of a configuration in a row.
 #[derive(Debug)]
 pub struct StagewiseSpace {
     table: &'static Table,
@@ -66,7 +67,7 @@ pub struct StagewiseSpace {
     last: Gene,
 }
 
-/// Makes genes, and the decisions of those that have a choice.
+/// Makes genes, and collects the decisions of those that have more than one value.
 struct Genes(Vec<Decision>);
 
 impl Genes {
@@ -101,7 +102,7 @@ impl StagewiseSpace {
         Self { table, decisions: genes.0, resolution, first, stages, last }
     }
 
-    /// The genes in the order of official vectors: resolution, widths, depths, kernels, expansions.
+    /// The genes in the order of the official vectors: resolution, widths, depths, kernels, expansions.
     fn genes(&self) -> Vec<(&'static str, Vec<&Gene>)> {
         let of = |gene: fn(&Stage) -> &Gene| self.stages.iter().map(gene).collect::<Vec<_>>();
         let widths = [vec![&self.first], of(|s| &s.width), vec![&self.last]].concat();
@@ -136,7 +137,7 @@ fn largest(values: &[u32]) -> u32 {
 }
 
 impl Gene {
-    /// The cut that leaves what the function makes of the value taken, where there is a choice.
+    /// The cut by this gene if it has several values; `left` turns each value into the size that is left.
     fn cut(&self, of: Measure, left: impl Fn(u32) -> u32) -> Option<Cut> {
         let values = self.values.iter().map(|&v| left(v)).collect();
         self.decision.map(|decision| Cut { decision, of, values })
@@ -147,7 +148,7 @@ impl Gene {
     }
 }
 
-/// Puts what a space has of one skeleton behind a chain.
+/// Appends the parts of a space to a chain, at one skeleton.
 struct Building<'a> {
     space: &'a StagewiseSpace,
     skeleton: &'a Skeleton,
@@ -159,7 +160,7 @@ impl Building<'_> {
         self.space.scale().width(self.skeleton, width)
     }
 
-    /// An operation of the gene's width, times a factor.
+    /// Appends an operation whose width is that of the gene times a factor.
     fn piece(&mut self, op: Op, gene: &Gene, factor: u32, stride: u8) {
         let width = |value: u32| factor * self.width(value);
         let cuts = gene.cut(Measure::Out, width).into_iter().collect();
@@ -200,14 +201,14 @@ impl Building<'_> {
     }
 }
 
-/// The largest block of a stage behind so many channels.
+/// The largest block of a stage whose input has `c_in` channels.
 fn block(stage: &Stage, c_in: u32, excites: bool) -> InvertedResidual {
     let plain = InvertedResidual {
         activation: Activation::Swish,
         squeeze_excite: excites.then_some(SqueezeExcite::Ofa),
         shortcut: Shortcut::Always,
         norm: Norm::Affine,
-        // Kernels and expansions are that small.
+        // Kernels and expansions fit into u8.
         ..InvertedResidual::new(stage.kernel.largest() as u8, c_in)
     };
     match stage.expansion.values {
@@ -295,7 +296,7 @@ impl SearchSpace for StagewiseSpace {
     }
 
     fn reads_input(&self, _: &Architecture) -> bool {
-        // No choice of a chain cuts it.
+        // Choices of such a chain never cut off the image.
         true
     }
 

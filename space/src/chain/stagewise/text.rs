@@ -14,7 +14,7 @@ pub(super) fn format(space: &StagewiseSpace, architecture: &Architecture) -> Str
     };
     let list = |(name, genes): (&str, Vec<&Gene>)| {
         let values = genes.iter().map(value).collect::<Vec<_>>().join(",");
-        // The resolution is no list.
+        // The resolution is a number, not a list.
         match name {
             "resolution" => format!("\"{name}\":{values}"),
             _ => format!("\"{name}\":[{values}]"),
@@ -44,7 +44,7 @@ pub(super) fn parse(space: &StagewiseSpace, text: &str) -> Result<Architecture, 
     Ok(Architecture::new(space.id(), choices))
 }
 
-/// Numbers by name.
+/// Lists of numbers with their names.
 type Lists = Vec<(&'static str, Vec<u32>)>;
 
 fn of_lists(space: &StagewiseSpace, text: &str) -> Result<Lists, SpaceError> {
@@ -79,7 +79,7 @@ fn of_vector(space: &StagewiseSpace, text: &str) -> Result<Lists, SpaceError> {
     Ok(genes.iter().map(|(name, own)| (*name, rest.by_ref().take(own.len()).collect())).collect())
 }
 
-/// Completes "expected ...".
+/// The text form, worded so that it completes "expected ...".
 fn form(space: &StagewiseSpace) -> String {
     let genes = space.genes();
     let lists = genes.iter().map(|(name, own)| format!("{name} ({})", own.len()));

@@ -1,7 +1,7 @@
 //! The genotype text of DARTS: `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], ...)`.
 //!
-//! Two pairs per node make the flat list of the paper. Any other number is written as one list per node. What else is read stands in
-//! `spellings.rs`.
+//! If every node keeps two edges, the text is the flat list of the paper. Otherwise it has one list per node. `spellings.rs`
+//! reads other spellings too.
 
 mod quick;
 mod spellings;
@@ -11,7 +11,7 @@ use spellings::Edge;
 use super::{EDGES, NODES, PRIMITIVES, Searched, decision};
 use crate::{Architecture, ChoiceSet, Group, SpaceError};
 
-/// An example of the text.
+/// An example of the text, for messages.
 fn expected(searched: Searched) -> &'static str {
     match searched {
         Searched::Both => {
@@ -37,7 +37,7 @@ pub(super) fn format(searched: Searched, architecture: &Architecture) -> String 
     format!("Genotype({})", cells.collect::<Vec<_>>().join(", "))
 }
 
-/// `('op', predecessor)` of all that is kept at one node.
+/// `('op', predecessor)` for every operation kept at this node.
 fn pairs(architecture: &Architecture, cell_type: usize, node: usize) -> Vec<String> {
     (0..node + 2)
         .flat_map(|predecessor| {
@@ -84,13 +84,13 @@ pub(super) fn parse(searched: Searched, text: &str) -> Result<Architecture, Spac
     quick.map_or_else(|| parse_any(searched, text), Ok)
 }
 
-/// What was expected in a text, and what stands there.
+/// A fault in a text: the form expected and the piece found.
 struct Wrong {
     expected: String,
     found: String,
 }
 
-/// Reads any spelling, and says what is wrong with a text that is none.
+/// Reads any of the spellings. The error says what is wrong with the text.
 fn parse_any(searched: Searched, text: &str) -> Result<Architecture, SpaceError> {
     read(searched, text).map_err(|Wrong { expected, found }| SpaceError::Text {
         space: searched.space().into(),

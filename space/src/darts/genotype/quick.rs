@@ -1,16 +1,17 @@
-//! Published genotypes, spelled as [`super::format`] spells them, in one pass and without copies: files hold millions.
+//! Reads genotypes that are spelled exactly as [`super::format`] writes them, in one pass and without copies, because files hold
+//! millions.
 
 use super::super::{CELL_TYPES, EDGES, NODES, PRIMITIVES, decision};
 use crate::{Architecture, ChoiceSet};
 
-/// What comes before, between and after the lists of pairs.
+/// The fixed text before, between and after the lists of pairs.
 const FRAME: [&str; 3] = [
     "Genotype(normal=[",
     "], normal_concat=range(2, 6), reduce=[",
     "], reduce_concat=range(2, 6))",
 ];
 
-/// The architecture, or nothing where any byte is unexpected; then [`super::parse_any`] has the word.
+/// The architecture; None if any byte is unexpected, in which case [`super::parse_any`] reads the text.
 pub(super) fn parse(text: &str) -> Option<Architecture> {
     let mut choices = [ChoiceSet::one(0); 2 * EDGES];
     let mut rest = text.as_bytes();
@@ -36,7 +37,7 @@ pub(super) fn parse(text: &str) -> Option<Architecture> {
         .then(|| Architecture { space: "darts".into(), choices: Box::new(choices) })
 }
 
-/// Operation and predecessor of `('op', n)`, and what follows.
+/// Reads `('op', n)`: the operation, the predecessor, and the rest of the text.
 fn pair(text: &[u8]) -> Option<(usize, usize, &[u8])> {
     let text = text.strip_prefix(b"('")?;
     let end = text.iter().position(|&byte| byte == b'\'')?;
@@ -64,7 +65,7 @@ mod tests {
             let text = format(Searched::Both, &architecture);
             assert_eq!(parse(&text).unwrap(), architecture);
             assert_eq!(parse_any(Searched::Both, &text).unwrap(), architecture);
-            // Cut or changed anywhere, a text is either refused here or means what it always did.
+            // Wherever a text is cut or changed, it is either refused here or read as [`super::parse_any`] would read it.
             for at in (i as usize % 7..text.len()).step_by(7) {
                 assert!(parse(&text[..at]).is_none());
                 let changed = format!("{}3{}", &text[..at], &text[at + 1..]);

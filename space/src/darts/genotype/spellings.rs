@@ -1,10 +1,11 @@
-//! The spellings in which people keep cells of DARTS' space.
+//! Reads the various spellings in which people keep cells of DARTS' space.
 //!
-//! - `Genotype(normal=[('op', 0), ..], normal_concat=range(2, 6), ..)` of DARTS, with lists for tuples, one list per node, weights behind
-//!   the pairs (`('op', 0, 0.13)`, old GDAS), as a dictionary or JSON, with text around it;
-//! - `('op', node, predecessor)`, nodes from 2 to 5, as `FairDARTS` has it;
-//! - NAS-Bench-301's configurations: `{"NetworkSelectorDatasetInfo:darts:edge_normal_0": "op", .., "..inputs_node_normal_3": "0_1"}`;
-//! - BANANAS' pairs of predecessor and number of the operation: `[[(0, 3), ..], [..]]`.
+//! - `Genotype(normal=[('op', 0), ..], normal_concat=range(2, 6), ..)` of DARTS; also with lists instead of tuples, one list per
+//!   node, weights behind the pairs (`('op', 0, 0.13)`, old GDAS), as a dictionary or JSON, with text around it;
+//! - `('op', node, predecessor)`, nodes from 2 to 5, as in `FairDARTS`;
+//! - NAS-Bench-301's configurations: `{"NetworkSelectorDatasetInfo:darts:edge_normal_0": "op", .., "..inputs_node_normal_3":
+//!   "0_1"}`;
+//! - BANANAS' pairs of predecessor and operation number: `[[(0, 3), ..], [..]]`.
 
 use super::super::{NODES, PRIMITIVES, Searched};
 use super::{Wrong, expected, wrong};
@@ -13,11 +14,11 @@ use crate::literal::{Literal, shortened};
 /// One kept operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Edge {
-    /// From 0 to 3.
+    /// The node that the edge leads to, from 0 to 3.
     pub(super) node: usize,
-    /// Its place in [`PRIMITIVES`], never 0.
+    /// Its index in [`PRIMITIVES`], never 0.
     pub(super) op: usize,
-    /// From 0 on, the two inputs first.
+    /// The node that the edge comes from; 0 and 1 are the cell's inputs.
     pub(super) predecessor: usize,
 }
 
@@ -34,14 +35,14 @@ pub(super) fn cells(searched: Searched, text: &str) -> Cells {
         .unwrap_or_else(|| Err(wrong(expected(searched), &shortened(text.trim()))))
 }
 
-/// The value that a text holds: a genotype wherever it stands, else the first dictionary or list.
+/// The value in a text: a genotype anywhere in the text, else the first dictionary or list.
 fn value_in(text: &str) -> Option<Result<Literal, (String, String)>> {
     let start = text.find("Genotype(").or_else(|| text.find(['{', '[']))?;
     Some(Literal::at_start(&text[start..]))
 }
 
 fn genotype(searched: Searched, value: &Literal) -> Option<Cells> {
-    // Without names the order is that of the named tuple.
+    // If the fields have no names, they are in the order of the named tuple.
     let by_place = |name: &str| if name == "normal" { "0" } else { "2" };
     let field = |name: &str| value.find(name).or_else(|| value.find(by_place(name)));
     field("normal")?.members()?;
@@ -68,7 +69,7 @@ fn genotype(searched: Searched, value: &Literal) -> Option<Cells> {
     Some(searched.cell_types().iter().map(cell).collect())
 }
 
-/// All four nodes are concatenated; other outputs are another space.
+/// Checks that all four nodes are concatenated; cells with other outputs belong to another space.
 fn check_concat(value: &Literal, name: &str) -> Result<(), Wrong> {
     let concat = value.find(&format!("{name}_concat"));
     let Some(concat) = concat.filter(|found| **found != Literal::Nothing) else { return Ok(()) };
@@ -87,7 +88,7 @@ fn check_concat(value: &Literal, name: &str) -> Result<(), Wrong> {
     Err(wrong(&expected, &format!("{name}_concat=[{nodes}]")))
 }
 
-/// A pair or triple as it stands, its operation read.
+/// A pair or triple as written, with its operation already read.
 struct Entry {
     op: usize,
     numbers: [Option<usize>; 2],
@@ -122,7 +123,7 @@ fn read_cell(members: &[Literal]) -> Result<Vec<Edge>, Wrong> {
     Ok(kept(edges))
 }
 
-/// `('op', n)`, with a weight or another number behind it.
+/// Reads `('op', n)`, with a weight or another number behind it.
 fn entry(member: &Literal) -> Result<Entry, Wrong> {
     let Some([Literal::Text(op), numbers @ ..]) = member.members() else {
         return Err(wrong("('operation', predecessor)", "another form"));
@@ -134,7 +135,7 @@ fn entry(member: &Literal) -> Result<Entry, Wrong> {
     Ok(Entry { op, numbers: [number(0), number(1)] })
 }
 
-/// Two pairs per node, the nodes in order.
+/// Reads two pairs per node, the nodes in order.
 fn in_pairs(entries: &[Entry]) -> Result<Vec<Edge>, Wrong> {
     if entries.len() != 2 * NODES {
         return Err(wrong("8 pairs, two per node", &format!("{} pairs", entries.len())));
@@ -151,7 +152,7 @@ fn in_pairs(entries: &[Entry]) -> Result<Vec<Edge>, Wrong> {
     Ok(kept(edges))
 }
 
-/// Any number of edges, each with its node, numbered from 2 on.
+/// Reads any number of edges that each name their node, numbered from 2 on.
 fn with_nodes(entries: &[Entry]) -> Result<Vec<Edge>, Wrong> {
     let edge = |entry: &Entry| {
         let node =
@@ -163,7 +164,7 @@ fn with_nodes(entries: &[Entry]) -> Result<Vec<Edge>, Wrong> {
     Ok(kept(entries.iter().map(edge).collect::<Result<_, Wrong>>()?))
 }
 
-/// Without `none`, which is no edge.
+/// The edges without those of `none`, which count as no edge.
 fn kept(edges: Vec<(usize, usize, usize)>) -> Vec<Edge> {
     let edge = |(node, op, predecessor)| Edge { node, op, predecessor };
     edges.into_iter().map(edge).filter(|edge| edge.op > 0).collect()
@@ -177,7 +178,7 @@ fn text(number: Option<usize>) -> String {
     number.map_or_else(|| "no number".to_owned(), |number| number.to_string())
 }
 
-/// NAS-Bench-301's configuration, where the value is one.
+/// Reads NAS-Bench-301's configuration, if the value is one.
 fn nas_bench_301(searched: Searched, value: &Literal) -> Option<Cells> {
     let Literal::Fields(fields) = value else { return None };
     let named = |name: &str| {
@@ -190,13 +191,13 @@ fn nas_bench_301(searched: Searched, value: &Literal) -> Option<Cells> {
         let mut edges = Vec::new();
         for node in 0..NODES {
             let inputs = format!("inputs_node_{cell}_{}", node + 2);
-            // The first node reads both inputs, so that there is nothing to say.
+            // The first node always reads both inputs, so the configuration does not list them.
             let inputs =
                 if node == 0 { "0_1" } else { named(&inputs).ok_or_else(|| missing(&inputs))? };
             for input in inputs.split('_') {
                 let from: usize =
                     input.parse().map_err(|_| wrong("two predecessors, as in 0_1", inputs))?;
-                // Edges are counted node by node, of which each has one more.
+                // Edges are counted node by node; each node has one more than the node before.
                 let place = format!("edge_{cell}_{}", node * (node + 3) / 2 + from);
                 let op = named(&place).ok_or_else(|| missing(&place))?;
                 let op = entry(&Literal::List(vec![Literal::Text(op.to_owned())]))?.op;
@@ -208,7 +209,8 @@ fn nas_bench_301(searched: Searched, value: &Literal) -> Option<Cells> {
     only_both(searched).map(Err).or_else(|| Some(searched.cell_types().iter().map(cell).collect()))
 }
 
-/// BANANAS' lists, where the value is two of eight pairs of numbers. Operations are counted from the first that is not `none`.
+/// Reads BANANAS' lists, if the value is two lists of eight pairs of numbers. Operations are numbered from the first that is not
+/// `none`.
 fn bananas(searched: Searched, value: &Literal) -> Option<Cells> {
     let pairs = |cell: &Literal| -> Option<Vec<[usize; 2]>> {
         let pair = |pair: &Literal| match pair.members()? {
@@ -234,7 +236,7 @@ fn bananas(searched: Searched, value: &Literal) -> Option<Cells> {
     only_both(searched).map(Err).or_else(|| Some(both.into_iter().map(cell).collect()))
 }
 
-/// What is wrong with a spelling of two cells in a space of one.
+/// The fault of a text with two cells in a space that searches one; None if the space searches both.
 fn only_both(searched: Searched) -> Option<Wrong> {
     let here = format!("no reduction cell, which is fixed here: {}", expected(searched));
     (searched == Searched::Normal).then(|| wrong(&here, "two cells"))
@@ -252,7 +254,7 @@ mod tests {
     fn params(space: &dyn SearchSpace, text: &str, channels: u32, layers: u16) -> u64 {
         let skeleton = Skeleton { channels, layers, resolution: 8, classes: 10, stem: Stem::Cifar };
         let architecture = space.parse(text).unwrap_or_else(|error| panic!("{error}"));
-        // The auxiliary head is of the evaluation alone.
+        // The auxiliary head exists in evaluation only.
         count(&space.graph(&skeleton).derive(&architecture).pruned(false)).params
     }
 
@@ -262,7 +264,7 @@ mod tests {
         )
     }
 
-    /// The same cells as NAS-Bench-301 has them.
+    /// Writes the same cells in NAS-Bench-301's form.
     fn configuration() -> String {
         let named = |name: &str, value: &str| {
             format!("\"NetworkSelectorDatasetInfo:darts:{name}\": \"{value}\"")
@@ -335,7 +337,7 @@ mod tests {
         }
     }
 
-    // Parameters of 36 channels and 20 cells, as a counter of somebody else's gives them.
+    // Parameters at 36 channels and 20 cells, as other people's counters give them.
     #[test]
     fn published_genotypes_of_other_spellings_have_their_parameters() {
         let space = Darts::new();
