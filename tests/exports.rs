@@ -74,7 +74,7 @@ impl Case {
             all.iter().enumerate().map(|(i, a)| noise(i) * cost(&a.gates(space.decisions())));
         let rows = Samples::of(space, all.iter().zip(costs)).unwrap();
         let choice = RegressorChoice::Named(self.regressor.into());
-        let options = TrainOptions { choice, compare: false, runs_all: false, seed: 2 };
+        let options = TrainOptions { choice, compare: false, seed: 2 };
         let report = train(space, &rows, &rows, &options).unwrap();
         report.predictor(space, "latency_ms", None, None).unwrap()
     }

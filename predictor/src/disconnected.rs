@@ -37,7 +37,7 @@ pub(crate) struct Disconnected {
 ///
 /// The price is None if there is no map (see [`reach`]), and if the others have no price of their own: runtimes that run every operation,
 /// as `lat profile` does, make them about as slow as any network, and then they stay among the samples. If none was measured,
-/// `is_free_unseen` decides.
+/// `is_free_unseen` decides: few samples do not tell which kind of runtime it is.
 pub(crate) fn split(
     reach: Option<FeatureMap>,
     samples: &Samples,

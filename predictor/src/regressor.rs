@@ -10,6 +10,8 @@ use crate::progress::Progress;
 
 /// The fewest rows to which anything is fitted.
 pub const LEAST_SAMPLES: usize = 10;
+/// Fewest rows that a regressor is fitted to, if some of the samples are left out: of cut networks, or far off all others.
+const LEAST_FITTED: usize = 6;
 
 /// Learns a cost from codes.
 pub trait Regressor {
@@ -134,8 +136,8 @@ pub(crate) fn check_rows(x: ArrayView2<f32>, y: ArrayView1<f64>) -> Result<(), P
         let (expected, found) = (x.nrows(), y.len());
         return Err(PredictError::Width { what: "targets", expected, found });
     }
-    if y.len() < LEAST_SAMPLES {
-        let (needed, found) = (LEAST_SAMPLES, y.len());
+    if y.len() < LEAST_FITTED {
+        let (needed, found) = (LEAST_FITTED, y.len());
         return Err(PredictError::TooFew { what: "training samples", needed, found });
     }
     if x.ncols() == 0 {

@@ -58,8 +58,8 @@ mod tests {
             let mut regressor = (entry.build)(&Setup::default());
             let unfitted = regressor.predict(x.view()).unwrap_err();
             assert!(matches!(unfitted, PredictError::NotFitted { name } if name == entry.name));
-            let few = regressor.fit(x.slice(ndarray::s![..9, ..]), y.slice(ndarray::s![..9]));
-            assert!(few.unwrap_err().to_string().contains("at least 10 training samples, found 9"));
+            let few = regressor.fit(x.slice(ndarray::s![..5, ..]), y.slice(ndarray::s![..5]));
+            assert!(few.unwrap_err().to_string().contains("at least 6 training samples, found 5"));
             assert!(regressor.fit(x.view(), y.slice(ndarray::s![..11])).is_err());
             let mut nan = x.clone();
             nan[[4, 1]] = f32::NAN;

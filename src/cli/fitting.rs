@@ -52,8 +52,7 @@ mod tests {
         let samples =
             Samples::of(space.as_ref(), rows.iter().map(|(a, value)| (a, *value))).unwrap();
         let none = Samples::of(space.as_ref(), std::iter::empty()).unwrap();
-        let options =
-            TrainOptions { choice: RegressorChoice::Auto, compare: false, runs_all: true, seed: 0 };
+        let options = TrainOptions { choice: RegressorChoice::Auto, compare: false, seed: 0 };
         let seen = std::sync::Arc::new(std::sync::Mutex::new((Vec::new(), 0)));
         let told = std::sync::Arc::clone(&seen);
         let progress = Progress::to(move |event| match event {

@@ -169,12 +169,8 @@ fn from_scratch(
     if samples.len() < LEAST_SAMPLES {
         return Ok(None);
     }
-    let options = TrainOptions {
-        choice: RegressorChoice::Named("structured".into()),
-        compare: false,
-        runs_all: false,
-        seed,
-    };
+    let options =
+        TrainOptions { choice: RegressorChoice::Named("structured".into()), compare: false, seed };
     let report = train(space, samples, test, &options)?;
     let best = report.best();
     Ok(Some(row(best.entry.name, samples, best.test, best.seconds)))

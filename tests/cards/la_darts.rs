@@ -294,7 +294,7 @@ fn la_darts_8_a_predictor_answers_in_the_unit_of_its_table() {
         Samples::of(&space, part.iter().zip(costs)).unwrap()
     };
     let choice = RegressorChoice::Named("linear".into());
-    let options = TrainOptions { choice, compare: false, runs_all: false, seed: 1 };
+    let options = TrainOptions { choice, compare: false, seed: 1 };
     let report = train(&space, &rows(&all[..250]), &rows(&all[250..]), &options).unwrap();
     let predictor = report.predictor(&space, "latency_ms", None, None).unwrap();
     let cost = PredictorCost::new(&predictor, &space, "latency_ms", Device::Cpu).unwrap();

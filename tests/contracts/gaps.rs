@@ -51,7 +51,6 @@ fn predictor(space: &dyn SearchSpace) -> Predictor {
     let options = TrainOptions {
         choice: RegressorChoice::Named("structured".into()),
         compare: false,
-        runs_all: false,
         seed: 1,
     };
     let report = train(space, &rows(0, learnt), &rows(learnt, learnt + 200), &options).unwrap();

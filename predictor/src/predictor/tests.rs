@@ -27,7 +27,7 @@ fn train_anew(space: &NasBench201) -> Predictor {
     let gates = all.iter().map(|a| a.gates(space.decisions()));
     let rows = Samples::of(space, all.iter().zip(gates.map(|g| cost(&g)))).unwrap();
     let choice = RegressorChoice::Named("structured".into());
-    let options = TrainOptions { choice, compare: false, runs_all: false, seed: 2 };
+    let options = TrainOptions { choice, compare: false, seed: 2 };
     let report = train(space, &rows, &rows, &options).unwrap();
     let predictor = report.predictor(space, "latency_ms", Some(&header()), Some(1.5)).unwrap();
     assert!(predictor.model.correction.is_some(), "the target needs networks: {report:?}");

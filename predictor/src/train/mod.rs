@@ -14,7 +14,7 @@ use ndarray::{Array1, Array2};
 use crate::disconnected::{Disconnected, reach, split};
 use crate::metrics::check_finite;
 use crate::model::scale::Scale;
-use crate::regressor::check_rows;
+use crate::regressor::{LEAST_SAMPLES, check_rows};
 use crate::regressors::names;
 use crate::structured::linear::better_scale;
 use crate::{
@@ -91,9 +91,6 @@ pub struct TrainOptions {
     /// Whether to fit all regressors to compare their errors, not only those that may be chosen. Baselines can take longer than
     /// everything else.
     pub compare: bool,
-    /// Whether the runtime runs operations that the output does not depend on, as `lat profile` does. If not, networks without a path from
-    /// input to output count as nearly free even if none was measured.
-    pub runs_all: bool,
     /// Seed of splits, initial weights and batches.
     pub seed: u64,
 }
@@ -202,7 +199,11 @@ pub fn train_watched(
     check_finite("targets", test.values.iter().copied())?;
     let wanted = wanted(&options.choice)?;
     let n_train = train.len();
-    let (live, disconnected) = split(reach(space), train, !options.runs_all);
+    if n_train < LEAST_SAMPLES {
+        let (what, needed, found) = ("training samples", LEAST_SAMPLES, n_train);
+        return Err(PredictError::TooFew { what, needed, found });
+    }
+    let (live, disconnected) = split(reach(space), train, false);
     let train = &without_lone(live);
     let entries: Vec<_> =
         REGRESSORS.iter().filter(|e| options.compare || wanted.contains(&e.name)).collect();

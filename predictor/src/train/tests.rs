@@ -47,7 +47,7 @@ fn slower_branch(gates: &[f32]) -> f64 {
 }
 
 fn options(choice: RegressorChoice) -> TrainOptions {
-    TrainOptions { choice, compare: false, runs_all: false, seed: 4 }
+    TrainOptions { choice, compare: false, seed: 4 }
 }
 
 fn mape(report: &Report, name: &str) -> f64 {
@@ -93,8 +93,7 @@ fn scaling_the_targets_scales_the_predictions() {
     let (rows, test) =
         (synthetic(&space, 0..120, slower_branch), synthetic(&space, 120..150, slower_branch));
     let in_us = |s: &Samples| Samples { gates: s.gates.clone(), values: &s.values * 1000.0 };
-    let all =
-        TrainOptions { choice: RegressorChoice::Auto, compare: true, runs_all: false, seed: 4 };
+    let all = TrainOptions { choice: RegressorChoice::Auto, compare: true, seed: 4 };
     let ms = train(&space, &rows, &test, &all).unwrap();
     let us = train(&space, &in_us(&rows), &in_us(&test), &all).unwrap();
     assert_eq!(ms.fitted.len(), REGRESSORS.len());

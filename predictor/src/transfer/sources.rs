@@ -76,7 +76,7 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// Whether most sources were of devices on which networks without a path cost next to nothing.
+    /// Whether networks without a path cost next to nothing on most devices of the sources.
     pub(super) fn is_free_unseen(&self) -> bool {
         let n = self.predictors.iter().filter(|p| p.disconnected.is_some()).count();
         2 * n > self.predictors.len()

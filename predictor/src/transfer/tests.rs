@@ -23,12 +23,8 @@ const NEW: [f64; 5] = [1.0, 0.7, 1.8, 5.0, 1.2];
 fn trained(cost: impl Fn(&[f32]) -> f64, name: &str, rows: u64) -> Predictor {
     let space = NasBench201::new();
     let rows = synthetic(&space, 0..rows, cost);
-    let options = TrainOptions {
-        choice: RegressorChoice::Named(name.into()),
-        compare: false,
-        runs_all: false,
-        seed: 1,
-    };
+    let options =
+        TrainOptions { choice: RegressorChoice::Named(name.into()), compare: false, seed: 1 };
     let report = train(&space, &rows, &synthetic(&space, 0..0, additive), &options).unwrap();
     report.predictor(&space, "latency_ms", None, None).unwrap()
 }

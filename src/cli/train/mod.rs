@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         let measured = SpaceTable { data, space, table: measured };
         return transfer::run(&request, &measured, &samples, &test);
     }
-    let options = options(args, measured.header.is_some());
+    let options = options(args);
     let test = pick(&test_rows)?;
     let samples = pick(&train_rows)?;
     let report =
@@ -124,13 +124,12 @@ fn announcement(
     )
 }
 
-/// `is_ours`: the table is a profile of `lat`, which runs all operations.
-fn options(args: &Args, is_ours: bool) -> TrainOptions {
+fn options(args: &Args) -> TrainOptions {
     let choice = match args.regressor.as_str() {
         AUTO => RegressorChoice::Auto,
         name => RegressorChoice::Named(name.to_owned()),
     };
-    TrainOptions { choice, compare: args.compare, runs_all: is_ours, seed: args.seed }
+    TrainOptions { choice, compare: args.compare, seed: args.seed }
 }
 
 /// The predictor's file, after checking that neither it nor the JSON overwrites an input.

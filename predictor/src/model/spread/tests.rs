@@ -32,7 +32,6 @@ fn intervals_hold_nine_of_ten_fresh_measurements() {
         let options = TrainOptions {
             choice: RegressorChoice::Named("structured".into()),
             compare: false,
-            runs_all: false,
             seed: 2,
         };
         let report = train(&space, &rows, &rows, &options).unwrap();
