@@ -48,7 +48,7 @@ fn a_module_of_ones_own_is_timed_and_what_is_none_is_refused() {
     module.save(dir.path().join("conv.pt")).unwrap();
     std::fs::write(dir.path().join("text.pt"), "no module").unwrap();
     lat(dir.path())
-        .args(["time", "conv.pt", "--input", "2x3x16x16", "--device", "cpu", "--max-ms", "50"])
+        .args(["time", "conv.pt", "--input", "2x3x16x16", "--device", "cpu", "--max-ms", "400"])
         .args(["--json", "row.json"])
         .assert()
         .success()

@@ -10,13 +10,21 @@ const UNKNOWN_UNIT: &str = "unit unknown";
 
 /// The unit at the end of a column's name, in lower case.
 pub(crate) fn suffix(column: &str) -> Option<&'static str> {
-    let (_, suffix) = column.rsplit_once('_')?;
+    let (_, suffix) = column.rsplit_once('_').filter(|_| !is_rate(column))?;
     UNITS.into_iter().find(|unit| unit.eq_ignore_ascii_case(suffix))
 }
 
 /// A column's unit: the end of its name, `1` for counts, else `unit unknown`.
 pub fn unit(column: &str) -> &'static str {
+    if is_rate(column) {
+        return "per s";
+    }
     if COUNTS.contains(&column) { "1" } else { suffix(column).unwrap_or(UNKNOWN_UNIT) }
+}
+
+/// Whether a column's name says that it holds a number per second, as `images_per_s` does.
+fn is_rate(column: &str) -> bool {
+    column.to_ascii_lowercase().ends_with("_per_s")
 }
 
 /// How many of this unit of time make a millisecond; None if it is no unit of time.
@@ -45,6 +53,7 @@ mod tests {
             ("pixel3_latency", UNKNOWN_UNIT),
             ("latency_mean_encoder", UNKNOWN_UNIT),
             ("latency", UNKNOWN_UNIT),
+            ("throughput_images_per_s", "per s"),
             ("ms", UNKNOWN_UNIT),
         ] {
             assert_eq!(unit(column), expected, "{column}");

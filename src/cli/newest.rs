@@ -44,11 +44,21 @@ pub(super) fn newest_predictor(space: &str, column: &str) -> anyhow::Result<Path
     });
     found.ok_or_else(|| {
         bad(format!(
-            "expected a predictor of {column} for {space} in ./{}/, found none{refused}; run `lat profile` and `lat train` first, or \
+            "expected a predictor of {column} for {space} in ./{}/, found none{refused}{}; run `lat profile` and `lat train` first, or \
              name its file with --predictor",
-            root().display()
+            root().display(),
+            other_space(column)
         ))
     })
+}
+
+/// A hint if the newest predictor of this column is for another built-in space, which was probably meant.
+fn other_space(column: &str) -> String {
+    let fits = |p: &Predictor| p.label().column == column && p.label().declaration.is_none();
+    match newest_fitting_predictor(&fits) {
+        Some((_, found)) => format!(" (there is one for {0}: --space {0})", found.label().space),
+        None => String::new(),
+    }
 }
 
 /// The newest predictor of any space and column.

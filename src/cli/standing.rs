@@ -44,9 +44,13 @@ fn readable(mut results: Results) -> (Results, usize) {
 
 fn text(results: &Results, n_damaged: usize) -> String {
     let profile = profile_command();
+    let search = match profile.contains("--space") {
+        true => "lat search --space nasbench201 --lambda 0.1",
+        false => "lat search --lambda 0.1",
+    };
     let mut text = format!(
-        "lat finds neural architectures that are accurate and fast on your device, in three commands:\n\n  {:<42}measure architectures\n  {:<42}learn to predict their latency\n  {:<42}find one that is accurate and fast\n\n",
-        profile, "lat train", "lat search --lambda 0.1"
+        "lat finds neural architectures that are accurate and fast on your device, in three commands:\n\n  {:<62}measure architectures\n  {:<62}learn to predict their latency\n  {:<62}find one that is accurate and fast\n\n",
+        profile, "lat train", search
     );
     let folder = root().display();
     if !root().is_dir() {
@@ -70,7 +74,8 @@ fn profile_command() -> String {
         Ok(lat_profiler::DeviceSpec::Cuda(n)) => {
             format!("lat profile --device cuda:{n} --samples 100000")
         }
-        _ => "lat profile --device cpu --samples 300".to_owned(),
+        // On shared processors one thread is steadier, and cells of NAS-Bench-201 are quick to search.
+        _ => "lat --threads 1 profile --space nasbench201 --samples 300".to_owned(),
     }
 }
 

@@ -131,7 +131,7 @@ mod tests {
 
     fn time(file: &Path, shape: &str, precision: Precision) -> Result<Measurement, ProfileError> {
         let point = OperatingPoint { precision, ..OperatingPoint::default() };
-        Ok(time_module(file, &[shape.parse().unwrap()], DeviceSpec::Cpu, point, 50.0)?.row)
+        Ok(time_module(file, &[shape.parse().unwrap()], DeviceSpec::Cpu, point, 400.0)?.row)
     }
 
     #[test]

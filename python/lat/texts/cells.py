@@ -59,7 +59,7 @@ def darts(text: str, decisions: Decisions) -> list[tuple[int, ...]]:
             if not any(taken[f"{cell}/{origin}-{node + 2}"] for origin in range(node + 2)):
                 raise _wrong("an operation other than none at each node", f"none at node {node} of the {cell} cell")
     if "reduce" not in cells and fields.get("reduce") is not None:
-        raise _wrong("no reduction cell, which is fixed in darts-frc", "reduce=[..]")
+        raise _wrong("no reduction cell, which is fixed", "reduce=[..]", "darts-frc")
     return [tuple(sorted(set(ops))) or (0,) for ops in taken.values()]
 
 
@@ -126,5 +126,5 @@ def _edges(cell: Any) -> list[tuple[int, Any, Any]]:
     return [(node, member[0], member[1]) for node, member in entries]
 
 
-def _wrong(expected: str, found: Any) -> LatError:
-    return LatError(f"not an architecture of darts: expected {expected}, found {shortened(found)}")
+def _wrong(expected: str, found: Any, space: str = "darts") -> LatError:
+    return LatError(f"not an architecture of {space}: expected {expected}, found {shortened(found)}")

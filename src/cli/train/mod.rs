@@ -8,8 +8,9 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 
-use lat_data::{LatencyTable, RunHeader, unit};
+use lat_data::{LatencyTable, RunHeader, read_run, unit};
 use lat_predictor::{RegressorChoice, Samples, TrainOptions, find_regressor, train_watched};
+use lat_profiler::Verdict;
 use lat_space::{Architecture, find_space};
 
 use super::error_budget::ErrorBudget;
@@ -45,6 +46,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let sizes = [architectures.len(), train_rows.len(), test_rows.len()];
     say(announcement(args, &data, space.id(), measured.header.as_ref(), sizes))?;
     args.table.say_notes(&measured)?;
+    if let Some(line) = doubt(&data) {
+        screen.warn(None, &line);
+    }
     let lists = [&mut train_rows, &mut test_rows];
     disturbed_rows::leave_out(args, space.as_ref(), &measured, &architectures, lists)?;
     if let Some(value) = only_value(&measured) {
@@ -100,6 +104,18 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
+}
+
+/// A warning if the data are a run of `lat profile` whose verdict is INVALID: a predictor is no better than what it learns from.
+fn doubt(data: &Path) -> Option<String> {
+    if !data.is_dir() {
+        return None;
+    }
+    let (_, rows) = read_run(data).ok()?;
+    let done = Verdict::of_rows(&rows, 0).done;
+    let verdict = Verdict::of_rows(&rows, done);
+    let advice = "a predictor learns these errors too; measure again on a quiet machine, on a CPU with lat --threads 1";
+    (!verdict.valid).then(|| format!("warning: {}; {advice}", verdict.text.trim_end_matches('.')))
 }
 
 /// The value that all rows share, if there is one.
