@@ -1,0 +1,116 @@
+//! What kernels want of a processor: registers of several numbers. Each set of instructions is a type; who has a value of it has the
+//! instructions.
+
+#![expect(
+    unsafe_code,
+    reason = "reads rows of registers without asking for each whether it lies within"
+)]
+
+/// The numbers of a register and what can be done with them.
+pub(crate) trait Simd: Copy {
+    /// Numbers in a register.
+    const LANES: usize;
+    /// A register.
+    type Floats: Copy;
+
+    /// The same number everywhere.
+    fn splat(self, value: f32) -> Self::Floats;
+
+    /// The numbers at `at` and behind.
+    ///
+    /// # Safety
+    /// `at + LANES` is at most the length.
+    unsafe fn load(self, from: &[f32], at: usize) -> Self::Floats;
+
+    /// Puts the numbers to `at` and behind.
+    ///
+    /// # Safety
+    /// `at + LANES` is at most the length.
+    unsafe fn store(self, to: &mut [f32], at: usize, value: Self::Floats);
+
+    /// The numbers of a slice that is shorter than a register; zeros behind.
+    fn load_part(self, from: &[f32]) -> Self::Floats;
+
+    /// The first numbers into a slice that is shorter than a register.
+    fn store_part(self, to: &mut [f32], value: Self::Floats);
+
+    /// `a * b + c`; with FMA rounded once.
+    fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
+
+    /// Lane by lane `(value, index)` where the value is larger than the best so far or no number, else `best` as it is.
+    fn larger(
+        self,
+        challenger: (Self::Floats, Self::Floats),
+        best: (Self::Floats, Self::Floats),
+    ) -> (Self::Floats, Self::Floats);
+}
+
+/// Work that is compiled once for each set of instructions. `run` must be inlined to be compiled with them.
+pub(crate) trait Kernel {
+    /// What comes out.
+    type Output;
+    /// Does the work.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// No instructions in particular; what the compiler makes of arrays.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+/// As many as AVX2 has, so that tests of one compare with the other.
+const LANES: usize = 8;
+
+impl Simd for Portable {
+    const LANES: usize = LANES;
+    type Floats = [f32; LANES];
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::Floats {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: &[f32], at: usize) -> Self::Floats {
+        debug_assert!(at + LANES <= from.len());
+        // SAFETY: the caller's promise; arrays need no other alignment than their numbers.
+        unsafe { from.as_ptr().add(at).cast::<Self::Floats>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: &mut [f32], at: usize, value: Self::Floats) {
+        debug_assert!(at + LANES <= to.len());
+        // SAFETY: as for load.
+        unsafe { to.as_mut_ptr().add(at).cast::<Self::Floats>().write(value) }
+    }
+
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self::Floats {
+        let mut value = [0.0; LANES];
+        value.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        value
+    }
+
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32], value: Self::Floats) {
+        to.iter_mut().zip(value).for_each(|(to, from)| *to = from);
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats {
+        // In one rounding this would be a function call on processors without FMA.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn larger(
+        self,
+        (value, index): (Self::Floats, Self::Floats),
+        best: (Self::Floats, Self::Floats),
+    ) -> (Self::Floats, Self::Floats) {
+        let wins = |i: usize| value[i] > best.0[i] || value[i].is_nan();
+        let of = |new: Self::Floats, old: Self::Floats| {
+            std::array::from_fn(|i| if wins(i) { new[i] } else { old[i] })
+        };
+        (of(value, best.0), of(index, best.1))
+    }
+}
