@@ -4,6 +4,7 @@
 use lat_space::{Op, OpSpec};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::kernels::Kernels;
 use crate::{BatchNorm, Conv, LayerBuilder};
 
 /// A weighted sum of convolutions as one: convolution is linear in its kernel, so the kernel is summed instead of the outputs.
@@ -19,6 +20,7 @@ pub struct MergedConv {
     /// 1x1 after a depthwise kernel.
     pointwise: Option<Conv>,
     bn: BatchNorm,
+    kernels: Kernels,
 }
 
 /// What an operation sees of a kernel: window and dilation, and whether channel by channel. Nothing for what is no convolution.
@@ -68,6 +70,7 @@ impl MergedConv {
             padding,
             pointwise: depthwise.then(|| builder.conv(&(path / "pointwise"), c_in, c_out, 1)),
             bn: builder.bn(&(path / "bn"), c_out),
+            kernels: Kernels::of(&builder.init),
         }
     }
 
@@ -78,7 +81,7 @@ impl MergedConv {
 
     /// `[n, c_in, h, w]` to `[n, c_out, h', w']`; `weights` is `[n_candidates]`.
     pub fn forward_t(&self, xs: &Tensor, weights: &Tensor, train: bool) -> Tensor {
-        let ys = self.merged(&xs.relu(), weights);
+        let ys = self.merged(&xs.relu(), weights, train);
         let ys = match &self.pointwise {
             Some(pointwise) => pointwise.forward(&ys),
             None => ys,
@@ -87,10 +90,11 @@ impl MergedConv {
     }
 
     /// The convolution alone, its kernel seen through the weighted mean of the masks.
-    fn merged(&self, xs: &Tensor, weights: &Tensor) -> Tensor {
+    fn merged(&self, xs: &Tensor, weights: &Tensor, train: bool) -> Tensor {
         let mask = (weights.view([-1, 1, 1]) * &self.masks).sum_dim_intlist(0, false, Kind::Float);
         let kernel = &self.kernel * mask;
-        xs.conv2d(&kernel, None::<Tensor>, self.stride, self.padding, 1, self.groups)
+        let moves = ([self.stride; 2], [self.padding; 2]);
+        self.kernels.convolve(xs, (&kernel, None), moves, (1, self.groups), train)
     }
 }
 
@@ -162,10 +166,10 @@ mod tests {
             for i in 0..4 {
                 let one_hot = Tensor::zeros([4], tch::kind::FLOAT_CPU);
                 let _ = one_hot.get(i as i64).fill_(1.0);
-                assert!(close(&conv.merged(&x, &one_hot), &alone(i)), "candidate {i}");
+                assert!(close(&conv.merged(&x, &one_hot, true), &alone(i)), "candidate {i}");
                 sum += alone(i) * weights.double_value(&[i as i64]);
             }
-            assert!(close(&conv.merged(&x, &weights), &sum));
+            assert!(close(&conv.merged(&x, &weights, true), &sum));
         }
     }
 
