@@ -1,16 +1,18 @@
 //! Average pooling without the border's zeros, and its gradient, a range of planes at a time: correlations with ones.
 
 use crate::correlation::Correlation;
-use crate::depthwise::Transposed;
+use crate::depthwise::{Transposed, may_repeat};
 use crate::frame::Frame;
-use crate::walk::Walk;
+use crate::walk::{Taps, Walk};
 use crate::window::Window;
 
 /// Planes `y` of planes `x`.
 pub(crate) fn forward(window: &Window, x: &[f32], y: &mut [f32]) {
     let level = window.level().for_rows(window.out_w);
     let mut frame = Frame::of_window(window, 0.0, level.lanes());
-    let walk = Walk::forward(window, &frame, level.lanes());
+    let sides = [window.out_h, window.out_w];
+    let taps = Taps::of(window);
+    let walk = Walk::new(&taps, &frame, level.lanes(), sides, may_repeat(&taps));
     let (weights, counts) = (vec![1.0; window.taps()], counts(window));
     let planes = x.chunks_exact(window.plane()).zip(y.chunks_exact_mut(window.out_plane()));
     for (x, dst) in planes {

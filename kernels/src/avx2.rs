@@ -29,20 +29,11 @@ impl Avx2 {
     }
 }
 
-/// All bits of the first `n` lanes.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn first(n: usize) -> __m256i {
-    _mm256_cmpgt_epi32(
-        _mm256_set1_epi32(n.min(LANES) as i32),
-        _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-    )
-}
-
 // In what follows: SAFETY of instructions: a value of `Avx2` is there only where the processor has them.
 impl Simd for Avx2 {
     const LANES: usize = LANES;
     type Floats = __m256;
+    type Mask = __m256i;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {
@@ -65,15 +56,26 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn load_part(self, from: &[f32]) -> __m256 {
-        // SAFETY: the processor has AVX2; lanes beyond the slice are not read.
-        unsafe { _mm256_maskload_ps(from.as_ptr(), first(from.len())) }
+    fn first(self, n: usize) -> __m256i {
+        let n = n.min(LANES) as i32;
+        // SAFETY: the processor has AVX2.
+        unsafe {
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+        }
     }
 
     #[inline(always)]
-    fn store_part(self, to: &mut [f32], value: __m256) {
-        // SAFETY: the processor has AVX2; lanes beyond the slice are not written.
-        unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), first(to.len()), value) }
+    unsafe fn load_first(self, from: &[f32], at: usize, mask: __m256i) -> __m256 {
+        debug_assert!(at <= from.len());
+        // SAFETY: the processor has AVX2; the first numbers lie within, by the caller's promise, and no others are read.
+        unsafe { _mm256_maskload_ps(from.as_ptr().add(at), mask) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: &mut [f32], at: usize, mask: __m256i, value: __m256) {
+        debug_assert!(at <= to.len());
+        // SAFETY: as for load_first.
+        unsafe { _mm256_maskstore_ps(to.as_mut_ptr().add(at), mask, value) }
     }
 
     #[inline(always)]

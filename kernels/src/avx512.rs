@@ -29,14 +29,10 @@ impl Avx512 {
     }
 }
 
-/// A bit for each of the first `n` lanes.
-fn first(n: usize) -> __mmask16 {
-    ((1_u32 << n.min(LANES)) - 1) as __mmask16
-}
-
 impl Simd for Avx512 {
     const LANES: usize = LANES;
     type Floats = __m512;
+    type Mask = __mmask16;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
@@ -59,15 +55,22 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn load_part(self, from: &[f32]) -> __m512 {
-        // SAFETY: the processor has AVX-512; lanes beyond the slice are not read.
-        unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) }
+    fn first(self, n: usize) -> __mmask16 {
+        ((1_u32 << n.min(LANES)) - 1) as __mmask16
     }
 
     #[inline(always)]
-    fn store_part(self, to: &mut [f32], value: __m512) {
-        // SAFETY: the processor has AVX-512; lanes beyond the slice are not written.
-        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), value) }
+    unsafe fn load_first(self, from: &[f32], at: usize, mask: __mmask16) -> __m512 {
+        debug_assert!(at <= from.len());
+        // SAFETY: the processor has AVX-512; the first numbers lie within, by the caller's promise, and no others are read.
+        unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr().add(at)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: &mut [f32], at: usize, mask: __mmask16, value: __m512) {
+        debug_assert!(at <= to.len());
+        // SAFETY: as for load_first.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr().add(at), mask, value) }
     }
 
     #[inline(always)]

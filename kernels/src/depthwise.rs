@@ -1,22 +1,26 @@
 //! Depthwise convolution and its two gradients, a range of planes or channels at a time.
 
 use crate::Level;
-use crate::correlation::Correlation;
+use crate::correlation::{Correlation, is_one_go};
 use crate::frame::Frame;
-use crate::tap_sums::{SumWalk, TapSums};
-use crate::walk::Walk;
+use crate::tap_sums::TapSums;
+use crate::walk::{Taps, Walk};
 use crate::window::Window;
 
 /// Planes `y` of planes `x`, of which the first is number `begin` of all images' and channels'; `weight` is `[c, k, k]`.
 pub(crate) fn forward(window: &Window, x: &[f32], weight: &[f32], y: &mut [f32], begin: usize) {
     let level = window.level().for_rows(window.out_w);
     let mut frame = Frame::of_window(window, 0.0, level.lanes());
-    let walk = Walk::forward(window, &frame, level.lanes());
+    let sides = [window.out_h, window.out_w];
+    let taps = Taps::of(window);
+    let walk = Walk::new(&taps, &frame, level.lanes(), sides, may_repeat(&taps));
     let mut weights = Vec::with_capacity(window.taps());
     let planes = x.chunks_exact(window.plane()).zip(y.chunks_exact_mut(window.out_plane()));
     for (i, (x, dst)) in planes.enumerate() {
         frame.put(x);
-        walk.choose(of_channel(window, weight, begin + i), &mut weights);
+        let weight = of_channel(window, weight, begin + i);
+        weights.clear();
+        weights.extend((0..window.taps()).map(|i| weight[i % window.k * window.k + i / window.k]));
         level.run(Correlation { walk: &walk, weights: &weights, src: frame.numbers(), dst });
     }
 }
@@ -47,8 +51,9 @@ pub(crate) fn weight_gradient(
     let level = window.level().for_rows(window.out_w);
     let lanes = level.lanes();
     let mut frame = Frame::of_window(window, 0.0, lanes);
-    let walk = SumWalk::new(window, &frame, lanes);
-    let mut sums = vec![0.0; walk.sums_len()];
+    let sides = [window.out_h, window.out_w];
+    let walk = Walk::new(&Taps::of(window), &frame, lanes, sides, false);
+    let mut sums = vec![0.0; window.taps() * lanes];
     for (i, dw) in dw.chunks_exact_mut(window.taps()).enumerate() {
         sums.fill(0.0);
         for image in 0..window.n {
@@ -61,6 +66,11 @@ pub(crate) fn weight_gradient(
             *dw = sums.iter().sum();
         }
     }
+}
+
+/// Whether a correlation with these taps may make numbers twice.
+pub(crate) fn may_repeat(taps: &Taps) -> bool {
+    is_one_go(taps.rows, taps.stride)
 }
 
 /// The weights `[k, k]` of the channel that a plane belongs to.
@@ -86,6 +96,8 @@ pub(crate) struct Transposed {
 #[derive(Debug)]
 struct Part {
     walk: Walk,
+    /// Which of the window's taps those of the walk are, column by column.
+    taps: Vec<usize>,
     row: usize,
     column: usize,
     columns: usize,
@@ -96,24 +108,13 @@ impl Transposed {
     pub(crate) fn new(window: &Window) -> Self {
         let Window { h, w, stride, padding, .. } = *window;
         let level = window.level().for_rows(w.div_ceil(stride));
-        let lanes = level.lanes();
         let border = (window.reach() - padding).div_ceil(stride);
         let side = |size: usize| (size - 1) / stride + (stride - 1 + padding) / stride + border + 1;
-        let frame = Frame::new([side(h), side(w)], (1, lanes), (border, window.out_w, 0.0));
+        let columns = (border, window.out_w, 0.0);
+        let frame = Frame::new([side(h), side(w)], (1, level.lanes()), columns);
         let corners = (0..stride).flat_map(|row| (0..stride).map(move |column| (row, column)));
-        let parts = corners.filter(|&(row, column)| row < h && column < w).map(|(row, column)| {
-            let sides = [(h - row).div_ceil(stride), (w - column).div_ceil(stride)];
-            let taps = (0..window.taps()).filter_map(|tap| {
-                let back = |first: usize, tap: usize| {
-                    let ahead = first + padding + border * stride - tap * window.dilation;
-                    ahead.is_multiple_of(stride).then_some(ahead / stride)
-                };
-                let (down, right) = (back(row, tap / window.k)?, back(column, tap % window.k)?);
-                Some((frame.at(down, right), tap))
-            });
-            let walk = Walk::new(taps.collect(), &frame, (1, lanes), sides);
-            Part { walk, row, column, columns: sides[1], len: sides[0] * sides[1] }
-        });
+        let there = corners.filter(|&(row, column)| row < h && column < w);
+        let parts = there.map(|corner| Part::new(window, &frame, (level.lanes(), border), corner));
         let parts = parts.collect();
         let made = vec![0.0; if stride == 1 { 0 } else { h.div_ceil(2) * w.div_ceil(2) }];
         Self { level, frame, parts, w, stride, weights: Vec::new(), made }
@@ -124,7 +125,8 @@ impl Transposed {
         self.frame.put(dy);
         let src = self.frame.numbers();
         for part in &self.parts {
-            part.walk.choose(weight, &mut self.weights);
+            self.weights.clear();
+            self.weights.extend(part.taps.iter().map(|&tap| weight[tap]));
             let (walk, weights) = (&part.walk, self.weights.as_slice());
             if self.stride == 1 {
                 self.level.run(Correlation { walk, weights, src, dst: dx });
@@ -137,6 +139,44 @@ impl Transposed {
                 let every_other = row[part.column..].iter_mut().step_by(2);
                 every_other.zip(made).for_each(|(to, from)| *to = *from);
             }
+        }
+    }
+}
+
+impl Part {
+    fn new(
+        window: &Window,
+        frame: &Frame,
+        (lanes, border): (usize, usize),
+        (row, column): (usize, usize),
+    ) -> Self {
+        let Window { h, w, k, stride, padding, dilation, .. } = *window;
+        // Taps that meet numbers here, with where in the frame, which is from the last to the first.
+        let met = |first: usize| -> Vec<(usize, usize)> {
+            let ahead = |tap: usize| first + padding + border * stride - tap * dilation;
+            let taps = (0..k).rev().filter(|&tap| ahead(tap).is_multiple_of(stride));
+            taps.map(|tap| (tap, ahead(tap) / stride)).collect()
+        };
+        let (down, right) = (met(row), met(column));
+        let begin = |taps: &[(usize, usize)]| taps.first().map_or(0, |(_, at)| *at);
+        let corner = (begin(&down), begin(&right));
+        let taps = Taps {
+            columns: right.iter().map(|(_, at)| at - corner.1).collect(),
+            corner,
+            rows: down.len(),
+            dilation: if down.len() > 1 { down[1].1 - down[0].1 } else { 1 },
+            stride: 1,
+        };
+        let sides = [(h - row).div_ceil(stride), (w - column).div_ceil(stride)];
+        let walk = Walk::new(&taps, frame, lanes, sides, may_repeat(&taps));
+        let taps = right.iter().flat_map(|(x, _)| down.iter().map(move |(y, _)| y * k + x));
+        Self {
+            walk,
+            taps: taps.collect(),
+            row,
+            column,
+            columns: sides[1],
+            len: sides[0] * sides[1],
         }
     }
 }

@@ -44,7 +44,7 @@ impl Frame {
         let to = self.numbers.chunks_exact_mut(pitch).take(self.rows).skip(self.border);
         for (from, to) in rows.zip(to) {
             match self.step {
-                1 => to[self.border..][..width].copy_from_slice(&from[..width]),
+                1 => copy(&from[..width], &mut to[self.border..][..width]),
                 _ => split(&from[..width], self.border, to.split_at_mut(half)),
             }
         }
@@ -68,6 +68,13 @@ impl Frame {
     fn half(&self) -> usize {
         self.columns.div_ceil(self.step)
     }
+}
+
+/// Copies a row of the same length, which is too short to be worth a call of `memcpy`.
+fn copy(from: &[f32], to: &mut [f32]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
 }
 
 /// Puts a row `left` places into its even and odd columns.

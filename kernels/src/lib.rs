@@ -21,6 +21,7 @@ mod simd;
 mod tap_sums;
 #[cfg(test)]
 mod tests;
+mod unrolled;
 mod walk;
 mod window;
 

@@ -4,7 +4,7 @@
 
 use crate::frame::Frame;
 use crate::simd::{Kernel, Simd};
-use crate::walk::{GROUP, Walk};
+use crate::walk::{Place, Taps, Walk};
 use crate::window::Window;
 
 /// Planes `y` of planes `x`, and which of the window's taps each number comes from: of equal ones the first, as in libtorch, which also
@@ -12,7 +12,8 @@ use crate::window::Window;
 pub(crate) fn forward(window: &Window, x: &[f32], y: &mut [f32], taps: &mut [u8]) {
     let level = window.level().for_rows(window.out_w);
     let mut frame = Frame::of_window(window, f32::NEG_INFINITY, level.lanes());
-    let walk = Walk::forward(window, &frame, level.lanes());
+    let sides = [window.out_h, window.out_w];
+    let walk = Walk::new(&Taps::of(window), &frame, level.lanes(), sides, true);
     let first = first_taps(window);
     let mut found = vec![0.0; window.out_plane()];
     let made =
@@ -71,38 +72,66 @@ impl Kernel for Maxima<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { walk, src, first, dst, taps } = self;
-        walk.check(S::LANES, src, dst);
-        assert!(first.len() >= dst.len() && taps.len() >= dst.len(), "a tap for each number");
-        let width = walk.width();
-        for group in walk.groups().as_flattened().as_chunks::<{ GROUP / 2 }>().0 {
-            let mut best = group.map(|place| {
-                let tap = match width == S::LANES {
-                    // SAFETY: there are as many first taps as numbers, and for those `check` said it.
-                    true => unsafe { simd.load(first, place.dst) },
-                    false => simd.load_part(&first[place.dst..][..width]),
-                };
-                (simd.splat(f32::NEG_INFINITY), tap)
-            });
-            for (tap, &distance) in walk.taps().iter().enumerate() {
-                let tap = simd.splat(tap as f32);
-                for (best, place) in best.iter_mut().zip(group) {
-                    // SAFETY: `check` said that a register fits behind each tap of each place.
-                    let value = unsafe { simd.load(src, place.src + distance) };
-                    *best = simd.larger((value, tap), *best);
-                }
+    fn run<S: Simd>(mut self, simd: S) {
+        self.walk.check(S::LANES, self.src, self.dst);
+        let n = self.dst.len();
+        assert!(self.first.len() >= n && self.taps.len() >= n, "a tap for each number");
+        let (full, (rest, width)) = self.walk.places();
+        for (places, width) in [(full, S::LANES), (rest, width)] {
+            let width = (simd.first(width), width == S::LANES);
+            // Eight rows at once are twice four.
+            for &place in &places.by8 {
+                let half = 4 * self.walk.stride() * self.walk.row_step();
+                let (src, dst) = (place.src + half, place.dst + 4 * self.walk.dst_step());
+                let second = Place { src, dst, ..place };
+                self.piece::<S, 4>(simd, (place, width));
+                self.piece::<S, 4>(simd, (second, width));
             }
-            for (place, (value, tap)) in group.iter().zip(best) {
-                if width == S::LANES {
-                    // SAFETY: `check` said that so many numbers fit behind each place, and taps are as many.
-                    unsafe {
-                        simd.store(dst, place.dst, value);
-                        simd.store(taps, place.dst, tap);
-                    }
-                } else {
-                    simd.store_part(&mut dst[place.dst..][..width], value);
-                    simd.store_part(&mut taps[place.dst..][..width], tap);
+            for &place in &places.by4 {
+                self.piece::<S, 4>(simd, (place, width));
+            }
+            for &place in &places.by1 {
+                self.piece::<S, 1>(simd, (place, width));
+            }
+        }
+    }
+}
+
+impl Maxima<'_> {
+    /// For `ROWS` rows of one place.
+    #[inline(always)]
+    fn piece<S: Simd, const ROWS: usize>(
+        &mut self,
+        simd: S,
+        (place, (mask, is_full)): (Place, (S::Mask, bool)),
+    ) {
+        let Self { walk, src, first, dst, taps } = self;
+        let at: [usize; ROWS] = std::array::from_fn(|row| place.dst + row * walk.dst_step());
+        let mut best = at.map(|at| {
+            // SAFETY: there are as many first taps as numbers, and for those `check` said it.
+            let tap = unsafe { simd.load_first(first, at, mask) };
+            (simd.splat(f32::NEG_INFINITY), tap)
+        });
+        let down = walk.stride() * walk.row_step();
+        let mut tap = 0.0;
+        for tap_row in 0..walk.tap_rows() {
+            for column in walk.columns() {
+                let (seen, which) =
+                    (place.src + tap_row * walk.row_step() + column, simd.splat(tap));
+                for (row, best) in best.iter_mut().enumerate() {
+                    // SAFETY: `check` said that a register fits behind each tap of each place.
+                    let value = unsafe { simd.load(src, seen + row * down) };
+                    *best = simd.larger((value, which), *best);
+                }
+                tap += 1.0;
+            }
+        }
+        for (at, (value, tap)) in at.into_iter().zip(best) {
+            for (to, value) in [(&mut **dst, value), (&mut **taps, tap)] {
+                // SAFETY: `check` said that so many numbers fit behind each place, and taps are as many. Whole registers are stored faster.
+                match is_full {
+                    true => unsafe { simd.store(to, at, value) },
+                    false => unsafe { simd.store_first(to, at, mask, value) },
                 }
             }
         }

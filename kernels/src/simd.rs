@@ -12,6 +12,8 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// A register.
     type Floats: Copy;
+    /// The first numbers of a register.
+    type Mask: Copy;
 
     /// The same number everywhere.
     fn splat(self, value: f32) -> Self::Floats;
@@ -28,11 +30,20 @@ pub(crate) trait Simd: Copy {
     /// `at + LANES` is at most the length.
     unsafe fn store(self, to: &mut [f32], at: usize, value: Self::Floats);
 
-    /// The numbers of a slice that is shorter than a register; zeros behind.
-    fn load_part(self, from: &[f32]) -> Self::Floats;
+    /// The first `n` numbers, at most those of a register.
+    fn first(self, n: usize) -> Self::Mask;
 
-    /// The first numbers into a slice that is shorter than a register.
-    fn store_part(self, to: &mut [f32], value: Self::Floats);
+    /// The first numbers at `at` and behind; zeros behind these.
+    ///
+    /// # Safety
+    /// `at` and how many they are is at most the length.
+    unsafe fn load_first(self, from: &[f32], at: usize, mask: Self::Mask) -> Self::Floats;
+
+    /// Puts the first numbers to `at` and behind, and leaves what is behind these as it is.
+    ///
+    /// # Safety
+    /// `at` and how many they are is at most the length.
+    unsafe fn store_first(self, to: &mut [f32], at: usize, mask: Self::Mask, value: Self::Floats);
 
     /// `a * b + c`; with FMA rounded once.
     fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
@@ -63,6 +74,7 @@ const LANES: usize = 8;
 impl Simd for Portable {
     const LANES: usize = LANES;
     type Floats = [f32; LANES];
+    type Mask = usize;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Floats {
@@ -84,15 +96,24 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn load_part(self, from: &[f32]) -> Self::Floats {
+    fn first(self, n: usize) -> usize {
+        n.min(LANES)
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, from: &[f32], at: usize, mask: usize) -> Self::Floats {
+        if mask == LANES {
+            // SAFETY: the caller's promise.
+            return unsafe { self.load(from, at) };
+        }
         let mut value = [0.0; LANES];
-        value.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        value.iter_mut().zip(&from[at..][..mask]).for_each(|(to, from)| *to = *from);
         value
     }
 
     #[inline(always)]
-    fn store_part(self, to: &mut [f32], value: Self::Floats) {
-        to.iter_mut().zip(value).for_each(|(to, from)| *to = from);
+    unsafe fn store_first(self, to: &mut [f32], at: usize, mask: usize, value: Self::Floats) {
+        to[at..][..mask].iter_mut().zip(value).for_each(|(to, from)| *to = from);
     }
 
     #[inline(always)]
