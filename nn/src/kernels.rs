@@ -117,12 +117,11 @@ mod tests {
                 let xs = xs.sin().view([2, 16, 9, 9]).set_requires_grad(true);
                 let ys = compute(&xs);
                 // Not its squares, whose sum batch norm keeps as it is.
-                let weights = Tensor::arange(ys.numel() as i64, (Kind::Float, Device::Cpu)).sin();
-                let loss = (&ys * weights.view_as(&ys)).sum(Kind::Float);
-                let mut learning: Vec<Tensor> = weights.trainable_variables();
+                let wave = Tensor::arange(ys.numel() as i64, (Kind::Float, Device::Cpu)).sin();
+                let loss = (&ys * wave.view_as(&ys)).sum(Kind::Float);
+                let mut learning = weights.trainable_variables();
                 learning.push(xs);
-                let found = learning.iter().map(|t| t.shallow_clone()).collect::<Vec<_>>();
-                let mut gradients = Tensor::run_backward(&[loss], &found, false, false);
+                let mut gradients = Tensor::run_backward(&[&loss], &learning, false, false);
                 gradients.push(ys.detach());
                 gradients
             })
@@ -145,13 +144,15 @@ mod tests {
                 let extents = Extents { middle, kernel, ..Extents::FULL };
                 let [own, libtorch] =
                     gradients(&|xs| layer.forward_cut_t(xs, &extents, true), &weights);
-                let is_same = own.iter().zip(&libtorch).all(|(own, libtorch)| own == libtorch);
-                assert!(!is_same, "the kernels were not used");
-                for (own, libtorch) in own.iter().zip(&libtorch) {
-                    let largest = libtorch.abs().max().double_value(&[]).max(1e-2);
-                    let error = (own - libtorch).abs().max().double_value(&[]) / largest;
-                    assert!(error < 1e-5, "{error}");
-                }
+                // Against the largest of all: what batch norm behind it undoes has a gradient of nothing but rounding.
+                let flat = |of: &[Tensor]| {
+                    Tensor::cat(&of.iter().map(|t| t.flatten(0, -1)).collect::<Vec<_>>(), 0)
+                };
+                let (own, libtorch) = (flat(&own), flat(&libtorch));
+                assert_ne!(own, libtorch, "the kernels were not used");
+                let largest = |of: &Tensor| of.abs().max().double_value(&[]);
+                let error = largest(&(&own - &libtorch)) / largest(&libtorch);
+                assert!(error < 1e-6, "{error}");
             }
         }
     }
