@@ -30,6 +30,8 @@ mod image_sets;
 mod instruments;
 // Latency tables of blocks in the forms that others read.
 mod latency_tables;
+// Kernels of our own in whole supernets.
+mod kernels;
 // Which crate may know which: manifests and sources against ARCHITECTURE.md.
 mod layers;
 // Layers and networks against what PyTorch computed.
