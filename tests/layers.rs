@@ -88,7 +88,7 @@ fn only_the_crates_named_have_unsafe_code_and_name_cudarc() {
         for file in rust_files(&folder.join("src")) {
             n_files += 1;
             let text = std::fs::read_to_string(&file).unwrap();
-            let mut has = |what: &str, found: &mut BTreeSet<String>| {
+            let has = |what: &str, found: &mut BTreeSet<String>| {
                 if words(&text).any(|word| word == what) {
                     found.insert(name.clone());
                 }

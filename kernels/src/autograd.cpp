@@ -27,10 +27,10 @@ int32_t lat_depthwise_input_gradient(const Window*, const float* dy, const float
 // Parts are channels.
 int32_t lat_depthwise_weight_gradient(const Window*, const float* x, const float* dy, float* dw, size_t begin, size_t end) noexcept;
 // `taps`: which of the window's k * k places the maximum has.
-int32_t lat_max_pool_forward(const Window*, const float* x, float* y, uint8_t* taps, size_t begin, size_t end) noexcept;
-int32_t lat_max_pool_gradient(const Window*, const float* dy, const uint8_t* taps, float* dx, size_t begin, size_t end) noexcept;
-int32_t lat_avg_pool_forward(const Window*, const float* x, float* y, size_t begin, size_t end) noexcept;
-int32_t lat_avg_pool_gradient(const Window*, const float* dy, float* dx, size_t begin, size_t end) noexcept;
+int32_t lat_maxima_forward(const Window*, const float* x, float* y, uint8_t* taps, size_t begin, size_t end) noexcept;
+int32_t lat_maxima_gradient(const Window*, const float* dy, const uint8_t* taps, float* dx, size_t begin, size_t end) noexcept;
+int32_t lat_means_forward(const Window*, const float* x, float* y, size_t begin, size_t end) noexcept;
+int32_t lat_means_gradient(const Window*, const float* dy, float* dx, size_t begin, size_t end) noexcept;
 }
 
 namespace {
@@ -170,7 +170,7 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
     auto* to = y.mutable_data_ptr<float>();
     auto* which = taps.mutable_data_ptr<uint8_t>();
     in_parts(planes(window), work(window), [&](size_t begin, size_t end) {
-      return lat_max_pool_forward(&window, from, to, which, begin, end);
+      return lat_maxima_forward(&window, from, to, which, begin, end);
     });
     context->save_for_backward({taps});
     save_window(context, window);
@@ -193,7 +193,7 @@ struct MaxPool : torch::autograd::Function<MaxPool> {
     const auto* which = taps.const_data_ptr<uint8_t>();
     auto* to = dx.mutable_data_ptr<float>();
     in_parts(planes(window), work(window), [&](size_t begin, size_t end) {
-      return lat_max_pool_gradient(&window, from, which, to, begin, end);
+      return lat_maxima_gradient(&window, from, which, to, begin, end);
     });
     return {dx, at::Tensor()};
   }
@@ -220,7 +220,7 @@ struct AvgPool : torch::autograd::Function<AvgPool> {
     const auto* from = xs.const_data_ptr<float>();
     auto* to = y.mutable_data_ptr<float>();
     in_parts(planes(window), work(window), [&](size_t begin, size_t end) {
-      return lat_avg_pool_forward(&window, from, to, begin, end);
+      return lat_means_forward(&window, from, to, begin, end);
     });
     return y;
   }
@@ -241,7 +241,7 @@ struct AvgPool : torch::autograd::Function<AvgPool> {
     const auto* from = dys.const_data_ptr<float>();
     auto* to = dx.mutable_data_ptr<float>();
     in_parts(planes(window), work(window), [&](size_t begin, size_t end) {
-      return lat_avg_pool_gradient(&window, from, to, begin, end);
+      return lat_means_gradient(&window, from, to, begin, end);
     });
     return {dx, at::Tensor()};
   }

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, within};
 
 const LANES: usize = 8;
 
@@ -29,7 +29,13 @@ impl Avx2 {
     }
 }
 
-// In what follows: SAFETY of instructions: a value of `Avx2` is there only where the processor has them.
+/// How many numbers a mask stands for.
+#[inline(always)]
+fn count(mask: __m256i) -> usize {
+    // SAFETY: who has a mask of this kind has AVX2.
+    unsafe { _mm256_movemask_ps(_mm256_castsi256_ps(mask)).count_ones() as usize }
+}
+
 impl Simd for Avx2 {
     const LANES: usize = LANES;
     type Floats = __m256;
@@ -43,14 +49,14 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load(self, from: &[f32], at: usize) -> __m256 {
-        debug_assert!(at + LANES <= from.len());
+        within(at, LANES, from.len());
         // SAFETY: the processor has AVX2; eight numbers lie within, by the caller's promise.
         unsafe { _mm256_loadu_ps(from.as_ptr().add(at)) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: &mut [f32], at: usize, value: __m256) {
-        debug_assert!(at + LANES <= to.len());
+        within(at, LANES, to.len());
         // SAFETY: as for load.
         unsafe { _mm256_storeu_ps(to.as_mut_ptr().add(at), value) }
     }
@@ -66,14 +72,14 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load_first(self, from: &[f32], at: usize, mask: __m256i) -> __m256 {
-        debug_assert!(at <= from.len());
+        within(at, count(mask), from.len());
         // SAFETY: the processor has AVX2; the first numbers lie within, by the caller's promise, and no others are read.
         unsafe { _mm256_maskload_ps(from.as_ptr().add(at), mask) }
     }
 
     #[inline(always)]
     unsafe fn store_first(self, to: &mut [f32], at: usize, mask: __m256i, value: __m256) {
-        debug_assert!(at <= to.len());
+        within(at, count(mask), to.len());
         // SAFETY: as for load_first.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr().add(at), mask, value) }
     }

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, within};
 
 const LANES: usize = 16;
 
@@ -29,6 +29,12 @@ impl Avx512 {
     }
 }
 
+/// How many numbers a mask stands for.
+#[inline(always)]
+fn count(mask: __mmask16) -> usize {
+    mask.count_ones() as usize
+}
+
 impl Simd for Avx512 {
     const LANES: usize = LANES;
     type Floats = __m512;
@@ -42,14 +48,14 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load(self, from: &[f32], at: usize) -> __m512 {
-        debug_assert!(at + LANES <= from.len());
+        within(at, LANES, from.len());
         // SAFETY: the processor has AVX-512; sixteen numbers lie within, by the caller's promise.
         unsafe { _mm512_loadu_ps(from.as_ptr().add(at)) }
     }
 
     #[inline(always)]
     unsafe fn store(self, to: &mut [f32], at: usize, value: __m512) {
-        debug_assert!(at + LANES <= to.len());
+        within(at, LANES, to.len());
         // SAFETY: as for load.
         unsafe { _mm512_storeu_ps(to.as_mut_ptr().add(at), value) }
     }
@@ -61,14 +67,14 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_first(self, from: &[f32], at: usize, mask: __mmask16) -> __m512 {
-        debug_assert!(at <= from.len());
+        within(at, count(mask), from.len());
         // SAFETY: the processor has AVX-512; the first numbers lie within, by the caller's promise, and no others are read.
         unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr().add(at)) }
     }
 
     #[inline(always)]
     unsafe fn store_first(self, to: &mut [f32], at: usize, mask: __mmask16, value: __m512) {
-        debug_assert!(at <= to.len());
+        within(at, count(mask), to.len());
         // SAFETY: as for load_first.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr().add(at), mask, value) }
     }

@@ -90,7 +90,7 @@ unsafe extern "C" fn lat_depthwise_weight_gradient(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lat_max_pool_forward(
+unsafe extern "C" fn lat_maxima_forward(
     window: &Window,
     x: *const f32,
     y: *mut f32,
@@ -107,7 +107,7 @@ unsafe extern "C" fn lat_max_pool_forward(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lat_max_pool_gradient(
+unsafe extern "C" fn lat_maxima_gradient(
     window: &Window,
     dy: *const f32,
     taps: *const u8,
@@ -124,7 +124,7 @@ unsafe extern "C" fn lat_max_pool_gradient(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lat_avg_pool_forward(
+unsafe extern "C" fn lat_means_forward(
     window: &Window,
     x: *const f32,
     y: *mut f32,
@@ -138,7 +138,7 @@ unsafe extern "C" fn lat_avg_pool_forward(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lat_avg_pool_gradient(
+unsafe extern "C" fn lat_means_gradient(
     window: &Window,
     dy: *const f32,
     dx: *mut f32,
