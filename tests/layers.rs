@@ -9,18 +9,32 @@ use lat_space::SPACES;
 use serde_json::Value;
 
 /// For each crate those of our crates that it depends on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("lat-space", &[]),
     ("lat-data", &["lat-space"]),
-    ("lat-nn", &["lat-space"]),
+    ("lat-kernels", &[]),
+    ("lat-nn", &["lat-kernels", "lat-space"]),
     ("lat-device", &["lat-nn"]),
     ("lat-profiler", &["lat-data", "lat-device", "lat-nn", "lat-space"]),
     ("lat-predictor", &["lat-data", "lat-space"]),
-    ("lat", &["lat-data", "lat-device", "lat-nn", "lat-predictor", "lat-profiler", "lat-space"]),
+    (
+        "lat",
+        &[
+            "lat-data",
+            "lat-device",
+            "lat-kernels",
+            "lat-nn",
+            "lat-predictor",
+            "lat-profiler",
+            "lat-space",
+        ],
+    ),
 ];
-/// Crates that use libtorch, and crates that call the GPU's driver directly.
-const WITH_TORCH: [&str; 5] = ["lat", "lat-device", "lat-nn", "lat-predictor", "lat-profiler"];
+/// Crates that use libtorch, crates that call the GPU's driver directly, and crates with unsafe code.
+const WITH_TORCH: [&str; 6] =
+    ["lat", "lat-device", "lat-kernels", "lat-nn", "lat-predictor", "lat-profiler"];
 const WITH_CUDA: [&str; 1] = ["lat-device"];
+const UNSAFE: [&str; 2] = ["lat-device", "lat-kernels"];
 
 /// For each crate its folder and everything that its manifest names, including dependencies of tests and build scripts.
 fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>)> {
@@ -67,19 +81,24 @@ fn only_the_crates_named_use_libtorch_and_cuda() {
 }
 
 #[test]
-fn only_one_crate_has_unsafe_code_and_names_cudarc() {
-    let mut users = BTreeSet::new();
+fn only_the_crates_named_have_unsafe_code_and_name_cudarc() {
+    let (mut unsafe_ones, mut users) = (BTreeSet::new(), BTreeSet::new());
     for (name, (folder, _)) in packages() {
         let mut n_files = 0;
         for file in rust_files(&folder.join("src")) {
             n_files += 1;
             let text = std::fs::read_to_string(&file).unwrap();
-            if words(&text).any(|word| word == "unsafe" || word == "cudarc") {
-                users.insert(name.clone());
-            }
+            let has = |what: &str, found: &mut BTreeSet<String>| {
+                if words(&text).any(|word| word == what) {
+                    found.insert(name.clone());
+                }
+            };
+            has("unsafe", &mut unsafe_ones);
+            has("cudarc", &mut users);
         }
         assert!(n_files > 0, "{name} has no sources in {}", folder.display());
     }
+    assert_eq!(unsafe_ones, UNSAFE.map(str::to_owned).into());
     assert_eq!(users, WITH_CUDA.map(str::to_owned).into());
 }
 

@@ -32,6 +32,8 @@ mod image_sets;
 mod instruments;
 // Latency tables of blocks in the forms that others publish.
 mod latency_tables;
+// Kernels of our own in whole supernets.
+mod kernels;
 // Which crate may depend on which: manifests and sources compared with ARCHITECTURE.md.
 mod layers;
 // Layers and networks compared with results of PyTorch.

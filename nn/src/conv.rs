@@ -6,6 +6,7 @@ use tch::{Kind, Tensor, nn};
 use crate::activation::activate;
 use crate::elastic::{ElasticLayer, Extent, Extents, first};
 use crate::kernel_transform::KernelTransform;
+use crate::kernels::Kernels;
 use crate::reorder::reorder;
 use crate::weight_arena::Fill;
 use crate::{BatchNorm, Layer, LayerBuilder, WeightInit};
@@ -21,6 +22,7 @@ pub struct Conv {
     groups: i64,
     /// How smaller kernels are made from this one; if None, they are its centre.
     transform: Option<KernelTransform>,
+    kernels: Kernels,
 }
 
 impl Conv {
@@ -64,7 +66,16 @@ impl Conv {
         };
         let padding = kernel.map(|k| (k - 1) / 2);
         let groups = i64::from(groups);
-        Self { weight, bias: None, stride: [1, 1], padding, dilation: 1, groups, transform: None }
+        Self {
+            weight,
+            bias: None,
+            stride: [1, 1],
+            padding,
+            dilation: 1,
+            groups,
+            transform: None,
+            kernels: Kernels::of(init),
+        }
     }
 
     /// Adds a bias, initialised as in `PyTorch`.
@@ -105,13 +116,29 @@ impl Conv {
 
     /// Applies the convolution: `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`.
     pub fn forward(&self, xs: &Tensor) -> Tensor {
-        self.convolve(xs, (&self.weight, self.bias.as_ref()), self.padding, self.groups)
+        self.forward_t(xs, false)
+    }
+
+    /// The same; a depthwise convolution that trains is computed by kernels of this project's own.
+    pub(crate) fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        self.convolve(xs, (&self.weight, self.bias.as_ref()), (self.padding, self.groups), train)
     }
 
     /// Applies the convolution cut down. It uses as many input channels of its weights as `xs` has, and the part of its output
     /// and kernel given by `out` and `kernel`. A depthwise convolution has as many output channels as input channels; one in
     /// groups keeps all output channels.
     pub(crate) fn forward_cut(&self, xs: &Tensor, out: &Extent, kernel: &Extent) -> Tensor {
+        self.forward_cut_t(xs, out, kernel, false)
+    }
+
+    /// The same, computed as by [`Conv::forward_t`].
+    pub(crate) fn forward_cut_t(
+        &self,
+        xs: &Tensor,
+        out: &Extent,
+        kernel: &Extent,
+        train: bool,
+    ) -> Tensor {
         let c = xs.size()[1];
         let (weight, groups) = match self.groups {
             1 => (first(&out.slice(&self.weight), 1, c), 1),
@@ -127,7 +154,7 @@ impl Conv {
             Some(transform) => transform.of_kernel(&weight, kernel),
             None => kernel.of_kernel(&weight),
         };
-        self.convolve(xs, (&weight, bias.as_ref()), padding, groups)
+        self.convolve(xs, (&weight, bias.as_ref()), (padding, groups), train)
     }
 
     /// For a convolution without groups, how much its outputs weight each input channel, `[c_in]`: the sum of magnitudes.
@@ -153,17 +180,18 @@ impl Conv {
         };
         let weight = out.slice(&self.weight) * mask.view([1, -1, 1, 1]);
         let bias = self.bias.as_ref().map(|bias| first(bias, 0, weight.size()[0]));
-        self.convolve(xs, (&weight, bias.as_ref()), self.padding, self.groups)
+        self.convolve(xs, (&weight, bias.as_ref()), (self.padding, self.groups), false)
     }
 
     fn convolve(
         &self,
         xs: &Tensor,
-        (weight, bias): (&Tensor, Option<&Tensor>),
-        padding: [i64; 2],
-        groups: i64,
+        weights: (&Tensor, Option<&Tensor>),
+        (padding, groups): ([i64; 2], i64),
+        train: bool,
     ) -> Tensor {
-        xs.conv2d(weight, bias, self.stride, padding, self.dilation, groups)
+        let moves = (self.stride, padding);
+        self.kernels.convolve(xs, weights, moves, (self.dilation, groups), train)
     }
 }
 

@@ -110,8 +110,9 @@ impl InvertedResidual {
 
 impl Layer for InvertedResidual {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        let conv_bn =
-            |(conv, bn): &(Conv, BatchNorm), xs: &Tensor| bn.forward_t(&conv.forward(xs), train);
+        let conv_bn = |(conv, bn): &(Conv, BatchNorm), xs: &Tensor| {
+            bn.forward_t(&conv.forward_t(xs, train), train)
+        };
         // The variable is reassigned so that each map is freed when the next one exists.
         let mut ys = xs.shallow_clone();
         if let Some(expand) = &self.expand {
@@ -132,7 +133,7 @@ impl Layer for InvertedResidual {
 impl ElasticLayer for InvertedResidual {
     fn forward_cut_t(&self, xs: &Tensor, extents: &Extents, train: bool) -> Tensor {
         let conv_bn = |(conv, bn): &(Conv, BatchNorm), xs: &Tensor, out: &Extent, k: &Extent| {
-            bn.forward_first_t(&conv.forward_cut(xs, out, k), train)
+            bn.forward_first_t(&conv.forward_cut_t(xs, out, k, train), train)
         };
         let Extents { out, middle, kernel, .. } = extents;
         let followed = self.followed(xs.size()[1], extents);

@@ -17,6 +17,7 @@ mod graph_net;
 mod head;
 mod inverted_residual;
 mod kernel_transform;
+mod kernels;
 mod layer;
 mod merged_conv;
 mod pool;

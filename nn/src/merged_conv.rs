@@ -4,6 +4,7 @@
 use lat_space::{Op, OpSpec};
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::kernels::Kernels;
 use crate::{BatchNorm, Conv, LayerBuilder};
 
 /// A weighted sum of convolutions, computed as one. Convolution is linear in its kernel, so the kernels are summed instead of the
@@ -20,6 +21,7 @@ pub struct MergedConv {
     /// The 1x1 convolution after a depthwise kernel.
     pointwise: Option<Conv>,
     bn: BatchNorm,
+    kernels: Kernels,
 }
 
 /// The part of a kernel that an operation uses: window and dilation, and whether it is depthwise. None if it is no convolution.
@@ -69,6 +71,7 @@ impl MergedConv {
             padding,
             pointwise: depthwise.then(|| builder.conv(&(path / "pointwise"), c_in, c_out, 1)),
             bn: builder.bn(&(path / "bn"), c_out),
+            kernels: Kernels::of(&builder.init),
         }
     }
 
@@ -79,7 +82,7 @@ impl MergedConv {
 
     /// Applies the weighted sum: `[n, c_in, h, w]` to `[n, c_out, h', w']`; `weights` is `[n_candidates]`.
     pub fn forward_t(&self, xs: &Tensor, weights: &Tensor, train: bool) -> Tensor {
-        let ys = self.merged(&xs.relu(), weights);
+        let ys = self.merged(&xs.relu(), weights, train);
         let ys = match &self.pointwise {
             Some(pointwise) => pointwise.forward(&ys),
             None => ys,
@@ -88,10 +91,11 @@ impl MergedConv {
     }
 
     /// The convolution only, with its kernel multiplied by the weighted sum of the masks.
-    fn merged(&self, xs: &Tensor, weights: &Tensor) -> Tensor {
+    fn merged(&self, xs: &Tensor, weights: &Tensor, train: bool) -> Tensor {
         let mask = (weights.view([-1, 1, 1]) * &self.masks).sum_dim_intlist(0, false, Kind::Float);
         let kernel = &self.kernel * mask;
-        xs.conv2d(&kernel, None::<Tensor>, self.stride, self.padding, 1, self.groups)
+        let moves = ([self.stride; 2], [self.padding; 2]);
+        self.kernels.convolve(xs, (&kernel, None), moves, (1, self.groups), train)
     }
 }
 
@@ -163,10 +167,10 @@ mod tests {
             for i in 0..4 {
                 let one_hot = Tensor::zeros([4], tch::kind::FLOAT_CPU);
                 let _ = one_hot.get(i as i64).fill_(1.0);
-                assert!(close(&conv.merged(&x, &one_hot), &alone(i)), "candidate {i}");
+                assert!(close(&conv.merged(&x, &one_hot, true), &alone(i)), "candidate {i}");
                 sum += alone(i) * weights.double_value(&[i as i64]);
             }
-            assert!(close(&conv.merged(&x, &weights), &sum));
+            assert!(close(&conv.merged(&x, &weights, true), &sum));
         }
     }
 

@@ -3,6 +3,7 @@
 use lat_space::{Op, OpSpec};
 use tch::{Tensor, nn};
 
+use crate::kernels::Kernels;
 use crate::{BatchNorm, Layer, LayerBuilder, Phase};
 
 /// Max or average pooling. BN follows in a search if the space asks for it, and always if the operation includes it.
@@ -10,6 +11,7 @@ use crate::{BatchNorm, Layer, LayerBuilder, Phase};
 pub(crate) struct Pool {
     op: Op,
     stride: i64,
+    kernels: Kernels,
     bn: Option<BatchNorm>,
 }
 
@@ -20,6 +22,7 @@ impl Pool {
         Self {
             op: spec.op,
             stride: i64::from(spec.stride),
+            kernels: Kernels::of(&b.init),
             bn: normalised.then(|| b.bn(&(path / "bn"), spec.c_out)),
         }
     }
@@ -27,17 +30,10 @@ impl Pool {
 
 impl Layer for Pool {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        let stride = [self.stride; 2];
+        let moves = |k: u8| (i64::from(k), self.stride);
         let ys = match self.op {
-            Op::MaxPool { k } | Op::MaxPoolBn { k } => {
-                let k = i64::from(k);
-                xs.max_pool2d([k, k], stride, [k / 2; 2], [1, 1], false)
-            }
-            Op::AvgPool { k } => {
-                let k = i64::from(k);
-                // Padding does not count in the average: a map of ones stays ones at its corners.
-                xs.avg_pool2d([k, k], stride, [k / 2; 2], false, false, None::<i64>)
-            }
+            Op::MaxPool { k } | Op::MaxPoolBn { k } => self.kernels.max_pool(xs, moves(k), train),
+            Op::AvgPool { k } => self.kernels.avg_pool(xs, moves(k), train),
             op => unreachable!("{op:?} is no pool"),
         };
         match &self.bn {

@@ -15,7 +15,7 @@ struct DepthwisePointwise {
 
 impl DepthwisePointwise {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        let xs = self.pw.forward(&self.dw.forward(&xs.relu()));
+        let xs = self.pw.forward(&self.dw.forward_t(&xs.relu(), train));
         self.bn.forward_t(&xs, train)
     }
 }
