@@ -47,40 +47,38 @@ pub fn depthwise(
     padding: [i64; 2],
     dilation: i64,
 ) -> Tensor {
-    match depthwise_window(x, weight, stride, padding, dilation) {
+    let Some(window) = depthwise_window(x, weight, stride, padding, dilation) else {
+        let groups = weight.size()[0];
+        return x.conv2d(weight, None::<Tensor>, stride, padding, [dilation; 2], groups);
+    };
+    let (x, weight) = (x.as_ptr().cast(), weight.as_ptr().cast());
+    made(|error| {
         // SAFETY: pointers to libtorch's own class, which live through the call.
-        Some(window) => made(|error| unsafe {
-            let (x, weight) = (x.as_ptr().cast(), weight.as_ptr().cast());
-            lat_depthwise(x, weight, &window, error, MESSAGE)
-        }),
-        None => {
-            let groups = weight.size()[0];
-            x.conv2d(weight, None::<Tensor>, stride, padding, [dilation; 2], groups)
-        }
-    }
+        unsafe { lat_depthwise(x, weight, &window, error, MESSAGE) }
+    })
 }
 
 /// Max pooling with a window of `k` by `k` and a border of `k / 2`: `[n, c, h, w]` to `[n, c, h', w']`. Of equal numbers the first gets the
 /// gradient, and anything that is no number is the maximum, as in libtorch. Else as [`depthwise`], by [`takes_pool`].
 pub fn max_pool(x: &Tensor, k: i64, stride: i64) -> Tensor {
-    match pool_window(x, k, stride) {
+    let Some(window) = pool_window(x, k, stride) else {
+        return x.max_pool2d([k, k], [stride; 2], [k / 2; 2], [1, 1], false);
+    };
+    made(|error| {
         // SAFETY: as in `depthwise`.
-        Some(window) => {
-            made(|error| unsafe { lat_max_pool(x.as_ptr().cast(), &window, error, MESSAGE) })
-        }
-        None => x.max_pool2d([k, k], [stride; 2], [k / 2; 2], [1, 1], false),
-    }
+        unsafe { lat_max_pool(x.as_ptr().cast(), &window, error, MESSAGE) }
+    })
 }
 
 /// Average pooling like [`max_pool`]; the border does not count in the mean: a map of ones stays ones at its corners.
 pub fn avg_pool(x: &Tensor, k: i64, stride: i64) -> Tensor {
-    match pool_window(x, k, stride) {
+    let Some(window) = pool_window(x, k, stride) else {
+        return x.avg_pool2d([k, k], [stride; 2], [k / 2; 2], false, false, None::<i64>);
+    };
+    made(|error| {
         // SAFETY: as in `depthwise`.
-        Some(window) => {
-            made(|error| unsafe { lat_avg_pool(x.as_ptr().cast(), &window, error, MESSAGE) })
-        }
-        None => x.avg_pool2d([k, k], [stride; 2], [k / 2; 2], false, false, None::<i64>),
-    }
+        unsafe { lat_avg_pool(x.as_ptr().cast(), &window, error, MESSAGE) }
+    })
 }
 
 /// Whether a kernel computes this convolution: 32-bit floats on the CPU, of which none are missing, a square window of at most 15 taps a side,

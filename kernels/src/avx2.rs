@@ -1,6 +1,7 @@
 //! AVX2 with FMA: registers of eight numbers.
 
 #![expect(unsafe_code, reason = "the processor's own instructions")]
+#![allow(clippy::wildcard_imports, reason = "their names tell where they are from")]
 
 use std::arch::x86_64::*;
 

@@ -83,7 +83,7 @@ impl Correlation<'_> {
     fn piece<S: Simd, const ROWS: usize, const K: usize, const STRIDE: usize>(
         &mut self,
         simd: S,
-        (place, (mask, is_full)): (Place, (S::Mask, bool)),
+        (place, width): (Place, (S::Mask, bool)),
         from: usize,
     ) {
         let Self { walk, weights, src, dst } = self;
@@ -92,7 +92,7 @@ impl Correlation<'_> {
         if from > 0 {
             for (row, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: `check` said that so many numbers fit behind each place.
-                *sum = unsafe { simd.load_first(dst, place.dst + row * dst_step, mask) };
+                *sum = unsafe { simd.load_first(dst, place.dst + row * dst_step, width.0) };
             }
         }
         let start = place.src + from * row_step;
@@ -113,11 +113,8 @@ impl Correlation<'_> {
         let first = if from > 0 { place.done } else { 0 };
         for (row, sum) in sums.into_iter().enumerate().skip(first) {
             let at = place.dst + row * dst_step;
-            // SAFETY: as for the loads of what was there. Whole registers are stored faster.
-            match is_full {
-                true => unsafe { simd.store(dst, at, sum) },
-                false => unsafe { simd.store_first(dst, at, mask, sum) },
-            }
+            // SAFETY: as for the loads of what was there.
+            unsafe { simd.store_width(dst, at, width, sum) }
         }
     }
 }

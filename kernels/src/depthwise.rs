@@ -109,7 +109,7 @@ impl Transposed {
         let Window { h, w, stride, padding, .. } = *window;
         let level = window.level().for_rows(w.div_ceil(stride));
         let border = (window.reach() - padding).div_ceil(stride);
-        let side = |size: usize| (size - 1) / stride + (stride - 1 + padding) / stride + border + 1;
+        let side = |size: usize| (size - 1) / stride + padding.div_ceil(stride) + border + 1;
         let columns = (border, window.out_w, 0.0);
         let frame = Frame::new([side(h), side(w)], (1, level.lanes()), columns);
         let corners = (0..stride).flat_map(|row| (0..stride).map(move |column| (row, column)));

@@ -38,7 +38,9 @@ thread_local! {
 /// `avx512`). What the processor lacks, and what no level is called, is logged once as a warning; then the best counts.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
-    CHOSEN.get().unwrap_or_else(|| *LEVEL.get_or_init(|| of_process(env::var(VARIABLE).ok())))
+    CHOSEN
+        .get()
+        .unwrap_or_else(|| *LEVEL.get_or_init(|| of_process(env::var(VARIABLE).ok().as_deref())))
 }
 
 /// Computes with another level on this thread. Gradients are computed with the level of their forward pass. A level that the
@@ -55,9 +57,9 @@ pub fn at_level<T>(level: Level, compute: impl FnOnce() -> T) -> T {
     compute()
 }
 
-fn of_process(wish: Option<String>) -> Level {
+fn of_process(wish: Option<&str>) -> Level {
     let best = Level::best();
-    let (level, warning) = chosen(wish.as_deref(), best);
+    let (level, warning) = chosen(wish, best);
     if let Some(warning) = warning {
         log::warn!("{warning}");
     }

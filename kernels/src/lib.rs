@@ -5,6 +5,11 @@
 //! AVX-512, AVX2 or, on any processor, what the compiler makes of arrays. What they do not take, libtorch computes. They are for training: a
 //! network that is timed must run on what its users will run it on.
 
+#![allow(
+    clippy::inline_always,
+    reason = "only what is inlined is compiled with a kernel's instructions"
+)]
+
 mod autograd;
 mod avg_pool;
 #[cfg(target_arch = "x86_64")]

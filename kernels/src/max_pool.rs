@@ -103,13 +103,13 @@ impl Maxima<'_> {
     fn piece<S: Simd, const ROWS: usize>(
         &mut self,
         simd: S,
-        (place, (mask, is_full)): (Place, (S::Mask, bool)),
+        (place, width): (Place, (S::Mask, bool)),
     ) {
         let Self { walk, src, first, dst, taps } = self;
         let at: [usize; ROWS] = std::array::from_fn(|row| place.dst + row * walk.dst_step());
         let mut best = at.map(|at| {
             // SAFETY: there are as many first taps as numbers, and for those `check` said it.
-            let tap = unsafe { simd.load_first(first, at, mask) };
+            let tap = unsafe { simd.load_first(first, at, width.0) };
             (simd.splat(f32::NEG_INFINITY), tap)
         });
         let down = walk.stride() * walk.row_step();
@@ -128,11 +128,8 @@ impl Maxima<'_> {
         }
         for (at, (value, tap)) in at.into_iter().zip(best) {
             for (to, value) in [(&mut **dst, value), (&mut **taps, tap)] {
-                // SAFETY: `check` said that so many numbers fit behind each place, and taps are as many. Whole registers are stored faster.
-                match is_full {
-                    true => unsafe { simd.store(to, at, value) },
-                    false => unsafe { simd.store_first(to, at, mask, value) },
-                }
+                // SAFETY: `check` said that so many numbers fit behind each place, and taps are as many.
+                unsafe { simd.store_width(to, at, width, value) }
             }
         }
     }

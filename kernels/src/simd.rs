@@ -45,6 +45,27 @@ pub(crate) trait Simd: Copy {
     /// `at` and how many they are is at most the length.
     unsafe fn store_first(self, to: &mut [f32], at: usize, mask: Self::Mask, value: Self::Floats);
 
+    /// The same with a mask and whether it is a whole register, which is stored faster.
+    ///
+    /// # Safety
+    /// As for `store_first`.
+    #[inline(always)]
+    unsafe fn store_width(
+        self,
+        to: &mut [f32],
+        at: usize,
+        (mask, is_full): (Self::Mask, bool),
+        value: Self::Floats,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match is_full {
+                true => self.store(to, at, value),
+                false => self.store_first(to, at, mask, value),
+            }
+        }
+    }
+
     /// `a * b + c`; with FMA rounded once.
     fn mul_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
 

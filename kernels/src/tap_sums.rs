@@ -96,10 +96,10 @@ impl TapSums<'_> {
                 // What lies beyond a row is not even multiplied by zero: it may be no number.
                 // SAFETY: `check` said that a register fits behind each tap of each place.
                 let numbers = unsafe { simd.load_first(src, at, mask) };
-                for row in 0..ROWS {
+                for (row, &gradient) in gradients.iter().enumerate() {
                     if seen >= row * STRIDE && seen - row * STRIDE < K {
                         let tap = seen - row * STRIDE;
-                        found[tap] = simd.mul_add(numbers, gradients[row], found[tap]);
+                        found[tap] = simd.mul_add(numbers, gradient, found[tap]);
                     }
                 }
             });
