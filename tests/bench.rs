@@ -20,14 +20,13 @@ fn steps_of_methods_are_timed_each_in_a_process_of_its_own() {
     let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
     let rows = answer["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "{answer}");
-    let step_ms = |row: usize| rows[row]["step_ms"].as_f64().unwrap();
-    for row in 0..2 {
-        assert_eq!(rows[row]["steps_ms"].as_array().unwrap().len(), 3);
-        assert_eq!(rows[row]["skeleton"]["channels"], 4);
-        let images_per_s = rows[row]["images_per_s"].as_f64().unwrap();
-        assert!((images_per_s * step_ms(row) / 8e3 - 1.0).abs() < 1e-9, "{answer}");
-        assert!(rows[row]["peak_memory_mib"].as_f64().unwrap() > 1.0, "{answer}");
-        assert!(rows[row]["processor_ms"].as_f64().unwrap() > 0.0, "{answer}");
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        assert_eq!(row["steps_ms"].as_array().unwrap().len(), 3);
+        assert_eq!(row["skeleton"]["channels"], 4);
+        let images = number("images_per_s") * number("step_ms") / 1e3;
+        assert!((images / 8.0 - 1.0).abs() < 1e-9, "{answer}");
+        assert!(number("peak_memory_mib") > 1.0 && number("processor_ms") > 0.0, "{answer}");
     }
     assert!(std::fs::read_dir(dir.path()).unwrap().count() == 1, "nothing else is written");
 }

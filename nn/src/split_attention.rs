@@ -61,8 +61,8 @@ impl SplitAttention {
         weighted.sum_dim_intlist([1i64].as_slice(), false, splits.kind())
     }
 
-    /// A softmax over the splits, or a sigmoid if there is one split; `[n, cardinality * radix * c]` to `[n, radix * cardinality
-    /// * c]`.
+    /// A softmax over the splits, or a sigmoid if there is one split; `[n, cardinality * radix * c]` to
+    /// `[n, radix * cardinality * c]`.
     fn normalised(&self, weights: &Tensor) -> Tensor {
         let (_, c) = weights.size2().expect("two dimensions");
         let Block { radix, cardinality, .. } = self.block;

@@ -1,4 +1,4 @@
-//! The inverted residual block and ResNeSt's bottleneck, and the properties in which their variants differ.
+//! The inverted residual block and `ResNeSt`'s bottleneck, and the properties in which their variants differ.
 
 use serde::{Deserialize, Serialize};
 

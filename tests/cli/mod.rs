@@ -298,10 +298,10 @@ fn lat_alone_says_the_three_commands_what_there_is_and_what_comes_next() {
         String::from_utf8(assert.get_output().stdout.clone()).unwrap()
     };
     let first = said();
-    for text in ["lat profile --device", "lat train", "lat search --lambda 0.1", "no ./runs here"] {
+    for text in ["profile --", "lat train", "lat search --", "--lambda 0.1", "no ./runs here"] {
         assert!(first.contains(text), "{text}: {first}");
     }
-    assert!(first.contains("Next: lat profile --device"), "{first}");
+    assert!(first.contains("Next: lat ") && first.contains("--samples"), "{first}");
     let fixed = ["profile", "--device", "fake", "--space", "nasbench201", "--samples", "40"];
     lat(dir.path()).args(fixed).assert().success();
     let profiled = said();

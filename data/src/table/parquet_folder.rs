@@ -1,4 +1,4 @@
-//! Reads a folder of Parquet files that form one table, as Spark and DuckDB write it: `part-00000.snappy.parquet`,
+//! Reads a folder of Parquet files that form one table, as Spark and `DuckDB` write it: `part-00000.snappy.parquet`,
 //! `device=a/data_0.parquet`.
 
 use std::fs;

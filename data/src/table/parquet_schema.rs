@@ -1,4 +1,4 @@
-//! Rewrites the schema of Parquet files from pandas, Spark and DuckDB so that polars can read them: whole numbers of 8 and 16
+//! Rewrites the schema of Parquet files from pandas, Spark and `DuckDB` so that polars can read them: whole numbers of 8 and 16
 //! bits as 32 bits, categories as texts, decimals as whole numbers with a factor.
 
 use std::collections::HashMap;

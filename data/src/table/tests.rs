@@ -238,7 +238,7 @@ fn values_that_are_far_apart_give_their_lower_median() {
     assert_eq!(values, [180.0, 100.0, 6.0]);
 }
 
-/// Reads a table of `assets/parquet-forms`, which scripts/parquet_forms.py wrote.
+/// Reads a table of `assets/parquet-forms`, which `scripts/parquet_forms.py` wrote.
 fn form(name: &str) -> Result<LatencyTable, DataError> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/parquet-forms").join(name);
     LatencyTable::load(&path, Some("nasbench201"), "latency_ms")

@@ -68,7 +68,7 @@ pub fn disturbed(
     let mut errors = Vec::new();
     for _ in 0..ROUNDS {
         errors = rows.errors(&off)?;
-        let found = rows.off(&errors);
+        let found = off_rows(&errors);
         if found == off || found.len() as f64 > MOST * n as f64 {
             break;
         }
@@ -104,14 +104,14 @@ impl Rows<'_> {
         }
         Ok(self.logs.iter().zip(predicted).map(|(log, p)| log - p).collect())
     }
+}
 
-    /// Rows whose error is far larger than that of most.
-    fn off(&self, errors: &[f64]) -> Vec<usize> {
-        // 1.4826 times the median of absolute errors is the standard deviation, if errors are normal.
-        let spread = 1.4826 * median(errors.iter().map(|e| e.abs())).unwrap_or(0.0);
-        let limit = (SPREADS * spread).max(LN_2);
-        (0..errors.len()).filter(|&row| errors[row].abs() > limit).collect()
-    }
+/// Rows whose error is far larger than that of most.
+fn off_rows(errors: &[f64]) -> Vec<usize> {
+    // 1.4826 times the median of absolute errors is the standard deviation, if errors are normal.
+    let spread = 1.4826 * median(errors.iter().map(|e| e.abs())).unwrap_or(0.0);
+    let limit = (SPREADS * spread).max(LN_2);
+    (0..errors.len()).filter(|&row| errors[row].abs() > limit).collect()
 }
 
 /// Finds the shortest stretch that contains most of the rows that are off (ascending), and returns those in it. None if they do
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(found.rows, (0..40).filter(|i| i % 4 != 0).collect::<Vec<_>>());
         assert_eq!(found.stretch, (1, 39));
         assert!((found.factor - 10.0).abs() < 1.0, "{found:?}");
-        for busy in [|i: usize| i % 20 == 0, |_: usize| false] {
+        for busy in [|i: usize| i.is_multiple_of(20), |_: usize| false] {
             assert_eq!(disturbed(&space, &samples(600, true, busy), 0).unwrap(), None);
         }
     }

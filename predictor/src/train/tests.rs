@@ -17,16 +17,13 @@ pub(crate) fn synthetic(
         let gates = a.gates(space.decisions());
         reach.as_ref().is_none_or(|map| map.encode(&gates)[0] > 0.5)
     };
-    let connected = |i| (i..).map(at).find(is_connected).unwrap();
-    samples(space, range.map(connected).collect(), cost)
+    let connected = |i: u64| (i..i + 1000).map(at).find(is_connected).unwrap();
+    let all: Vec<Architecture> = range.map(connected).collect();
+    samples(space, &all, cost)
 }
 
 /// Samples of these architectures.
-fn samples(
-    space: &dyn SearchSpace,
-    all: Vec<Architecture>,
-    cost: impl Fn(&[f32]) -> f64,
-) -> Samples {
+fn samples(space: &dyn SearchSpace, all: &[Architecture], cost: impl Fn(&[f32]) -> f64) -> Samples {
     let costs: Vec<f64> = all.iter().map(|a| cost(&a.gates(space.decisions()))).collect();
     Samples::of(space, all.iter().zip(costs)).unwrap()
 }
@@ -202,7 +199,8 @@ fn phone(gates: &[f32]) -> f64 {
 fn cells_without_a_path_have_their_price_and_do_not_bend_the_others() {
     let space = NasBench201::new();
     let drawn = |range: std::ops::Range<u64>| {
-        samples(&space, range.map(|i| architecture_at(&space, 11, i).unwrap()).collect(), phone)
+        let all: Vec<_> = range.map(|i| architecture_at(&space, 11, i).unwrap()).collect();
+        samples(&space, &all, phone)
     };
     let (rows, test) = (drawn(0..400), drawn(400..1400));
     let n_cut = |samples: &Samples| {

@@ -45,24 +45,11 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let (mut train_rows, mut test_rows) = split(args, space.as_ref(), &architectures)?;
     let sizes = [architectures.len(), train_rows.len(), test_rows.len()];
     say(announcement(args, &data, space.id(), measured.header.as_ref(), sizes))?;
-    args.table.say_notes(&measured)?;
-    if let Some(line) = doubt(&data) {
-        screen.warn(None, &line);
-    }
+    say_doubts(args, &data, &measured, screen)?;
     let lists = [&mut train_rows, &mut test_rows];
     disturbed_rows::leave_out(args, space.as_ref(), &measured, &architectures, lists)?;
-    if let Some(value) = only_value(&measured) {
-        say(format!(
-            "all values of {} are {value}: there is nothing to learn but that",
-            args.target
-        ))?;
-    }
-    let pick = |rows: &[usize]| {
-        Samples::of(
-            space.as_ref(),
-            rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)),
-        )
-    };
+    let value = |&r: &usize| (&architectures[r], measured.rows[r].value);
+    let pick = |rows: &[usize]| Samples::of(space.as_ref(), rows.iter().map(value));
     if !args.from.is_empty() {
         let (samples, test) = (pick(&train_rows)?, pick(&test_rows)?);
         let (target, seed, json) = (&args.target, args.seed, args.json.as_deref());
@@ -80,13 +67,9 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
     let predictor =
         report.predictor(space.as_ref(), &args.target, measured.header.as_ref(), floor)?;
     predictor.save(&out)?;
-    let judged = (!args.per_op.is_empty()).then(|| {
-        let pairs = |rows: &[usize]| -> Vec<(&Architecture, f64)> {
-            rows.iter().map(|&r| (&architectures[r], measured.rows[r].value)).collect()
-        };
-        per_op(args, &measured, &pairs(&train_rows), &pairs(&test_rows))
-    });
-    let judged = judged.transpose()?;
+    let pairs = |rows: &[usize]| -> Vec<(&Architecture, f64)> { rows.iter().map(value).collect() };
+    let judge = || per_op(args, &measured, &pairs(&train_rows), &pairs(&test_rows));
+    let judged = (!args.per_op.is_empty()).then(judge).transpose()?;
     say(report_table(&report, judged.as_ref(), unit(&args.target)))?;
     say(budget.line(measured.repeats.len()))?;
     say(format!("{}: {}", out.display(), report.reason))?;
@@ -104,6 +87,26 @@ pub(super) fn run(args: &Args, screen: Screen) -> anyhow::Result<()> {
         operations: judged.as_ref().map(Operations::of),
     };
     write_json(path, &summary)
+}
+
+/// Says what in the table keeps a predictor from being better.
+fn say_doubts(
+    args: &Args,
+    data: &Path,
+    measured: &LatencyTable,
+    screen: Screen,
+) -> anyhow::Result<()> {
+    args.table.say_notes(measured)?;
+    if let Some(line) = doubt(data) {
+        screen.warn(None, &line);
+    }
+    match only_value(measured) {
+        Some(value) => {
+            let target = &args.target;
+            say(format!("all values of {target} are {value}: there is nothing to learn but that"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A warning if the data are a run of `lat profile` whose verdict is INVALID: a predictor is no better than what it learns from.
