@@ -237,6 +237,6 @@ mod tests {
         assert_eq!(picks, pick().unwrap());
         let few = Samples { gates: of(0, 5), values: Array1::ones(5) };
         let error = most_informative(&space, &few, of(9, 3).view(), of(20, 3).view(), 1, 0);
-        assert!(error.unwrap_err().to_string().contains("at least 10 training samples, found 5"));
+        assert!(error.unwrap_err().to_string().contains("at least 6 training samples, found 5"));
     }
 }

@@ -30,7 +30,7 @@ fn published_cells_have_the_published_parameters_and_multiply_adds() {
     assert_eq!(cost(PC_DARTS_CIFAR, "cifar").params, 3_634_678);
     assert_eq!(cost(P_DARTS, "cifar").params, 3_433_798);
     // Counted at 32x32 by the same convention elsewhere: 576.1, 550.8 and 547.5 M.
-    let at_cifar = |text| cost(text, "cifar").multiply_adds / 100_000;
+    let at_cifar = |text| (cost(text, "cifar").multiply_adds + 50_000) / 100_000;
     assert_eq!([PC_DARTS_CIFAR, P_DARTS, DARTS_V2].map(at_cifar), [5761, 5508, 5475]);
     assert_eq!(cost(PC_DARTS_CIFAR, "imagenet").multiply_adds / 1_000_000, 586);
     assert_eq!(cost(P_DARTS, "imagenet").multiply_adds / 1_000_000, 557);
