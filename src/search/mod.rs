@@ -1,4 +1,7 @@
 //! The search loop. It knows methods, spaces and costs by their traits only.
+//!
+//! The parts of [`Search`] are in the files beside this one: `epoch.rs` has an epoch and its steps, `saved.rs` the checkpoint, `parts.rs` the
+//! last step of two-stage methods, `ranks.rs` several processes, `timed.rs` steps that are only timed.
 
 mod epoch;
 mod log;
