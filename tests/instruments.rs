@@ -67,4 +67,9 @@ fn a_module_of_ones_own_is_timed_and_what_is_none_is_refused() {
     refused("conv.pt", "2x3xa", "1x3x224x224");
     refused("text.pt", "1x3x8x8", "text.pt cannot be timed");
     refused("none.pt", "1x3x8x8", "torch.jit.trace");
+    for (file, reason) in
+        [("conv.pt", "expected an --input for each"), ("text.pt", "no zip archive")]
+    {
+        lat(dir.path()).args(["time", file]).assert().code(2).stderr(contains(reason));
+    }
 }

@@ -24,7 +24,7 @@ mod timer;
 mod timing;
 mod verdict;
 
-pub use alone::{ModuleInput, NetTiming, OpRow, measure_ops, time_module, time_net};
+pub use alone::{ModuleInput, NetTiming, OpRow, measure_ops, not_a_module, time_module, time_net};
 pub use bed::{
     FakeFaults, FakeStopwatch, FakeTestbed, FakeWorkload, Testbed, TorchTestbed, fake_graph_ms,
     fake_latency_ms, open,

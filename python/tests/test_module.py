@@ -104,6 +104,18 @@ def test_expected_gates_carry_gradients() -> None:
     assert probs.grad.abs().max() > 0
 
 
+def test_the_two_alphas_of_darts_get_gradients() -> None:
+    cost = lat.load(Path(__file__).parent / "golden" / "darts.lat")
+    alphas = [torch.zeros(14, 8, requires_grad=True) for _ in range(2)]
+    probs = torch.cat([alpha.softmax(-1) for alpha in alphas]).flatten()
+    term = cost(cost.expected(probs)) / cost.reference
+    term.backward()
+    np.testing.assert_allclose(term.item(), 1, rtol=1e-4)
+    larger, smaller = 5, 3  # sep_conv_5x5 and skip_connect
+    for alpha in alphas:
+        assert (alpha.grad[:, larger] > 0).all() and (alpha.grad[:, smaller] < 0).all()
+
+
 def test_the_example_finds_cheaper_cells_with_the_term(monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(__file__).resolve().parents[1] / "examples" / "darts_with_latency.py"
     spec = importlib.util.spec_from_file_location("darts_with_latency", path)

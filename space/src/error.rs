@@ -14,6 +14,11 @@ pub enum SpaceError {
         /// The known names, separated by commas.
         known: String,
     },
+    /// The file of a declared space, given where networks are needed.
+    #[error(
+        "expected the name of a built-in space, found the file {0}: a declared space has no networks to measure, count or search; lat train --space-file {0} --data TABLE learns from a table of its architectures, and lat predict prices them"
+    )]
+    NoNetworks(String),
     /// A text that is no architecture of the space.
     #[error("not an architecture of {space}: expected {expected}, found {found}")]
     Text {

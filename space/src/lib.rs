@@ -246,8 +246,11 @@ pub const VARIANTS: &[fn() -> Box<dyn SearchSpace>] = &[
 /// The space with this id, one of [`SPACES`] or [`VARIANTS`].
 ///
 /// # Errors
-/// [`SpaceError::Unknown`] lists the known spaces.
+/// [`SpaceError::Unknown`] lists the known spaces, [`SpaceError::NoNetworks`] answers the name of a TOML file.
 pub fn find_space(id: &str) -> Result<Box<dyn SearchSpace>, SpaceError> {
+    if id.to_lowercase().ends_with(".toml") {
+        return Err(SpaceError::NoNetworks(id.to_owned()));
+    }
     let all: Vec<_> = SPACES.iter().chain(VARIANTS).map(|build| build()).collect();
     let known = all.iter().map(|s| s.id()).collect::<Vec<_>>().join(", ");
     all.into_iter().find(|space| space.id() == id).ok_or_else(|| SpaceError::Unknown {

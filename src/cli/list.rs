@@ -1,5 +1,6 @@
 //! `lat list`: the available spaces, methods, devices and more.
 
+use clap::ValueEnum;
 use lat::methods::{METHODS, MethodEntry};
 use lat_data::{BENCHMARKS, DATASETS};
 use lat_predictor::REGRESSORS;
@@ -16,31 +17,53 @@ use super::output::{say, table};
 /// Example: lat list columns measurements.csv --where device=titanx
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Kind of thing to list.
-    what: What,
+    /// Kind of thing to list; without it, the kinds there are.
+    what: Option<What>,
     #[command(flatten)]
     columns: list_columns::ColumnsArgs,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
+    /// Search spaces.
     Spaces,
+    /// Search methods, and the spaces that each searches.
     Methods,
+    /// Devices of this machine.
     Devices,
+    /// Data sets that networks can be trained on.
     Datasets,
+    /// Published accuracies that come with the program.
     Benchmarks,
+    /// Quantities that `lat profile` can measure beside the latency.
     Probes,
+    /// What `lat train` can fit.
     Regressors,
+    /// Columns of a table of your own, and how `lat train` would read them: lat list columns FILE.
     Columns,
+}
+
+/// The kinds of things, each with the command that lists it.
+fn kinds() -> String {
+    let row = |what: &What| {
+        let value = what.to_possible_value()?;
+        let help = value.get_help().map(ToString::to_string).unwrap_or_default();
+        Some(vec![format!("lat list {}", value.get_name()), help])
+    };
+    table(&["command", "what it lists"], What::value_variants().iter().filter_map(row))
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let texts = |row: &[&str]| row.iter().map(|&t| t.to_owned()).collect::<Vec<_>>();
-    if let What::Columns = args.what {
+    let Some(what) = args.what else {
+        args.columns.check_unused()?;
+        return say(kinds());
+    };
+    if let What::Columns = what {
         return list_columns::run(&args.columns);
     }
     args.columns.check_unused()?;
-    say(match args.what {
+    say(match what {
         What::Columns => unreachable!("listed above"),
         What::Spaces => {
             let spaces = SPACES.iter().chain(VARIANTS).map(|build| build());

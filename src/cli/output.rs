@@ -138,6 +138,14 @@ pub(super) fn figure_above(value: f64) -> String {
     format!("{:.decimals$}", (value * step).ceil() / step)
 }
 
+/// Formats a measurement like [`figure`], but without the digits that its uncertainty leaves open: of the uncertainty two digits
+/// are kept.
+pub(super) fn figure_within(value: f64, uncertainty: f64) -> String {
+    let size = uncertainty.abs();
+    let told = if size > 0.0 && size.is_finite() { 1.0 - size.log10().floor() } else { 30.0 };
+    format!("{value:.0$}", decimals(value).min(told.max(0.0) as usize))
+}
+
 fn decimals(value: f64) -> usize {
     let size = value.abs();
     let decimals = if size > 0.0 && size < 0.1 { 3.0 - size.log10().floor() } else { 4.0 };
@@ -176,7 +184,7 @@ pub(super) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{figure, figure_above, plain};
+    use super::{figure, figure_above, figure_within, plain};
 
     #[test]
     fn small_costs_keep_four_digits() {
@@ -194,6 +202,16 @@ mod tests {
         assert_eq!(figure_above(0.011_898_1), "0.01190");
         assert_eq!(figure_above(0.011_901), "0.01191");
         assert_eq!(figure_above(2.000_01), "2.0001");
+    }
+
+    #[test]
+    fn digits_that_are_noise_are_left_out() {
+        assert_eq!(figure_within(2.34567, 0.0123), "2.346");
+        assert_eq!(figure_within(0.000_734_56, 0.000_12), "0.00073");
+        assert_eq!(figure_within(2.34567, 1e-9), "2.3457");
+        assert_eq!(figure_within(2.34567, 0.0), "2.3457");
+        assert_eq!(figure_within(234.567, 17.0), "235");
+        assert_eq!(figure_within(f64::NAN, f64::NAN), "NaN");
     }
 
     #[test]

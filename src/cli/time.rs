@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use lat::extracted::ExtractedNet;
 use lat_data::{Mode, OperatingPoint, Precision};
-use lat_profiler::{DeviceSpec, ModuleInput, NetTiming, ProfileOptions, time_module, time_net};
+use lat_profiler::{
+    DeviceSpec, ModuleInput, NetTiming, ProfileOptions, not_a_module, time_module, time_net,
+};
 
 use super::failure::bad;
-use super::output::{figure, say, write_json};
+use super::output::{figure_within, say, write_json};
 use super::skeleton::{device, torch_device};
 use super::written::Written;
 
@@ -34,12 +36,7 @@ pub(super) struct Args {
     /// kind and an upper bound: '1x128:i64<30522' (in quotes, because < is special to the shell; without a bound: 0 and 1). All
     /// equal: 1x128:i64=1. Kinds: f16 bf16 f32 f64 u8 i16 i32 i64 bool. Several tensors as one input: [3x800x800,3x600x600].
     /// Numbers: int=5, float=0.5, bool=true. Python's None: None.
-    #[arg(
-        long,
-        value_name = "NxCxHxW[:KIND][<BOUND]",
-        required_unless_present = "weights",
-        conflicts_with = "weights"
-    )]
+    #[arg(long, value_name = "NxCxHxW[:KIND][<BOUND]", conflicts_with = "weights")]
     input: Vec<ModuleInput>,
     /// Time the network in this file, written by `lat extract`, with its own weights, instead of a module. It is timed as `lat profile`
     /// times architectures; the file is data only and runs no code.
@@ -106,6 +103,15 @@ fn module(
             file.display()
         )));
     }
+    if let Some(found) = not_a_module(file) {
+        return Err(bad(format!("{} cannot be timed: {found}", file.display())));
+    }
+    if args.input.is_empty() {
+        return Err(bad(format!(
+            "expected an --input for each argument of the forward method of {}, found none; for images give --input 1x3x224x224, for token numbers --input '1x128:i64<30522'",
+            file.display()
+        )));
+    }
     time_module(file, &args.input, device, point, args.max_ms)
         .map_err(|error| bad(format!("{} cannot be timed: {error}", file.display())))
 }
@@ -126,6 +132,8 @@ fn network(
 /// The row as text.
 fn text(timing: &NetTiming, device: DeviceSpec, point: OperatingPoint) -> String {
     let NetTiming { row, n_passes } = timing;
+    let half_width = (row.latency_ci_high_ms - row.latency_ci_low_ms) / 2.0;
+    let figure = |ms: f64| figure_within(ms, half_width);
     let each = if *n_passes > 1 { format!(" of {n_passes} passes") } else { String::new() };
     let mut lines = vec![
         format!(

@@ -132,7 +132,7 @@ fn front(page: &mut Page, record: &SearchRecord) {
         let accuracy = f.inherited_accuracy.map_or_else(|| "-".to_owned(), |a| format!("{a:.2}"));
         vec![what, number(f.cost, unit), number(f.measured, unit), accuracy, f.architecture.clone()]
     };
-    page.section("The front of the supernet's parts");
+    page.section("The front of the supernet's subnets");
     page.text("Accuracies are those of the weights that each part inherits, on images that these were not trained with; training a part by itself gives another one.");
     let of_targets = record.answers.iter().map(|a| row(format!("at most {}", a.target), &a.best));
     let rows = record.front.iter().map(|f| row("front".to_owned(), f)).chain(of_targets);

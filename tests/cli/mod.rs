@@ -125,6 +125,10 @@ fn unknown_names_are_told_which_there_are() {
         &["profile", "--space", "dart"],
         &["unknown search space 'dart'", "darts, darts-frc, nasbench201"],
     );
+    for command in [&["search"] as &[&str], &["profile"], &["count", "--arch", "k=3"]] {
+        let arguments = [command, &["--space", "mine.toml"]].concat();
+        refused(dir.path(), &arguments, &["mine.toml: a declared space has no networks"]);
+    }
     refused(dir.path(), &["profile", "--device", "tpu"], &["found 'tpu'", "cpu"]);
     refused(dir.path(), &["profile", "--device", "cuda:7"], &["cuda:7"]);
     refused(
@@ -283,6 +287,7 @@ fn the_columns_of_a_table_are_listed_with_their_values() {
     let run = std::fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
     let run = run.to_str().unwrap();
     lat(dir.path()).args(["list", "columns", run]).assert().success().stdout(contains("role"));
+    lat(dir.path()).arg("list").assert().success().stdout(contains("lat list methods"));
     refused(dir.path(), &["list", "columns"], &["found none", "lat list columns"]);
     refused(dir.path(), &["list", "spaces", "t.csv"], &["found t.csv"]);
     refused(dir.path(), &["list", "columns", "no.csv"], &["no.csv"]);

@@ -9,6 +9,7 @@ mod op_bench;
 mod parts;
 
 pub use module::time_module;
+pub use module_file::not_a_module;
 pub use module_input::ModuleInput;
 pub use network::{NetTiming, time_net};
 pub use op_bench::{OpRow, measure_ops};

@@ -12,7 +12,7 @@ const MAKE: &str =
 
 /// If the file can be recognised as something other than a `TorchScript` module: what it is, and what to do. None for modules and
 /// for files that cannot be read.
-pub(super) fn not_a_module(file: &Path) -> Option<String> {
+pub fn not_a_module(file: &Path) -> Option<String> {
     let head = head(file)?;
     let found = if head.starts_with(b"PK") { in_archive(file)? } else { outside_archives(&head) };
     Some(format!("expected a TorchScript module, found {found}"))

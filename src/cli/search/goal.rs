@@ -119,7 +119,7 @@ pub(super) fn check_targets(args: &Args, ending: Ending) -> anyhow::Result<()> {
     }
     if let (Some(rule), Ending::Finalists) = (args.bn_rule, ending) {
         return Err(bad(format!(
-            "expected no --bn-rule if finalists are drawn, found {rule}; add --ending evolution, which judges parts of the supernet"
+            "expected no --bn-rule if finalists are drawn, found {rule}; add --ending evolution, which judges subnets of the supernet"
         )));
     }
     targets.iter().try_for_each(|&target| check_goal(Goal::Target(target), flag))?;

@@ -7,7 +7,7 @@ use lat_space::{Architecture, SearchSpace};
 
 use crate::cli::output::{Screen, figure};
 
-/// One line about an epoch.
+/// Two lines about an epoch: how far the search is, and how healthy it is.
 pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
     let cost = match (r.relaxed_cost, r.derived_cost) {
         (Some(relaxed), Some(derived)) => {
@@ -25,14 +25,14 @@ pub(super) fn epoch_line(r: &EpochReport, epochs: u32, unit: &str) -> String {
         .map_or_else(String::new, |s| format!(", cost's share of the gradient {:.1} %", 100.0 * s));
     let state = r.diagnostics.as_ref().map_or_else(String::new, diagnostics);
     format!(
-        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, skips {skips}, alpha entropy {:.3}{share}{state}, {:.1} s",
+        "epoch {}/{epochs}: train loss {:.4} acc {:.1} %, valid loss {:.4} acc {:.1} %{cost}, {:.1} s\n    skips {skips}, alpha entropy {:.3}{share}{state}",
         r.epoch,
         r.train_loss,
         r.train_accuracy,
         r.valid_loss,
         r.valid_accuracy,
-        r.alpha_entropy,
-        r.seconds
+        r.seconds,
+        r.alpha_entropy
     )
 }
 
